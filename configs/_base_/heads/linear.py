@@ -1,0 +1,1 @@
+decode_head = dict(type='LinearHead')

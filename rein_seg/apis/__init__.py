@@ -1,0 +1,21 @@
+"""The Python entry points; the command-line tools are argparse and one call of these."""
+
+from rein_seg.environment import check_environment, quiet_imports
+
+check_environment()
+quiet_imports()
+
+# importing registers models, data sets, transforms, metrics and hooks in mmseg's registries
+import rein_seg.backbone  # noqa: E402, F401
+import rein_seg.datasets  # noqa: E402, F401
+import rein_seg.engine  # noqa: E402, F401
+import rein_seg.evaluation  # noqa: E402, F401
+import rein_seg.heads  # noqa: E402, F401
+import rein_seg.necks  # noqa: E402, F401
+import rein_seg.segmentor  # noqa: E402, F401
+from rein_seg.apis.config import load_config  # noqa: E402
+from rein_seg.apis.inference import init_model, predict  # noqa: E402
+from rein_seg.apis.test import test  # noqa: E402
+from rein_seg.apis.train import train  # noqa: E402
+
+__all__ = ['init_model', 'load_config', 'predict', 'test', 'train']

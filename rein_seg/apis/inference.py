@@ -1,0 +1,57 @@
+"""A model in a program: build it once, ask it for images.
+
+H x W image, K classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmseg.registry import DATASETS, MODELS
+from torch import nn
+
+from rein_seg.apis.config import load_config
+from rein_seg.apis.test import load_weights
+from rein_seg.errors import UserError
+
+
+def init_model(
+    config: str | Config, weights: str | None = None, *, device: str | None = None
+) -> nn.Module:
+    """Builds a config's model and loads weights into it.
+
+    Args:
+        config: Config file or completed config.
+        weights: Adapter file or checkpoint; None leaves method and head as they are drawn.
+        device: Such as ``cuda:0``; default the first GPU, else the CPU.
+
+    Returns:
+        The segmentor in eval mode; ``dataset_meta`` holds its classes and palette.
+    """
+    cfg = load_config(config) if isinstance(config, str) else config
+    model = MODELS.build(cfg.model)
+    if weights is not None:
+        load_weights(model, weights)
+    dataset = cfg.test_dataloader.dataset
+    part = dataset.datasets[0] if 'datasets' in dataset else dataset
+    model.dataset_meta = DATASETS.get(part['type']).METAINFO
+    return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
+
+
+@torch.no_grad()
+def predict(model: nn.Module, image: np.ndarray) -> np.ndarray:
+    """Returns the (H, W) uint8 class indexes of an (H, W, 3) uint8 BGR image.
+
+    Raises:
+        UserError: If the image is of another shape or type.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise UserError(
+            f'image is {image.dtype} of shape {image.shape}: expected uint8 (H, W, 3) in BGR '
+            'order, as cv2.imread gives'
+        )
+    tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    batch = model.data_preprocessor(dict(inputs=[tensor], data_samples=None))
+    result = model(batch['inputs'], None, mode='predict')
+    return result[0].pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)

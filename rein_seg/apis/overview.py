@@ -1,0 +1,89 @@
+"""One picture of a run: a row for each domain, image beside truth beside prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from rein_seg.checkpoint import atomic_path
+
+_WIDTH, _GAP, _HEADER = 320, 6, 22
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_INK, _PAPER = (40, 40, 40), 255
+
+
+@torch.no_grad()
+def draw_overview(path: Path, model: nn.Module, dataset: Any, results: dict[str, Any]) -> None:
+    """Writes the picture.
+
+    Args:
+        path: PNG file, written atomically.
+        model: The segmentor.
+        dataset: Test data set, of one domain or a concatenation of several.
+        results: As in results.json; the mIoU of each domain stands beside its row.
+    """
+    palette = np.array(dataset.metainfo['palette'], np.uint8)[:, ::-1]  # OpenCV is BGR
+    model.eval()
+    rows = [_titles()]
+    for sample in _first_of_each_domain(dataset):
+        batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
+        output = model.test_step(batch)[0]
+        label = output.gt_sem_seg.data.squeeze(0).cpu().numpy()
+        pred = output.pred_sem_seg.data.squeeze(0).cpu().numpy()
+        image = cv2.imread(output.img_path)
+        score = results.get('domains', {}).get(output.domain, {}).get('mIoU')
+        title = output.domain + ('' if score is None else f'   mIoU {score:.1f} %')
+        rows.append(_row(title, [image, colour(label, palette), colour(pred, palette)]))
+    rows.append(_legend(dataset.metainfo['classes'], palette))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(cv2.imencode('.png', np.vstack(rows))[1].tobytes())
+
+
+def colour(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Returns (H, W, 3) colours of (H, W) class indexes; what is no class is black."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(palette)] = palette
+    return table[label.astype(np.uint8)]
+
+
+def _first_of_each_domain(dataset: Any) -> Iterator[dict]:
+    for part in getattr(dataset, 'datasets', [dataset]):
+        yield part[0]
+
+
+def _row(title: str, images: Sequence[np.ndarray]) -> np.ndarray:
+    height = round(images[0].shape[0] * _WIDTH / images[0].shape[1])
+    modes = (cv2.INTER_AREA, cv2.INTER_NEAREST, cv2.INTER_NEAREST)
+    cells = [cv2.resize(i, (_WIDTH, height), interpolation=m) for i, m in zip(images, modes, strict=True)]
+    gap = np.full((height, _GAP, 3), _PAPER, np.uint8)
+    strip = np.hstack([cells[0], gap, cells[1], gap, cells[2]])
+    return np.vstack([_text_line([title], strip.shape[1]), strip])
+
+
+def _titles() -> np.ndarray:
+    return _text_line(['image', 'truth', 'prediction'], 3 * _WIDTH + 2 * _GAP)
+
+
+def _text_line(words: Sequence[str], width: int) -> np.ndarray:
+    line = np.full((_HEADER, width, 3), _PAPER, np.uint8)
+    for i, word in enumerate(words):
+        at = (i * (_WIDTH + _GAP) + 4, _HEADER - 7)
+        cv2.putText(line, word, at, _FONT, 0.45, _INK, 1, cv2.LINE_AA)
+    return line
+
+
+def _legend(classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
+    width, columns = 3 * _WIDTH + 2 * _GAP, 6
+    rows = -(-len(classes) // columns)
+    legend = np.full((rows * _HEADER + 8, width, 3), _PAPER, np.uint8)
+    for i, name in enumerate(classes):
+        x, y = (i % columns) * (width // columns) + 4, (i // columns) * _HEADER + 8
+        cv2.rectangle(legend, (x, y), (x + 14, y + 12), palette[i].tolist(), -1)
+        cv2.putText(legend, name, (x + 20, y + 11), _FONT, 0.42, _INK, 1, cv2.LINE_AA)
+    return legend

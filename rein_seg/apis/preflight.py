@@ -1,0 +1,115 @@
+"""Checks before work starts: what is wrong with data or sizes ends here, with one message."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmseg.registry import DATASETS
+
+from rein_seg.datasets.stream import seed_everything
+from rein_seg.datasets.transforms import map_ids, read_label
+from rein_seg.errors import UserError
+
+# labels read at most; a data set of up to this size is checked whole
+MAX_LABELS = 500
+CROP_DRAWS = 8
+
+
+def check_run(cfg: Config, *, training: bool) -> None:
+    """Checks data sets, label ids, class counts and window sizes.
+
+    Args:
+        cfg: Completed config.
+        training: Whether the training data set is used too.
+
+    Raises:
+        UserError: For the first thing that would go wrong later.
+    """
+    keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
+    for key in keys:
+        dataset = DATASETS.build(cfg[key].dataset)
+        classes = len(dataset.metainfo['classes'])
+        if classes != cfg.model.num_classes:
+            raise UserError(
+                f'{key}: the data set has {classes} classes, the model num_classes='
+                f'{cfg.model.num_classes}: take both from one benchmark'
+            )
+        for part in getattr(dataset, 'datasets', [dataset]):
+            check_labels(part)
+            if key == 'train_dataloader':
+                check_crop(part)
+            else:
+                check_window(part, cfg.model.get('test_cfg') or {})
+
+
+def check_labels(dataset: Any) -> None:
+    """Reads labels of a data set (500 at most, spread evenly) and checks their ids."""
+    step = max(1, -(-len(dataset) // MAX_LABELS))
+    indexes = range(0, len(dataset), step)
+
+    def check(index: int) -> None:
+        info = dataset.get_data_info(index)
+        map_ids(
+            read_label(info['seg_map_path']),
+            info.get('id_map'),
+            num_classes=info.get('num_classes', len(dataset.metainfo['classes'])),
+            ignore_index=dataset.ignore_index,
+            path=info['seg_map_path'],
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(check, indexes))
+    domain = getattr(dataset, 'domain', type(dataset).__name__)
+    print_log(
+        f'data: {domain}: {len(dataset)} images, label ids checked in {len(indexes)}',
+        logger='current',
+    )
+
+
+def check_crop(dataset: Any) -> None:
+    """Checks that a random crop fits into the images as they come to it.
+
+    Random resizing may make some images smaller than the crop (they are padded); an error is that
+    even the largest of eight draws is smaller.
+    """
+    steps = list(dataset.pipeline.transforms)
+    crop = next((i for i, step in enumerate(steps) if hasattr(step, 'crop_size')), None)
+    if crop is None:
+        return
+    seed_everything(0)
+    largest = (0, 0)
+    for _ in range(CROP_DRAWS if crop > 2 else 1):
+        largest = tuple(np.maximum(largest, _size_after(dataset, steps[:crop])))
+    wanted = tuple(steps[crop].crop_size)
+    if any(have < want for have, want in zip(largest, wanted, strict=True)):
+        raise UserError(
+            f'{type(steps[crop]).__name__}: crop_size {wanted} is larger than the image {largest} '
+            '(height, width) it is to be cut from; choose a smaller crop or a larger resize'
+        )
+
+
+def check_window(dataset: Any, test_cfg: Any) -> None:
+    """Checks that a sliding window fits into the first image."""
+    if test_cfg.get('mode') != 'slide':
+        return
+    steps = list(dataset.pipeline.transforms)
+    pack = len(steps) - 1
+    size = _size_after(dataset, steps[:pack])
+    wanted = tuple(test_cfg['crop_size'])
+    if any(have < want for have, want in zip(size, wanted, strict=True)):
+        raise UserError(
+            f'test_cfg.crop_size {wanted} is larger than the image {tuple(size)} (height, width) '
+            f'of domain {getattr(dataset, "domain", "?")!r}; choose a smaller window or a larger '
+            'resize'
+        )
+
+
+def _size_after(dataset: Any, steps: list) -> tuple[int, int]:
+    results = dataset.get_data_info(0)
+    for step in steps:
+        results = step(results)
+    return tuple(results['img'].shape[:2])

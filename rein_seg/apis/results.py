@@ -1,0 +1,97 @@
+"""What a run leaves: results.json, adapter.safetensors, overview.png, environment.json."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine import dist
+from mmengine.config import Config
+from mmengine.logging import print_log
+from torch import nn
+
+from rein_seg.apis.overview import draw_overview
+from rein_seg.checkpoint import save_adapter, write_json
+from rein_seg.engine.runner import PEFTRunner
+from rein_seg.environment import describe_environment
+from rein_seg.evaluation import DomainIoUMetric, class_table
+from rein_seg.registry import describe_method
+from rein_seg.segmentor import count_parameters
+
+
+def model_identity(model: nn.Module) -> dict[str, Any]:
+    """Returns what an adapter must share with the model it goes into."""
+    return {
+        'method': describe_method(model.backbone.peft_cfg),
+        'encoder': model.backbone.encoder_info.identity,
+        'num_classes': model.num_classes,
+    }
+
+
+def find_report(evaluator: Any) -> dict[str, Any]:
+    """Returns the report of the evaluator's `DomainIoUMetric`, empty where it has none."""
+    for metric in evaluator.metrics:
+        if isinstance(metric, DomainIoUMetric):
+            return metric.report
+    return {}
+
+
+def collect_results(
+    cfg: Config, runner: PEFTRunner, report: dict[str, Any], seconds: dict[str, float]
+) -> dict[str, Any]:
+    """Returns the content of ``results.json``, but for the adapter's size."""
+    model = runner.bare_model
+    return {
+        'config': Path(cfg.filename).name if cfg.filename else None,
+        'benchmark': cfg.benchmark.get('name'),
+        **report,
+        **model_identity(model),
+        'parameters': count_parameters(model),
+        'seed': runner.seed,
+        'processes': dist.get_world_size(),
+        'seconds': {key: round(value, 3) for key, value in seconds.items()},
+        'peak_memory_mib': round(peak_memory_mib(), 1),
+        'environment': describe_environment(),
+    }
+
+
+def write_run(cfg: Config, runner: PEFTRunner, results: dict[str, Any]) -> dict[str, Any]:
+    """Writes adapter, results, environment and overview of a training run."""
+    folder, model = Path(cfg.work_dir), runner.bare_model
+    scores = {key: results.get(key) for key in ('protocol', 'mean_over_targets')}
+    by_domain = {k: v['mIoU'] for k, v in results.get('domains', {}).items()}
+    metadata = {
+        **model_identity(model),
+        'benchmark': results['benchmark'],
+        'scores': {**scores, 'mIoU': by_domain},
+        'config': cfg.pretty_text,
+    }
+    size = save_adapter(folder / 'adapter.safetensors', model, metadata)
+    results = {**results, 'adapter': {'file': 'adapter.safetensors', **size}}
+    return write_scores(cfg, runner, results, runner.val_dataloader)
+
+
+def write_scores(
+    cfg: Config, runner: PEFTRunner, results: dict[str, Any], loader: Any
+) -> dict[str, Any]:
+    """Writes results, environment and overview, and logs where they are."""
+    folder = Path(cfg.work_dir)
+    write_json(folder / 'results.json', results)
+    write_json(folder / 'environment.json', results['environment'])
+    draw_overview(folder / 'overview.png', runner.bare_model, loader.dataset, results)
+    if results.get('domains'):
+        print_log('\n' + class_table(results), logger='current')
+    print_log(f'wrote {", ".join(sorted(p.name for p in folder.iterdir()))} in {folder}/', 'current')
+    return results
+
+
+def peak_memory_mib() -> float:
+    """Returns the peak memory of this process: the GPU's where there is one, else resident."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    import sys
+
+    return peak / (2**20 if sys.platform == 'darwin' else 2**10)

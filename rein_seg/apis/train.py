@@ -1,0 +1,73 @@
+"""Trains a config and leaves its results."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from mmengine import dist
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+import rein_seg.apis.results as outcome
+from rein_seg.apis.preflight import check_run
+from rein_seg.engine.runner import PEFTRunner, latest_checkpoint, setup_distributed
+
+
+def train(
+    cfg: Config, *, resume: bool = False, amp: bool = False, launcher: str = 'none'
+) -> dict[str, Any]:
+    """Trains, evaluates, and writes what a run leaves into ``cfg.work_dir``.
+
+    Args:
+        cfg: From `load_config`.
+        resume: Go on from the newest checkpoint in ``cfg.work_dir``.
+        amp: bfloat16 autocast in training and evaluation.
+        launcher: none, or pytorch under torchrun.
+
+    Returns:
+        The content of ``results.json`` (main process; an empty dict on others).
+
+    Raises:
+        UserError: Before training starts, for anything wrong in config, data or files.
+    """
+    if resume:
+        cfg.load_from, cfg.resume = latest_checkpoint(cfg.work_dir), True
+    runner = build_runner(cfg, amp=amp, launcher=launcher, training=True)
+    start = time.perf_counter()
+    runner.train()
+    report = outcome.find_report(runner.val_loop.evaluator)
+    if dist.is_main_process() and not report:
+        print_log('the run was complete already: evaluating it again', logger='current')
+    if not all(dist.all_gather_object(bool(report) or not dist.is_main_process())):
+        runner.val()
+        report = outcome.find_report(runner.val_loop.evaluator)
+    seconds = {'total': time.perf_counter() - start, **_step_seconds(runner)}
+    digest = runner.trained_digest()
+    if not dist.is_main_process():
+        return {}
+    if dist.get_world_size() > 1:
+        print_log(f'all {dist.get_world_size()} ranks ended with identical parameters', 'current')
+    results = outcome.collect_results(cfg, runner, report, seconds)
+    results.update(iterations=runner.max_iters, parameters_sha256=digest)
+    return outcome.write_run(cfg, runner, results)
+
+
+def build_runner(cfg: Config, *, amp: bool, launcher: str, training: bool) -> PEFTRunner:
+    """Checks the run, then builds its runner."""
+    setup_distributed(launcher)
+    cfg.launcher = launcher
+    if launcher != 'none' and dist.get_backend() == 'gloo':
+        cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
+    if amp:
+        cfg.optim_wrapper = {**cfg.optim_wrapper, 'type': 'AutocastOptimWrapper'}
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='AutocastHook')]
+    check_run(cfg, training=training)
+    return PEFTRunner.from_cfg(cfg)
+
+
+def _step_seconds(runner: PEFTRunner) -> dict[str, float]:
+    scalars = runner.message_hub.log_scalars
+    if 'train/time' not in scalars:
+        return {}
+    return {'per_iteration': float(scalars['train/time'].mean())}

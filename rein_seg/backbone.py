@@ -1,0 +1,159 @@
+"""A frozen encoder with a tuning method in it: the only place that freezes.
+
+B batch, H x W image, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from rein_seg.encoders import build_encoder
+from rein_seg.errors import UserError
+from rein_seg.peft import PEFTMethod
+from rein_seg.registry import build_method, find_anatomy
+from rein_seg.structures import Anatomy, Features, StreamSite
+
+
+@MODELS.register_module()
+class PEFTBackbone(BaseModule):
+    """Encoder + method -> `Features`.
+
+    The encoder's weights load here, in the constructor (a runner wraps the model before it would
+    call ``init_weights``, and never calls it to test); then everything is frozen; then the method
+    attaches, and exactly its ``trainable_parameters()`` are switched on.
+
+    The state dict leaves frozen tensors of the encoder out and does not miss them when loading.
+
+    Args:
+        encoder: Config of the encoder; see `build_encoder` for ``checkpoint``, ``init_seed``.
+        peft: Config of the method.
+        activation_checkpointing: Computes each block again in the backward pass instead of keeping
+            its activations.
+
+    Shapes:
+        (B, 3, H, W) normalised image -> `Features` with one map for each output of the encoder.
+    """
+
+    def __init__(
+        self,
+        encoder: Mapping[str, Any],
+        peft: Mapping[str, Any],
+        *,
+        activation_checkpointing: bool = False,
+        init_cfg: None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.encoder, self.encoder_info = build_encoder(encoder)
+        self.anatomy: Anatomy = find_anatomy(self.encoder)
+        self.peft_cfg = dict(peft)
+        self.peft: PEFTMethod = build_method(peft)  # type: ignore[assignment]
+        self.peft.attach(self.encoder, self.anatomy)
+        self._freeze()
+        if activation_checkpointing:
+            _checkpoint_blocks(self.anatomy)
+        self.register_state_dict_post_hook(_drop_frozen)
+        self.register_load_state_dict_pre_hook(_fill_frozen)
+        self.train()
+
+    @property
+    def out_channels(self) -> tuple[int, ...]:
+        """C of each map."""
+        return self.anatomy.out_channels
+
+    @property
+    def query_dims(self) -> int | None:
+        """Width of the queries for the head, None without."""
+        return self.peft.query_dims
+
+    def forward(self, image: Tensor) -> Features:
+        """Computes the features of a normalised image."""
+        maps = tuple(self.encoder(image))
+        return Features(maps=maps, queries=self.peft.queries())
+
+    def train(self, mode: bool = True) -> PEFTBackbone:
+        """Sets the method's mode; a frozen encoder stays in eval mode."""
+        super().train(mode)
+        self.encoder.train(mode and self.peft.trains_encoder)
+        return self
+
+    def init_weights(self) -> None:
+        """Does nothing: the weights are those that the constructor loaded."""
+
+    def frozen_names(self) -> set[str]:
+        """Returns the names in the encoder's state dict that training does not change.
+
+        Buffers (batch statistics) count as trained when their own module has a trained parameter.
+        """
+        frozen = set()
+        for path, module in self.encoder.named_modules():
+            prefix = f'{path}.' if path else ''
+            own = list(module.named_parameters(recurse=False))
+            frozen.update(prefix + name for name, p in own if not p.requires_grad)
+            if not any(p.requires_grad for _, p in own):
+                frozen.update(prefix + name for name, _ in module.named_buffers(recurse=False))
+        return frozen
+
+    def _freeze(self) -> None:
+        # materialised first: a method may tell by requires_grad which of its own parameters train
+        trainable = [param for _, param in self.peft.trainable_parameters() if param.requires_grad]
+        for param in self.parameters():
+            param.requires_grad_(False)
+        for param in trainable:
+            param.requires_grad_(True)
+
+
+class CheckpointedCall:
+    """Calls a block, hooks included, under non-reentrant activation checkpointing.
+
+    Re-entrant checkpointing loses the gradient of adapters that pass a tensor from one hook to
+    another, silently. The grid is handed in so that the second pass sees what the first one saw.
+    """
+
+    def __init__(self, block: nn.Module, anatomy: Anatomy) -> None:
+        self.block = block
+        self.state = anatomy.state
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the block."""
+        return checkpoint(self._run, self.state.grid, *args, use_reentrant=False, **kwargs)
+
+    def _run(self, grid: tuple[int, int], *args: Any, **kwargs: Any) -> Any:
+        self.state.grid = grid
+        return nn.Module._call_impl(self.block, *args, **kwargs)
+
+
+def _checkpoint_blocks(anatomy: Anatomy) -> None:
+    for site in anatomy.find(StreamSite, where='out'):
+        block = site.taps[0].module
+        block._call_impl = CheckpointedCall(block, anatomy)
+
+
+def _drop_frozen(
+    module: PEFTBackbone, state: dict[str, Tensor], prefix: str, metadata: dict
+) -> None:
+    for name in module.frozen_names():
+        state.pop(f'{prefix}encoder.{name}', None)
+
+
+def _fill_frozen(
+    module: PEFTBackbone, state: dict[str, Tensor], prefix: str, *args: Any
+) -> None:
+    own = module.encoder.state_dict()
+    for name in module.frozen_names() & set(own):
+        state.setdefault(f'{prefix}encoder.{name}', own[name])
+
+
+def check_trainable(model: nn.Module) -> None:
+    """Checks that something in ``model`` trains.
+
+    Raises:
+        UserError: If no parameter does.
+    """
+    if not any(param.requires_grad for param in model.parameters()):
+        raise UserError('nothing in the model trains: choose a peft method or a head with weights')

@@ -1,0 +1,24 @@
+"""Reading and writing weights: strict, with a coverage report, atomic, never unpickling."""
+
+from rein_seg.checkpoint.adapter import load_adapter, read_adapter, save_adapter
+from rein_seg.checkpoint.io import (
+    atomic_path,
+    read_checkpoint,
+    read_state_dict,
+    save_checkpoint,
+    write_json,
+)
+from rein_seg.checkpoint.strict import load_strict, tensors_sha256
+
+__all__ = [
+    'atomic_path',
+    'load_adapter',
+    'load_strict',
+    'read_adapter',
+    'read_checkpoint',
+    'read_state_dict',
+    'save_adapter',
+    'save_checkpoint',
+    'tensors_sha256',
+    'write_json',
+]

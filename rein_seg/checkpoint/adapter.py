@@ -1,0 +1,117 @@
+"""``adapter.safetensors``: the one file people share.
+
+It holds the tensors that training made (method, neck, head) and, in its metadata, what they need:
+the config of the model, the encoder's name and fingerprint, protocol and scores.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from rein_seg.checkpoint.io import atomic_path
+from rein_seg.checkpoint.strict import load_strict, tensors_sha256
+from rein_seg.errors import UserError
+from rein_seg.version import __version__
+
+FORMAT = 'rein_seg-adapter/1'
+# what an adapter must share with the model it goes into, and how to call it in a message
+IDENTITY = {'method': 'PEFT method', 'num_classes': 'number of classes', 'encoder': 'encoder'}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Tensors by name, and what the file says about them."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, Any]
+
+
+def save_adapter(
+    path: str | os.PathLike, model: nn.Module, metadata: Mapping[str, Any]
+) -> dict[str, int]:
+    """Writes the tensors of ``model`` (its state dict, which leaves frozen ones out).
+
+    Args:
+        path: File to write, atomically.
+        model: The segmentor.
+        metadata: JSON-able content: at least ``method``, ``encoder`` and ``num_classes``.
+
+    Returns:
+        ``bytes`` of the file and ``tensor_bytes`` of its tensors.
+    """
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    content = {
+        'format': FORMAT,
+        'version': __version__,
+        'sha256': tensors_sha256(tensors),
+        **metadata,
+    }
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={k: json.dumps(v) for k, v in content.items()})
+    size = sum(t.numel() * t.element_size() for t in tensors.values())
+    return {'bytes': Path(path).stat().st_size, 'tensor_bytes': size}
+
+
+def read_adapter(path: str | os.PathLike) -> Adapter:
+    """Reads an adapter file and checks its fingerprint.
+
+    Raises:
+        UserError: If the file is missing, truncated, not an adapter, or its tensors are not those
+            it was written with.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f'adapter {str(path)!r} does not exist; give the path of a file')
+    try:
+        with safe_open(path, framework='pt') as file:
+            metadata = {k: json.loads(v) for k, v in (file.metadata() or {}).items()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise UserError(
+            f'adapter {str(path)!r} is truncated or damaged ({error}); copy or download it again'
+        ) from error
+    if metadata.get('format') != FORMAT:
+        raise UserError(
+            f'{str(path)!r} is not an adapter file: its metadata says '
+            f'format={metadata.get("format")!r}, expected {FORMAT!r}'
+        )
+    if tensors_sha256(tensors) != metadata.get('sha256'):
+        raise UserError(
+            f'adapter {str(path)!r} was changed after it was written: the SHA-256 of its tensors is '
+            'not the one in its metadata; get it again from its source'
+        )
+    return Adapter(tensors, metadata)
+
+
+def load_adapter(path: str | os.PathLike, model: nn.Module, identity: Mapping[str, Any]) -> str:
+    """Loads an adapter into a model it was made for.
+
+    Args:
+        path: The adapter file.
+        model: The segmentor.
+        identity: What the model is: ``method``, ``encoder``, ``num_classes``.
+
+    Returns:
+        The coverage report.
+
+    Raises:
+        UserError: If the adapter was made for another encoder, method or class count.
+    """
+    adapter = read_adapter(path)
+    for key, name in IDENTITY.items():
+        made, given = adapter.metadata.get(key), json.loads(json.dumps(identity[key]))
+        if made != given:
+            raise UserError(
+                f'adapter {str(path)!r} was made for another {name}: it says {made!r}, the config '
+                f'gives {given!r}; use the config it was trained with (in its metadata, "config")'
+            )
+    return load_strict(model, adapter.tensors, what='adapter', source=str(path))

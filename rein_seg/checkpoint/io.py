@@ -1,0 +1,139 @@
+"""Files in and out: whole or not at all, and no file may run code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from rein_seg.errors import UserError
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary name beside ``path``; renames it to ``path`` if the block succeeds.
+
+    A killed process leaves at most a stray temporary file, never half of ``path``.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f'.{target.name}.', suffix='.tmp')
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would hide results from a group
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike, content: Any) -> None:
+    """Writes ``content`` as indented JSON, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + '\n')
+
+
+def save_checkpoint(path: str | os.PathLike, checkpoint: Mapping[str, Any]) -> None:
+    """Writes a training checkpoint with ``torch.save``, atomically."""
+    with atomic_path(path) as temporary:
+        torch.save(dict(checkpoint), temporary)
+
+
+def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> dict[str, Any]:
+    """Reads a ``torch.save`` file without running code from it.
+
+    Beyond torch's own safe types it accepts what mmengine logs put into checkpoints (numpy arrays
+    and history buffers); anything else is refused.
+
+    Raises:
+        UserError: If the file is missing, truncated, damaged, or holds pickled code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f'checkpoint {str(path)!r} does not exist; give the path of a file')
+    if not zipfile.is_zipfile(path):
+        raise UserError(
+            f'checkpoint {str(path)!r} is truncated, or not a file written by torch.save '
+            f'({path.stat().st_size} bytes, no zip directory at its end); copy or download it again'
+        )
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise UserError(
+            f'checkpoint {str(path)!r} is damaged: the checksum of its part {damaged!r} is wrong; '
+            'copy or download it again'
+        )
+    try:
+        with torch.serialization.safe_globals(_harmless_types()):
+            return torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split('\n')[-1] if 'Unsupported' in str(error) else str(error)
+        raise UserError(
+            f'checkpoint {str(path)!r} is refused: loading it would run pickled code '
+            f'({_global_named(reason)}); convert it to plain tensors or safetensors where you '
+            'trust it'
+        ) from None
+    except (RuntimeError, EOFError, KeyError) as error:
+        raise UserError(f'checkpoint {str(path)!r} cannot be read: {error}') from error
+
+
+def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
+    """Reads tensors by name from ``.safetensors`` or from a ``torch.save`` file.
+
+    The usual wrappers (``state_dict``, ``model``) are taken off.
+
+    Raises:
+        UserError: If the file cannot be read, or holds no tensors by name.
+    """
+    path = Path(path)
+    if path.suffix == '.safetensors':
+        if not path.is_file():
+            raise UserError(f'weights file {str(path)!r} does not exist; give the path of a file')
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise UserError(
+                f'weights file {str(path)!r} is truncated or damaged ({error}); '
+                'copy or download it again'
+            ) from error
+    content: Any = read_checkpoint(path)
+    for wrapper in ('state_dict', 'model'):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not any(isinstance(v, Tensor) for v in content.values()):
+        raise UserError(
+            f'weights file {str(path)!r} holds no tensors by name: expected a state dict, '
+            'or one under the key "state_dict" or "model"'
+        )
+    return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+
+
+def _harmless_types() -> list[Any]:
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+
+    core = np._core.multiarray
+    dtypes = [type(np.dtype(t)) for t in ('f2', 'f4', 'f8', 'i4', 'i8', 'u4', 'u8', '?')]
+    return [HistoryBuffer, np.ndarray, np.dtype, core._reconstruct, core.scalar, slice, *dtypes]
+
+
+def _global_named(reason: str) -> str:
+    # torch's message is a page; the global it names is what the user needs
+    for word in ('GLOBAL ', 'global '):
+        if word in reason:
+            return reason.split(word, 1)[1].split(' was not')[0].split('\n')[0].strip()
+    return reason.split('\n')[0].strip()

@@ -1,0 +1,48 @@
+"""What the command-line tools share: arguments, and errors without a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from mmengine.config import DictAction
+
+from rein_seg.errors import UserError
+
+EXIT_USER_ERROR = 2
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that training and testing share, spelled as in mmseg."""
+    parser.add_argument('--work-dir', help='folder of the run (default: work_dirs/CONFIG_NAME)')
+    parser.add_argument('--amp', action='store_true', help='bfloat16 autocast')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override parts of the config: a.b=1 c="[1,2]"',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch'],
+        default='none',
+        help='pytorch under torchrun; tools/dist_*.sh sets it',
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def run(main: Callable[[], object]) -> int:
+    """Runs ``main``; a `UserError` becomes one line on stderr and exit code 2."""
+    try:
+        main()
+    except UserError as error:
+        if os.environ.get('RANK', '0') == '0':
+            sys.stderr.write(f'error: {error}\n')
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        sys.stderr.write('interrupted: go on with --resume\n')
+        return 130
+    return 0

@@ -1,0 +1,149 @@
+"""Renders a scene of MiniScapes from (seed, domain, split, index, size)."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from rein_seg.datasets.miniscapes import effects, frontage, roadside
+from rein_seg.datasets.miniscapes.air import Air
+from rein_seg.datasets.miniscapes.camera import Camera
+from rein_seg.datasets.miniscapes.canvas import SUPERSAMPLE, Canvas
+from rein_seg.datasets.miniscapes.domains import DOMAINS, Domain, Town, domain_of
+from rein_seg.datasets.miniscapes.furniture import Pole
+from rein_seg.datasets.miniscapes.ground import GroundPainter, light_ground
+from rein_seg.datasets.miniscapes.items import Item
+from rein_seg.datasets.miniscapes.sky import draw_sky, draw_skyline
+from rein_seg.datasets.miniscapes.street import Street, draw_street
+from rein_seg.datasets.miniscapes.traffic import Traffic
+from rein_seg.errors import UserError, near_misses
+
+GENERATOR_VERSION = 1
+SPLITS = ('train', 'val', 'test')
+SMALLEST, LARGEST = 32, 4096
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A picture and its labels.
+
+    Args:
+        image: (H, W, 3) uint8, BGR.
+        label: (H, W) uint8, Cityscapes train ids, 255 where ignored.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+
+
+def render(
+    domain: str, split: str, index: int, *, seed: int = 0, size: tuple[int, int] = (256, 128)
+) -> Scene:
+    """Renders one scene; the same arguments always give the same scene.
+
+    Args:
+        domain: One of DOMAINS.
+        split: One of SPLITS; no two splits share a scene.
+        index: Number of the scene in its split, >= 0.
+        seed: Seed of the whole data set, >= 0.
+        size: (width, height) in pixels. The street does not depend on it.
+
+    Raises:
+        ValueError: If domain or split is unknown, index or seed is negative, or a side of size is
+            not a whole number from SMALLEST to LARGEST.
+    """
+    check_request(domain, split, seed=seed, size=size)
+    if index < 0:
+        raise UserError(f'index: got {index}, expected a whole number >= 0')
+    entropy = (seed, zlib.crc32(domain.encode()), zlib.crc32(split.encode()), index)
+    plan, drawing = (np.random.default_rng(s) for s in np.random.SeedSequence(entropy).spawn(2))
+    place = domain_of(domain)
+    street = draw_street(place.town, plan)
+    air = Air.draw(place.look, plan)
+    ego = int(plan.integers(street.lane_count(1)))
+    camera = _camera(street, place.town, plan, ego=ego, size=size)
+    hood = plan.random() < place.town.hood
+    items = _items(street, place, plan, ego=ego)
+    canvas = Canvas(camera, air, rng=drawing)
+    _paint(canvas, street, items)
+    return _develop(canvas, hood=hood)
+
+
+def check_request(domain: str, split: str, *, seed: int, size: tuple[int, int]) -> None:
+    """Checks what names a data set.
+
+    Raises:
+        ValueError: As `render`, but for index.
+    """
+    for name, got, known in (('domain', domain, DOMAINS), ('split', split, SPLITS)):
+        if got not in known:
+            raise UserError(f'{name}: got {got!r}, expected one of {known}; '
+                            f'{near_misses(got, known)}')
+    if seed < 0:
+        raise UserError(f'seed: got {seed}, expected a whole number >= 0')
+    fits = isinstance(size, (tuple, list)) and len(size) == 2 and all(
+        isinstance(side, (int, np.integer)) and SMALLEST <= side <= LARGEST for side in size
+    )
+    if not fits:
+        raise UserError(f'size: got {size!r}, expected (width, height), two whole numbers of '
+                        f'pixels from {SMALLEST} to {LARGEST}, such as (256, 128)')
+
+
+def _camera(
+    street: Street, town: Town, rng: np.random.Generator, *, ego: int, size: tuple[int, int]
+) -> Camera:
+    width, height = (int(side) * SUPERSAMPLE for side in size)
+    mean = (width * height) ** 0.5
+    focal, eye, pitch = (rng.uniform(*span) for span in (town.focal, town.eye, town.pitch))
+    bend = rng.normal(0.0, 0.0006) if rng.random() < 0.6 else 0.0
+    return Camera(
+        width=width,
+        height=height,
+        focal=float(focal * mean),
+        x=float(street.lane_x(1, ego) + rng.normal(0.0, 0.3)),
+        eye=float(eye),
+        centre=float(width * (0.5 + rng.normal(0.0, 0.05))),
+        horizon=float(height * pitch),
+        roll=float(rng.normal(0.0, 0.008)),
+        bend=float(np.clip(bend, -0.0015, 0.0015)),
+    )
+
+
+def _items(street: Street, place: Domain, rng: np.random.Generator, *, ego: int) -> list[Item]:
+    items = frontage.line_street(street, place.town, rng)
+    items += Traffic(street, place.town, ego=ego, rng=rng).fill()
+    items += roadside.poles(street, rng)
+    items += roadside.trees(street, place.town, rng)
+    items += roadside.people(street, place, rng)
+    items += roadside.parked_cycles(street, place.town, rng)
+    return items
+
+
+def _paint(canvas: Canvas, street: Street, items: list[Item]) -> None:
+    draw_sky(canvas)
+    GroundPainter(canvas, street).paint()
+    lamps = [(i.x + i.arm, i.z) for i in items if isinstance(i, Pole) and i.lamp]
+    light_ground(canvas, street, items, lamps=np.reshape(np.float32(lamps), (-1, 2)))
+    draw_skyline(canvas)
+    for item in sorted(items, key=lambda item: -item.depth):
+        item.draw(canvas)
+
+
+def _develop(canvas: Canvas, *, hood: bool) -> Scene:
+    air, rng = canvas.air, canvas.rng
+    image, label = canvas.finish()
+    image = effects.roughen(image, label, air=air, rng=rng)
+    if air.wet > 0.02:
+        image = effects.wet_ground(image, label, air=air, rng=rng)
+    if air.look.streaks[1]:
+        image = effects.streaks(image, air=air, rng=rng)
+    if air.look.flakes[1]:
+        image = effects.flakes(image, air=air, rng=rng)
+    if rng.random() < air.look.drops:
+        image = effects.lens_drops(image, rng=rng)
+    label = effects.ignore_borders(label, rng=rng)
+    if hood:
+        image, label = effects.own_hood(image, label, rng=rng)
+    return Scene(effects.expose(image, look=air.look, rng=rng), label)

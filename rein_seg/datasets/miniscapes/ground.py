@@ -1,0 +1,271 @@
+"""The ground: strips of road, sidewalk and terrain, lane markings, then light, texture and haze."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from rein_seg.datasets.miniscapes import labels, noise
+from rein_seg.datasets.miniscapes.air import mix, scaled
+from rein_seg.datasets.miniscapes.camera import SHIFT
+from rein_seg.datasets.miniscapes.canvas import SUPERSAMPLE, Canvas
+from rein_seg.datasets.miniscapes.items import Item
+from rein_seg.datasets.miniscapes.street import Street
+
+_FAR = 260.0
+_SIDE = 90.0
+_SNOW = (240.0, 238.0, 236.0)
+
+
+class GroundPainter:
+    """Paints a street's ground on a canvas, in its own colours without light."""
+
+    def __init__(self, canvas: Canvas, street: Street):
+        self._canvas = canvas
+        self._street = street
+        self._near = canvas.camera.ground_start
+        look, snow, rng = canvas.air.look, canvas.air.snow, canvas.rng
+        self._road = mix(scaled(look.road, rng.uniform(0.88, 1.12)), _SNOW, 0.12 * snow)
+        self._walk = mix(scaled(look.walk, rng.uniform(0.88, 1.1)), _SNOW, 0.8 * snow)
+        self._grass = mix(scaled(look.grass, rng.uniform(0.85, 1.15)), _SNOW, 0.92 * snow)
+        self._mark = mix((224, 226, 228), self._road, 0.25 + 0.4 * snow)
+
+    def paint(self) -> None:
+        """Paints strips from the sides to the middle, then kerbs, rails and markings."""
+        street = self._street
+        for side in (-1, 1):
+            inner, outer = street.walk_span(side)
+            paved = street.kind == 'inner' and street.yard[side > 0] < 0.5
+            base = (self._walk, labels.SIDEWALK) if paved else (self._grass, labels.TERRAIN)
+            self._strip((street.kerb(side), side * _SIDE), *base)
+            self._strip((inner, outer), self._walk, labels.SIDEWALK)
+        if street.junction:
+            self._crossing(street.junction)
+        self._strip((street.kerb(-1), street.kerb(1)), self._road, labels.ROAD)
+        if street.middle:
+            self._middle()
+        self._kerbs()
+        self._markings()
+
+    def _strip(
+        self, span: tuple[float, float], colour: object, label: int,
+        *, z: tuple[float, float] = (0.0, _FAR),
+    ) -> None:
+        near, far = max(z[0], self._near), z[1]
+        if far <= near:
+            return
+        steps = np.geomspace(near, far, 12 if far / near > 4 else 5)
+        left = np.stack([np.full(len(steps), span[0]), np.zeros(len(steps)), steps], axis=1)
+        right = left[::-1].copy()
+        right[:, 0] = span[1]
+        self._canvas.face(np.concatenate([left, right]), colour, label)
+
+    def _pieces(self) -> list[tuple[float, float]]:
+        """Returns the spans of z beside the crossing street."""
+        if self._street.junction is None:
+            return [(0.0, _FAR)]
+        near, far = self._street.junction
+        return [(0.0, near), (far, _FAR)]
+
+    def _crossing(self, junction: tuple[float, float]) -> None:
+        near, far = junction
+        self._strip((-_SIDE, _SIDE), self._walk, labels.SIDEWALK, z=(near - 2.2, far + 2.2))
+        self._strip((-_SIDE, _SIDE), self._road, labels.ROAD, z=(near, far))
+
+    def _middle(self) -> None:
+        street = self._street
+        half = street.middle / 2
+        if street.grassy:
+            for piece in self._pieces():
+                self._strip((-half + 0.25, half - 0.25), self._grass, labels.TERRAIN, z=piece)
+        if street.rails:
+            steel = mix((120, 116, 112), self._road, 0.2)
+            label = labels.TERRAIN if street.grassy else labels.ROAD
+            for track in (street.track_x(-1), street.track_x(1)):
+                for offset in (-0.72, 0.72):
+                    self._strip((track + offset - 0.05, track + offset + 0.05), steel, label)
+
+    def _kerbs(self) -> None:
+        street = self._street
+        stone = scaled(self._walk, 1.12)
+        for side in (-1, 1):
+            edge = street.kerb(side)
+            for piece in self._pieces():
+                self._strip((edge, edge + side * 0.18), stone, labels.SIDEWALK, z=piece)
+        if street.grassy:
+            half = street.middle / 2
+            for piece in self._pieces():
+                for sign in (-1, 1):
+                    self._strip((sign * (half - 0.3), sign * (half - 0.1)), stone, labels.TERRAIN,
+                                z=piece)
+
+    def _markings(self) -> None:
+        street = self._street
+        if self._canvas.air.snow > 0.9:
+            return
+        if street.middle == 0 and street.lanes[0]:
+            self._line(0.0, dashed=street.kind != 'boulevard')
+        if street.middle and not street.grassy:
+            for sign in (-1, 1):
+                self._line(sign * street.middle / 2, dashed=False)
+        for side in (-1, 1):
+            for index in range(1, street.lane_count(side)):
+                self._line(side * (street.middle / 2 + index * street.lane), dashed=True)
+            if street.parking[side > 0]:
+                edge = side * (street.middle / 2 + street.lane * street.lane_count(side))
+                self._line(edge, dashed=True, dash=(0.9, 1.0))
+            elif street.kind == 'outskirts':
+                self._line(street.kerb(side) - side * 0.35, dashed=False)
+        if street.zebra:
+            self._zebra(street.zebra)
+        elif street.junction:
+            stop = street.junction[0] - 1.2
+            right = street.middle / 2 + street.lane * street.lane_count(1)
+            self._strip((street.middle / 2, right), self._mark, labels.ROAD, z=(stop - 0.45, stop))
+
+    def _line(
+        self, x: float, *, dashed: bool, dash: tuple[float, float] = (3.0, 5.0)
+    ) -> None:
+        half = 0.075
+        if not dashed:
+            for piece in self._pieces():
+                self._strip((x - half, x + half), self._mark, labels.ROAD,
+                            z=(piece[0], min(piece[1], 90.0)))
+            return
+        start = self._near - self._canvas.rng.uniform(0.0, sum(dash))
+        z0 = np.arange(start, 80.0, sum(dash))
+        z1 = z0 + dash[0]
+        clear = [self._street.clear_of_junction(a, b) and b > self._near + 0.2
+                 for a, b in zip(z0, z1, strict=True)]
+        z0, z1 = np.maximum(z0[clear], self._near), z1[clear]
+        self._quads([(x - half, x + half)] * len(z0), z0, z1)
+
+    def _zebra(self, z: float) -> None:
+        left, right = self._street.kerb(-1) + 0.3, self._street.kerb(1) - 0.3
+        starts = np.arange(left, right - 0.5, 1.0)
+        spans = [(a, a + 0.5) for a in starts]
+        self._quads(spans, np.full(len(spans), z), np.full(len(spans), z + 3.0))
+
+    def _quads(self, spans: Sequence[tuple[float, float]], z0: object, z1: object) -> None:
+        if len(spans) == 0:
+            return
+        span = np.asarray(spans)
+        quads = np.zeros((len(span), 4, 3))
+        quads[:, [0, 3], 0], quads[:, [1, 2], 0] = span[:, :1], span[:, 1:]
+        quads[:, :2, 2] = np.asarray(z0)[:, None]
+        quads[:, 2:, 2] = np.asarray(z1)[:, None]
+        self._canvas.fill_all(self._canvas.camera.fixed(quads), self._mark)
+
+
+def light_ground(
+    canvas: Canvas, street: Street, items: Sequence[Item], *, lamps: np.ndarray
+) -> None:
+    """Puts light, shadows, texture, snow and haze on the painted ground.
+
+    Args:
+        canvas: Canvas with sky and ground only.
+        street: The street.
+        items: What casts shadows.
+        lamps: Street lamps (L, 2) as (x, z) in metres.
+    """
+    x, z, first = canvas.camera.ground_grid(SUPERSAMPLE)
+    z = np.minimum(z, _FAR)
+    air = canvas.air
+    below = canvas.label[first * SUPERSAMPLE :: SUPERSAMPLE, ::SUPERSAMPLE]
+    gain = _texture(canvas, x, z, below)
+    gain *= air.face(0.0, 1.0, 0.0)
+    gain *= 1.0 - _shadows(canvas, items, first)
+    if air.look.lamps:
+        gain *= air.look.ambient + 0.75 * np.exp(-z / 13.0) + _pools(x, z, lamps)
+    else:
+        gain *= air.look.ambient
+    veil = 1.0 - np.exp(-air.density * z)
+    gain *= 1.0 - veil
+    cover = _cover(canvas, street, x, z) * (below == labels.ROAD) if air.snow else None
+    # The sky keeps its colour: rows above the horizon in a rolled picture are not ground.
+    sky = below == labels.SKY
+    gain[sky], veil[sky] = 1.0, 0.0
+    _apply(canvas, first, gain, veil, cover)
+
+
+def _apply(
+    canvas: Canvas, first: int, gain: np.ndarray, veil: np.ndarray, cover: np.ndarray | None
+) -> None:
+    rows = canvas.image[first * SUPERSAMPLE :]
+    size = (rows.shape[1], rows.shape[0])
+    ground = rows.astype(np.float32)
+    if cover is not None:
+        share = cv2.resize(cover, size, interpolation=cv2.INTER_LINEAR)[..., None]
+        ground += (np.float32(_SNOW) - ground) * share
+    big = cv2.merge([cv2.resize(gain, size, interpolation=cv2.INTER_LINEAR)] * 3)
+    haze = cv2.resize(veil, size, interpolation=cv2.INTER_LINEAR)
+    cv2.multiply(ground, big, dst=ground)
+    ground += cv2.merge([haze * h for h in canvas.air.haze])
+    rows[:] = cv2.convertScaleAbs(ground)
+
+
+def _texture(canvas: Canvas, x: np.ndarray, z: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Returns factors (h, w) near 1 for asphalt grain, patches and paving joints."""
+    rng, strength = canvas.rng, canvas.air.look.texture
+    ox, oz = rng.uniform(0, noise.TILE, 2).tolist()
+    fine = cv2.remap(noise.tile(128), 12 * x + ox, 12 * z + oz, cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_WRAP)
+    rough = cv2.remap(noise.tile(32), 3 * x + oz, 1.2 * z + ox, cv2.INTER_LINEAR,
+                      borderMode=cv2.BORDER_WRAP)
+    near = np.exp(-z / 14.0)
+    gain = 1.0 + strength * (0.07 * fine * near + 0.06 * rough * np.exp(-z / 50.0))
+    grass = below == labels.TERRAIN
+    gain[grass] += (strength * (0.12 * fine + 0.1 * rough) * np.sqrt(near))[grass]
+    joints = ((x * 0.9) % 1.0 < 0.09) | ((z * 0.7) % 1.0 < 0.1)
+    joints &= (below == labels.SIDEWALK) & (z < 22.0)
+    gain[joints] *= 0.9
+    return gain.astype(np.float32)
+
+
+def _shadows(canvas: Canvas, items: Sequence[Item], first: int) -> np.ndarray:
+    """Returns how much of the light (h, w) is missing below things, 0..1."""
+    camera, air = canvas.camera, canvas.air
+    mask = np.zeros((camera.height // SUPERSAMPLE, camera.width // SUPERSAMPLE), np.uint8)
+    direct = air.sun * air.sun_to[1] / air.look.ambient
+    dark = direct / (0.94 + 0.08 + direct)
+    sun_h = max(air.sun_to[1], 0.3)
+    shift = (-air.sun_to[0] / sun_h, -air.sun_to[2] / sun_h)
+    prisms = [item.shade for item in items if item.depth < 75.0]
+    prisms = [prism for prism in prisms if prism is not None]
+    if dark > 0.1:
+        for prism in prisms:
+            _shadow(camera, mask, prism.cast(shift), int(255 * dark))
+    for prism in prisms:
+        if prism.height < 5.0 and prism.base == 0:
+            _shadow(camera, mask, prism.cast((0.0, 0.0)), int(255 * min(0.85, dark + 0.3)))
+    mask = cv2.GaussianBlur(mask[first:], (3, 3), 0.7 if dark > 0.1 else 1.2)
+    return mask.astype(np.float32) / 255.0
+
+
+def _shadow(camera: object, mask: np.ndarray, points: np.ndarray, value: int) -> None:
+    points[:, 2] = np.maximum(points[:, 2], camera.ground_start)
+    hull = cv2.convexHull(camera.fixed(points) // SUPERSAMPLE)
+    cv2.fillConvexPoly(mask, hull, value, 8, SHIFT)
+
+
+def _pools(x: np.ndarray, z: np.ndarray, lamps: np.ndarray) -> np.ndarray:
+    light = np.zeros_like(x)
+    for lamp_x, lamp_z in lamps:
+        light += np.exp(-((x - lamp_x) ** 2 + (z - lamp_z) ** 2) * np.float32(1 / 60.0))
+    return 0.6 * np.minimum(light, 1.2)
+
+
+def _cover(canvas: Canvas, street: Street, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Returns the share of snow (h, w) on the road: full between the wheel tracks."""
+    rough = cv2.remap(noise.tile(32), 2.5 * x, 0.8 * z, cv2.INTER_LINEAR,
+                      borderMode=cv2.BORDER_WRAP)
+    free = np.zeros_like(x)
+    for side in (-1, 1):
+        for index in range(street.lane_count(side)):
+            middle = street.lane_x(side, index)
+            for track in (middle - 0.75, middle + 0.75):
+                free = np.maximum(free, np.exp(-(((x - track) / 0.34) ** 2)))
+    amount = canvas.air.snow * 1.15 - free * 1.05 + 0.3 * rough
+    return np.clip(amount, 0.0, 0.92).astype(np.float32)

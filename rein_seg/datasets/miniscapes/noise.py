@@ -1,0 +1,39 @@
+"""Noise tiles that wrap around, shared by all scenes and sampled at random offsets."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+TILE = 256
+
+
+@lru_cache(maxsize=16)
+def tile(cells: int) -> np.ndarray:
+    """Builds a smooth tile (TILE, TILE), float32, about -1..1, with the given cells per side."""
+    rng = np.random.default_rng(cells)
+    coarse = rng.uniform(-1.0, 1.0, (cells, cells)).astype(np.float32)
+    wrapped = np.pad(coarse, 2, mode='wrap')
+    factor = TILE // cells
+    size = (cells + 4) * factor
+    big = cv2.resize(wrapped, (size, size), interpolation=cv2.INTER_CUBIC)
+    return np.ascontiguousarray(big[2 * factor : -2 * factor, 2 * factor : -2 * factor])
+
+
+def patch(
+    rng: np.random.Generator, cells: int, *, height: int, width: int, stretch: float = 1.0
+) -> np.ndarray:
+    """Cuts a random patch (height, width) from a tile, enlarged `stretch` times."""
+    rows = (np.arange(height) / stretch + rng.integers(TILE)).astype(np.int64) % TILE
+    columns = (np.arange(width) / stretch + rng.integers(TILE)).astype(np.int64) % TILE
+    return tile(cells)[rows[:, None], columns[None, :]]
+
+
+def grain(rng: np.random.Generator, height: int, width: int, channels: int) -> np.ndarray:
+    """Draws sensor noise (height, width, channels), float32, mean 0 and deviation 1."""
+    count = height * width * channels
+    raw = np.frombuffer(rng.bytes(2 * count), np.uint8).reshape(2, height, width, channels)
+    # The sum of two uniform bytes is close enough to a bell curve; its deviation is 104.5.
+    return (raw[0].astype(np.float32) + raw[1] - 255.0) / 104.5

@@ -1,0 +1,111 @@
+"""A data order that is a pure function of (seed, position), so that resuming is exact and free.
+
+The sampler computes the sample at any position without walking to it; the sample carries a seed
+made from the same numbers, and the transforms of that sample draw from it, in whatever process
+they run. Nothing has to be saved, replayed or skipped.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sized
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_dist_info, sync_random_seed
+from mmseg.registry import DATA_SAMPLERS
+from torch.utils.data import Dataset, Sampler
+
+
+class SampleIndex(int):
+    """An index into a data set that carries the seed of its random transforms."""
+
+    seed: int
+
+    def __new__(cls, index: int, seed: int) -> SampleIndex:
+        """Returns ``index`` with ``seed``."""
+        self = super().__new__(cls, index)
+        self.seed = seed
+        return self
+
+    def __reduce__(self) -> tuple:
+        return SampleIndex, (int(self), self.seed)
+
+
+@DATA_SAMPLERS.register_module()
+class StreamSampler(Sampler):
+    """Endless sampler: epoch after epoch, each a permutation of its own, split over the ranks.
+
+    Args:
+        dataset: What to sample from.
+        shuffle: Whether each epoch is shuffled.
+        seed: The same on every rank.
+    """
+
+    def __init__(self, dataset: Sized, *, shuffle: bool = True, seed: int | None = None) -> None:
+        self.rank, self.world_size = get_dist_info()
+        self.size = len(dataset)
+        self.shuffle = shuffle
+        self.seed = sync_random_seed() if seed is None else seed
+        self._start = 0
+        self._permutation = lru_cache(maxsize=2)(self._permute)
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        position = self._start * self.world_size + self.rank
+        while True:
+            epoch, step = divmod(position, self.size)
+            index = self._permutation(epoch)[step] if self.shuffle else step
+            yield SampleIndex(index, stream_seed(self.seed, position))
+            position += self.world_size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def skip(self, num_samples: int) -> None:
+        """Starts the next iteration after ``num_samples`` samples of this rank."""
+        self._start = num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Does nothing: the stream has no outer epochs."""
+
+    def _permute(self, epoch: int) -> list[int]:
+        generator = np.random.default_rng((self.seed, epoch))
+        return generator.permutation(self.size).tolist()
+
+
+class SeededDataset(Dataset):
+    """Seeds the random transforms of a sample from its `SampleIndex`.
+
+    Everything else is the wrapped data set's.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'dataset':  # not there yet while unpickling
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        if isinstance(index, SampleIndex):
+            seed_everything(index.seed, torch_too=False)
+        return self.dataset[int(index)]
+
+
+def stream_seed(seed: int, position: int) -> int:
+    """Returns a 32-bit seed for one position of a stream of random numbers."""
+    return int(np.random.SeedSequence((seed, position)).generate_state(1)[0])
+
+
+def seed_everything(seed: int, *, torch_too: bool = True) -> None:
+    """Seeds Python's and numpy's global generators, which transforms use, and torch's."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  mmcv's transforms draw from the global generator
+    if torch_too:
+        torch.manual_seed(seed)

@@ -1,0 +1,104 @@
+"""Builds an encoder with its weights: they load here, in the constructor, on every rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from mmseg.registry import MODELS
+from torch import nn
+
+from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
+from rein_seg.errors import UserError
+
+
+# of ImageNet, which DINOv2, EVA02 in Rein's recipe, SAM and ConvNeXt use; 0..255 RGB
+DEFAULT_MEAN = (123.675, 116.28, 103.53)
+DEFAULT_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """What else an encoder's config says.
+
+    Attributes:
+        name: What results call it.
+        weights: ``sha256:...`` of the loaded tensors, or ``random:seed=...``.
+        mean: Of the images it was trained on, RGB, 0..255.
+        std: The same.
+    """
+
+    name: str
+    weights: str
+    mean: tuple[float, ...] = DEFAULT_MEAN
+    std: tuple[float, ...] = DEFAULT_STD
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Name and weights: what an adapter must find again."""
+        return {'name': self.name, 'weights': self.weights}
+
+
+def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
+    """Builds an encoder and loads, or deterministically draws, its weights.
+
+    Args:
+        cfg: Registry config of the encoder (``type`` and its arguments) with keys of ours:
+            ``checkpoint``, a file of weights; ``init_seed``, a seed for random weights instead,
+            for tests and demonstrations; ``name``, what to call it in results; ``mean`` and
+            ``std`` of its images (default: ImageNet's).
+
+    Returns:
+        The encoder, in eval mode, and what the config says of it.
+
+    Raises:
+        UserError: If neither or both of ``checkpoint`` and ``init_seed`` are given, the file is
+            missing, or it does not cover every tensor.
+    """
+    args = dict(cfg)
+    checkpoint, seed = args.pop('checkpoint', None), args.pop('init_seed', None)
+    name = args.pop('name', None) or str(args.get('type'))
+    mean, std = args.pop('mean', DEFAULT_MEAN), args.pop('std', DEFAULT_STD)
+    if (checkpoint is None) == (seed is None):
+        raise UserError(
+            f'encoder {name!r}: give exactly one of checkpoint=FILE (its pretrained weights) and '
+            f'init_seed=N (random weights, for tests); came checkpoint={checkpoint!r}, '
+            f'init_seed={seed!r}'
+        )
+    if checkpoint is not None and not Path(checkpoint).is_file():
+        raise UserError(
+            f'encoder {name!r}: weights file {checkpoint!r} does not exist; download it as '
+            'docs/weights.md says, or point model.backbone.encoder.checkpoint to it'
+        )
+    try:
+        encoder = MODELS.build(args)
+    except AssertionError as error:  # mmpretrain checks its arguments with assert
+        raise UserError(f'encoder {name!r} cannot be built: {error}') from error
+    if checkpoint is None:
+        _draw(encoder, int(seed))
+        weights = f'random:seed={seed}'
+        print_log(f'encoder {name!r} has random weights (seed {seed})', logger='current')
+    else:
+        state = read_state_dict(checkpoint)
+        report = load_strict(encoder, state, what=f'encoder {name!r}', source=str(checkpoint))
+        print_log(report, logger='current')
+        weights = f'sha256:{tensors_sha256(state)}'
+    encoder.eval()
+    return encoder, EncoderInfo(name, weights, tuple(mean), tuple(std))
+
+
+def _draw(encoder: nn.Module, seed: int) -> None:
+    """Draws random weights from ``seed`` alone, without moving the global generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for module in encoder.modules():
+            if hasattr(module, 'reset_parameters'):
+                module.reset_parameters()
+            else:  # class token, positions: no layer owns them
+                for param in module.parameters(recurse=False):
+                    if param.dim() > 1:
+                        nn.init.trunc_normal_(param, std=0.02)

@@ -1,0 +1,72 @@
+"""Pieces that the families share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from rein_seg.errors import UserError
+from rein_seg.structures import ParamSite
+
+
+def check_out_indices(indices: Sequence[int], depth: int, *, unit: str) -> tuple[int, ...]:
+    """Returns ``indices`` as a tuple if each names one of ``depth`` units, in rising order.
+
+    Raises:
+        UserError: If an index lies outside 0..depth-1, or they do not rise: an encoder emits its
+            maps in forward order, once each, whatever the order asked for.
+    """
+    chosen = tuple(int(index) for index in indices)
+    if any(not 0 <= index < depth for index in chosen):
+        raise UserError(
+            f'out_indices={list(chosen)} goes beyond the encoder: it has {depth} {unit}, '
+            f'so indexes run from 0 to {depth - 1}'
+        )
+    if list(chosen) != sorted(set(chosen)):
+        raise UserError(
+            f'out_indices={list(chosen)} must rise without repeats: maps come out in forward order'
+        )
+    return chosen
+
+
+def param_sites(
+    encoder: nn.Module, places: dict[str, tuple[int, int, int, int]]
+) -> tuple[ParamSite, ...]:
+    """Returns a PARAM site for every parameter of ``encoder`` that its outputs depend on.
+
+    Args:
+        encoder: The encoder.
+        places: Module name of each block -> (block, stage, depth, channels), up to the block of
+            the last output; parameters of later blocks, and of unused tokens, get no site.
+    """
+    kinds = {name.split('.', 1)[0] for name in places}
+    norms = {
+        name
+        for name, module in encoder.named_modules()
+        if 'Norm' in type(module).__name__ and len(list(module.children())) == 0
+    }
+    sites = []
+    for name, param in encoder.named_parameters():
+        owner = next((p for p in places if name.startswith(p + '.')), None)
+        if owner is None and name.split('.', 1)[0] in kinds:
+            continue
+        block, stage, depth, channels = places[owner] if owner else (-1, -1, -1, param.shape[-1])
+        sites.append(
+            ParamSite(block, stage, depth, channels, name, _role(name, param, norms), param)
+        )
+    return tuple(sites)
+
+
+def _role(name: str, param: nn.Parameter, norms: set[str]) -> str:
+    owner, _, leaf = name.rpartition('.')
+    if leaf == 'pos_embed':
+        return 'pos'
+    if leaf.endswith('token'):
+        return 'token'
+    if owner in norms:
+        return 'norm_bias' if leaf == 'bias' else 'norm'
+    if leaf.endswith('bias'):
+        return 'bias'
+    # LayerScale is a vector called gamma (ConvNeXt) or the weight of a module called gamma1, gamma2
+    return 'scale' if param.dim() <= 1 else 'weight'

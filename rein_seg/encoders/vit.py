@@ -1,0 +1,112 @@
+"""Plain vision transformers of mmpretrain: ViT, DINOv2 (LayerScale, SwiGLU), CLIP's tower.
+
+The token sequence is (B, P+N, C) with the prefix first; blocks are pre-norm.
+Module names: specs/peft_methods.md section 4.2, checked against mmpretrain 1.3.6.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from rein_seg.encoders.common import check_out_indices, param_sites
+from rein_seg.errors import UserError
+from rein_seg.registry import register_anatomy
+from rein_seg.structures import (
+    Anatomy,
+    BranchSite,
+    NormSite,
+    OpSite,
+    SeqSite,
+    Site,
+    StreamSite,
+    Tap,
+)
+
+
+@register_anatomy('mmpretrain.models.backbones.vision_transformer.VisionTransformer')
+def vit_anatomy(encoder: nn.Module) -> Anatomy:
+    """Returns the anatomy of a mmpretrain `VisionTransformer`.
+
+    Raises:
+        UserError: If its outputs are not maps, or ``out_indices`` goes beyond the depth.
+    """
+    if encoder.out_type != 'featmap':
+        raise UserError(
+            f'encoder.out_type={encoder.out_type!r} gives no feature maps: set out_type="featmap"'
+        )
+    channels = encoder.embed_dims
+    outputs = check_out_indices(encoder.out_indices, len(encoder.layers), unit='blocks')
+    # what lies beyond the last output changes nothing: no site there, so nothing trains there
+    depth = outputs[-1] + 1
+    patch = int(encoder.patch_embed.projection.stride[0])
+    places = {f'layers.{i}': (i, 0, i, channels) for i in range(depth)}
+    sites: list[Site] = [*param_sites(encoder, places)]
+    sites.append(_op(encoder, 'patch_embed.projection', 'patch', (-1, -1, -1, channels)))
+    for name, place in places.items():
+        sites += _block_sites(encoder, name, place)
+    if encoder.final_norm and depth == len(encoder.layers):
+        tap = Tap(encoder.ln1, 'output', 'NLC')
+        sites.append(NormSite(-1, -1, -1, channels, 'final', 'ln1', tap))
+    return Anatomy(
+        family='vit',
+        sites=tuple(sites),
+        num_prefix=encoder.num_extra_tokens,
+        patch_size=patch,
+        out_channels=(channels,) * len(outputs),
+        out_strides=(patch,) * len(outputs),
+        stage_depths=(depth,),
+        stage_channels=(channels,),
+        grid_module=encoder.patch_embed,
+    )
+
+
+def _op(
+    encoder: nn.Module,
+    name: str,
+    role: str,
+    place: tuple[int, int, int, int],
+    parts: tuple[str, ...] = (),
+) -> OpSite:
+    module = encoder.get_submodule(name)
+    layout = 'NCHW' if isinstance(module, nn.Conv2d) else 'NLC'
+    width = module.weight.shape[0] // len(parts) if parts else 0
+    slices = tuple((part, i * width, (i + 1) * width) for i, part in enumerate(parts))
+    return OpSite(*place, role, name, Tap(module, 'output', layout), slices)
+
+
+def _block_sites(encoder: nn.Module, name: str, place: tuple[int, int, int, int]) -> list[Site]:
+    block = encoder.get_submodule(name)
+    swiglu = hasattr(block.ffn, 'w12')
+    fc1, fc2 = ('ffn.w12', 'ffn.w3') if swiglu else ('ffn.layers.0.0', 'ffn.layers.1')
+
+    def tap(path: str, side: str) -> Tap:
+        return Tap(block.get_submodule(path) if path else block, side, 'NLC')
+
+    return [
+        StreamSite(*place, 'in', (tap('', 'input'),)),
+        NormSite(*place, 'norm1', f'{name}.ln1', tap('ln1', 'output')),
+        _op(encoder, f'{name}.attn.qkv', 'qkv', place, ('q', 'k', 'v')),
+        _op(encoder, f'{name}.attn.proj', 'proj', place),
+        BranchSite(
+            *place,
+            'attn',
+            entry_raw=tap('ln1', 'input'),
+            entry_norm=tap('ln1', 'output'),
+            exit_pre=tap('attn.gamma1', 'input'),
+            exit_post=tap('attn.gamma1', 'output'),
+        ),
+        StreamSite(*place, 'mid', (tap('ln2', 'input'), tap('', 'output'))),
+        NormSite(*place, 'norm2', f'{name}.ln2', tap('ln2', 'output')),
+        _op(encoder, f'{name}.{fc1}', 'fc1', place, ('gate', 'value') if swiglu else ()),
+        _op(encoder, f'{name}.{fc2}', 'fc2', place),
+        BranchSite(
+            *place,
+            'ffn',
+            entry_raw=tap('ln2', 'input'),
+            entry_norm=tap('ln2', 'output'),
+            exit_pre=tap('ffn.gamma2', 'input'),
+            exit_post=tap('ffn.gamma2', 'output'),
+        ),
+        SeqSite(*place, entry=tap('', 'input'), exit=tap('', 'output')),
+        StreamSite(*place, 'out', (tap('', 'output'),)),
+    ]

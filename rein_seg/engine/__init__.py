@@ -1,0 +1,13 @@
+"""What mmengine's runner lacks for frozen encoders: exact resume, safe files, few groups."""
+
+from rein_seg.engine.hooks import AutocastHook, IterationSeedHook
+from rein_seg.engine.optim import AutocastOptimWrapper, TrainableOptimConstructor
+from rein_seg.engine.runner import PEFTRunner
+
+__all__ = [
+    'AutocastHook',
+    'AutocastOptimWrapper',
+    'IterationSeedHook',
+    'PEFTRunner',
+    'TrainableOptimConstructor',
+]

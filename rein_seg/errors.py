@@ -1,0 +1,32 @@
+"""Errors that a config, a file or the command line can cause."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave: command-line tools print it without a traceback.
+
+    The message names the thing, what came, what was expected and what to do.
+    """
+
+
+def near_misses(word: str, known: Iterable[str], *, most: int = 3) -> str:
+    """Says which known words are close to ``word``, or lists them all where none is.
+
+    Args:
+        word: What came.
+        known: What would have been understood.
+        most: How many close words at most.
+
+    Returns:
+        A clause such as ``did you mean 'LoRA'?`` or ``known: 'Frozen', 'Full'``.
+    """
+    names = sorted({str(name) for name in known})
+    lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(str(word).lower(), list(lower), n=most, cutoff=0.5)
+    if close:
+        return 'did you mean ' + ' or '.join(repr(lower[name]) for name in close) + '?'
+    return 'known: ' + ', '.join(repr(name) for name in names)

@@ -1,0 +1,82 @@
+"""The simplest head: one linear classifier of every patch.
+
+B batch, C channels of all maps together, K classes, H x W grid, Q queries, D query width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from rein_seg.structures import Features
+
+
+@MODELS.register_module()
+class LinearHead(BaseDecodeHead):
+    """Classifies each patch linearly: layer norm, then a 1x1 convolution.
+
+    With queries it adds a second vote. Each patch attends to the queries, and each query votes for
+    classes, linearly: logits += softmax(P q' / sqrt D) (W q + b). The vote starts at zero. It lets a
+    method's link to queries be trained and tried without a set-prediction head.
+
+    Args:
+        in_channels: C_i of each map; filled in by the segmentor.
+        in_index: Maps to use; filled in by the segmentor with all of them.
+        query_dims: D, or None without queries; filled in by the segmentor.
+        **kwargs: As mmseg's `BaseDecodeHead` (num_classes, loss_decode, ignore_index, ...).
+
+    Shapes:
+        `Features` with maps (B, C_i, H_i, W_i) -> logits (B, K, H_0, W_0).
+
+    Source: the linear protocol of Oquab et al., "DINOv2" (2023), Sec. 7.4, with a layer norm for
+    its batch norm: it must not learn the source domain's statistics. The vote is ours.
+    """
+
+    takes_features = True
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        *,
+        in_index: Sequence[int],
+        query_dims: int | None = None,
+        **kwargs,
+    ) -> None:
+        width = sum(in_channels)
+        kwargs.setdefault(
+            'loss_decode', dict(type='CrossEntropyLoss', loss_weight=1.0, avg_non_ignore=True)
+        )
+        super().__init__(
+            in_channels=list(in_channels),
+            in_index=list(in_index),
+            input_transform='resize_concat',
+            channels=width,
+            **{'dropout_ratio': 0.0, **kwargs},
+        )
+        self.norm = nn.LayerNorm(width)
+        if query_dims is not None:
+            self.query_proj = nn.Conv2d(width, query_dims, 1)
+            self.query_cls = nn.Linear(query_dims, self.out_channels)
+            nn.init.zeros_(self.query_cls.weight)
+            nn.init.zeros_(self.query_cls.bias)
+
+    def forward(self, features: Features) -> Tensor:
+        """Returns the logits of every patch."""
+        x = self._transform_inputs(features.maps)
+        x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        logits = self.cls_seg(x)
+        if features.queries is None:
+            return logits
+        return logits + self._vote(x, features.queries)
+
+    def _vote(self, x: Tensor, queries: Tensor) -> Tensor:
+        pixels = self.query_proj(x)  # (B, D, H, W)
+        scores = torch.einsum('bdhw,qd->bqhw', pixels, queries) / math.sqrt(queries.shape[1])
+        votes = F.linear(queries, self.query_cls.weight, self.query_cls.bias)  # (Q, K)
+        return torch.einsum('bqhw,qk->bkhw', scores.softmax(1), votes.to(scores.dtype))

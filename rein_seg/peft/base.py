@@ -1,0 +1,137 @@
+"""The contract of a parameter-efficient tuning method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from rein_seg.peft.hooks import BranchHook, GridHook, NormHook, OpHook, SeqHook, StreamHook
+from rein_seg.structures import Anatomy, BranchSite, NormSite, OpSite, SeqSite, Site, StreamSite
+
+_HOOKS: dict[type[Site], Callable[..., Any]] = {
+    OpSite: OpHook,
+    NormSite: NormHook,
+    StreamSite: StreamHook,
+    BranchSite: BranchHook,
+    SeqSite: SeqHook,
+}
+
+
+class PEFTMethod(nn.Module):
+    """Attaches trainable adapters to the sites of a frozen encoder.
+
+    A method is written once, against sites: it never names an encoder or a head. Subclasses
+    implement `build` (make the parameters, sizes read from the anatomy) and `connect` (hook
+    functions to sites); everything else has a default.
+
+    Attributes:
+        exact_at_start: Whether the freshly attached encoder computes exactly what the frozen one
+            computes.
+        trains_encoder: Whether the encoder's own weights train, so that it follows ``train()``.
+        query_dims: Width of the queries made for the head, or None where none are made.
+        no_weight_decay: Last names of the parameters that should not decay.
+    """
+
+    exact_at_start: bool = True
+    trains_encoder: bool = False
+    query_dims: int | None = None
+    no_weight_decay: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._handles: list[RemovableHandle] = []
+        self._hooks: list[Any] = []
+        self._anatomy: Anatomy | None = None
+        self._built = False
+        self.merged = False
+
+    def build(self, anatomy: Anatomy) -> None:
+        """Makes the adapters; called once, when the encoder's weights are already loaded."""
+
+    def connect(self, anatomy: Anatomy) -> None:
+        """Hooks functions to sites through `hook`."""
+
+    def attach(self, encoder: nn.Module, anatomy: Anatomy) -> None:
+        """Puts the method into ``encoder``.
+
+        Args:
+            encoder: The encoder, with its final weights.
+            anatomy: Its anatomy.
+
+        Raises:
+            RuntimeError: If the method is attached already.
+        """
+        if self._anatomy is not None:
+            raise RuntimeError(f'{type(self).__name__} is attached already: detach() it first')
+        self._anatomy = anatomy
+        if not self._built:
+            self.build(anatomy)
+            self._built = True
+        if anatomy.grid_module is not None:
+            grid = GridHook(anatomy.state)
+            self._hooks.append(grid)
+            self._handles.append(anatomy.grid_module.register_forward_hook(grid.on_output))
+        self.connect(anatomy)
+
+    def hook(self, site: Site, function: Callable[..., Any], **options: Any) -> None:
+        """Hooks ``function`` to ``site``.
+
+        Args:
+            site: Any site but PARAM.
+            function: An adapter module, or a bound method of a module inside the model. OP:
+                ``(input, output, context) -> output``. NORM: ``(output, context) -> output``.
+                STREAM, BRANCH: ``(x, context) -> delta`` in the shape of x. SEQ:
+                ``(x, context) -> (B, M, C)`` tokens to insert.
+            **options: See `BranchHook` and `SeqHook`.
+        """
+        assert self._anatomy is not None, 'hook() before attach()'
+        hook = _HOOKS[type(site)](site, function, self._anatomy, **options)
+        self._hooks.append(hook)
+        self._handles += hook.register(site)
+
+    def detach(self) -> None:
+        """Takes the method out; the encoder computes bit for bit what it did before.
+
+        Raises:
+            RuntimeError: If the method changed the encoder's weights (after `merge`).
+        """
+        if self.merged:
+            raise RuntimeError(
+                f'{type(self).__name__} was merged into the encoder: its weights cannot be given '
+                'back; build the encoder again'
+            )
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._hooks.clear()
+        self._anatomy = None
+
+    def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yields name and parameter of all that trains; the rest of the encoder is frozen."""
+        yield from self.named_parameters()
+
+    def queries(self) -> Tensor | None:
+        """Returns (Q, `query_dims`) object queries for the head, or None."""
+        return None
+
+    def aux_losses(self) -> dict[str, Tensor]:
+        """Returns the scalar losses of the last forward pass, by name."""
+        return {}
+
+    def merge(self) -> None:
+        """Folds the method into the encoder's weights and stops hooking.
+
+        Raises:
+            NotImplementedError: If that cannot be exact, with the reason.
+        """
+        raise NotImplementedError(f'{type(self).__name__} cannot be folded into weights')
+
+    def _mark_merged(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._hooks.clear()
+        self.merged = True

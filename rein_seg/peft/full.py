@@ -1,0 +1,44 @@
+"""The baseline that trains everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from rein_seg.peft.base import PEFTMethod
+from rein_seg.registry import PEFT_METHODS
+from rein_seg.structures import Anatomy, ParamSite
+
+
+@PEFT_METHODS.register_module()
+class Full(PEFTMethod):
+    """Fine-tunes every parameter of the encoder that its outputs depend on."""
+
+    trains_encoder = True
+
+    def connect(self, anatomy: Anatomy) -> None:
+        """Notes the parameters, and their version counters to know later whether they moved."""
+        self._sites = anatomy.find(ParamSite)
+        self._versions = [site.param._version for site in self._sites]
+
+    def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yields the encoder's own parameters."""
+        yield from ((site.name, site.param) for site in self._sites)
+
+    def detach(self) -> None:
+        """Leaves the encoder, if its weights are still what they were.
+
+        Raises:
+            RuntimeError: If a weight was changed: Full keeps no copy to restore it from.
+        """
+        if [site.param._version for site in self._sites] != self._versions:
+            raise RuntimeError(
+                'Full has trained the encoder: its former weights cannot be given back; '
+                'build the encoder again'
+            )
+        super().detach()
+
+    def merge(self) -> None:
+        """Does nothing: the trained weights are the encoder's own."""
+        self._mark_merged()

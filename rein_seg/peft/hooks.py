@@ -1,0 +1,296 @@
+"""Turns a method's function into hooks on the taps of a site.
+
+Every hook is a bound method of an object that the method holds, so a deep copy of the model (as
+EMA makes) gets hooks on its own adapters; a closure would go on using the original's.
+Tensors are replaced, never changed in place: an encoder may use them again.
+
+B batch, N patch tokens, P prefix tokens (class, registers, prompts), C channels, H x W grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from rein_seg.structures import (
+    Anatomy,
+    BranchSite,
+    Layout,
+    NormSite,
+    OpSite,
+    RunState,
+    SeqSite,
+    Site,
+    StreamSite,
+    Tap,
+)
+
+
+class Context:
+    """What a method's function may know about the tensor it gets.
+
+    Attributes:
+        site: The site, with its block, stage, depth and channels.
+        layout: How the tensor lies in memory.
+    """
+
+    def __init__(self, site: Site, layout: Layout, anatomy: Anatomy) -> None:
+        self.site = site
+        self.layout = layout
+        self._state = anatomy.state
+        self._num_prefix = anatomy.num_prefix
+
+    @property
+    def num_prefix(self) -> int:
+        """Tokens in front of the patches now: class, registers and inserted prompts."""
+        return self._num_prefix + self._state.num_prompts if self.layout == 'NLC' else 0
+
+    def grid(self, x: Tensor) -> tuple[int, int]:
+        """Returns (H, W) of the patches in ``x``."""
+        if self.layout == 'NLC':
+            return self._state.grid
+        return (x.shape[1], x.shape[2]) if self.layout == 'NHWC' else (x.shape[2], x.shape[3])
+
+    def to_tokens(self, x: Tensor) -> Tensor:
+        """Returns the patches of ``x`` as (B, N, C), whatever its layout."""
+        if self.layout == 'NLC':
+            return x[:, self.num_prefix :]
+        if self.layout == 'NHWC':
+            return x.flatten(1, 2)
+        return x.flatten(2).transpose(1, 2)
+
+    def from_tokens(self, tokens: Tensor, like: Tensor) -> Tensor:
+        """Returns (B, N, C) patches in the shape of ``like``, zero for prefix tokens."""
+        if self.layout == 'NLC':
+            return F.pad(tokens, (0, 0, self.num_prefix, 0)) if self.num_prefix else tokens
+        if self.layout == 'NHWC':
+            return tokens.reshape(like.shape)
+        return tokens.transpose(1, 2).reshape(like.shape)
+
+    def to_grid(self, x: Tensor) -> Tensor:
+        """Returns the patches of ``x`` as (B, C, H, W)."""
+        if self.layout == 'NCHW':
+            return x
+        return self.to_tokens(x).transpose(1, 2).unflatten(2, self.grid(x))
+
+    def from_grid(self, grid: Tensor, like: Tensor) -> Tensor:
+        """Returns a (B, C, H, W) map in the shape of ``like``, zero for prefix tokens."""
+        if self.layout == 'NCHW':
+            return grid
+        return self.from_tokens(grid.flatten(2).transpose(1, 2), like)
+
+
+class GridHook:
+    """Notes the (H, W) grid that the encoder's patch embedding reports."""
+
+    def __init__(self, state: RunState) -> None:
+        self.state = state
+
+    def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Reads (tokens, (H, W))."""
+        height, width = output[1]
+        self.state.grid = (int(height), int(width))
+
+
+class OpHook:
+    """OP: output -> function(input, output, context)."""
+
+    def __init__(self, site: OpSite, function: Callable[..., Tensor], anatomy: Anatomy) -> None:
+        self.function = function
+        self.context = Context(site, site.tap.layout, anatomy)
+
+    def register(self, site: OpSite) -> list[RemovableHandle]:
+        """Registers on the operation's module."""
+        return [site.module.register_forward_hook(self.on_output)]
+
+    def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        """Replaces the output."""
+        return self.function(args[0], output, self.context)
+
+
+class NormHook:
+    """NORM: output -> function(output, context)."""
+
+    def __init__(self, site: NormSite, function: Callable[..., Tensor], anatomy: Anatomy) -> None:
+        self.function = function
+        self.context = Context(site, site.tap.layout, anatomy)
+
+    def register(self, site: NormSite) -> list[RemovableHandle]:
+        """Registers on the norm."""
+        return [site.tap.module.register_forward_hook(self.on_output)]
+
+    def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        """Replaces the output."""
+        return self.function(output, self.context)
+
+
+class StreamHook:
+    """STREAM: x -> x + function(x, context).
+
+    The stream after the attention is a local variable of the block. Adding d to the second norm's
+    input and the same d to the block's output is exact for every pre-norm block.
+    """
+
+    def __init__(self, site: StreamSite, function: Callable[..., Tensor], anatomy: Anatomy) -> None:
+        self.function = function
+        self.context = Context(site, site.taps[0].layout, anatomy)
+        self._delta: Tensor | None = None
+
+    def register(self, site: StreamSite) -> list[RemovableHandle]:
+        """Registers on the one tap of in and out, or the two of mid."""
+        if site.where == 'mid':
+            norm, block = site.taps
+            return [
+                norm.module.register_forward_pre_hook(self.on_mid_input),
+                block.module.register_forward_hook(self.on_mid_output),
+            ]
+        tap = site.taps[0]
+        if tap.side == 'input':
+            return [tap.module.register_forward_pre_hook(self.on_input)]
+        return [tap.module.register_forward_hook(self.on_output)]
+
+    def on_input(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Adds d to the first input."""
+        return (args[0] + self.function(args[0], self.context), *args[1:])
+
+    def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        """Adds d to the output."""
+        return output + self.function(output, self.context)
+
+    def on_mid_input(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Computes d and adds it for the branch that follows."""
+        self._delta = self.function(args[0], self.context)
+        return (args[0] + self._delta, *args[1:])
+
+    def on_mid_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        """Adds the same d to the stream that leaves the block."""
+        delta, self._delta = self._delta, None
+        return output + delta
+
+
+class BranchHook:
+    """BRANCH: f -> f + function(g, context), g being f itself or what entered the branch.
+
+    Args:
+        site: The branch.
+        function: The adapter; it gets g, in the layout the context names.
+        anatomy: The encoder's anatomy.
+        source: ``exit`` (sequential adapter), ``entry_raw`` or ``entry_norm`` (parallel).
+        after_scale: Whether f is taken after LayerScale where the anatomy can reach it.
+    """
+
+    def __init__(
+        self,
+        site: BranchSite,
+        function: Callable[..., Tensor],
+        anatomy: Anatomy,
+        *,
+        source: str = 'exit',
+        after_scale: bool = True,
+    ) -> None:
+        if source not in ('exit', 'entry_raw', 'entry_norm'):
+            raise ValueError(f'source={source!r}: expected exit, entry_raw or entry_norm')
+        self.function = function
+        self.exit = site.exit_post if after_scale and site.exit_post else site.exit_pre
+        entry = None if source == 'exit' else getattr(site, source)
+        if source != 'exit' and entry is None:
+            raise ValueError(f'{site} has no {source}: use entry_raw')
+        self.entry: Tap | None = entry
+        self.context = Context(site, (entry or self.exit).layout, anatomy)
+        self._entered: Tensor | None = None
+
+    def register(self, site: BranchSite) -> list[RemovableHandle]:
+        """Registers on the exit and, for a parallel adapter, on the entry."""
+        handles = []
+        if self.entry is not None and self.entry.side == 'input':
+            handles.append(self.entry.module.register_forward_pre_hook(self.on_entry_input))
+        elif self.entry is not None:
+            handles.append(self.entry.module.register_forward_hook(self.on_entry_output))
+        if self.exit.side == 'input':
+            handles.append(self.exit.module.register_forward_pre_hook(self.on_exit_input))
+        else:
+            handles.append(self.exit.module.register_forward_hook(self.on_exit_output))
+        return handles
+
+    def on_entry_input(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """Keeps what enters."""
+        self._entered = args[0]
+
+    def on_entry_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        """Keeps what enters."""
+        self._entered = output
+
+    def on_exit_input(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Adds the adapter's result before the module at the exit."""
+        return (self._add(args[0]), *args[1:])
+
+    def on_exit_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        """Adds the adapter's result after the module at the exit."""
+        return self._add(output)
+
+    def _add(self, result: Tensor) -> Tensor:
+        if self.entry is None:
+            return result + self.function(result, self.context)
+        entered, self._entered = self._entered, None
+        delta = self.function(entered, self.context)
+        if self.context.layout == 'NCHW' and self.exit.layout == 'NHWC':
+            delta = delta.permute(0, 2, 3, 1)
+        elif self.context.layout == 'NHWC' and self.exit.layout == 'NCHW':
+            delta = delta.permute(0, 3, 1, 2)
+        return result + delta
+
+
+class SeqHook:
+    """SEQ: inserts function(x, context) after the prefix tokens for one block, then takes it out.
+
+    Args:
+        site: The block's sequence.
+        function: Returns the (B, M, C) tokens to insert.
+        anatomy: The encoder's anatomy.
+        collect: Gets the (B, M, C) tokens that come out, as ``collect(tokens, context)``.
+    """
+
+    def __init__(
+        self,
+        site: SeqSite,
+        function: Callable[..., Tensor],
+        anatomy: Anatomy,
+        *,
+        collect: Callable[[Tensor, Context], None] | None = None,
+    ) -> None:
+        self.function = function
+        self.collect = collect
+        self.context = Context(site, site.entry.layout, anatomy)
+        self.state = anatomy.state
+        self._span = (0, 0)
+
+    def register(self, site: SeqSite) -> list[RemovableHandle]:
+        """Registers on the block's entry and exit."""
+        return [
+            site.entry.module.register_forward_pre_hook(self.on_entry),
+            site.exit.module.register_forward_hook(self.on_exit),
+        ]
+
+    def on_entry(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Inserts the tokens."""
+        x = args[0]
+        inserted = self.function(x, self.context)
+        start = self.context.num_prefix
+        self._span = (start, start + inserted.shape[1])
+        self.state.num_prompts += inserted.shape[1]
+        longer = torch.cat((x[:, :start], inserted.to(x.dtype), x[:, start:]), dim=1)
+        return (longer, *args[1:])
+
+    def on_exit(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        """Takes the tokens out."""
+        start, stop = self._span
+        self.state.num_prompts -= stop - start
+        if self.collect is not None:
+            self.collect(output[:, start:stop], self.context)
+        return torch.cat((output[:, :start], output[:, stop:]), dim=1)
+

@@ -1,0 +1,110 @@
+"""Registries. Models register into mmseg's; only methods and anatomies have their own.
+
+A default scope of our own would break mmseg's heads (they look their losses up in the default
+scope), so configs use ``default_scope = 'mmseg'`` and everything of ours is found there.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mmengine.registry import Registry
+from torch import nn
+
+from rein_seg.errors import UserError, near_misses
+from rein_seg.structures import Anatomy
+
+PEFT_METHODS = Registry('peft_method', scope='rein_seg', locations=['rein_seg.peft'])
+
+AnatomyFn = Callable[[nn.Module], Anatomy]
+_ANATOMIES: dict[str, AnatomyFn] = {}
+
+
+def register_anatomy(*class_names: str) -> Callable[[AnatomyFn], AnatomyFn]:
+    """Registers a function encoder -> `Anatomy` for encoder classes.
+
+    Args:
+        *class_names: Full class names, such as ``mmpretrain.models.backbones.convnext.ConvNeXt``;
+            names, not classes, so that a family costs no import until it is used.
+    """
+
+    def register(function: AnatomyFn) -> AnatomyFn:
+        for name in class_names:
+            _ANATOMIES[name] = function
+        return function
+
+    return register
+
+
+def find_anatomy(encoder: nn.Module) -> Anatomy:
+    """Returns the anatomy of ``encoder``, found by its exact class.
+
+    Raises:
+        UserError: If the class has no anatomy. Subclasses do not inherit one: an encoder that
+            overrides ``forward`` (EVA02 derives from ViT) keeps its parts elsewhere.
+    """
+    import rein_seg.encoders  # noqa: F401  the families register themselves
+
+    name = f'{type(encoder).__module__}.{type(encoder).__qualname__}'
+    if name not in _ANATOMIES:
+        short = {known.rsplit('.', 1)[-1]: known for known in _ANATOMIES}
+        raise UserError(
+            f'encoder class {name!r} has no anatomy; '
+            f'{near_misses(type(encoder).__name__, short)} (known classes: {", ".join(short)}). '
+            "Add one: write rein_seg/encoders/<family>.py with a function that returns the encoder's "
+            f'Anatomy, decorated with @register_anatomy({name!r}).'
+        )
+    return _ANATOMIES[name](encoder)
+
+
+def build_with_hints(cls: type, args: dict, *, what: str) -> object:
+    """Calls ``cls(**args)``, turning an unknown or missing argument into one clear error.
+
+    Args:
+        cls: The class.
+        args: Its keyword arguments, from a config.
+        what: How to call the thing in the message, such as ``peft method 'LoRA'``.
+
+    Raises:
+        UserError: If ``args`` names arguments that ``cls`` does not take; names the near misses.
+    """
+    taken = [name for name in inspect.signature(cls).parameters if name != 'self']
+    unknown = [name for name in args if name not in taken]
+    if unknown:
+        hints = '; '.join(f'{name!r}: {near_misses(name, taken)}' for name in unknown)
+        raise UserError(f'{what} takes no {", ".join(map(repr, unknown))} ({hints})')
+    return cls(**args)
+
+
+def build_method(cfg: Mapping[str, Any]) -> nn.Module:
+    """Builds a PEFT method from its config.
+
+    Raises:
+        UserError: If ``type`` is missing or not registered, or an argument is not one it takes.
+    """
+    args = dict(cfg)
+    PEFT_METHODS.import_from_location()
+    known = PEFT_METHODS.module_dict
+    name = args.pop('type', None)
+    if name not in known:
+        raise UserError(
+            f'peft type={name!r} is not a registered method; {near_misses(str(name), known)}'
+        )
+    return build_with_hints(known[name], args, what=f'peft method {name!r}')
+
+
+def describe_method(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a method's config with the defaults of the arguments it leaves out.
+
+    Two configs that build the same method describe it equally: what adapters are compared by.
+    """
+    args = dict(cfg)
+    cls = PEFT_METHODS.module_dict[args['type']]
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+    return {'type': args.pop('type'), **defaults, **args}

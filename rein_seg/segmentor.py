@@ -1,0 +1,224 @@
+"""Features -> neck -> head, whole or in batches of windows.
+
+B batch, K classes, H x W image, h x w window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.utils import add_prefix
+from torch import Tensor, nn
+
+from rein_seg.errors import UserError
+from rein_seg.structures import Features
+
+Window = tuple[int, int, int, int]
+
+
+@MODELS.register_module()
+class PEFTSegmentor(EncoderDecoder):
+    """A `PEFTBackbone`, an optional neck and a decode head, as a mmseg segmentor.
+
+    Sizes are typed once, in the encoder: ``in_channels`` of neck and heads (and ``in_index``,
+    ``query_dims`` where the head takes `Features`) are filled in, and the image normalisation is
+    the encoder's.
+
+    Args:
+        backbone: Config of the backbone.
+        decode_head: Config of the head.
+        num_classes: K of every head.
+        crop_size: (h, w) that training batches are padded to; None does not pad.
+        neck: Config of the neck.
+        auxiliary_head: Config or list of configs of auxiliary heads, on the maps.
+        train_cfg: As in mmseg.
+        test_cfg: ``mode`` whole or slide; with slide ``crop_size`` and ``stride`` (h, w) in pixels
+            and ``batch_windows``, how many windows go through at once (default 8);
+            ``keep_logits`` keeps (K, H, W) logits in the results.
+        data_preprocessor: Overrides the one made from the encoder's normalisation.
+
+    Raises:
+        UserError: If the method makes queries that the head does not take, a given ``in_channels``
+            differs from the encoder's, or ``test_cfg`` is not one of the two modes.
+    """
+
+    def __init__(
+        self,
+        backbone: Mapping[str, Any],
+        decode_head: Mapping[str, Any],
+        *,
+        num_classes: int,
+        crop_size: Sequence[int] | None = None,
+        neck: Mapping[str, Any] | None = None,
+        auxiliary_head: Mapping[str, Any] | list | None = None,
+        train_cfg: Mapping[str, Any] | None = None,
+        test_cfg: Mapping[str, Any] | None = None,
+        data_preprocessor: Mapping[str, Any] | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        built = MODELS.build(dict(backbone))
+        if data_preprocessor is None:
+            data_preprocessor = _preprocessor(built.encoder_info, crop_size)
+        BaseSegmentor.__init__(self, data_preprocessor=dict(data_preprocessor), init_cfg=init_cfg)
+        self.backbone = built
+        channels = built.out_channels
+        if neck is not None:
+            self.neck = MODELS.build({'in_channels': channels, **neck})
+            channels = self.neck.out_channels
+        self._channels, self._num_classes = channels, num_classes
+        self._init_decode_head(self._fill(decode_head))
+        if auxiliary_head is not None:
+            many = auxiliary_head if isinstance(auxiliary_head, list) else [auxiliary_head]
+            self._init_auxiliary_head([self._fill(head) for head in many])
+        self.train_cfg = train_cfg
+        self.test_cfg = _checked_test_cfg(test_cfg)
+        takes_features = getattr(self.decode_head, 'takes_features', False)
+        if built.query_dims is not None and not takes_features:
+            raise UserError(
+                f'{type(built.peft).__name__} makes queries, but decode head '
+                f'{decode_head["type"]!r} takes none, so they would never train: use a head that '
+                'does (LinearHead), or model.backbone.peft.link_to_queries=False'
+            )
+
+    def extract_feat(self, inputs: Tensor) -> Features:
+        """Returns the features after the neck."""
+        features = self.backbone(inputs)
+        return replace(features, maps=tuple(self.neck(features.maps))) if self.with_neck else features
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Returns (B, K, H, W) logits of normalised images."""
+        features = self.extract_feat(inputs)
+        return self.decode_head.predict(self._for_head(features), batch_img_metas, self.test_cfg)
+
+    def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
+        """Returns the losses of head, auxiliary heads (``aux``) and method (``peft``)."""
+        features = self.extract_feat(inputs)
+        losses = self._decode_head_forward_train(self._for_head(features), data_samples)
+        if self.with_auxiliary_head:
+            losses.update(self._auxiliary_head_forward_train(features.maps, data_samples))
+        losses.update(add_prefix(self.backbone.peft.aux_losses(), 'peft'))
+        return losses
+
+    def _forward(self, inputs: Tensor, data_samples: list | None = None) -> Tensor:
+        return self.decode_head.forward(self._for_head(self.extract_feat(inputs)))
+
+    def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Returns (B, K, H, W) logits: the mean over the windows that cover a pixel.
+
+        Equal to mmseg's loop over single windows. A side shorter than the crop makes smaller
+        windows; the last window of a row or column is pulled back to the border.
+        """
+        batch, _, height, width = inputs.shape
+        windows = slide_windows((height, width), self.test_cfg['crop_size'], self.test_cfg['stride'])
+        size = torch.Size((windows[0][1] - windows[0][0], windows[0][3] - windows[0][2]))
+        logits = inputs.new_zeros(batch, self.out_channels, height, width)
+        count = inputs.new_zeros(height, width)
+        at_once = max(1, int(self.test_cfg.get('batch_windows', 8)) // batch)
+        for start in range(0, len(windows), at_once):
+            chunk = windows[start : start + at_once]
+            crops = torch.cat([inputs[:, :, t:b, l:r] for t, b, l, r in chunk])
+            metas = [dict(meta, img_shape=size) for meta in batch_img_metas] * len(chunk)
+            scores = self.encode_decode(crops, metas)
+            for (t, b, l, r), score in zip(chunk, scores.split(batch), strict=True):
+                logits[:, :, t:b, l:r] += score
+                count[t:b, l:r] += 1
+        return logits.div_(count)
+
+    def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:
+        """Returns samples with ``pred_sem_seg``; logits only with ``test_cfg.keep_logits``."""
+        samples = super().postprocess_result(seg_logits, data_samples)
+        if not self.test_cfg.get('keep_logits', False):
+            for sample in samples:
+                del sample.seg_logits
+        return samples
+
+    def _dump_init_info(self) -> None:
+        """Writes nothing: four lines for each frozen tensor would drown the log."""
+
+    def _for_head(self, features: Features) -> Features | tuple[Tensor, ...]:
+        return features if getattr(self.decode_head, 'takes_features', False) else features.maps
+
+    def _fill(self, head: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a head's config with the sizes that the encoder and the benchmark determine."""
+        filled = dict(head)
+        filled['num_classes'] = filled.get('num_classes', self._num_classes)
+        index = filled.setdefault('in_index', list(range(len(self._channels))))
+        many = isinstance(index, (list, tuple))
+        channels = [self._channels[i] for i in index] if many else self._channels[index]
+        if filled.setdefault('in_channels', channels) != channels:
+            raise UserError(
+                f'head {head.get("type")!r} has in_channels={filled["in_channels"]}, but the maps '
+                f'it reads have {channels}: leave in_channels out, it is read from the encoder'
+            )
+        cls = MODELS.get(filled['type'])
+        if getattr(cls, 'takes_features', False):
+            filled.setdefault('query_dims', self.backbone.query_dims)
+        return filled
+
+
+def slide_windows(image: Sequence[int], crop: Sequence[int], stride: Sequence[int]) -> list[Window]:
+    """Returns (top, bottom, left, right) of each window, row by row.
+
+    Args:
+        image: (H, W) in pixels.
+        crop: (h, w) in pixels.
+        stride: (h, w) in pixels.
+    """
+    spans = []
+    for side, length, step in zip(image, crop, stride, strict=True):
+        number = max(side - length + step - 1, 0) // step + 1
+        stops = [min(i * step + length, side) for i in range(number)]
+        spans.append([(max(stop - length, 0), stop) for stop in stops])
+    return [(*rows, *columns) for rows in spans[0] for columns in spans[1]]
+
+
+def _checked_test_cfg(cfg: Mapping[str, Any] | None) -> Any:
+    from mmengine.config import ConfigDict
+
+    test_cfg = ConfigDict(cfg or {})
+    mode = test_cfg.setdefault('mode', 'whole')
+    if mode not in ('whole', 'slide'):
+        raise UserError(f'test_cfg.mode={mode!r}: expected whole or slide')
+    if mode == 'slide':
+        for key in ('crop_size', 'stride'):
+            value = test_cfg.get(key)
+            if not isinstance(value, (list, tuple)) or len(value) != 2 or min(value) < 1:
+                raise UserError(
+                    f'test_cfg.{key}={value!r}: mode="slide" needs (height, width) in pixels'
+                )
+        if any(s > c for s, c in zip(test_cfg.stride, test_cfg.crop_size, strict=True)):
+            raise UserError(
+                f'test_cfg.stride={tuple(test_cfg.stride)} exceeds '
+                f'crop_size={tuple(test_cfg.crop_size)}: pixels between windows would get no score'
+            )
+    return test_cfg
+
+
+def _preprocessor(info: Any, crop_size: Sequence[int] | None) -> dict[str, Any]:
+    return dict(
+        type='SegDataPreProcessor',
+        mean=list(info.mean),
+        std=list(info.std),
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        **(dict(size=tuple(crop_size)) if crop_size else dict(size_divisor=1)),
+    )
+
+
+def count_parameters(model: nn.Module) -> dict[str, int]:
+    """Returns trainable and frozen parameter counts of a `PEFTSegmentor`, by part."""
+    backbone = model.backbone
+    own = sum(p.numel() for p in backbone.parameters() if p.requires_grad)
+    total = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return {
+        'method': own,
+        'neck_and_head': total - own,
+        'trainable': total,
+        'frozen': sum(p.numel() for p in model.parameters() if not p.requires_grad),
+    }

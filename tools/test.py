@@ -1,0 +1,42 @@
+#!/usr/bin/env python
+"""Test a config: python tools/test.py configs/rein_tiny_miniscapes.py WORK_DIR/adapter.safetensors"""
+
+import argparse
+import sys
+
+
+def parse_args():
+    from rein_seg.cli import add_common
+
+    parser = argparse.ArgumentParser(
+        description='Evaluates an adapter file or a checkpoint on the test domains of a config. '
+        'Leaves log, results.json and overview.png in the work folder.'
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('weights', help='adapter.safetensors, or a checkpoint (.pth)')
+    parser.add_argument('--out', help='folder for predictions as png files of class indexes')
+    parser.add_argument('--show-dir', help='folder for predictions painted over the images')
+    add_common(parser)
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    from rein_seg.apis import load_config, test
+
+    work_dir = args.work_dir
+    cfg = load_config(args.config, work_dir=work_dir, cfg_options=args.cfg_options)
+    if work_dir is None:
+        cfg.work_dir += '/test'  # a training run's results stay what they are
+    if args.out:
+        cfg.test_evaluator.output_dir = args.out
+    if args.show_dir:
+        cfg.default_hooks.visualization.update(draw=True)
+        cfg.visualizer.save_dir = args.show_dir
+    test(cfg, args.weights, amp=args.amp, launcher=args.launcher)
+
+
+if __name__ == '__main__':
+    from rein_seg.cli import run
+
+    sys.exit(run(main))
