@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import io
 import platform
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from rein_seg.errors import UserError
@@ -42,11 +45,14 @@ def check_environment() -> None:
         )
 
 
-def quiet_imports() -> None:
-    """Silences what the stack says at import about parts that are not used here."""
+@contextlib.contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Silences what the stack prints at import about optional parts, and its known warnings."""
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
     warnings.filterwarnings('ignore', message='.*torch.jit.script.*', category=DeprecationWarning)
     warnings.filterwarnings('ignore', message='.*``avg_non_ignore``.*')
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
 
 
 def describe_environment() -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from rein_seg.environment import check_environment, quiet_imports
 
 check_environment()
-quiet_imports()
+with quiet_imports():
+    import mmseg.models  # noqa: F401
 
 # importing registers models, data sets, transforms, metrics and hooks in mmseg's registries
 import rein_seg.backbone  # noqa: E402, F401

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pickle
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -81,10 +82,9 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
         with torch.serialization.safe_globals(_harmless_types()):
             return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split('\n')[-1] if 'Unsupported' in str(error) else str(error)
         raise UserError(
             f'checkpoint {str(path)!r} is refused: loading it would run pickled code '
-            f'({_global_named(reason)}); convert it to plain tensors or safetensors where you '
+            f'({_global_named(str(error))}); convert it to plain tensors or safetensors where you '
             'trust it'
         ) from None
     except (RuntimeError, EOFError, KeyError) as error:
@@ -128,12 +128,21 @@ def _harmless_types() -> list[Any]:
 
     core = np._core.multiarray
     dtypes = [type(np.dtype(t)) for t in ('f2', 'f4', 'f8', 'i4', 'i8', 'u4', 'u8', '?')]
-    return [HistoryBuffer, np.ndarray, np.dtype, core._reconstruct, core.scalar, slice, *dtypes]
+    stub = (_no_attribute, 'builtins.getattr')
+    return [HistoryBuffer, stub, np.ndarray, np.dtype, core._reconstruct, core.scalar, *dtypes]
 
 
-def _global_named(reason: str) -> str:
-    # torch's message is a page; the global it names is what the user needs
-    for word in ('GLOBAL ', 'global '):
-        if word in reason:
-            return reason.split(word, 1)[1].split(' was not')[0].split('\n')[0].strip()
-    return reason.split('\n')[0].strip()
+def _no_attribute(*args: Any) -> None:
+    """Stands in for ``getattr``, which mmengine's history buffers ask for and code could abuse."""
+
+
+def repair_history(message_hub: Mapping[str, Any]) -> None:
+    """Gives history buffers back the methods that were not unpickled."""
+    for buffer in message_hub.get('log_scalars', {}).values():
+        buffer._set_default_statistics()
+
+
+def _global_named(message: str) -> str:
+    """Returns the global that torch's page-long message names."""
+    named = re.search(r'(?:GLOBAL|global|class) ([\w.]+\.[\w.]+)', message)
+    return named.group(1) if named else message.strip().split('\n')[0][:200]

@@ -13,6 +13,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
+from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError
 
 
@@ -75,7 +76,8 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
             'docs/weights.md says, or point model.backbone.encoder.checkpoint to it'
         )
     try:
-        encoder = MODELS.build(args)
+        with quiet_imports():  # the class's package is imported here, on first use
+            encoder = MODELS.build(args)
     except AssertionError as error:  # mmpretrain checks its arguments with assert
         raise UserError(f'encoder {name!r} cannot be built: {error}') from error
     if checkpoint is None:

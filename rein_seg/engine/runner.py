@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine import dist
+from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS, RUNNERS
 from torch import nn
 from torch.utils.data import DataLoader
 
-from rein_seg.checkpoint import atomic_path, load_strict, read_checkpoint
+from rein_seg.checkpoint import atomic_path, load_strict, read_checkpoint, repair_history
 from rein_seg.datasets.stream import SeededDataset, StreamSampler
 from rein_seg.errors import UserError
 
@@ -29,6 +31,14 @@ class PEFTRunner(Runner):
     sees the very samples that an uninterrupted one would. Checkpoints are written under a temporary
     name and renamed, read without unpickling, and loaded strictly.
     """
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Builds the logger; pages such as the resolved config go to its file alone."""
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(is_short)
+        return logger
 
     @property
     def bare_model(self) -> nn.Module:
@@ -57,6 +67,7 @@ class PEFTRunner(Runner):
     ) -> dict:
         """Loads a training checkpoint into the model, every tensor of it, and returns it."""
         checkpoint = read_checkpoint(filename, map_location='cpu')
+        repair_history(checkpoint.get('message_hub', {}))
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         report = load_strict(
             self.bare_model, checkpoint['state_dict'], what='checkpoint', source=str(filename)
@@ -86,6 +97,11 @@ class PEFTRunner(Runner):
         if len(set(digests)) != 1:
             raise RuntimeError(f'the ranks ended with different parameters: {digests}')
         return digests[0]
+
+
+def is_short(record: logging.LogRecord) -> bool:
+    """Says whether a log record fits on a terminal: 30 lines at most."""
+    return record.getMessage().count('\n') <= 30
 
 
 def latest_checkpoint(work_dir: str) -> str:

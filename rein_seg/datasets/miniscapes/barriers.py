@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,11 @@ from rein_seg.datasets.miniscapes.items import Footprint
 
 FENCE_STYLES = ('bars', 'mesh', 'planks', 'rail')
 _STONES: tuple[Colour, ...] = (
-    (146, 150, 152), (120, 132, 146), (98, 120, 164), (150, 166, 180), (92, 104, 128)
+    (146, 150, 152),
+    (120, 132, 146),
+    (98, 120, 164),
+    (150, 166, 180),
+    (92, 104, 128),
 )
 _FENCES: dict[str, tuple[Colour, ...]] = {
     'bars': ((44, 44, 42), (60, 80, 50), (190, 192, 192)),
@@ -54,21 +59,23 @@ class Barrier:
         """Shadow of a thin wall; fences let the light through."""
         if self.label == labels.FENCE:
             return None
-        return Footprint(np.array([self.start, self.end]), self.height)
+        return Footprint((self.start, self.end), self.height)
 
     def draw(self, canvas: Canvas) -> None:
         """Draws the barrier."""
-        along = np.subtract(self.end, self.start)
-        length = float(np.hypot(*along))
-        normal = np.array([along[1], -along[0]]) / length
-        if normal[0] * self.start[0] > 0:
-            normal = -normal
-        shade = canvas.air.face(float(normal[0]), 0.0, float(normal[1]))
+        dx, dz = self.end[0] - self.start[0], self.end[1] - self.start[1]
+        length = math.hypot(dx, dz)
+        toward = -1.0 if dz * self.start[0] > 0 else 1.0
+        shade = canvas.air.face(toward * dz / length, 0.0, -toward * dx / length)
         z = 0.6 * min(self.start[1], self.end[1]) + 0.4 * self.depth
         if self.label == labels.WALL:
             self._wall(canvas, length, z=z, shade=shade)
         else:
             self._fence(canvas, length, z=z, shade=shade)
+
+    def _box(self, low: float, high: float) -> list[tuple[float, float, float]]:
+        (x0, z0), (x1, z1) = self.start, self.end
+        return [(x0, low, z0), (x1, low, z1), (x1, high, z1), (x0, high, z0)]
 
     def _points(self, spans: np.ndarray) -> np.ndarray:
         """Maps (..., 2) as (share of the length, height) to (..., 3)."""
@@ -87,8 +94,7 @@ class Barrier:
 
     def _wall(self, canvas: Canvas, length: float, *, z: float, shade: float) -> None:
         stone = _STONES[self.style[1] % len(_STONES)]
-        box = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, self.height], [0.0, self.height]])
-        canvas.face(self._points(box), canvas.tone(stone, z, shade), labels.WALL)
+        canvas.face(self._box(0.0, self.height), canvas.tone(stone, z, shade), labels.WALL)
         if canvas.camera.scale(z) * 0.5 > 3:
             dark = canvas.tone(scaled(stone, 0.84), z, shade)
             rows = np.arange(0.5, self.height - 0.2, 0.5)
@@ -99,30 +105,32 @@ class Barrier:
                 canvas.camera.fixed(self._bars(pillars, 0.05 / length, (0.0, self.height))), dark
             )
         cap = _SNOW if canvas.air.snow else scaled(stone, 1.18)
-        top = self._bars(np.array([0.5]), 0.5, (self.height - 0.1, self.height + 0.08))
-        canvas.fill_all(canvas.camera.fixed(top), canvas.tone(cap, z, shade), labels.WALL)
+        top = self._box(self.height - 0.1, self.height + 0.08)
+        canvas.face(top, canvas.tone(cap, z, shade), labels.WALL)
 
     def _fence(self, canvas: Canvas, length: float, *, z: float, shade: float) -> None:
         name, index = self.style
         colour = _FENCES[name][index % len(_FENCES[name])]
         tone, metre = canvas.tone(colour, z, shade), canvas.camera.scale(z)
-        box = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, self.height], [0.0, self.height]])
-        pixels = canvas.camera.fixed(self._points(box))
+        pixels = canvas.camera.fixed_few(self._box(0.0, self.height))
         solid = {'bars': 0.3, 'mesh': 0.45, 'planks': 1.0, 'rail': 0.15}[name]
         if name == 'planks':
             canvas.fill(pixels, canvas.tone(scaled(colour, 0.72), z, shade), labels.FENCE)
         else:
             canvas.veil(pixels, tone, min(1.0, solid + 1.2 / max(metre * 0.12, 1.0)))
             canvas.fill_label(pixels, labels.FENCE)
-        gap, half = {'bars': (0.28, 0.03), 'mesh': (2.2, 0.05), 'planks': (0.24, 0.095),
-                     'rail': (2.0, 0.07)}[name]
+        gap, half = {
+            'bars': (0.28, 0.03),
+            'mesh': (2.2, 0.05),
+            'planks': (0.24, 0.095),
+            'rail': (2.0, 0.07),
+        }[name]
         if gap * metre >= 2.5:
             spots = np.arange(gap / 2, length, gap) / length
             bars = self._bars(spots, half / length, (0.0, self.height))
             canvas.fill_all(canvas.camera.fixed(bars), tone)
         for low, high in self._rails(name):
-            rail = self._bars(np.array([0.5]), 0.5, (low, high))
-            canvas.fill_all(canvas.camera.fixed(rail), canvas.tone(mix(colour, _SNOW, 0.1), z, shade))
+            canvas.face(self._box(low, high), canvas.tone(mix(colour, _SNOW, 0.1), z, shade))
 
     def _rails(self, name: str) -> tuple[tuple[float, float], ...]:
         if name == 'rail':

@@ -1,19 +1,20 @@
 """One pinhole camera that looks along a street.
 
-World axes, metres: x to the right of the road's centre line, h up from the ground, z forward from the
-camera. A street bends by moving every point sideways by bend * z^2, so that objects follow the curve
-without knowing it.
+World axes, metres: x to the right of the road's centre line, h up from the ground, z forward from
+the camera. A street bends by moving every point sideways by bend * z^2, so that objects follow the
+curve without knowing it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 SHIFT = 3
-NEAR = 0.6
-_FAR_PIXEL = 20000.0
+NEAR = 1.0
+_UNIT = 1 << SHIFT
 
 
 @dataclass(frozen=True)
@@ -42,23 +43,40 @@ class Camera:
     roll: float = 0.0
     bend: float = 0.0
 
-    def project(self, points: np.ndarray) -> np.ndarray:
-        """Maps points (..., 3) as (x, h, z) in metres to pixels (..., 2) as (column, row)."""
-        points = np.asarray(points, np.float64)
+    def fixed(self, points: np.ndarray) -> np.ndarray:
+        """Maps points (..., 3) in metres to int32 pixels (..., 2) with SHIFT fractional bits."""
+        points = np.asarray(points)
         z = np.maximum(points[..., 2], NEAR)
-        scale = self.focal / z
-        u = (points[..., 0] - self.x + self.bend * z * z) * scale
+        scale = (self.focal * _UNIT) / z
+        u = points[..., 0] - self.x
+        if self.bend:
+            u += self.bend * z * z
+        u *= scale
         v = (self.eye - points[..., 1]) * scale
-        pixels = np.empty(points.shape[:-1] + (2,))
-        pixels[..., 0] = u - self.roll * v + self.centre
-        pixels[..., 1] = v + self.roll * u + self.horizon
+        pixels = np.empty((*z.shape, 2), np.int32)
+        pixels[..., 0] = u - (self.roll * v - self.centre * _UNIT)
+        pixels[..., 1] = v + (self.roll * u + self.horizon * _UNIT)
         return pixels
 
-    def fixed(self, points: np.ndarray) -> np.ndarray:
-        """Projects like `project`, as int32 with SHIFT fractional bits, as OpenCV's drawing takes it."""
-        pixels = self.project(points)
-        np.clip(pixels, -_FAR_PIXEL, _FAR_PIXEL, out=pixels)
-        return np.rint(pixels * (1 << SHIFT)).astype(np.int32)
+    def fixed_few(self, points: Iterable[tuple[float, float, float]]) -> np.ndarray:
+        """Does what `fixed` does for a handful of points, without NumPy's cost per call."""
+        pixels = []
+        for x, h, z in points:
+            z = z if z > NEAR else NEAR
+            scale = self.focal * _UNIT / z
+            u = (x - self.x + self.bend * z * z) * scale
+            v = (self.eye - h) * scale
+            pixels.append(
+                (
+                    int(u - self.roll * v + self.centre * _UNIT),
+                    int(v + self.roll * u + self.horizon * _UNIT),
+                )
+            )
+        return np.array(pixels, np.int32)
+
+    def column(self, x: float, z: float) -> float:
+        """Returns the column in pixels of a point at eye height."""
+        return (x - self.x + self.bend * z * z) * self.focal / max(z, NEAR) + self.centre
 
     def scale(self, z: float) -> float:
         """Returns how many pixels a metre takes at distance z."""

@@ -8,29 +8,40 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from rein_seg.datasets.miniscapes import labels, vehicle_models
+from rein_seg.datasets.miniscapes import labels, small_models
 from rein_seg.datasets.miniscapes.camera import SHIFT
 from rein_seg.datasets.miniscapes.canvas import Canvas
 from rein_seg.datasets.miniscapes.domains import Colour
+from rein_seg.datasets.miniscapes.draws import pick
 from rein_seg.datasets.miniscapes.figures import Person, make_rider
 from rein_seg.datasets.miniscapes.items import Footprint
 from rein_seg.datasets.miniscapes.mesh import Pose, draw_mesh
 
 _PAINTS: tuple[Colour, ...] = (
-    (40, 36, 36), (60, 40, 170), (170, 90, 40), (80, 140, 60), (200, 200, 200), (40, 160, 220),
+    (40, 36, 36),
+    (60, 40, 170),
+    (170, 90, 40),
+    (80, 140, 60),
+    (200, 200, 200),
+    (40, 160, 220),
     (110, 110, 110),
 )
 _RADIUS = 0.34
 _ANGLES = np.linspace(0.0, 2 * math.pi, 15)[:-1]
 
 
-def _wheel(l: float) -> np.ndarray:
-    rim = np.stack([l + _RADIUS * np.cos(_ANGLES), _RADIUS + _RADIUS * np.sin(_ANGLES)], axis=1)
+def _wheel(at: float) -> np.ndarray:
+    rim = np.stack([at + _RADIUS * np.cos(_ANGLES), _RADIUS + _RADIUS * np.sin(_ANGLES)], axis=1)
     return np.concatenate([rim, np.zeros((len(rim), 1))], axis=1)
 
 
 _HUBS = ((-0.53, _RADIUS, 0.0), (0.53, _RADIUS, 0.0))
-_CRANK, _SEAT, _HEAD, _SADDLE = (-0.06, 0.3, 0.0), (-0.2, 0.8, 0.0), (0.36, 0.85, 0.0), (-0.22, 0.96, 0.0)
+_CRANK, _SEAT, _HEAD, _SADDLE = (
+    (-0.06, 0.3, 0.0),
+    (-0.2, 0.8, 0.0),
+    (0.36, 0.85, 0.0),
+    (-0.22, 0.96, 0.0),
+)
 _GRIPS = ((0.38, 1.04, -0.28), (0.38, 1.04, 0.28))
 _POINTS = np.concatenate(
     [_wheel(-0.53), _wheel(0.53), np.array([*_HUBS, _CRANK, _SEAT, _HEAD, _SADDLE, *_GRIPS])]
@@ -56,7 +67,11 @@ class Cycle:
     def shade(self) -> Footprint:
         """Shadow of a narrow box."""
         return Footprint.rectangle(
-            self.pose.x, self.pose.z, length=1.8, width=0.3, heading=self.pose.heading,
+            self.pose.x,
+            self.pose.z,
+            length=1.8,
+            width=0.3,
+            heading=self.pose.heading,
             height=1.5 if self.rider else 0.8,
         )
 
@@ -73,10 +88,15 @@ class Cycle:
 
     def _motorcycle(self, canvas: Canvas) -> None:
         paint = {
-            'body': self.paint, 'dark': (36, 34, 34), 'tyre': (26, 26, 26), 'hub': (120, 120, 122),
-            'lamp': (225, 232, 236), 'tail': (44, 36, 196), 'glass': (60, 56, 52),
+            'body': self.paint,
+            'dark': (36, 34, 34),
+            'tyre': (26, 26, 26),
+            'hub': (120, 120, 122),
+            'lamp': (225, 232, 236),
+            'tail': (44, 36, 196),
+            'glass': (60, 56, 52),
         }
-        mesh = vehicle_models.motorcycle()
+        mesh = small_models.motorcycle()
         draw_mesh(canvas, mesh, pose=self.pose, size=(1.0, 1.0, 1.0), paint=paint, label=self.label)
 
     def _bicycle(self, canvas: Canvas) -> None:
@@ -112,4 +132,4 @@ class Cycle:
 def make_cycle(rng: np.random.Generator, pose: Pose, *, label: int, ridden: bool) -> Cycle:
     """Makes a bicycle or motorcycle (its train id)."""
     rider = make_rider(rng, pose, mount=label) if ridden else None
-    return Cycle(label, pose, _PAINTS[rng.integers(len(_PAINTS))], rider)
+    return Cycle(label, pose, pick(rng, _PAINTS), rider)

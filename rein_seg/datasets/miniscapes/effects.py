@@ -21,7 +21,9 @@ _REFERENCE_WIDTH = 256
 _WET = (labels.ROAD, labels.SIDEWALK)
 
 
-def roughen(image: np.ndarray, label: np.ndarray, *, air: Air, rng: np.random.Generator) -> np.ndarray:
+def roughen(
+    image: np.ndarray, label: np.ndarray, *, air: Air, rng: np.random.Generator
+) -> np.ndarray:
     """Adds surface texture, by class."""
     height, width = label.shape
     scale = max(width / _REFERENCE_WIDTH, 0.5)
@@ -52,8 +54,8 @@ def wet_ground(
     mirror = cv2.remap(image, np.ascontiguousarray(columns), source, cv2.INTER_NEAREST)
     tall = max(3, height // 14) | 1
     mirror = cv2.blur(mirror, (max(3, width // 128) | 1, tall))
-    puddles = noise.patch(rng, 16, height=height, width=width, stretch=width / 512)
-    puddles = cv2.resize(puddles[::4], (width, height))
+    # Puddles are seen at a low angle, hence wide and flat.
+    puddles = noise.patch(rng, 16, height=4 * height, width=width, stretch=width / 512)[::4]
     share = np.clip(0.55 + 0.6 * puddles, 0.12, 1.0) * (0.62 * air.wet) * (ground & (base >= 0))
     return _blend(image, mirror, share.astype(np.float32))
 

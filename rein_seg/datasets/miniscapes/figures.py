@@ -10,37 +10,80 @@ from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.air import mix, scaled
 from rein_seg.datasets.miniscapes.canvas import Canvas
 from rein_seg.datasets.miniscapes.domains import Colour
+from rein_seg.datasets.miniscapes.draws import between, pick, side_of, weighted
 from rein_seg.datasets.miniscapes.items import Footprint
 from rein_seg.datasets.miniscapes.mesh import Pose
 
 _CLOTHES: tuple[Colour, ...] = (
-    (40, 36, 36), (70, 52, 40), (110, 70, 40), (160, 160, 160), (220, 220, 222), (50, 46, 150),
-    (60, 130, 190), (140, 90, 60), (60, 84, 60), (120, 60, 110), (70, 70, 74), (90, 150, 200),
+    (40, 36, 36),
+    (70, 52, 40),
+    (110, 70, 40),
+    (160, 160, 160),
+    (220, 220, 222),
+    (50, 46, 150),
+    (60, 130, 190),
+    (140, 90, 60),
+    (60, 84, 60),
+    (120, 60, 110),
+    (70, 70, 74),
+    (90, 150, 200),
 )
 _TROUSERS: tuple[Colour, ...] = (
-    (44, 40, 38), (96, 66, 44), (120, 92, 70), (70, 66, 64), (110, 130, 150), (30, 30, 34)
+    (44, 40, 38),
+    (96, 66, 44),
+    (120, 92, 70),
+    (70, 66, 64),
+    (110, 130, 150),
+    (30, 30, 34),
 )
 _SKINS: tuple[Colour, ...] = ((150, 180, 220), (120, 150, 200), (70, 95, 140), (45, 62, 96))
 _HAIRS: tuple[Colour, ...] = ((26, 24, 24), (40, 52, 80), (70, 110, 150), (120, 120, 120))
 
 # Joints: feet, knees, hips, shoulders, elbows, hands as (left, right), then the head; (l, h, w).
 _STANDING = (
-    (0.0, 0.04, -0.1), (0.0, 0.04, 0.1), (0.02, 0.48, -0.1), (0.02, 0.48, 0.1),
-    (0.0, 0.92, -0.09), (0.0, 0.92, 0.09), (0.0, 1.42, -0.19), (0.0, 1.42, 0.19),
-    (-0.02, 1.12, -0.25), (-0.02, 1.12, 0.25), (0.06, 0.86, -0.26), (0.06, 0.86, 0.26),
+    (0.0, 0.04, -0.1),
+    (0.0, 0.04, 0.1),
+    (0.02, 0.48, -0.1),
+    (0.02, 0.48, 0.1),
+    (0.0, 0.92, -0.09),
+    (0.0, 0.92, 0.09),
+    (0.0, 1.42, -0.19),
+    (0.0, 1.42, 0.19),
+    (-0.02, 1.12, -0.25),
+    (-0.02, 1.12, 0.25),
+    (0.06, 0.86, -0.26),
+    (0.06, 0.86, 0.26),
     (0.02, 1.62, 0.0),
 )
 _RIDING = {
     labels.BICYCLE: (
-        (0.05, 0.2, -0.12), (-0.05, 0.42, 0.12), (0.16, 0.62, -0.12), (0.22, 0.8, 0.12),
-        (-0.2, 0.95, -0.12), (-0.2, 0.95, 0.12), (0.08, 1.42, -0.19), (0.08, 1.42, 0.19),
-        (0.22, 1.16, -0.27), (0.22, 1.16, 0.27), (0.42, 1.02, -0.26), (0.42, 1.02, 0.26),
+        (0.05, 0.2, -0.12),
+        (-0.05, 0.42, 0.12),
+        (0.16, 0.62, -0.12),
+        (0.22, 0.8, 0.12),
+        (-0.2, 0.95, -0.12),
+        (-0.2, 0.95, 0.12),
+        (0.08, 1.42, -0.19),
+        (0.08, 1.42, 0.19),
+        (0.22, 1.16, -0.27),
+        (0.22, 1.16, 0.27),
+        (0.42, 1.02, -0.26),
+        (0.42, 1.02, 0.26),
         (0.17, 1.64, 0.0),
     ),
     labels.MOTORCYCLE: (
-        (0.0, 0.26, -0.22), (0.0, 0.26, 0.22), (0.26, 0.6, -0.25), (0.26, 0.6, 0.25),
-        (-0.3, 0.86, -0.15), (-0.3, 0.86, 0.15), (-0.05, 1.36, -0.21), (-0.05, 1.36, 0.21),
-        (0.12, 1.12, -0.31), (0.12, 1.12, 0.31), (0.4, 1.06, -0.3), (0.4, 1.06, 0.3),
+        (0.0, 0.26, -0.22),
+        (0.0, 0.26, 0.22),
+        (0.26, 0.6, -0.25),
+        (0.26, 0.6, 0.25),
+        (-0.3, 0.86, -0.15),
+        (-0.3, 0.86, 0.15),
+        (-0.05, 1.36, -0.21),
+        (-0.05, 1.36, 0.21),
+        (0.12, 1.12, -0.31),
+        (0.12, 1.12, 0.31),
+        (0.4, 1.06, -0.3),
+        (0.4, 1.06, 0.3),
         (0.06, 1.58, 0.0),
     ),
 }
@@ -89,8 +132,12 @@ class Person:
         self._arm(canvas, pixels, side=far, colour=canvas.tone(self.top, z, 0.82))
         if self.extra == 'pack':
             back = canvas.camera.fixed(self.pose.place(np.array([-0.2, 1.22, 0.0])))
-            canvas.disc(back, 0.19 * metre, colour=canvas.tone(scaled(self.bottom, 0.8), z),
-                        label=self.label)
+            canvas.disc(
+                back,
+                0.19 * metre,
+                colour=canvas.tone(scaled(self.bottom, 0.8), z),
+                label=self.label,
+            )
         for side, shade in ((far, 0.85), (near, 1.0)):
             self._leg(canvas, pixels, side=side, colour=canvas.tone(self.bottom, z, shade))
         trunk = pixels[[4, 5, 7, 6]]
@@ -133,14 +180,14 @@ class Person:
 def make_person(rng: np.random.Generator, pose: Pose, *, umbrella: bool = False) -> Person:
     """Makes someone on foot; walks with a random step, or stands."""
     joints = np.array(_STANDING)
-    step = rng.choice((-1.0, 1.0)) * rng.uniform(0.1, 0.32) if rng.random() < 0.8 else 0.0
+    step = side_of(rng) * between(rng, 0.1, 0.32) if rng.random() < 0.8 else 0.0
     joints[0, 0] += step
     joints[1, 0] -= step
     joints[2:4, 0] += np.array([0.55, -0.45]) * step
     joints[8:12, 0] += np.array([-0.5, 0.5, -0.9, 0.9]) * step
-    tall = rng.uniform(0.6, 0.75) if rng.random() < 0.1 else rng.uniform(0.92, 1.07)
+    tall = between(rng, 0.6, 0.75) if rng.random() < 0.1 else between(rng, 0.92, 1.07)
     extras = ('', 'skirt', 'pack')
-    extra = 'umbrella' if umbrella else extras[rng.choice(3, p=(0.6, 0.18, 0.22))]
+    extra = 'umbrella' if umbrella else extras[weighted(rng, (0.6, 0.18, 0.22))]
     return Person(pose, joints * tall, *_colours(rng), extra=extra)
 
 
@@ -149,17 +196,23 @@ def make_rider(rng: np.random.Generator, pose: Pose, *, mount: int) -> Person:
     top, bottom, skin, hair = _colours(rng)
     helmet = mount == labels.MOTORCYCLE or rng.random() < 0.6
     if helmet:
-        hair = _CLOTHES[rng.integers(len(_CLOTHES))]
+        hair = pick(rng, _CLOTHES)
     return Person(
-        pose, np.array(_RIDING[mount]), top, bottom, skin, hair, label=labels.RIDER,
+        pose,
+        np.array(_RIDING[mount]),
+        top,
+        bottom,
+        skin,
+        hair,
+        label=labels.RIDER,
         extra='helmet' if helmet else '',
     )
 
 
 def _colours(rng: np.random.Generator) -> tuple[Colour, Colour, Colour, Colour]:
     return (
-        scaled(_CLOTHES[rng.integers(len(_CLOTHES))], rng.uniform(0.85, 1.1)),
-        _TROUSERS[rng.integers(len(_TROUSERS))],
-        _SKINS[rng.integers(len(_SKINS))],
-        _HAIRS[rng.integers(len(_HAIRS))],
+        scaled(pick(rng, _CLOTHES), between(rng, 0.85, 1.1)),
+        pick(rng, _TROUSERS),
+        pick(rng, _SKINS),
+        pick(rng, _HAIRS),
     )

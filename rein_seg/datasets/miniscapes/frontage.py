@@ -8,6 +8,7 @@ from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.barriers import FENCE_STYLES, run_of_barrier
 from rein_seg.datasets.miniscapes.buildings import Building
 from rein_seg.datasets.miniscapes.domains import Town
+from rein_seg.datasets.miniscapes.draws import between, distance, pick, side_of, weighted
 from rein_seg.datasets.miniscapes.items import Item
 from rein_seg.datasets.miniscapes.plants import Hedge, Plant
 from rein_seg.datasets.miniscapes.street import Street
@@ -28,8 +29,8 @@ def line_street(street: Street, town: Town, rng: np.random.Generator) -> list[It
     forced: dict[int, list[tuple[float, str]]] = {-1: [], 1: []}
     for word, chance in (('wall', town.wall), ('fence', town.fence)):
         if rng.random() < chance:
-            spot = float(np.exp(rng.uniform(np.log(9.0), np.log(26.0))))
-            forced[int(rng.choice((-1, 1)))].append((spot, word))
+            spot = distance(rng, 9.0, 26.0)
+            forced[side_of(rng)].append((spot, word))
     items: list[Item] = []
     for side in (-1, 1):
         items += _side(street, town, rng, side=side, forced=sorted(forced[side]))
@@ -39,18 +40,22 @@ def line_street(street: Street, town: Town, rng: np.random.Generator) -> list[It
 
 
 def _side(
-    street: Street, town: Town, rng: np.random.Generator, *, side: int,
+    street: Street,
+    town: Town,
+    rng: np.random.Generator,
+    *,
+    side: int,
     forced: list[tuple[float, str]],
 ) -> list[Item]:
-    weights = np.asarray(_WEIGHTS[street.kind])
-    weights = weights / weights.sum()
+    weights = _WEIGHTS[street.kind]
     items: list[Item] = []
-    z = float(rng.uniform(1.0, 6.0))
+    last = ('', 0.0)
+    z = between(rng, 1.0, 6.0)
     while z < street.view:
-        word = _PARTS[rng.choice(len(_PARTS), p=weights)]
-        length = float(rng.uniform(9.0, 20.0))
+        word = _PARTS[weighted(rng, weights)]
+        length = between(rng, 9.0, 20.0)
         if forced and z + length > forced[0][0]:
-            word, length = forced.pop(0)[1], float(rng.uniform(12.0, 26.0))
+            word, length = forced.pop(0)[1], between(rng, 12.0, 26.0)
         end = z + length
         if street.junction and z < street.junction[1] and end > street.junction[0] - 2.0:
             end = street.junction[0] - 2.3
@@ -58,29 +63,37 @@ def _side(
         else:
             following = end
         if end - z > 3.0:
-            items += _part(street, town, rng, word=word, side=side, span=(z, end))
-        z = following + (float(rng.uniform(0.5, 4.0)) if street.yard[side > 0] > 1 else 0.0)
+            joined = last == ('house', z)
+            items += _part(street, town, rng, word=word, side=side, span=(z, end), joined=joined)
+            last = (word, end)
+        z = following + (between(rng, 0.5, 4.0) if street.yard[side > 0] > 1 else 0.0)
     return items
 
 
 def _part(
-    street: Street, town: Town, rng: np.random.Generator, *, word: str, side: int,
+    street: Street,
+    town: Town,
+    rng: np.random.Generator,
+    *,
+    word: str,
+    side: int,
     span: tuple[float, float],
+    joined: bool,
 ) -> list[Item]:
     edge = street.walk_span(side)[1]
     x = edge + side * 0.25
     if word == 'house':
         front = edge + side * street.yard[side > 0]
-        return [_house(street, town, rng, side=side, front=front, span=span)]
+        return [_house(street, town, rng, side=side, front=front, span=span, joined=joined)]
     if word == 'hedge':
         return [
-            Hedge(x, (float(a), float(b)), float(rng.uniform(1.0, 2.0)), int(rng.integers(_STYLES)))
+            Hedge(x, (float(a), float(b)), between(rng, 1.0, 2.0), int(rng.integers(_STYLES)))
             for a, b in _pieces(span, 7.0)
         ] + _behind(street, town, rng, side=side, span=span)
     if word in ('wall', 'fence'):
         label = labels.WALL if word == 'wall' else labels.FENCE
-        style = FENCE_STYLES[rng.choice(4, p=(0.34, 0.22, 0.26, 0.18))]
-        height = rng.uniform(1.3, 3.2) if word == 'wall' else rng.uniform(1.1, 2.0)
+        style = FENCE_STYLES[weighted(rng, (0.34, 0.22, 0.26, 0.18))]
+        height = between(rng, 1.3, 3.2) if word == 'wall' else between(rng, 1.1, 2.0)
         if word == 'fence' and style == 'rail':
             height = 0.85
         barrier = run_of_barrier(
@@ -100,31 +113,38 @@ def _behind(
     street: Street, town: Town, rng: np.random.Generator, *, side: int, span: tuple[float, float]
 ) -> list[Item]:
     """Puts a house or trees behind a wall, fence or hedge."""
-    x = street.walk_span(side)[1] + side * rng.uniform(4.0, 9.0)
+    x = street.walk_span(side)[1] + side * between(rng, 4.0, 9.0)
     if rng.random() < 0.6:
-        near = span[0] + rng.uniform(0.0, 0.3) * (span[1] - span[0])
+        near = span[0] + between(rng, 0.0, 0.3) * (span[1] - span[0])
         house = _house(street, town, rng, side=side, front=float(x), span=(float(near), span[1]))
         return [house, *_grove(rng, side=side, x=float(x) - side * 2.0, span=span, count=1)]
     return _grove(rng, side=side, x=float(x) - side * 2.0, span=span, count=3)
 
 
 def _house(
-    street: Street, town: Town, rng: np.random.Generator, *, side: int, front: float,
+    street: Street,
+    town: Town,
+    rng: np.random.Generator,
+    *,
+    side: int,
+    front: float,
     span: tuple[float, float],
+    joined: bool = False,
 ) -> Building:
     low, high = town.storeys
     inner = street.kind in ('inner', 'boulevard')
-    storeys = int(rng.integers(low, high + 1)) if inner else int(rng.integers(1, max(low, 3) + 1))
+    storeys = pick(rng, range(low, high + 1) if inner else range(1, max(low, 3) + 1))
     return Building(
         side=side,
         front=float(front),
         start=span[0],
         length=span[1] - span[0],
-        deep=float(rng.uniform(9.0, 14.0)),
+        deep=between(rng, 9.0, 14.0),
         storeys=storeys,
         style=int(rng.integers(_STYLES)),
         shops=bool(inner and rng.random() < 0.4),
         pitched=bool(rng.random() < (0.3 if inner else 0.8)),
+        joined=joined,
     )
 
 
@@ -133,10 +153,10 @@ def _grove(
 ) -> list[Item]:
     plants: list[Item] = []
     for _ in range(count):
-        z = float(rng.uniform(*span))
-        away = side * float(rng.uniform(1.0, 8.0))
+        z = between(rng, *span)
+        away = side * between(rng, 1.0, 8.0)
         if rng.random() < 0.4:
-            half = float(rng.uniform(0.6, 1.5))
+            half = between(rng, 0.6, 1.5)
             plants.append(
                 Plant(x + away, z, 0.0, (half, 0.7 * half), style=int(rng.integers(_STYLES)))
             )
@@ -145,14 +165,12 @@ def _grove(
     return plants
 
 
-def make_tree(
-    rng: np.random.Generator, *, x: float, z: float, small: bool = False
-) -> Plant:
+def make_tree(rng: np.random.Generator, *, x: float, z: float, small: bool = False) -> Plant:
     """Makes a tree; small ones suit a row along a kerb."""
-    size = float(rng.uniform(1.3, 2.4) if small else rng.uniform(1.6, 3.6))
+    size = between(rng, 1.3, 2.4) if small else between(rng, 1.6, 3.6)
     conifer = bool(not small and rng.random() < 0.18)
-    trunk = 0.5 if conifer else float(rng.uniform(2.0, 3.2))
-    crown = (0.75 * size, 1.6 * size) if conifer else (size, size * float(rng.uniform(0.85, 1.3)))
+    trunk = 0.5 if conifer else between(rng, 2.0, 3.2)
+    crown = (0.75 * size, 1.6 * size) if conifer else (size, size * between(rng, 0.85, 1.3))
     return Plant(x, z, trunk, crown, conifer, int(rng.integers(_STYLES)))
 
 
@@ -162,7 +180,7 @@ def _corner(street: Street, town: Town, rng: np.random.Generator, side: int) -> 
     z = street.junction[1] + 2.6
     x = street.walk_span(side)[1] + side * (street.yard[side > 0] + 14.0)
     for _ in range(3):
-        wide = float(rng.uniform(9.0, 14.0))
+        wide = between(rng, 9.0, 14.0)
         if street.kind in ('inner', 'boulevard') or rng.random() < 0.5:
             house = _house(street, town, rng, side=side, front=x, span=(z, z + 10.0))
             items.append(house)

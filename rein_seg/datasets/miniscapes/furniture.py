@@ -11,6 +11,7 @@ from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.camera import SHIFT
 from rein_seg.datasets.miniscapes.canvas import Canvas
 from rein_seg.datasets.miniscapes.domains import Colour
+from rein_seg.datasets.miniscapes.draws import between, weighted
 from rein_seg.datasets.miniscapes.items import Footprint
 
 _GREY = (112.0, 114.0, 116.0)
@@ -18,20 +19,35 @@ _LAMPS: tuple[Colour, ...] = ((40, 40, 240), (40, 190, 245), (110, 220, 60))
 _RED, _WHITE, _BLUE, _YELLOW = (40, 36, 205), (232, 232, 232), (190, 100, 30), (40, 190, 235)
 # Shape, border colour, face colour.
 _SIGNS: tuple[tuple[str, Colour, Colour], ...] = (
-    ('disc', _RED, _WHITE), ('disc', _WHITE, _BLUE), ('disc', _WHITE, _RED),
-    ('triangle', _RED, _WHITE), ('yield', _RED, _WHITE), ('diamond', _WHITE, _YELLOW),
-    ('square', _WHITE, _BLUE), ('octagon', _WHITE, _RED), ('board', _WHITE, _BLUE),
-    ('board', (50, 50, 50), _YELLOW), ('board', _WHITE, (70, 120, 40)),
+    ('disc', _RED, _WHITE),
+    ('disc', _WHITE, _BLUE),
+    ('disc', _WHITE, _RED),
+    ('triangle', _RED, _WHITE),
+    ('yield', _RED, _WHITE),
+    ('diamond', _WHITE, _YELLOW),
+    ('square', _WHITE, _BLUE),
+    ('octagon', _WHITE, _RED),
+    ('board', _WHITE, _BLUE),
+    ('board', (50, 50, 50), _YELLOW),
+    ('board', _WHITE, (70, 120, 40)),
 )
+_SIGN_WEIGHTS = (2, 2, 1, 2, 1, 1, 2, 0.6, 0.5, 0.4, 0.4)
+_TURN = np.arange(14) * math.pi / 7
+_OCTANT = (np.arange(8) + 0.5) * math.pi / 4
+# Outlines of unit size as (right, down).
 _OUTLINES = {
-    'triangle': ((-0.5, -0.43), (0.5, -0.43), (0.0, 0.45)),
-    'yield': ((-0.5, 0.43), (0.5, 0.43), (0.0, -0.45)),
-    'diamond': ((0.0, -0.55), (0.55, 0.0), (0.0, 0.55), (-0.55, 0.0)),
-    'square': ((-0.45, -0.45), (0.45, -0.45), (0.45, 0.45), (-0.45, 0.45)),
-    'board': ((-1.0, -0.5), (1.0, -0.5), (1.0, 0.5), (-1.0, 0.5)),
-    'octagon': tuple((0.5 * math.cos(a), 0.5 * math.sin(a)) for a in np.arange(8) * math.pi / 4),
-    'disc': tuple((0.5 * math.cos(a), 0.5 * math.sin(a)) for a in np.arange(14) * math.pi / 7),
+    'triangle': np.array([(-0.5, 0.43), (0.5, 0.43), (0.0, -0.45)]),
+    'yield': np.array([(-0.5, -0.43), (0.5, -0.43), (0.0, 0.45)]),
+    'diamond': np.array([(0.0, -0.55), (0.55, 0.0), (0.0, 0.55), (-0.55, 0.0)]),
+    'square': np.array([(-0.45, -0.45), (0.45, -0.45), (0.45, 0.45), (-0.45, 0.45)]),
+    'board': np.array([(-0.85, -0.45), (0.85, -0.45), (0.85, 0.45), (-0.85, 0.45)]),
+    'octagon': 0.52 * np.stack([np.cos(_OCTANT), np.sin(_OCTANT)], axis=1),
+    'disc': 0.5 * np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1),
 }
+_ROWS = tuple(
+    np.array([(-0.55, y), (0.4, y), (0.4, y + 0.12), (-0.55, y + 0.12)]) for y in (-0.22, 0.12)
+)
+_BOX = np.array([(-0.18, -0.5), (0.18, -0.5), (0.18, 0.5), (-0.18, 0.5)])
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,7 @@ class Pole:
         if self.arm:
             rise = 0.35 if self.lamp else 0.05
             ends.append((self.x + self.arm, self.height + rise, self.z))
-        pixels = canvas.camera.fixed(np.array(ends))
+        pixels = canvas.camera.fixed_few(ends)
         colour = canvas.tone(self.colour, self.z)
         for i in range(len(ends) - 1):
             width = thick if i == 0 else max(0.7 * thick, 1.5)
@@ -114,30 +130,23 @@ class Pole:
         shape, border, inner = _SIGNS[sign.kind]
         if sign.back:
             border = inner = (128, 130, 130)
-        outline = np.array(_OUTLINES[shape]) * sign.size
-        points = np.stack(
-            [self.x + outline[:, 0], sign.height + outline[:, 1], np.full(len(outline), self.z - 0.1)],
-            axis=1,
-        )
-        canvas.face(points, canvas.tone(border, self.z, 1.08), labels.SIGN)
-        middle = np.array([self.x, sign.height - (0.06 if shape == 'triangle' else 0), self.z - 0.1])
-        canvas.face(middle + (points - middle) * 0.72, canvas.tone(inner, self.z, 1.08))
+        centre = (self.x, sign.height, self.z - 0.1)
+        outer, core = canvas.tone(border, self.z, 1.08), canvas.tone(inner, self.z, 1.08)
+        canvas.billboard(centre, _OUTLINES[shape], sign.size, colour=outer, label=labels.SIGN)
+        low = (self.x, sign.height - (0.06 if shape == 'triangle' else 0.0), self.z - 0.1)
+        canvas.billboard(low, _OUTLINES[shape], 0.72 * sign.size, colour=core)
         if shape == 'board' and not sign.back:
-            rows = np.array([[-0.7, 0.16], [0.45, 0.16], [0.45, 0.28], [-0.7, 0.28]]) * sign.size
-            for drop in (0.0, 0.4):
-                lines = np.stack([self.x + rows[:, 0], sign.height + rows[:, 1] - drop * sign.size,
-                                  np.full(4, self.z - 0.1)], axis=1)
-                canvas.face(lines, canvas.tone(border, self.z, 1.08))
+            for row in _ROWS:
+                canvas.billboard(centre, row, sign.size, colour=outer)
 
     def _signal(self, canvas: Canvas, signal: Signal, metre: float) -> None:
         x, h = self.x + signal.offset, signal.height
-        box = np.array([(-0.19, -0.52), (0.19, -0.52), (0.19, 0.52), (-0.19, 0.52)])
-        points = np.stack([x + box[:, 0], h + box[:, 1], np.full(4, self.z - 0.15)], axis=1)
-        canvas.face(points, canvas.tone((34, 36, 34), self.z), labels.LIGHT)
+        dark = canvas.tone((34, 36, 34), self.z)
+        canvas.billboard((x, h, self.z - 0.15), _BOX, 1.0, colour=dark, label=labels.LIGHT)
         if signal.back:
             return
         for lamp, offset in enumerate((0.33, 0.0, -0.33)):
-            centre = canvas.camera.fixed(np.array([x, h + offset, self.z - 0.16]))
+            centre = canvas.camera.fixed_few([(x, h + offset, self.z - 0.16)])[0]
             on = lamp == signal.lit
             colour = _LAMPS[lamp]
             tone = canvas.emit(colour, self.z) if on else canvas.tone((40, 44, 44), self.z)
@@ -159,5 +168,5 @@ class Pole:
 
 def make_sign(rng: np.random.Generator, height: float) -> Sign:
     """Makes a plate whose middle is near the given height."""
-    kind = int(rng.integers(len(_SIGNS)))
-    return Sign(kind, float(rng.uniform(0.6, 0.95)), height, back=bool(rng.random() < 0.15))
+    kind = weighted(rng, _SIGN_WEIGHTS)
+    return Sign(kind, between(rng, 0.55, 0.85), height, back=bool(rng.random() < 0.15))

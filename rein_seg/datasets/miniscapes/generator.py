@@ -79,16 +79,23 @@ def check_request(domain: str, split: str, *, seed: int, size: tuple[int, int]) 
     """
     for name, got, known in (('domain', domain, DOMAINS), ('split', split, SPLITS)):
         if got not in known:
-            raise UserError(f'{name}: got {got!r}, expected one of {known}; '
-                            f'{near_misses(got, known)}')
+            raise UserError(
+                f'{name}: got {got!r}, expected one of {known}; {near_misses(got, known)}'
+            )
     if seed < 0:
         raise UserError(f'seed: got {seed}, expected a whole number >= 0')
-    fits = isinstance(size, (tuple, list)) and len(size) == 2 and all(
-        isinstance(side, (int, np.integer)) and SMALLEST <= side <= LARGEST for side in size
+    fits = (
+        isinstance(size, (tuple, list))
+        and len(size) == 2
+        and all(
+            isinstance(side, (int, np.integer)) and SMALLEST <= side <= LARGEST for side in size
+        )
     )
     if not fits:
-        raise UserError(f'size: got {size!r}, expected (width, height), two whole numbers of '
-                        f'pixels from {SMALLEST} to {LARGEST}, such as (256, 128)')
+        raise UserError(
+            f'size: got {size!r}, expected (width, height), two whole numbers of '
+            f'pixels from {SMALLEST} to {LARGEST}, such as (256, 128)'
+        )
 
 
 def _camera(

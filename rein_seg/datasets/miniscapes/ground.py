@@ -9,13 +9,15 @@ import numpy as np
 
 from rein_seg.datasets.miniscapes import labels, noise
 from rein_seg.datasets.miniscapes.air import mix, scaled
-from rein_seg.datasets.miniscapes.camera import SHIFT
+from rein_seg.datasets.miniscapes.camera import SHIFT, Camera
 from rein_seg.datasets.miniscapes.canvas import SUPERSAMPLE, Canvas
-from rein_seg.datasets.miniscapes.items import Item
+from rein_seg.datasets.miniscapes.items import Item, cast_shadows
 from rein_seg.datasets.miniscapes.street import Street
 
 _FAR = 260.0
 _SIDE = 90.0
+_SHADOW_REACH = 75.0
+_LONG, _SHORT = np.linspace(0.0, 1.0, 12), np.linspace(0.0, 1.0, 5)
 _SNOW = (240.0, 238.0, 236.0)
 
 
@@ -50,17 +52,21 @@ class GroundPainter:
         self._markings()
 
     def _strip(
-        self, span: tuple[float, float], colour: object, label: int,
-        *, z: tuple[float, float] = (0.0, _FAR),
+        self,
+        span: tuple[float, float],
+        colour: object,
+        label: int,
+        *,
+        z: tuple[float, float] = (0.0, _FAR),
     ) -> None:
         near, far = max(z[0], self._near), z[1]
         if far <= near:
             return
-        steps = np.geomspace(near, far, 12 if far / near > 4 else 5)
-        left = np.stack([np.full(len(steps), span[0]), np.zeros(len(steps)), steps], axis=1)
-        right = left[::-1].copy()
-        right[:, 0] = span[1]
-        self._canvas.face(np.concatenate([left, right]), colour, label)
+        steps = near * (far / near) ** (_LONG if far / near > 4 else _SHORT)
+        points = np.zeros((2 * len(steps), 3))
+        points[: len(steps), 0], points[: len(steps), 2] = span[0], steps
+        points[len(steps) :, 0], points[len(steps) :, 2] = span[1], steps[::-1]
+        self._canvas.fill(self._canvas.camera.fixed(points), colour, label)
 
     def _pieces(self) -> list[tuple[float, float]]:
         """Returns the spans of z beside the crossing street."""
@@ -98,8 +104,9 @@ class GroundPainter:
             half = street.middle / 2
             for piece in self._pieces():
                 for sign in (-1, 1):
-                    self._strip((sign * (half - 0.3), sign * (half - 0.1)), stone, labels.TERRAIN,
-                                z=piece)
+                    self._strip(
+                        (sign * (half - 0.3), sign * (half - 0.1)), stone, labels.TERRAIN, z=piece
+                    )
 
     def _markings(self) -> None:
         street = self._street
@@ -125,20 +132,21 @@ class GroundPainter:
             right = street.middle / 2 + street.lane * street.lane_count(1)
             self._strip((street.middle / 2, right), self._mark, labels.ROAD, z=(stop - 0.45, stop))
 
-    def _line(
-        self, x: float, *, dashed: bool, dash: tuple[float, float] = (3.0, 5.0)
-    ) -> None:
+    def _line(self, x: float, *, dashed: bool, dash: tuple[float, float] = (3.0, 5.0)) -> None:
         half = 0.075
         if not dashed:
             for piece in self._pieces():
-                self._strip((x - half, x + half), self._mark, labels.ROAD,
-                            z=(piece[0], min(piece[1], 90.0)))
+                self._strip(
+                    (x - half, x + half), self._mark, labels.ROAD, z=(piece[0], min(piece[1], 90.0))
+                )
             return
         start = self._near - self._canvas.rng.uniform(0.0, sum(dash))
         z0 = np.arange(start, 80.0, sum(dash))
         z1 = z0 + dash[0]
-        clear = [self._street.clear_of_junction(a, b) and b > self._near + 0.2
-                 for a, b in zip(z0, z1, strict=True)]
+        clear = [
+            self._street.clear_of_junction(a, b) and b > self._near + 0.2
+            for a, b in zip(z0, z1, strict=True)
+        ]
         z0, z1 = np.maximum(z0[clear], self._near), z1[clear]
         self._quads([(x - half, x + half)] * len(z0), z0, z1)
 
@@ -210,18 +218,21 @@ def _texture(canvas: Canvas, x: np.ndarray, z: np.ndarray, below: np.ndarray) ->
     """Returns factors (h, w) near 1 for asphalt grain, patches and paving joints."""
     rng, strength = canvas.rng, canvas.air.look.texture
     ox, oz = rng.uniform(0, noise.TILE, 2).tolist()
-    fine = cv2.remap(noise.tile(128), 12 * x + ox, 12 * z + oz, cv2.INTER_LINEAR,
-                     borderMode=cv2.BORDER_WRAP)
-    rough = cv2.remap(noise.tile(32), 3 * x + oz, 1.2 * z + ox, cv2.INTER_LINEAR,
-                      borderMode=cv2.BORDER_WRAP)
-    near = np.exp(-z / 14.0)
-    gain = 1.0 + strength * (0.07 * fine * near + 0.06 * rough * np.exp(-z / 50.0))
-    grass = below == labels.TERRAIN
-    gain[grass] += (strength * (0.12 * fine + 0.1 * rough) * np.sqrt(near))[grass]
-    joints = ((x * 0.9) % 1.0 < 0.09) | ((z * 0.7) % 1.0 < 0.1)
+    fine = cv2.remap(
+        noise.tile(128), 12 * x + ox, 12 * z + oz, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+    )
+    rough = cv2.remap(
+        noise.tile(32), 3 * x + oz, 1.2 * z + ox, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+    )
+    near = np.exp(z * (-1 / 40.0))
+    grass = (below == labels.TERRAIN) * np.float32(strength)
+    gain = 1.0 + rough * near * (0.06 * strength + 0.09 * grass)
+    gain += fine * (near * near * near * (0.07 * strength) + 0.12 * near * grass)
+    across, along = x * 0.9, z * 0.7
+    joints = (across - np.floor(across) < 0.09) | (along - np.floor(along) < 0.1)
     joints &= (below == labels.SIDEWALK) & (z < 22.0)
-    gain[joints] *= 0.9
-    return gain.astype(np.float32)
+    gain *= 1.0 - 0.1 * joints.astype(np.float32)
+    return gain
 
 
 def _shadows(canvas: Canvas, items: Sequence[Item], first: int) -> np.ndarray:
@@ -232,22 +243,21 @@ def _shadows(canvas: Canvas, items: Sequence[Item], first: int) -> np.ndarray:
     dark = direct / (0.94 + 0.08 + direct)
     sun_h = max(air.sun_to[1], 0.3)
     shift = (-air.sun_to[0] / sun_h, -air.sun_to[2] / sun_h)
-    prisms = [item.shade for item in items if item.depth < 75.0]
+    prisms = [item.shade for item in items if item.depth < _SHADOW_REACH]
     prisms = [prism for prism in prisms if prism is not None]
     if dark > 0.1:
-        for prism in prisms:
-            _shadow(camera, mask, prism.cast(shift), int(255 * dark))
-    for prism in prisms:
-        if prism.height < 5.0 and prism.base == 0:
-            _shadow(camera, mask, prism.cast((0.0, 0.0)), int(255 * min(0.85, dark + 0.3)))
+        _lay(camera, mask, cast_shadows(prisms, shift), int(255 * dark))
+    low = [prism for prism in prisms if prism.height < 5.0 and prism.base == 0]
+    if low:
+        _lay(camera, mask, cast_shadows(low, (0.0, 0.0)), int(255 * min(0.85, dark + 0.3)))
     mask = cv2.GaussianBlur(mask[first:], (3, 3), 0.7 if dark > 0.1 else 1.2)
     return mask.astype(np.float32) / 255.0
 
 
-def _shadow(camera: object, mask: np.ndarray, points: np.ndarray, value: int) -> None:
-    points[:, 2] = np.maximum(points[:, 2], camera.ground_start)
-    hull = cv2.convexHull(camera.fixed(points) // SUPERSAMPLE)
-    cv2.fillConvexPoly(mask, hull, value, 8, SHIFT)
+def _lay(camera: Camera, mask: np.ndarray, points: np.ndarray, value: int) -> None:
+    np.maximum(points[..., 2], camera.ground_start, out=points[..., 2])
+    for outline in camera.fixed(points) // SUPERSAMPLE:
+        cv2.fillConvexPoly(mask, cv2.convexHull(outline), value, 8, SHIFT)
 
 
 def _pools(x: np.ndarray, z: np.ndarray, lamps: np.ndarray) -> np.ndarray:
@@ -259,8 +269,9 @@ def _pools(x: np.ndarray, z: np.ndarray, lamps: np.ndarray) -> np.ndarray:
 
 def _cover(canvas: Canvas, street: Street, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Returns the share of snow (h, w) on the road: full between the wheel tracks."""
-    rough = cv2.remap(noise.tile(32), 2.5 * x, 0.8 * z, cv2.INTER_LINEAR,
-                      borderMode=cv2.BORDER_WRAP)
+    rough = cv2.remap(
+        noise.tile(32), 2.5 * x, 0.8 * z, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+    )
     free = np.zeros_like(x)
     for side in (-1, 1):
         for index in range(street.lane_count(side)):

@@ -10,6 +10,12 @@ import numpy as np
 
 from rein_seg.datasets.miniscapes.canvas import Canvas
 
+CORNERS = 8
+_CIRCLE = tuple(
+    (math.cos(i * 2 * math.pi / CORNERS), math.sin(i * 2 * math.pi / CORNERS))
+    for i in range(CORNERS)
+)
+
 
 class Item(Protocol):
     """Something that stands in the street."""
@@ -31,12 +37,12 @@ class Footprint:
     """A prism that stands for an item when shadows are cast.
 
     Args:
-        ground: Corners (N, 2) as (x, z) in metres.
+        ground: Up to CORNERS corners (x, z) in metres.
         height: Height of the top in metres.
         base: Height of the underside; above 0 for crowns of trees.
     """
 
-    ground: np.ndarray
+    ground: tuple[tuple[float, float], ...]
     height: float
     base: float = 0.0
 
@@ -45,33 +51,34 @@ class Footprint:
         cls, x: float, z: float, *, length: float, width: float, heading: float, height: float
     ) -> Footprint:
         """Makes the footprint of something with a heading."""
-        sin, cos = math.sin(heading), math.cos(heading)
-        corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
-        corners = corners * [length, width]
-        ground = np.stack(
-            [x + corners[:, 0] * sin + corners[:, 1] * cos,
-             z + corners[:, 0] * cos - corners[:, 1] * sin],
-            axis=1,
+        sin, cos = math.sin(heading) / 2, math.cos(heading) / 2
+        ground = tuple(
+            (x + a * length * sin + b * width * cos, z + a * length * cos - b * width * sin)
+            for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))
         )
         return cls(ground, height)
 
     @classmethod
     def round(cls, x: float, z: float, *, radius: float, height: float, base: float) -> Footprint:
         """Makes the footprint of something round."""
-        angles = np.linspace(0, 2 * math.pi, 9)[:-1]
-        ground = np.stack([x + radius * np.cos(angles), z + radius * np.sin(angles)], axis=1)
-        return cls(ground, height, base)
+        return cls(tuple((x + radius * a, z + radius * b) for a, b in _CIRCLE), height, base)
 
-    def cast(self, shift: tuple[float, float]) -> np.ndarray:
-        """Lays the prism on the ground along the light.
 
-        Args:
-            shift: Metres in x and z that a shadow goes for each metre of height.
+def cast_shadows(prisms: list[Footprint], shift: tuple[float, float]) -> np.ndarray:
+    """Lays prisms on the ground along the light.
 
-        Returns:
-            Points (2N, 3) in metres whose convex hull is the shadow.
-        """
-        low = self.ground + np.asarray(shift) * self.base
-        high = self.ground + np.asarray(shift) * self.height
-        flat = np.concatenate([low, high])
-        return np.stack([flat[:, 0], np.zeros(len(flat)), flat[:, 1]], axis=1)
+    Args:
+        prisms: P prisms.
+        shift: Metres in x and z that a shadow goes for each metre of height.
+
+    Returns:
+        Points (P, 2 * CORNERS, 3) in metres; the convex hull of each row is a shadow.
+    """
+    # Prisms with fewer corners repeat theirs, which leaves the hull as it is.
+    ground = np.array([(p.ground * CORNERS)[:CORNERS] for p in prisms])
+    heights = np.array([(p.base, p.height) for p in prisms])
+    flat = ground[:, None] + heights[:, :, None, None] * np.asarray(shift)
+    flat = flat.reshape(len(prisms), 2 * CORNERS, 2)
+    out = np.zeros((len(prisms), 2 * CORNERS, 3))
+    out[..., [0, 2]] = flat
+    return out

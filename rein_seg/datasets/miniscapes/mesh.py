@@ -1,7 +1,7 @@
 """Small solid models: flat faces with a material, drawn with shading and hidden back faces.
 
-Model axes, metres: l forward along the object, h up, w to its right; the origin is on the ground under
-its middle.
+Model axes, metres: `at` forward along the object, h up, w to its right; the origin is on the ground
+under its middle.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DETAIL_PIXELS = 9.0
 
 @dataclass(frozen=True)
 class Face:
-    """One face: its material, its span in the model's points, and whether it belongs to the outline."""
+    """A material, a span of the model's points, and whether the face belongs to the outline."""
 
     material: str
     start: int
@@ -36,15 +36,15 @@ class Mesh:
     """Faces in drawing order.
 
     Args:
-        points: Corners (V, 3) as (l, h, w).
-        normals: Outward unit normals (F, 3) as (l, h, w).
-        centres: Mean corners (F, 3).
+        points: Corners (V, 3) as (at, h, w).
+        normals: Outward unit normals (F, 3) as (at, h, w).
+        first: Index (F,) of each face's first corner.
         faces: The F faces.
     """
 
     points: np.ndarray
     normals: np.ndarray
-    centres: np.ndarray
+    first: np.ndarray
     faces: tuple[Face, ...]
 
 
@@ -57,7 +57,7 @@ class Pose:
     heading: float = 0.0
 
     def place(self, points: np.ndarray) -> np.ndarray:
-        """Moves points (..., 3) from (l, h, w) to (x, h, z)."""
+        """Moves points (..., 3) from (at, h, w) to (x, h, z)."""
         sin, cos = math.sin(self.heading), math.cos(self.heading)
         out = np.empty(points.shape)
         out[..., 0] = self.x + points[..., 0] * sin + points[..., 2] * cos
@@ -66,7 +66,7 @@ class Pose:
         return out
 
     def turn(self, vectors: np.ndarray) -> np.ndarray:
-        """Rotates directions (..., 3) from (l, h, w) to (x, h, z)."""
+        """Rotates directions (..., 3) from (at, h, w) to (x, h, z)."""
         return Pose(0.0, 0.0, self.heading).place(vectors)
 
 
@@ -100,7 +100,7 @@ class MeshBuilder:
         """Adds the solid of a side view.
 
         Args:
-            outline: Corners (l, h), clockwise as seen with the front at the right.
+            outline: Corners (at, h), clockwise as seen with the front at the right.
             width: Half width at a height.
             edges: Material of the strip that starts at each corner; '' leaves it out.
             side: Material of both sides.
@@ -121,45 +121,53 @@ class MeshBuilder:
         material: str,
         solid: bool = True,
     ) -> MeshBuilder:
-        """Adds a polygon (l, h) on both sides."""
+        """Adds a polygon (at, h) on both sides."""
         for sign in (-1.0, 1.0):
             points = [(a, h, sign * width(h)) for a, h in outline]
             self.face(points, material, normal=(0.0, 0.0, sign), solid=solid)
         return self
 
     def end(
-        self, l: float, heights: tuple[float, float], span: tuple[float, float], material: str
+        self, at: float, heights: tuple[float, float], span: tuple[float, float], material: str
     ) -> MeshBuilder:
-        """Adds a detail on the front (l > 0) or back: heights h, span of w; both mirror sides."""
+        """Adds a detail on the front (at > 0) or back: heights h, span of w; both mirror sides."""
         (h0, h1), (w0, w1) = heights, span
         for sign in (-1.0, 1.0):
-            points = [(l, h0, sign * w0), (l, h0, sign * w1), (l, h1, sign * w1), (l, h1, sign * w0)]
-            self.face(points, material, normal=(math.copysign(1.0, l), 0.0, 0.0), solid=False)
+            points = [
+                (at, h0, sign * w0),
+                (at, h0, sign * w1),
+                (at, h1, sign * w1),
+                (at, h1, sign * w0),
+            ]
+            self.face(points, material, normal=(math.copysign(1.0, at), 0.0, 0.0), solid=False)
         return self
 
     def wheels(self, axles: Sequence[float], radius: float, half: float) -> MeshBuilder:
-        """Adds wheels on both sides at the given l, half a width from the middle."""
+        """Adds wheels on both sides at the given at, half a width from the middle."""
         angles = np.linspace(0, 2 * math.pi, 11)[:-1]
-        for l in axles:
-            rim = [(l + radius * math.cos(a), radius + radius * math.sin(a)) for a in angles]
-            hub = [(l + (x - l) * 0.55, radius + (h - radius) * 0.55) for x, h in rim]
+        for at in axles:
+            rim = [(at + radius * math.cos(a), radius + radius * math.sin(a)) for a in angles]
+            hub = [(at + (x - at) * 0.55, radius + (h - radius) * 0.55) for x, h in rim]
             self.sides(rim, lambda h: half, material='tyre')
             self.sides(hub, lambda h: half + 0.01, material='hub', solid=False)
             for way in (-1.0, 1.0):
-                self._tread(l + way * radius, way, radius, half)
+                self._tread(at, way, radius, half)
         return self
 
-    def _tread(self, l: float, way: float, radius: float, half: float) -> None:
+    def _tread(self, at: float, way: float, radius: float, half: float) -> None:
+        """Shows a tyre end-on: its lower half below a car's body, all of it on a narrow machine."""
+        at += 0.6 * way * radius
+        top = radius if half > 0.5 else 2 * radius
         for sign in (-1.0, 1.0):
             w0, w1 = sign * half, sign * max(half - 0.22, 0.0)
-            points = [(l, 0.0, w0), (l, 0.0, w1), (l, radius, w1), (l, radius, w0)]
+            points = [(at, 0.0, w0), (at, 0.0, w1), (at, top, w1), (at, top, w0)]
             self.face(points, 'tyre', normal=(way, 0.0, 0.0))
 
     def build(self) -> Mesh:
         """Packs the faces."""
-        points = np.asarray(self._points)
-        centres = np.stack([points[f.start : f.stop].mean(axis=0) for f in self._faces])
-        return Mesh(points, np.asarray(self._normals), centres, tuple(self._faces))
+        first = np.array([face.start for face in self._faces])
+        normals = np.asarray(self._normals)
+        return Mesh(np.asarray(self._points), normals, first, tuple(self._faces))
 
 
 def draw_mesh(
@@ -177,24 +185,20 @@ def draw_mesh(
         canvas: Where to draw.
         mesh: The model.
         pose: Where it stands.
-        size: Factors on (l, h, w).
+        size: Factors on (at, h, w).
         paint: Colour of each material.
         label: Train id of the solid faces.
     """
     camera = canvas.camera
-    stretch = np.asarray(size)
-    centres = pose.place(mesh.centres * stretch)
+    corners = pose.place(mesh.points * size)
     normals = pose.turn(mesh.normals)
-    bend = 2.0 * camera.bend * pose.z
-    eye = np.array([camera.x, camera.eye, 0.0])
-    sight = eye - centres
-    sight[:, 0] -= camera.bend * centres[:, 2] ** 2
-    # The bend shears x by 2 * bend * dz, so the plane's z component takes the shear in.
-    seen = normals[:, 0] * sight[:, 0] + normals[:, 1] * sight[:, 1]
-    seen += (normals[:, 2] - bend * normals[:, 0]) * sight[:, 2]
+    # Faces whose outer side the camera sees; the bend shears the world, hence its extra term.
+    x, h, z = corners[mesh.first].T
+    seen = normals[:, 0] * (camera.x - x + camera.bend * z * z) + normals[:, 1] * (camera.eye - h)
+    seen -= normals[:, 2] * z
     shades = canvas.air.facing(normals).tolist()
-    pixels = camera.fixed(pose.place(mesh.points * stretch))
-    detail = camera.scale(pose.z) * stretch[1] >= _DETAIL_PIXELS
+    pixels = camera.fixed(corners)
+    detail = camera.scale(pose.z) * size[1] >= _DETAIL_PIXELS
     snow, lamps = canvas.air.snow, canvas.air.look.lamps
     for index in np.flatnonzero(seen > 0).tolist():
         face = mesh.faces[index]

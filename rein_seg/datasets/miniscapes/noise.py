@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import cv2
@@ -22,13 +23,22 @@ def tile(cells: int) -> np.ndarray:
     return np.ascontiguousarray(big[2 * factor : -2 * factor, 2 * factor : -2 * factor])
 
 
+@lru_cache(maxsize=16)
+def _carpet(cells: int, tiles: int) -> np.ndarray:
+    return np.tile(tile(cells), (tiles, tiles))
+
+
 def patch(
     rng: np.random.Generator, cells: int, *, height: int, width: int, stretch: float = 1.0
 ) -> np.ndarray:
-    """Cuts a random patch (height, width) from a tile, enlarged `stretch` times."""
-    rows = (np.arange(height) / stretch + rng.integers(TILE)).astype(np.int64) % TILE
-    columns = (np.arange(width) / stretch + rng.integers(TILE)).astype(np.int64) % TILE
-    return tile(cells)[rows[:, None], columns[None, :]]
+    """Cuts a random patch (height, width) from a tile, enlarged `stretch` times. Read only."""
+    rows, columns = math.ceil(height / stretch), math.ceil(width / stretch)
+    carpet = _carpet(cells, 1 + math.ceil(max(rows, columns) / TILE))
+    top, left = rng.integers(TILE, size=2).tolist()
+    cut = carpet[top : top + rows, left : left + columns]
+    if cut.shape == (height, width):
+        return cut
+    return cv2.resize(cut, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def grain(rng: np.random.Generator, height: int, width: int, channels: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.cycles import make_cycle
 from rein_seg.datasets.miniscapes.domains import Domain, Town
+from rein_seg.datasets.miniscapes.draws import between, distance, pick, side_of, weighted
 from rein_seg.datasets.miniscapes.figures import make_person
 from rein_seg.datasets.miniscapes.frontage import make_tree
 from rein_seg.datasets.miniscapes.furniture import Pole, Signal, make_sign
@@ -25,16 +26,16 @@ def people(street: Street, domain: Domain, rng: np.random.Generator) -> list[Ite
     rain = domain.look.wet[1] > 0.4
     left = int(rng.poisson(domain.town.people * _liveliness(street)))
     while left > 0:
-        group = min(left, int(rng.choice((1, 2, 3), p=(0.6, 0.3, 0.1))))
+        group = min(left, 1 + weighted(rng, (0.6, 0.3, 0.1)))
         left -= group
-        side = int(rng.choice((-1, 1)))
-        z = float(np.exp(rng.uniform(np.log(6.0), np.log(48.0))))
-        heading = float(rng.choice((0.0, math.pi)) + rng.normal(0.0, 0.3))
-        inner, outer = sorted(np.abs(street.walk_span(side)))
-        middle = rng.uniform(inner + 0.5, max(outer - 0.4, inner + 0.6))
+        side = side_of(rng)
+        z = distance(rng, 6.0, 48.0)
+        heading = pick(rng, (0.0, math.pi)) + float(rng.normal(0.0, 0.3))
+        inner, outer = (abs(x) for x in street.walk_span(side))
+        middle = between(rng, inner + 0.5, max(outer - 0.4, inner + 0.6))
         for member in range(group):
-            x = side * np.clip(middle + 0.6 * member, inner + 0.4, max(outer - 0.2, inner + 0.5))
-            pose = Pose(float(x), z + float(rng.normal(0.0, 0.4)), heading)
+            x = min(middle + 0.6 * member, max(outer - 0.2, inner + 0.5))
+            pose = Pose(side * x, z + float(rng.normal(0.0, 0.4)), heading)
             items.append(make_person(rng, pose, umbrella=rain and rng.random() < 0.45))
     if street.zebra and rng.random() < 0.6:
         items += _on_zebra(street, rng)
@@ -48,9 +49,9 @@ def _liveliness(street: Street) -> float:
 def _on_zebra(street: Street, rng: np.random.Generator) -> list[Item]:
     items: list[Item] = []
     for _ in range(int(rng.integers(1, 5))):
-        x = float(rng.uniform(street.kerb(-1), street.kerb(1)))
-        z = street.zebra + float(rng.uniform(0.4, 2.6))
-        heading = float(rng.choice((-1.0, 1.0)) * math.pi / 2)
+        x = between(rng, street.kerb(-1), street.kerb(1))
+        z = street.zebra + between(rng, 0.4, 2.6)
+        heading = side_of(rng) * math.pi / 2
         items.append(make_person(rng, Pose(x, z, heading)))
     return items
 
@@ -59,11 +60,11 @@ def parked_cycles(street: Street, town: Town, rng: np.random.Generator) -> list[
     """Parks bicycles and motorcycles on the sidewalks, in racks or alone."""
     items: list[Item] = []
     for _ in range(int(rng.poisson(0.45 * town.cycles))):
-        side = int(rng.choice((-1, 1)))
-        inner, outer = np.abs(street.walk_span(side))
+        side = side_of(rng)
+        inner, outer = (abs(x) for x in street.walk_span(side))
         label = labels.BICYCLE if rng.random() < 0.65 else labels.MOTORCYCLE
-        z = float(np.exp(rng.uniform(np.log(7.0), np.log(28.0))))
-        heading = float(rng.choice((0.0, math.pi / 2, math.pi, 1.2)) + rng.normal(0.0, 0.15))
+        z = distance(rng, 7.0, 28.0)
+        heading = pick(rng, (0.0, math.pi / 2, math.pi, 1.2)) + float(rng.normal(0.0, 0.15))
         x = side * (inner + 0.9 if rng.random() < 0.6 else outer - 0.6)
         for bike in range(int(rng.integers(1, 5)) if label == labels.BICYCLE else 1):
             if street.clear_of_junction(z - 2, z + 2 + bike):
@@ -75,16 +76,16 @@ def parked_cycles(street: Street, town: Town, rng: np.random.Generator) -> list[
 def poles(street: Street, rng: np.random.Generator) -> list[Item]:
     """Puts up street lamps, signs, traffic lights and bollards along the kerbs."""
     items: list[Item] = []
-    tall, reach = float(rng.uniform(5.5, 8.5)), float(rng.uniform(0.9, 2.4))
+    tall, reach = between(rng, 5.5, 8.5), between(rng, 0.9, 2.4)
     for side in (-1, 1):
         x = street.kerb(side) + side * 0.5
-        z = float(rng.uniform(7.0, 24.0))
+        z = between(rng, 7.0, 24.0)
         while z < street.view:
-            signs = (make_sign(rng, float(rng.uniform(2.2, 3.0))),) if rng.random() < 0.25 else ()
+            signs = (make_sign(rng, between(rng, 2.2, 3.0)),) if rng.random() < 0.25 else ()
             pole = Pole(x, z, tall, 0.16, -side * reach, True, signs)
             if street.clear_of_junction(z, z):
                 items.append(pole)
-            z += float(rng.uniform(20.0, 30.0))
+            z += between(rng, 20.0, 30.0)
     items += _sign_posts(street, rng)
     if street.junction or street.zebra:
         items += _signals(street, rng)
@@ -95,15 +96,15 @@ def poles(street: Street, rng: np.random.Generator) -> list[Item]:
 
 def _sign_posts(street: Street, rng: np.random.Generator) -> list[Item]:
     items: list[Item] = []
-    for _ in range(int(rng.poisson(2.2)) + 1):
-        side = int(rng.choice((-1, 1), p=(0.35, 0.65)))
-        z = float(np.exp(rng.uniform(np.log(8.0), np.log(45.0))))
-        height = float(rng.uniform(2.3, 3.0))
+    for _ in range(int(rng.poisson(1.6)) + 1):
+        side = side_of(rng, 0.65)
+        z = distance(rng, 8.0, 45.0)
+        height = between(rng, 2.3, 3.0)
         signs = [make_sign(rng, height)]
         if rng.random() < 0.3:
             signs.append(make_sign(rng, height - 0.85))
         if street.clear_of_junction(z, z):
-            x = street.kerb(side) + side * float(rng.uniform(0.4, 0.7))
+            x = street.kerb(side) + side * between(rng, 0.4, 0.7)
             items.append(Pole(x, z, height + 0.4, 0.09, signs=tuple(signs)))
     return items
 
@@ -120,7 +121,7 @@ def _signals(street: Street, rng: np.random.Generator) -> list[Item]:
         signals = [Signal(lit, -side * 0.28, 2.7)]
         arm = 0.0
         if side > 0 and rng.random() < 0.5:
-            arm = -float(rng.uniform(2.5, 4.5))
+            arm = -between(rng, 2.5, 4.5)
             signals.append(Signal(lit, arm, 5.1))
         height = 5.6 if arm else 3.4
         items.append(Pole(x, near, height, 0.15, arm, signals=tuple(signals)))
@@ -134,13 +135,14 @@ def _signals(street: Street, rng: np.random.Generator) -> list[Item]:
 
 
 def _bollards(street: Street, rng: np.random.Generator) -> list[Item]:
-    side = int(rng.choice((-1, 1)))
-    start = float(rng.uniform(7.0, 20.0))
+    side = side_of(rng)
+    start = between(rng, 7.0, 20.0)
     x = street.kerb(side) + side * 0.35
     spots = start + 1.6 * np.arange(int(rng.integers(4, 9)))
     return [
         Pole(x, float(z), 0.95, 0.13, colour=(70, 70, 72))
-        for z in spots if street.clear_of_junction(float(z), float(z))
+        for z in spots
+        if street.clear_of_junction(float(z), float(z))
     ]
 
 
@@ -160,10 +162,10 @@ def trees(street: Street, town: Town, rng: np.random.Generator) -> list[Item]:
 
 def _row(street: Street, town: Town, rng: np.random.Generator, x: float) -> list[Item]:
     gap = 100.0 / max(town.trees, 0.5)
-    z = float(rng.uniform(7.0, 7.0 + gap))
+    z = between(rng, 7.0, 7.0 + gap)
     items: list[Item] = []
     while z < street.view:
         if street.clear_of_junction(z - 2, z + 2):
             items.append(make_tree(rng, x=float(x), z=z, small=True))
-        z += gap * float(rng.uniform(0.6, 1.4))
+        z += gap * between(rng, 0.6, 1.4)
     return items

@@ -8,6 +8,7 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels, noise
 from rein_seg.datasets.miniscapes.air import mix, scaled
 from rein_seg.datasets.miniscapes.canvas import Canvas
+from rein_seg.datasets.miniscapes.draws import between
 
 _SKYLINE = 175.0
 _CELL = 4
@@ -20,7 +21,7 @@ def draw_sky(canvas: Canvas) -> None:
     height, width = bottom // _CELL + 1, camera.width // _CELL + 1
     rise = np.linspace(1.0, 0.0, height, dtype=np.float32)[:, None, None] ** 1.3
     top, low = np.float32(air.look.sky_top), np.float32(air.look.sky_low)
-    sky = low + (top - low) * rise * rng.uniform(0.75, 1.1)
+    sky = low + (top - low) * rise * between(rng, 0.75, 1.1)
     sky = np.repeat(sky, width, axis=1)
     if air.clouds > 0.02:
         # Rows are squeezed towards the horizon, where clouds are seen from the side.
@@ -45,24 +46,26 @@ def draw_skyline(canvas: Canvas) -> None:
     middle = -canvas.camera.bend * _SKYLINE**2
     x = middle - reach
     while x < middle + reach:
-        wide = rng.uniform(8.0, 26.0)
+        wide = between(rng, 8.0, 26.0)
         if rng.random() < 0.55:
             _far_trees(canvas, x, wide)
         else:
             colour = scaled((150, 165, 180), rng.uniform(0.6, 1.1))
-            high = rng.uniform(6.0, 20.0)
-            box = [(x, 0, _SKYLINE), (x, high, _SKYLINE), (x + wide, high, _SKYLINE),
-                   (x + wide, 0, _SKYLINE)]
+            high = between(rng, 6.0, 20.0)
+            box = [
+                (x, 0, _SKYLINE),
+                (x, high, _SKYLINE),
+                (x + wide, high, _SKYLINE),
+                (x + wide, 0, _SKYLINE),
+            ]
             canvas.face(box, canvas.tone(colour, _SKYLINE, air.face(0, 0, -1)), labels.BUILDING)
-        x += wide * rng.uniform(0.7, 1.0)
+        x += wide * between(rng, 0.7, 1.0)
 
 
 def _far_trees(canvas: Canvas, x: float, wide: float) -> None:
     rng = canvas.rng
-    steps = np.linspace(-0.1, 1.1, 10) * wide + x
-    tops = rng.uniform(4.0, 10.0) * (1.0 + 0.15 * rng.standard_normal(10))
-    tops[[0, -1]] *= 0.5
-    outline = [(a, h, _SKYLINE) for a, h in zip(steps, tops, strict=True)]
-    outline += [(steps[-1], 0, _SKYLINE), (steps[0], 0, _SKYLINE)]
+    tops = between(rng, 4.0, 9.0) * (1.0 + 0.07 * rng.standard_normal(12))
+    outline = [(x - 0.1 * wide, 0.0, _SKYLINE), (x + 1.1 * wide, 0.0, _SKYLINE)]
+    outline += [(x + (1.0 - i / 11) * wide, top, _SKYLINE) for i, top in enumerate(tops.tolist())]
     colour = scaled((50, 104, 70), rng.uniform(0.8, 1.1))
     canvas.face(outline, canvas.tone(colour, _SKYLINE), labels.PLANT)

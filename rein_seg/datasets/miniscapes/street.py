@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rein_seg.datasets.miniscapes.domains import Range, Town
+from rein_seg.datasets.miniscapes.draws import between, weighted
 
 KINDS = ('inner', 'boulevard', 'suburb', 'outskirts')
 PARKING = 2.1
@@ -80,20 +81,19 @@ class Street:
 
 def draw_street(town: Town, rng: np.random.Generator) -> Street:
     """Draws a street from a domain's statistics."""
-    weights = np.asarray(town.streets)
-    kind = KINDS[rng.choice(4, p=weights / weights.sum())]
+    kind = KINDS[weighted(rng, town.streets)]
     rails = bool(rng.random() < town.train * (0.6 if kind in ('suburb', 'outskirts') else 1.2))
     one_way = kind == 'inner' and not rails and rng.random() < 0.25
     count = 2 if kind == 'boulevard' or (kind == 'outskirts' and rng.random() < 0.4) else 1
     lanes = (0, count) if one_way else (count, count)
     middle = 6.6 if rails else 0.0
     if kind == 'boulevard' and not rails and rng.random() < 0.6:
-        middle = rng.uniform(1.6, 4.5)
+        middle = between(rng, 1.6, 4.5)
     parks = {'inner': 0.8, 'boulevard': 0.5, 'suburb': 0.4, 'outskirts': 0.05}[kind]
     junction = _junction(rng, 0.4 if kind != 'outskirts' else 0.15)
     zebra = None
     if rng.random() < 0.3:
-        zebra = junction[0] - 3.6 if junction else float(rng.uniform(11.0, 35.0))
+        zebra = junction[0] - 3.6 if junction else between(rng, 11.0, 35.0)
     return Street(
         kind=kind,
         middle=float(middle),
@@ -112,19 +112,19 @@ def draw_street(town: Town, rng: np.random.Generator) -> Street:
 
 
 def _within(rng: np.random.Generator, span: Range) -> float:
-    return float(rng.uniform(span[0], span[1]))
+    return between(rng, span[0], span[1])
 
 
 def _junction(rng: np.random.Generator, chance: float) -> tuple[float, float] | None:
     if rng.random() >= chance:
         return None
-    near = float(rng.uniform(13.0, 45.0))
-    return near, near + float(rng.uniform(6.5, 11.0))
+    near = between(rng, 13.0, 45.0)
+    return near, near + between(rng, 6.5, 11.0)
 
 
 def _verge(kind: str, rng: np.random.Generator) -> float:
     chance = {'inner': 0.1, 'boulevard': 0.6, 'suburb': 0.5, 'outskirts': 0.85}[kind]
-    return float(rng.uniform(1.0, 3.2)) if rng.random() < chance else 0.0
+    return between(rng, 1.0, 3.2) if rng.random() < chance else 0.0
 
 
 def _walk(kind: str, span: Range, rng: np.random.Generator) -> float:
@@ -133,6 +133,10 @@ def _walk(kind: str, span: Range, rng: np.random.Generator) -> float:
 
 
 def _yard(kind: str, rng: np.random.Generator) -> float:
-    spans = {'inner': (0.0, 0.0), 'boulevard': (0.0, 2.0), 'suburb': (3.0, 8.0),
-             'outskirts': (4.0, 14.0)}
+    spans = {
+        'inner': (0.0, 0.0),
+        'boulevard': (0.0, 2.0),
+        'suburb': (3.0, 8.0),
+        'outskirts': (4.0, 14.0),
+    }
     return _within(rng, spans[kind])

@@ -9,14 +9,21 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.cycles import make_cycle
 from rein_seg.datasets.miniscapes.domains import Town
+from rein_seg.datasets.miniscapes.draws import between, distance, pick, side_of, weighted
 from rein_seg.datasets.miniscapes.items import Item
 from rein_seg.datasets.miniscapes.mesh import Pose
 from rein_seg.datasets.miniscapes.street import PARKING, Street
 from rein_seg.datasets.miniscapes.vehicles import Vehicle, make_bus, make_car, make_tram, make_truck
 
 _MAKERS = {labels.CAR: make_car, labels.TRUCK: make_truck, labels.BUS: make_bus}
-_LENGTHS = {labels.CAR: 4.6, labels.TRUCK: 9.0, labels.BUS: 12.5, labels.TRAIN: 28.0,
-            labels.MOTORCYCLE: 2.2, labels.BICYCLE: 1.9}
+_LENGTHS = {
+    labels.CAR: 4.6,
+    labels.TRUCK: 9.0,
+    labels.BUS: 12.5,
+    labels.TRAIN: 28.0,
+    labels.MOTORCYCLE: 2.2,
+    labels.BICYCLE: 1.9,
+}
 _CLOSEST = 2.6
 
 
@@ -46,9 +53,9 @@ class Traffic:
         if rng.random() < town.motorcycle:
             self._feature(labels.MOTORCYCLE, nearest=6.5, farthest=20.0)
         if rng.random() < town.bicycle:
-            self._cyclist(float(np.exp(rng.uniform(np.log(6.0), np.log(20.0)))))
+            self._cyclist(distance(rng, 6.0, 20.0))
         for _ in range(rng.poisson(0.5 * town.cycles)):
-            self._cyclist(float(rng.uniform(9.0, 45.0)))
+            self._cyclist(between(rng, 9.0, 45.0))
         self._flow()
         if self._street.junction:
             self._crossing()
@@ -89,22 +96,21 @@ class Traffic:
     def _feature(self, label: int, *, nearest: float, farthest: float) -> None:
         lanes = self._lanes()
         for _ in range(8):
-            lane = lanes[self._rng.integers(len(lanes))]
-            span = np.log([nearest, farthest])
-            if self._drive(label, lane, float(np.exp(self._rng.uniform(*span)))):
+            lane = pick(self._rng, lanes)
+            if self._drive(label, lane, distance(self._rng, nearest, farthest)):
                 return
 
     def _flow(self) -> None:
-        rates = np.array([0.9, 0.045, 0.03, 0.025])
+        rates = (0.9, 0.045, 0.03, 0.025)
         kinds = (labels.CAR, labels.TRUCK, labels.BUS, labels.MOTORCYCLE)
         for lane in self._lanes():
-            z = float(self._rng.uniform(7.0, 20.0))
+            z = between(self._rng, 7.0, 20.0)
             while z < self._street.view:
-                self._drive(kinds[self._rng.choice(4, p=rates)], lane, z)
+                self._drive(kinds[weighted(self._rng, rates)], lane, z)
                 z += 6.5 + float(self._rng.exponential(100.0 / self._town.traffic))
 
     def _cyclist(self, z: float) -> None:
-        side = int(self._rng.choice((-1, 1), p=(0.35, 0.65)))
+        side = side_of(self._rng, 0.65)
         if self._street.lane_count(side) == 0:
             side = 1
         edge = self._street.kerb(side)
@@ -120,7 +126,7 @@ class Traffic:
     def _trams(self) -> None:
         for side in (-1, 1):
             if self._rng.random() < 0.75:
-                z = float(self._rng.uniform(19.0, 55.0))
+                z = between(self._rng, 19.0, 55.0)
                 heading = 0.0 if side > 0 else math.pi
                 pose = Pose(self._street.track_x(side), z, heading)
                 self.items.append(make_tram(self._rng, pose))
@@ -135,13 +141,14 @@ class Traffic:
     def _free_for_crossing(self, z: float) -> bool:
         return not any(
             near < z + 2.0 and far > z - 2.0
-            for spans in self._taken.values() for near, far in spans
+            for spans in self._taken.values()
+            for near, far in spans
         )
 
     def _cross(self, z: float, heading: float) -> None:
         kinds = (labels.CAR, labels.TRUCK, labels.BUS, labels.MOTORCYCLE, labels.BICYCLE)
-        label = kinds[self._rng.choice(5, p=(0.55, 0.12, 0.1, 0.12, 0.11))]
-        pose = Pose(float(self._rng.uniform(-11.0, 11.0)), z, heading)
+        label = kinds[weighted(self._rng, (0.55, 0.12, 0.1, 0.12, 0.11))]
+        pose = Pose(between(self._rng, -11.0, 11.0), z, heading)
         if label in (labels.MOTORCYCLE, labels.BICYCLE):
             self.items.append(make_cycle(self._rng, pose, label=label, ridden=True))
         else:
@@ -150,9 +157,9 @@ class Traffic:
 
     def _park(self, side: int) -> None:
         x = self._street.kerb(side) - side * PARKING / 2
-        z = float(self._rng.uniform(4.0, 9.0))
+        z = between(self._rng, 4.0, 9.0)
         while z < self._street.view:
-            step = float(self._rng.uniform(5.4, 6.6))
+            step = between(self._rng, 5.4, 6.6)
             if self._rng.random() < self._town.parked and self._may_park(z):
                 self.items.append(self._parked(side, x, z))
             z += step

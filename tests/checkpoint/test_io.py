@@ -1,0 +1,154 @@
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from torch import nn
+
+from rein_seg.checkpoint import (
+    atomic_path,
+    load_adapter,
+    load_strict,
+    read_adapter,
+    read_checkpoint,
+    read_state_dict,
+    save_adapter,
+    save_checkpoint,
+    tensors_sha256,
+)
+from rein_seg.errors import UserError
+
+IDENTITY = dict(method={'type': 'LoRA'}, encoder={'name': 'toy', 'weights': 'w'}, num_classes=3)
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ('touch hacked',)
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    path = tmp_path / 'adapter.safetensors'
+    torch.manual_seed(0)
+    save_adapter(path, nn.Linear(64, 64), IDENTITY)
+    return path
+
+
+def test_atomic_path_keeps_the_old_file_when_writing_fails(tmp_path):
+    target = tmp_path / 'a.txt'
+    target.write_text('old')
+    with pytest.raises(KeyError), atomic_path(target) as temporary:
+        temporary.write_text('half')
+        raise KeyError
+    assert target.read_text() == 'old'
+    assert os.listdir(tmp_path) == ['a.txt']
+    with atomic_path(target) as temporary:
+        temporary.write_text('new')
+    assert target.read_text() == 'new'
+
+
+def test_checkpoint_round_trip_with_what_mmengine_logs_put_into_it(tmp_path):
+    buffer = HistoryBuffer([1.0, 2.0], [1, 1])
+    content = dict(state_dict={'a': torch.ones(2)}, hub=dict(b=buffer, c=np.float32(1.5)))
+    save_checkpoint(tmp_path / 'c.pth', content)
+    loaded = read_checkpoint(tmp_path / 'c.pth')
+    assert torch.equal(loaded['state_dict']['a'], torch.ones(2))
+    assert loaded['hub']['b'].mean() == 1.5
+    assert loaded['hub']['c'] == 1.5
+
+
+def test_pickled_code_is_refused_and_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(dict(state_dict={'a': torch.ones(1)}, extra=Evil()), 'evil.pth')
+    with pytest.raises(UserError, match=r'evil.pth.* is refused: .*pickled code .*system'):
+        read_checkpoint('evil.pth')
+    assert not (tmp_path / 'hacked').exists()
+    with open('plain.pth', 'wb') as file:
+        pickle.dump(Evil(), file)
+    with pytest.raises(UserError, match='not a file written by torch.save'):
+        read_checkpoint('plain.pth')
+
+
+def test_truncated_and_damaged_checkpoints(tmp_path):
+    path = tmp_path / 'c.pth'
+    torch.save({'state_dict': {'a': torch.randn(1000)}}, path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match='is truncated'):
+        read_checkpoint(path)
+    middle = content.index(b'data/0') + 500
+    path.write_bytes(content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :])
+    with pytest.raises(UserError, match="is damaged: the checksum of its part '.*data/0'"):
+        read_checkpoint(path)
+    with pytest.raises(UserError, match='does not exist'):
+        read_checkpoint(tmp_path / 'none.pth')
+
+
+def test_state_dict_wrappers_are_taken_off(tmp_path):
+    for i, wrap in enumerate((lambda s: s, lambda s: {'state_dict': s}, lambda s: {'model': s})):
+        torch.save(wrap({'a': torch.ones(1)}), tmp_path / f'{i}.pth')
+        assert list(read_state_dict(tmp_path / f'{i}.pth')) == ['a']
+    torch.save({'a': 1}, tmp_path / 'n.pth')
+    with pytest.raises(UserError, match='holds no tensors by name'):
+        read_state_dict(tmp_path / 'n.pth')
+
+
+def test_strict_load_reports_coverage_and_loads_nothing_when_it_fails():
+    module = nn.Linear(3, 2)
+    state = {'weight': torch.ones(2, 3), 'bias': torch.ones(2)}
+    report = load_strict(module, state, what='weights', source='x.pth')
+    assert report == 'weights from x.pth: 2/2 tensors, 0 unexpected'
+    bad = {'weight': torch.zeros(2, 4), 'more': torch.zeros(1)}
+    with pytest.raises(UserError) as error:
+        load_strict(module, bad, what='weights', source='x.pth')
+    for part in ('0/2 tensors, 1 unexpected', 'Missing: bias', 'Unexpected: more', '(2, 4), expec'):
+        assert part in str(error.value)
+    assert module.weight.min() == 1
+
+
+def test_sha_depends_on_names_values_and_types_only():
+    a = {'x': torch.arange(6.0).reshape(2, 3), 'y': torch.ones(1)}
+    assert tensors_sha256(a) == tensors_sha256(dict(reversed(list(a.items()))))
+    assert tensors_sha256(a) != tensors_sha256({**a, 'y': torch.zeros(1)})
+    assert tensors_sha256(a) != tensors_sha256({**a, 'y': torch.ones(1).half()})
+    assert tensors_sha256({'x': torch.ones(2).bfloat16()})
+
+
+def test_adapter_round_trip(adapter):
+    model = nn.Linear(64, 64)
+    assert load_adapter(adapter, model, IDENTITY).endswith('2/2 tensors, 0 unexpected')
+    torch.manual_seed(0)
+    assert torch.equal(model.weight, nn.Linear(64, 64).weight)
+    assert read_adapter(adapter).metadata['encoder'] == IDENTITY['encoder']
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        ('method', {'type': 'Rein'}, "another PEFT method: it says {'type': 'LoRA'}"),
+        ('encoder', {'name': 'other', 'weights': 'w'}, "another encoder: it says {'name': 'toy'"),
+        ('num_classes', 19, 'another number of classes: it says 3, the config gives 19'),
+    ],
+)
+def test_adapter_of_another_model_is_refused(adapter, key, value, message):
+    with pytest.raises(UserError, match=message):
+        load_adapter(adapter, nn.Linear(64, 64), {**IDENTITY, key: value})
+
+
+def test_truncated_and_tampered_adapters(adapter, tmp_path):
+    content = adapter.read_bytes()
+    adapter.write_bytes(content[:-100])
+    with pytest.raises(UserError, match='truncated or damaged'):
+        read_adapter(adapter)
+    adapter.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(UserError, match='was changed after it was written'):
+        read_adapter(adapter)
+    from safetensors.torch import save_file
+
+    save_file({'a': torch.ones(1)}, adapter)
+    with pytest.raises(UserError, match='is not an adapter file'):
+        read_adapter(adapter)
+    with pytest.raises(UserError, match='does not exist'):
+        read_adapter(tmp_path / 'none.safetensors')

@@ -1,0 +1,344 @@
+"""Every site kind does what it says, on two unlike families, whatever the prefix tokens."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import nn
+
+from rein_seg.encoders import build_encoder
+from rein_seg.errors import UserError
+from rein_seg.peft import PEFTMethod
+from rein_seg.registry import find_anatomy
+from rein_seg.structures import (
+    BranchSite,
+    NormSite,
+    OpSite,
+    ParamSite,
+    SeqSite,
+    StreamSite,
+)
+from tests.encoders.tiny import ENCODERS
+
+FAMILIES = sorted(ENCODERS)
+TOKEN_FAMILIES = [name for name in FAMILIES if not name.startswith('convnext')]
+
+
+def image(height=32, width=48):
+    return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(5))
+
+
+class Probe(PEFTMethod):
+    """Hooks one function to the sites it is given."""
+
+    def __init__(self, sites, function, **options):
+        super().__init__()
+        self.sites, self.function, self.options = sites, function, options
+
+    def connect(self, anatomy):
+        for site in self.sites:
+            self.hook(site, self.function, **self.options)
+
+
+def run(family, find, function, **options):
+    """Returns maps without and with ``function`` hooked to the sites ``find`` picks."""
+    encoder, _ = build_encoder(ENCODERS[family])
+    anatomy = find_anatomy(encoder)
+    with torch.no_grad():
+        before = encoder(image())
+        probe = Probe(find(anatomy), function, **options)
+        probe.attach(encoder, anatomy)
+        after = encoder(image())
+        probe.detach()
+        again = encoder(image())
+    for x, y in zip(before, again, strict=True):
+        assert torch.equal(x, y)
+    return before, after
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_op_sees_input_and_output_of_every_operation(family):
+    seen = {}
+
+    def check(x, y, context):
+        op = context.site.module
+        expected = (
+            F.linear(x, op.weight, op.bias)
+            if isinstance(op, nn.Linear)
+            else F.conv2d(
+                x, op.weight, op.bias, op.stride, op.padding, op.dilation, op.groups
+            )
+        )
+        torch.testing.assert_close(y, expected)
+        seen[context.site.name] = seen.get(context.site.name, 0) + 1
+        return y
+
+    def find(anatomy):
+        return anatomy.find(OpSite)
+
+    before, after = run(family, find, check)
+    encoder, _ = build_encoder(ENCODERS[family])
+    ops = {n for n, m in encoder.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))}
+    last = len(find_anatomy(encoder).stage_depths)
+    ops = {n for n in ops if not n.startswith(('norm', f'stages.{last}', f'downsample_layers.{last}'))}
+    assert set(seen) == ops
+    assert set(seen.values()) == {1}
+    for x, y in zip(before, after, strict=True):
+        assert torch.equal(x, y)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_norm_output_can_be_scaled_along_its_channels(family):
+    def scale(y, context):
+        channel = {'NLC': -1, 'NHWC': -1, 'NCHW': 1}[context.layout]
+        assert y.shape[channel] == context.site.channels
+        gamma = torch.linspace(0.5, 1.5, y.shape[channel])
+        shape = [1] * y.dim()
+        shape[channel] = -1
+        return y * gamma.view(shape)
+
+    _, hooked = run(family, lambda a: a.find(NormSite), scale)
+    encoder, _ = build_encoder(ENCODERS[family])
+    for site in find_anatomy(encoder).find(NormSite):
+        norm = site.tap.module
+        gamma = torch.linspace(0.5, 1.5, site.channels)
+        norm.weight.data *= gamma
+        norm.bias.data *= gamma
+    with torch.no_grad():
+        folded = encoder(image())
+    for x, y in zip(hooked, folded, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_stream_out_of_a_block_is_stream_in_of_the_next(family):
+    def push(x, context):
+        return 0.1 * torch.sin(x)
+
+    encoder, _ = build_encoder(ENCODERS[family])
+    stage = 0 if find_anatomy(encoder).stage_depths[0] > 1 else 1
+
+    def sites(where, depth):
+        def find(anatomy):
+            found = anatomy.find(StreamSite, where=where)
+            return [s for s in found if s.stage == stage and s.depth == depth]
+
+        return find
+
+    _, out = run(family, sites('out', 0), push)
+    _, into = run(family, sites('in', 1), push)
+    torch.testing.assert_close(out[-1], into[-1])
+
+
+@pytest.mark.parametrize('family', TOKEN_FAMILIES)
+def test_stream_mid_equals_a_change_of_the_attention_branch(family):
+    """Adding a constant after the attention is adding it to the branch before the sum."""
+
+    def constant(x, context):
+        return torch.linspace(-1, 1, x.shape[-1]).expand(x.shape)
+
+    _, mid = run(family, lambda a: a.find(StreamSite, where='mid'), constant)
+    _, branch = run(family, lambda a: a.find(BranchSite, branch='attn'), constant)
+    for x, y in zip(mid, branch, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+@pytest.mark.parametrize('source', ['exit', 'entry_raw', 'entry_norm'])
+def test_branch_zero_adapter_changes_nothing_and_sees_the_right_tensor(family, source):
+    shapes = set()
+
+    def nothing(x, context):
+        assert context.to_tokens(x).shape[-1] in (context.site.channels,)
+        shapes.add((context.site.branch, context.layout))
+        return torch.zeros_like(x)
+
+    before, after = run(family, lambda a: a.find(BranchSite, branch='ffn'), nothing, source=source)
+    for x, y in zip(before, after, strict=True):
+        torch.testing.assert_close(x, y, rtol=0, atol=0)
+    assert shapes
+
+
+@pytest.mark.parametrize('family', ['dinov2', 'dinov2_swiglu', 'convnext'])
+def test_branch_before_and_after_layer_scale_differ_by_the_scale(family):
+    """LayerScale is 0.5 in these encoders: c before it is c / 2 after it."""
+
+    def before_scale(x, context):
+        return torch.ones_like(x)
+
+    def after_scale(x, context):
+        return torch.full_like(x, 0.5)
+
+    find = lambda a: a.find(BranchSite, branch='ffn')  # noqa: E731
+    _, pre = run(family, find, before_scale, after_scale=False)
+    encoder, _ = build_encoder(ENCODERS[family])
+    if family == 'convnext':
+        assert encoder.stages[0][0].gamma.unique().item() == 0.5
+        _, post = run(family, find, after_scale)
+        torch.testing.assert_close(pre[-1], post[-1], rtol=1e-4, atol=1e-5)
+    else:
+        gamma = encoder.layers[0].ffn.gamma2.weight.detach()
+
+        def scaled(x, context):
+            return torch.ones_like(x) * gamma
+
+        _, post = run(family, find, scaled)
+        torch.testing.assert_close(pre[-1], post[-1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('family', ['convnext', 'convnext_conv'])
+def test_branch_conv_of_convnext_is_parallel_to_the_depthwise_convolution(family):
+    def double(x, context):
+        conv = context.site.entry_raw.module.depthwise_conv
+        return F.conv2d(x, conv.weight, conv.bias, padding=3, groups=x.shape[1])
+
+    _, hooked = run(family, lambda a: a.find(BranchSite, branch='conv'), double, source='entry_raw')
+    encoder, _ = build_encoder(ENCODERS[family])
+    for site in find_anatomy(encoder).find(OpSite, role='dw'):
+        site.module.weight.data *= 2
+        site.module.bias.data *= 2
+    with torch.no_grad():
+        doubled = encoder(image())
+    torch.testing.assert_close(hooked[-1], doubled[-1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('family', TOKEN_FAMILIES)
+def test_seq_tokens_take_part_and_are_taken_out(family):
+    grids, counts = [], []
+
+    def insert(x, context):
+        grids.append((context.grid(x), context.num_prefix))
+        return torch.ones(x.shape[0], 4, x.shape[2])
+
+    def inner(x, y, context):
+        counts.append((x.shape[1], context.num_prefix))
+        return y
+
+    encoder, _ = build_encoder(ENCODERS[family])
+    anatomy = find_anatomy(encoder)
+    collected = []
+
+    class Prompts(PEFTMethod):
+        def connect(self, anatomy):
+            for site in anatomy.find(SeqSite):
+                self.hook(site, insert, collect=lambda t, c: collected.append(t.shape))
+            for site in anatomy.find(OpSite, role='fc1'):
+                self.hook(site, inner)
+
+    with torch.no_grad():
+        before = encoder(image())
+        Prompts().attach(encoder, anatomy)
+        after = encoder(image())
+    assert [m.shape for m in after] == [m.shape for m in before]
+    assert not torch.allclose(before[0], after[0])
+    blocks, prefix = anatomy.num_blocks, anatomy.num_prefix
+    assert grids == [((4, 6), prefix)] * blocks
+    # inside the block the prompts count as prefix tokens
+    assert counts == [(prefix + 4 + 24, prefix + 4)] * blocks
+    assert collected == [(2, 4, 32)] * blocks
+    assert anatomy.state.num_prompts == 0
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_grid_view_round_trips_and_leaves_prefix_tokens_alone(family):
+    def blur_free(x, context):
+        grid = context.to_grid(x)
+        assert grid.shape[1] == context.site.channels
+        assert grid.shape[-1] * 2 == grid.shape[-2] * 3  # a 32 x 48 image is not square
+        back = context.from_grid(grid, x)
+        assert back.shape == x.shape
+        tokens = context.to_tokens(x)
+        torch.testing.assert_close(context.from_tokens(tokens, x), back)
+        if context.num_prefix:
+            assert not back[:, : context.num_prefix].any()
+            torch.testing.assert_close(back[:, context.num_prefix :], tokens)
+        return torch.zeros_like(x)
+
+    run(family, lambda a: a.find(StreamSite, where='out'), blur_free)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_param_roles(family):
+    encoder, _ = build_encoder(ENCODERS[family])
+    anatomy = find_anatomy(encoder)
+    sites = anatomy.find(ParamSite)
+    roles = {site.name: site.role for site in sites}
+    biases = {n for n in roles if n.endswith('bias')}
+    assert {n for n, role in roles.items() if role in ('bias', 'norm_bias')} == biases
+    assert 'norm' in roles.values()
+    if family in TOKEN_FAMILIES:
+        assert roles['pos_embed'] == 'pos'
+        assert roles['layers.0.attn.qkv.weight'] == 'weight'
+    if family == 'dinov2':
+        assert roles['layers.1.ffn.gamma2.weight'] == 'scale'
+    if family == 'convnext':
+        assert roles['stages.1.0.gamma'] == 'scale'
+    assert all(site.param is dict(encoder.named_parameters())[site.name] for site in sites)
+
+
+def test_sites_end_at_the_last_output():
+    encoder, _ = build_encoder({**ENCODERS['vit'], 'out_indices': [0, 1]})
+    anatomy = find_anatomy(encoder)
+    assert anatomy.num_blocks == 2
+    assert not [s for s in anatomy.find(ParamSite) if s.name.startswith('layers.2')]
+
+
+def test_find_says_what_there_is():
+    encoder, _ = build_encoder(ENCODERS['convnext'])
+    anatomy = find_anatomy(encoder)
+    with pytest.raises(UserError, match="'convnext' encoder has no OpSite with role=.*fc1"):
+        anatomy.find(OpSite, role='qkv')
+    with pytest.raises(UserError, match='has no SeqSite'):
+        anatomy.find(SeqSite)
+    with pytest.raises(UserError, match=r'block 7 does not exist: .* 3 blocks \(0 to 2\)'):
+        anatomy.find(OpSite, blocks=[7])
+
+
+def test_unknown_class_names_the_known_ones_and_how_to_add_one():
+    class ConvNext(nn.Module):
+        pass
+
+    with pytest.raises(UserError, match=r"did you mean 'ConvNeXt'\?.*@register_anatomy"):
+        find_anatomy(ConvNext())
+
+
+def test_subclass_does_not_inherit_an_anatomy():
+    eva = MODELS.build(
+        dict(
+            type='mmpretrain.ViTEVA02',
+            arch=dict(embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=64),
+            img_size=32,
+            out_type='featmap',
+        )
+    )
+    with pytest.raises(UserError, match='ViTEVA02'):
+        find_anatomy(eva)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(out_indices=[1, 3]), 'out_indices=.1, 3. goes beyond the encoder: it has 3 blocks'),
+        (dict(out_indices=[1, 9]), 'Invalid out_indices 9'),
+        (dict(out_indices=[2, 0]), 'must rise'),
+        (dict(out_type='cls_token'), 'set out_type="featmap"'),
+        (dict(init_seed=None), 'give exactly one of checkpoint'),
+        (dict(init_seed=None, checkpoint='none.pth'), "'none.pth' does not exist"),
+    ],
+)
+def test_bad_encoder_config(change, message):
+    with pytest.raises(UserError, match=message):
+        encoder, _ = build_encoder({**ENCODERS['vit'], **change})
+        find_anatomy(encoder)
+
+
+def test_random_weights_follow_the_seed_alone():
+    torch.manual_seed(1)
+    a, info = build_encoder(ENCODERS['vit'])
+    torch.manual_seed(2)
+    b, _ = build_encoder(ENCODERS['vit'])
+    c, _ = build_encoder({**ENCODERS['vit'], 'init_seed': 1})
+    for x, y in zip(a.parameters(), b.parameters(), strict=True):
+        assert torch.equal(x, y)
+    assert not torch.equal(a.pos_embed, c.pos_embed)
+    assert info.identity == {'name': 'mmpretrain.VisionTransformer', 'weights': 'random:seed=0'}

@@ -1,0 +1,37 @@
+"""Every method the contract tests run: a new method is one row."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    cfg: dict
+    merges: bool = True
+    families: tuple[str, ...] | None = None  # None: every family
+    tags: tuple[str, ...] = field(default=())
+
+
+CASES = [
+    Case('frozen', dict(type='Frozen')),
+    Case('full', dict(type='Full')),
+    Case('lora', dict(type='LoRA', rank=4, alpha=8)),
+    Case('lora_qv', dict(type='LoRA', parts=['q', 'v'], rank=4), families=('vit', 'dinov2')),
+    Case('lora_blocks', dict(type='LoRA', parts=['fc1'], rank=2, blocks=[-1])),
+    Case('lora_patch', dict(type='LoRA', parts=['patch', 'fc2'], rank=2)),
+    Case(
+        'lora_gate', dict(type='LoRA', parts=['gate', 'proj'], rank=2), families=('dinov2_swiglu',)
+    ),
+    Case('rein', dict(type='Rein', num_tokens=5, rank=4, query_dims=8), merges=False),
+    Case('rein_full_tokens', dict(type='Rein', num_tokens=5, rank=0, query_dims=8), merges=False),
+    Case(
+        'rein_unlinked',
+        dict(type='Rein', num_tokens=5, rank=4, link_to_queries=False, zero_init=True),
+        merges=False,
+    ),
+    Case(
+        'rein_no_softmax',
+        dict(type='Rein', num_tokens=5, rank=4, query_dims=8, use_softmax=False),
+        merges=False,
+    ),
+]

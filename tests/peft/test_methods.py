@@ -1,0 +1,138 @@
+"""What is particular to one method."""
+
+import pytest
+import torch
+from mmseg.registry import MODELS
+
+from rein_seg.errors import UserError
+from rein_seg.peft import Rein
+from tests.encoders.tiny import ENCODERS
+
+
+def backbone(family='vit', **peft):
+    return MODELS.build(dict(type='PEFTBackbone', encoder=ENCODERS[family], peft=peft))
+
+
+def count(model):
+    return sum(p.numel() for p in model.peft.parameters())
+
+
+def rein_formula(depth, channels, *, rank=16, tokens=100, query=256):
+    """specs/rein.md section 7."""
+    return (
+        depth * rank * (tokens + channels)
+        + 2 * (channels**2 + channels)
+        + (channels * query + query)
+        + (3 * query**2 + query)
+        + 1
+    )
+
+
+@pytest.mark.parametrize(
+    ('depth', 'channels', 'rank', 'expected'),
+    [
+        (12, 384, 16, 684_033),
+        (12, 768, 16, 1_741_569),
+        (24, 1024, 16, 2_990_081),
+        (40, 1536, 16, 6_359_041),
+        (12, 384, 0, 1_051_905),
+        (24, 1024, 0, 5_016_065),
+    ],
+)
+def test_rein_has_the_published_number_of_parameters(depth, channels, rank, expected):
+    from rein_seg.peft.rein import ReinStage
+
+    stage = ReinStage(depth, channels, num_tokens=100, rank=rank, query_dims=256)
+    assert sum(p.numel() for p in stage.parameters()) == expected
+    if rank:
+        assert rein_formula(depth, channels) == expected
+
+
+def test_rein_has_one_module_a_stage_on_convnext_and_sums_the_queries():
+    model = backbone('convnext', type='Rein', num_tokens=5, rank=4, query_dims=8)
+    assert [stage.mlp_delta_f.in_features for stage in model.peft.stages] == [16, 32]
+    expected = model.peft.stages[0].queries() + model.peft.stages[1].queries()
+    torch.testing.assert_close(model.peft.queries(), expected)
+    assert model.query_dims == 8
+
+
+def test_rein_init_bounds():
+    rein = Rein(num_tokens=50, rank=16)
+    from rein_seg.structures import Anatomy
+
+    rein.build(Anatomy('toy', (), 1, 16, (), (), (24,), (1024,)))
+    bound = (6 / (3 * 16**2 + (1024 * 16) ** 0.5)) ** 0.5
+    tokens = rein.stages[0].learnable_tokens_a
+    assert bound == pytest.approx(0.0818, abs=1e-4)
+    assert tokens.abs().max() <= bound
+    assert tokens.abs().max() > 0.99 * bound
+    assert rein.stages[0].scale.item() == pytest.approx(0.001)
+
+
+def test_rein_leaves_prefix_tokens_alone():
+    model = backbone(type='Rein', num_tokens=5, rank=4, query_dims=8).eval()
+    x = torch.randn(2, 1 + 16, 32)
+    site = model.anatomy.find(type(model.anatomy.sites[-1]), where='out')[0]
+    from rein_seg.peft.hooks import Context
+
+    delta = model.peft.refine(x, Context(site, 'NLC', model.anatomy))
+    assert not delta[:, 0].any()
+    assert delta[:, 1:].abs().min() > 0
+
+
+def test_lora_counts_and_parts():
+    every = backbone(type='LoRA', rank=4)
+    # r (in + out) for q, k, v, proj, fc1 and fc2 of three blocks
+    assert count(every) == 3 * 4 * (4 * (32 + 32) + 2 * (32 + 64))
+    q_and_v = backbone(type='LoRA', rank=4, parts=['q', 'v'])
+    assert count(q_and_v) == 3 * 4 * 2 * (32 + 32)
+
+
+def test_lora_on_q_and_v_leaves_k_alone():
+    model = backbone(type='LoRA', rank=4, parts=['q', 'v'])
+    layer = next(iter(model.peft.layers.values()))
+    layer.lora_B.data.normal_()
+    delta = layer.delta_weight()
+    assert delta.shape == (96, 32)
+    assert not delta[32:64].any()
+    assert delta[:32].any()
+    assert delta[64:].any()
+
+
+def test_lora_takes_what_the_encoder_has_by_default_and_says_what_it_lacks():
+    assert count(backbone('convnext', type='LoRA')) > 0
+    with pytest.raises(UserError, match=r"has no \['q'\]; it has .*fc1"):
+        backbone('convnext', type='LoRA', parts=['q'])
+    with pytest.raises(UserError, match='grouped convolution .*depthwise_conv'):
+        backbone('convnext', type='LoRA', parts=['dw'])
+
+
+def test_lora_dropout_acts_in_training_only():
+    model = backbone(type='LoRA', rank=4, dropout=0.5)
+    for layer in model.peft.layers.values():
+        layer.lora_B.data.normal_()
+    x = torch.randn(1, 3, 32, 32)
+    a, b = model(x).maps[-1], model(x).maps[-1]
+    assert not torch.equal(a, b)
+    model.eval()
+    assert torch.equal(model(x).maps[-1], model(x).maps[-1])
+
+
+def test_full_gives_up_when_its_weights_have_moved():
+    model = backbone(type='Full')
+    with torch.no_grad():
+        model.encoder.pos_embed.add_(1)
+    with pytest.raises(RuntimeError, match='trained the encoder'):
+        model.peft.detach()
+
+
+def test_no_graph_is_kept_below_the_first_trainable_site():
+    model = backbone(type='LoRA', parts=['fc2'], blocks=[-1])
+    maps = model(torch.randn(1, 3, 32, 32)).maps
+    assert [m.requires_grad for m in maps] == [False, False, True]
+
+
+def test_attaching_twice_is_refused():
+    model = backbone(type='LoRA')
+    with pytest.raises(RuntimeError, match='attached already'):
+        model.peft.attach(model.encoder, model.anatomy)

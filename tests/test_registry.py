@@ -1,0 +1,30 @@
+import pytest
+
+from rein_seg.errors import UserError, near_misses
+from rein_seg.registry import build_method, describe_method
+
+
+def test_near_misses_are_case_blind_and_fall_back_to_the_list():
+    assert near_misses('lora', ['LoRA', 'Rein']) == "did you mean 'LoRA'?"
+    assert near_misses('xyz', ['LoRA', 'Rein']) == "known: 'LoRA', 'Rein'"
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'message'),
+    [
+        (dict(type='Lora'), "peft type='Lora' is not a registered method; did you mean 'LoRA'"),
+        (dict(), 'peft type=None is not a registered method'),
+        (dict(type='LoRA', rnk=4), "takes no 'rnk' .*did you mean 'rank'"),
+        (dict(type='LoRA', rank=0), 'rank=0: expected at least 1'),
+        (dict(type='Rein', num_tokens=1), 'num_tokens=1: expected at least 2'),
+        (dict(type='Rein', rank=-1), 'rank=-1'),
+    ],
+)
+def test_bad_method_configs(cfg, message):
+    with pytest.raises(UserError, match=message):
+        build_method(cfg)
+
+
+def test_describe_fills_in_defaults():
+    assert describe_method(dict(type='Rein')) == describe_method(dict(type='Rein', rank=16))
+    assert describe_method(dict(type='Rein')) != describe_method(dict(type='Rein', rank=8))

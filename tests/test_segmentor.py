@@ -1,0 +1,194 @@
+"""Segmentor: sizes read from the encoder, heads, and windows in batches."""
+
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+from rein_seg.errors import UserError
+from rein_seg.segmentor import count_parameters, slide_windows
+from tests.encoders.tiny import ENCODERS
+
+LINEAR = dict(type='LinearHead')
+UPER = dict(
+    type='UPerHead',
+    channels=16,
+    pool_scales=(1, 2),
+    norm_cfg=dict(type='GN', num_groups=4),
+    loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+)
+REIN = dict(type='Rein', num_tokens=5, rank=2, query_dims=8)
+UNLINKED = {**REIN, 'link_to_queries': False}
+
+
+def build(family='vit', head=LINEAR, peft=REIN, **options):
+    return MODELS.build(
+        dict(
+            type='PEFTSegmentor',
+            backbone=dict(type='PEFTBackbone', encoder=ENCODERS[family], peft=peft),
+            decode_head=head,
+            num_classes=4,
+            **options,
+        )
+    )
+
+
+def samples(batch, height, width):
+    result = []
+    for _ in range(batch):
+        sample = SegDataSample(metainfo=dict(ori_shape=(height, width), img_shape=(height, width)))
+        sample.gt_sem_seg = PixelData(data=torch.randint(0, 4, (1, height, width)))
+        result.append(sample)
+    return result
+
+
+@pytest.mark.parametrize('family', ['vit', 'convnext'])
+@pytest.mark.parametrize(
+    ('head', 'peft', 'neck'),
+    [
+        (LINEAR, REIN, None),
+        (LINEAR, dict(type='LoRA', rank=2), None),
+        (LINEAR, UNLINKED, 'pyramid'),
+        (UPER, UNLINKED, None),
+        (UPER, dict(type='Frozen'), 'pyramid'),
+    ],
+)
+def test_train_step_and_prediction(family, head, peft, neck):
+    maps = len(ENCODERS[family]['out_indices'])
+    pyramid = dict(type='TokenPyramid', factors=(4, 2, 1)[-maps:], out_channels=12)
+    model = build(family, head, peft, **({'neck': pyramid} if neck else {}))
+    losses = model.loss(torch.randn(2, 3, 32, 64), samples(2, 32, 64))
+    total = sum(v.sum() for k, v in losses.items() if 'loss' in k)
+    total.backward()
+    trainable = [n for n, p in model.named_parameters() if p.requires_grad]
+    without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert trainable
+    assert not without  # so DDP needs no find_unused_parameters
+    model.eval()
+    with torch.no_grad():
+        result = model.predict(torch.randn(2, 3, 32, 64), samples(2, 32, 64))
+    assert result[0].pred_sem_seg.data.shape == (1, 32, 64)
+    assert 'seg_logits' not in result[0]
+
+
+def test_sizes_are_read_from_the_encoder():
+    model = build('convnext', UPER, UNLINKED)
+    assert model.decode_head.in_channels == [16, 32]
+    with pytest.raises(UserError, match=r'in_channels=\[7, 7\], but the maps it reads have'):
+        build('convnext', {**UPER, 'in_channels': [7, 7]}, UNLINKED)
+
+
+def test_queries_without_a_head_that_takes_them_are_refused():
+    with pytest.raises(UserError, match="'UPerHead' takes none.*link_to_queries=False"):
+        build('vit', UPER, REIN)
+
+
+def test_linear_head_vote_starts_at_zero_and_uses_queries():
+    torch.manual_seed(0)
+    with_queries = build(peft={**REIN, 'zero_init': True}).eval()
+    x = torch.randn(1, 3, 32, 32)
+    head = with_queries.decode_head
+    features = with_queries.extract_feat(x)
+    plain = head.cls_seg(
+        head.norm(head._transform_inputs(features.maps).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    )
+    torch.testing.assert_close(head(features), plain)
+    head.query_cls.bias.data += torch.arange(4.0)
+    # the attention over queries sums to one, so a bias votes with its own value
+    expected = plain + torch.arange(4.0).view(1, 4, 1, 1)
+    torch.testing.assert_close(head(features), expected)
+    assert not hasattr(build(peft=UNLINKED).decode_head, 'query_proj')
+
+
+@pytest.mark.parametrize(
+    ('size', 'crop', 'stride', 'batch', 'batch_windows'),
+    [
+        ((64, 96), (32, 32), (24, 24), 1, 4),
+        ((64, 96), (32, 32), (24, 24), 2, 4),
+        ((64, 96), (32, 48), (32, 48), 1, 3),
+        ((40, 72), (32, 32), (17, 31), 1, 100),
+        ((24, 96), (32, 32), (16, 16), 1, 2),  # a side shorter than the crop
+        ((32, 32), (32, 32), (16, 16), 3, 1),
+    ],
+)
+def test_windows_in_batches_equal_the_serial_loop(size, crop, stride, batch, batch_windows):
+    test_cfg = dict(mode='slide', crop_size=crop, stride=stride, batch_windows=batch_windows)
+    model = build(test_cfg=test_cfg).eval()
+    image = torch.randn(batch, 3, *size)
+    metas = [dict(img_shape=size, ori_shape=size) for _ in range(batch)]
+    with torch.no_grad():
+        ours = model.slide_inference(image, [dict(m) for m in metas])
+        serial = EncoderDecoder.slide_inference(model, image, [dict(m) for m in metas])
+    torch.testing.assert_close(ours, serial, rtol=1e-5, atol=1e-5)
+
+
+def test_windows_of_the_published_protocol():
+    lefts = [left for _, _, left, _ in slide_windows((512, 1024), (512, 512), (341, 341))]
+    assert lefts == [0, 341, 512]
+    assert len(slide_windows((720, 1280), (512, 512), (341, 341))) == 2 * 4
+
+
+@pytest.mark.parametrize(
+    ('test_cfg', 'message'),
+    [
+        (dict(mode='slid'), "test_cfg.mode='slid'"),
+        (dict(mode='slide', crop_size=(32, 32)), 'test_cfg.stride=None'),
+        (dict(mode='slide', crop_size=32, stride=(8, 8)), 'test_cfg.crop_size=32'),
+        (dict(mode='slide', crop_size=(32, 32), stride=(48, 32)), 'pixels between windows'),
+    ],
+)
+def test_bad_test_cfg(test_cfg, message):
+    with pytest.raises(UserError, match=message):
+        build(test_cfg=test_cfg)
+
+
+def test_pyramid_sizes_and_number_of_maps():
+    neck = MODELS.build(dict(type='TokenPyramid', in_channels=(8, 8, 8, 8), out_channels=4))
+    maps = neck([torch.randn(1, 8, 5, 7)] * 4)
+    assert [tuple(m.shape) for m in maps] == [
+        (1, 4, 20, 28),
+        (1, 4, 10, 14),
+        (1, 4, 5, 7),
+        (1, 4, 2, 3),
+    ]
+    with pytest.raises(UserError, match='4 factors for 3 maps'):
+        MODELS.build(dict(type='TokenPyramid', in_channels=(8, 8, 8)))
+
+
+def test_pyramid_half_is_the_mean_of_two_by_two():
+    neck = MODELS.build(dict(type='TokenPyramid', in_channels=(1,), factors=(0.5,)))
+    x = torch.randn(1, 1, 6, 4)
+    torch.testing.assert_close(neck([x])[0], torch.nn.functional.avg_pool2d(x, 2))
+
+
+def test_parameter_count_by_part():
+    model = build()
+    counts = count_parameters(model)
+    assert counts['method'] == sum(p.numel() for p in model.backbone.peft.parameters())
+    assert counts['trainable'] == counts['method'] + counts['neck_and_head']
+    assert counts['frozen'] == sum(p.numel() for p in model.backbone.encoder.parameters())
+
+
+def test_state_dict_holds_no_frozen_tensor():
+    model = build()
+    assert not [k for k in model.state_dict() if k.startswith('backbone.encoder')]
+    assert {k.split('.')[0] for k in model.state_dict()} == {'backbone', 'decode_head'}
+
+
+def test_normalisation_is_the_encoders():
+    model = build()
+    torch.testing.assert_close(
+        model.data_preprocessor.mean.flatten(), torch.tensor([123.675, 116.28, 103.53])
+    )
+    encoder = {**ENCODERS['vit'], 'mean': (1, 2, 3), 'std': (4, 5, 6)}
+    other = MODELS.build(
+        dict(
+            type='PEFTSegmentor',
+            backbone=dict(type='PEFTBackbone', encoder=encoder, peft=dict(type='Frozen')),
+            decode_head=LINEAR,
+            num_classes=4,
+        )
+    )
+    assert other.data_preprocessor.std.flatten().tolist() == [4, 5, 6]
