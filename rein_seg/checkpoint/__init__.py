@@ -5,7 +5,6 @@ from rein_seg.checkpoint.io import (
     atomic_path,
     read_checkpoint,
     read_state_dict,
-    repair_history,
     save_checkpoint,
     write_json,
 )
@@ -18,7 +17,6 @@ __all__ = [
     'read_adapter',
     'read_checkpoint',
     'read_state_dict',
-    'repair_history',
     'save_adapter',
     'save_checkpoint',
     'tensors_sha256',

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from mmengine.logging import HistoryBuffer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -122,24 +124,23 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
     return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
 
 
-def _harmless_types() -> list[Any]:
-    import numpy as np
-    from mmengine.logging import HistoryBuffer
+class _History(HistoryBuffer):
+    """mmengine's log history, taking its numbers from a file but not its methods."""
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(list(state['_log_history']), list(state['_count_history']))
+
+
+def _harmless_types() -> list[Any]:
     core = np._core.multiarray
     dtypes = [type(np.dtype(t)) for t in ('f2', 'f4', 'f8', 'i4', 'i8', 'u4', 'u8', '?')]
+    history = (_History, 'mmengine.logging.history_buffer.HistoryBuffer')
     stub = (_no_attribute, 'builtins.getattr')
-    return [HistoryBuffer, stub, np.ndarray, np.dtype, core._reconstruct, core.scalar, *dtypes]
+    return [history, stub, np.ndarray, np.dtype, core._reconstruct, core.scalar, *dtypes]
 
 
 def _no_attribute(*args: Any) -> None:
-    """Stands in for ``getattr``, which mmengine's history buffers ask for and code could abuse."""
-
-
-def repair_history(message_hub: Mapping[str, Any]) -> None:
-    """Gives history buffers back the methods that were not unpickled."""
-    for buffer in message_hub.get('log_scalars', {}).values():
-        buffer._set_default_statistics()
+    """Stands in for ``getattr``, which mmengine's log histories ask for and code could abuse."""
 
 
 def _global_named(message: str) -> str:

@@ -18,7 +18,7 @@ from mmseg.registry import DATASETS, RUNNERS
 from torch import nn
 from torch.utils.data import DataLoader
 
-from rein_seg.checkpoint import atomic_path, load_strict, read_checkpoint, repair_history
+from rein_seg.checkpoint import atomic_path, load_strict, read_checkpoint
 from rein_seg.datasets.stream import SeededDataset, StreamSampler
 from rein_seg.errors import UserError
 
@@ -67,7 +67,6 @@ class PEFTRunner(Runner):
     ) -> dict:
         """Loads a training checkpoint into the model, every tensor of it, and returns it."""
         checkpoint = read_checkpoint(filename, map_location='cpu')
-        repair_history(checkpoint.get('message_hub', {}))
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         report = load_strict(
             self.bare_model, checkpoint['state_dict'], what='checkpoint', source=str(filename)

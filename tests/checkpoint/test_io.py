@@ -56,6 +56,8 @@ def test_checkpoint_round_trip_with_what_mmengine_logs_put_into_it(tmp_path):
     loaded = read_checkpoint(tmp_path / 'c.pth')
     assert torch.equal(loaded['state_dict']['a'], torch.ones(2))
     assert loaded['hub']['b'].mean() == 1.5
+    assert loaded['hub']['b'].statistics('max') == 2
+    assert HistoryBuffer([3.0], [1]).statistics('mean') == 3  # the class is left alone
     assert loaded['hub']['c'] == 1.5
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rein_seg.datasets.miniscapes.domains import Colour, Look, Range
+from rein_seg.datasets.miniscapes.looks import Colour, Look, Range
 
 _BEAM_REACH = 16.0
 

@@ -10,8 +10,8 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.air import mix, scaled
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.domains import Colour
 from rein_seg.datasets.miniscapes.items import Footprint
+from rein_seg.datasets.miniscapes.looks import Colour
 
 FENCE_STYLES = ('bars', 'mesh', 'planks', 'rail')
 _STONES: tuple[Colour, ...] = (
@@ -63,6 +63,8 @@ class Barrier:
 
     def draw(self, canvas: Canvas) -> None:
         """Draws the barrier."""
+        if not canvas.camera.sees(*max(self.start, self.end, key=lambda foot: foot[1]), 0.5):
+            return
         dx, dz = self.end[0] - self.start[0], self.end[1] - self.start[1]
         length = math.hypot(dx, dz)
         toward = -1.0 if dz * self.start[0] > 0 else 1.0

@@ -78,6 +78,11 @@ class Camera:
         """Returns the column in pixels of a point at eye height."""
         return (x - self.x + self.bend * z * z) * self.focal / max(z, NEAR) + self.centre
 
+    def sees(self, x: float, z: float, radius: float) -> bool:
+        """Tells whether something upright at (x, z) can reach into the picture's columns."""
+        column, reach = self.column(x, z), radius * self.focal / max(z - radius, NEAR)
+        return -reach < column < self.width + reach
+
     def scale(self, z: float) -> float:
         """Returns how many pixels a metre takes at distance z."""
         return self.focal / max(z, NEAR)

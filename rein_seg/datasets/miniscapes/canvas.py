@@ -15,7 +15,7 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.air import Air
 from rein_seg.datasets.miniscapes.camera import SHIFT, Camera
-from rein_seg.datasets.miniscapes.domains import Colour
+from rein_seg.datasets.miniscapes.looks import Colour
 
 SUPERSAMPLE = 2
 _UNIT = 1 << SHIFT

@@ -11,10 +11,10 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels, small_models
 from rein_seg.datasets.miniscapes.camera import SHIFT
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.domains import Colour
 from rein_seg.datasets.miniscapes.draws import pick
 from rein_seg.datasets.miniscapes.figures import Person, make_rider
 from rein_seg.datasets.miniscapes.items import Footprint
+from rein_seg.datasets.miniscapes.looks import Colour
 from rein_seg.datasets.miniscapes.mesh import Pose, draw_mesh
 
 _PAINTS: tuple[Colour, ...] = (
@@ -77,6 +77,8 @@ class Cycle:
 
     def draw(self, canvas: Canvas) -> None:
         """Draws the machine, then its rider."""
+        if not canvas.camera.sees(self.pose.x, self.pose.z, 1.2):
+            return
         if self.label == labels.MOTORCYCLE:
             self._motorcycle(canvas)
         else:

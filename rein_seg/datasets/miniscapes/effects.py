@@ -13,7 +13,7 @@ import numpy as np
 
 from rein_seg.datasets.miniscapes import labels, noise
 from rein_seg.datasets.miniscapes.air import Air
-from rein_seg.datasets.miniscapes.domains import Look
+from rein_seg.datasets.miniscapes.looks import Look
 
 # Grey levels of fine texture of each class, in a domain of texture strength 1.
 _ROUGHNESS = (3, 4, 5, 8, 6, 3, 2, 2, 17, 9, 1.2, 4, 4, 2, 3, 2, 2, 4, 4)
@@ -55,7 +55,7 @@ def wet_ground(
     tall = max(3, height // 14) | 1
     mirror = cv2.blur(mirror, (max(3, width // 128) | 1, tall))
     # Puddles are seen at a low angle, hence wide and flat.
-    puddles = noise.patch(rng, 16, height=4 * height, width=width, stretch=width / 512)[::4]
+    puddles = noise.patch(rng, 8, height=4 * height, width=width, stretch=width / 256)[::4]
     share = np.clip(0.55 + 0.6 * puddles, 0.12, 1.0) * (0.62 * air.wet) * (ground & (base >= 0))
     return _blend(image, mirror, share.astype(np.float32))
 
@@ -122,8 +122,7 @@ def expose(image: np.ndarray, *, look: Look, rng: np.random.Generator) -> np.nda
     if strength > 0.02 or sensor > 0.1:
         picture = image.astype(np.float32)
         picture *= 1.0 - strength * _vignette(height, width)
-        picture += sensor * noise.grain(rng, height, width, 3)
-        image = cv2.convertScaleAbs(np.maximum(picture, 0.0))
+        image = noise.add_grain(rng, picture, deviation=sensor)
     if look.jpeg:
         quality = int(rng.integers(*look.jpeg))
         done, code = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])

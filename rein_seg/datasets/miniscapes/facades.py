@@ -10,8 +10,8 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.air import mix, scaled
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.domains import Colour
 from rein_seg.datasets.miniscapes.draws import between, pick
+from rein_seg.datasets.miniscapes.looks import Colour
 
 STOREY = 3.1
 SNOW = (242.0, 240.0, 238.0)
@@ -118,7 +118,7 @@ class Wall:
         return (np.arange(count) + 0.5) * (self.length / count)
 
 
-def _panes(columns: np.ndarray, rows: np.ndarray, width: float, tall: float) -> np.ndarray:
+def _panes(columns: np.ndarray, rows: np.ndarray, *, width: float, tall: float) -> np.ndarray:
     """Returns rectangles (C * R, 4) around every column and row."""
     out = np.empty((len(columns), len(rows), 4))
     out[..., 0] = (columns - width / 2)[:, None]
@@ -205,7 +205,7 @@ class Facade:
         wall, plan, canvas = self._wall, self._plan, self._canvas
         rows = np.arange(1 if self._shops else 0, self._storeys) * STOREY + 2.15
         columns = wall.even(max(1, int(wall.length / plan.pitch)))
-        panes = _panes(columns, rows, plan.width, plan.tall)
+        panes = _panes(columns, rows, width=plan.width, tall=plan.tall)
         if canvas.camera.scale(self._z) * plan.width >= 6:
             self._add(panes + (-0.15, 0.15, -0.17, 0.17), self._tone(plan.frame))
         luck = np.resize(plan.luck, len(panes))
@@ -225,8 +225,8 @@ class Facade:
             glass = canvas.emit((120, 176, 205), self._z)
         else:
             glass = canvas.tone((70, 62, 58), self._z)
-        self._add(_panes(columns, np.array([1.45]), wide * 0.82, 2.1), glass)
-        boards = _panes(columns, np.array([2.95]), wide * 0.94, 0.6)
+        self._add(_panes(columns, np.array([1.45]), width=wide * 0.82, tall=2.1), glass)
+        boards = _panes(columns, np.array([2.95]), width=wide * 0.94, tall=0.6)
         self._add(boards, self._tone(self._plan.shop))
 
     def _shop_columns(self) -> tuple[np.ndarray, float]:
@@ -236,7 +236,7 @@ class Facade:
     def _awnings(self) -> None:
         """Leans awnings 1.2 m out over the sidewalk, below the shops' boards."""
         columns, wide = self._shop_columns()
-        quads = self._wall.quads(_panes(columns, np.array([2.95]), wide * 0.94, 0.6))
+        quads = self._wall.quads(_panes(columns, np.array([2.95]), width=wide * 0.94, tall=0.6))
         quads[:, :2, 0] += self._wall.normal[0] * 1.2
         quads[:, :2, 1] -= 0.25
         pixels = self._canvas.camera.fixed(quads)

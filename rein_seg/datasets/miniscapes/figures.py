@@ -9,9 +9,9 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.air import mix, scaled
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.domains import Colour
 from rein_seg.datasets.miniscapes.draws import between, pick, side_of, weighted
 from rein_seg.datasets.miniscapes.items import Footprint
+from rein_seg.datasets.miniscapes.looks import Colour
 from rein_seg.datasets.miniscapes.mesh import Pose
 
 _CLOTHES: tuple[Colour, ...] = (
@@ -124,6 +124,8 @@ class Person:
 
     def draw(self, canvas: Canvas) -> None:
         """Draws the farther arm, legs, trunk, the nearer arm and the head."""
+        if not canvas.camera.sees(self.pose.x, self.pose.z, 0.7):
+            return
         z, metre = self.pose.z, canvas.camera.scale(self.pose.z)
         world = self.pose.place(self.joints)
         pixels = canvas.camera.fixed(world)

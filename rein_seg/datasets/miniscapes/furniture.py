@@ -10,9 +10,9 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.camera import SHIFT
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.domains import Colour
 from rein_seg.datasets.miniscapes.draws import between, weighted
 from rein_seg.datasets.miniscapes.items import Footprint
+from rein_seg.datasets.miniscapes.looks import Colour
 
 _GREY = (112.0, 114.0, 116.0)
 _LAMPS: tuple[Colour, ...] = ((40, 40, 240), (40, 190, 245), (110, 220, 60))
@@ -108,6 +108,8 @@ class Pole:
 
     def draw(self, canvas: Canvas) -> None:
         """Draws pole, arm, plates, lights."""
+        if not canvas.camera.sees(self.x, self.z, 1.2 + abs(self.arm)):
+            return
         metre = canvas.camera.scale(self.z)
         thick = max(self.width * metre, 2.0)
         ends = [(self.x, 0.0, self.z), (self.x, self.height, self.z)]

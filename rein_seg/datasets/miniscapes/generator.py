@@ -13,7 +13,8 @@ from rein_seg.datasets.miniscapes.camera import Camera
 from rein_seg.datasets.miniscapes.canvas import SUPERSAMPLE, Canvas
 from rein_seg.datasets.miniscapes.domains import DOMAINS, Domain, Town, domain_of
 from rein_seg.datasets.miniscapes.furniture import Pole
-from rein_seg.datasets.miniscapes.ground import GroundPainter, light_ground
+from rein_seg.datasets.miniscapes.ground import GroundPainter
+from rein_seg.datasets.miniscapes.ground_light import light_ground
 from rein_seg.datasets.miniscapes.items import Item
 from rein_seg.datasets.miniscapes.sky import draw_sky, draw_skyline
 from rein_seg.datasets.miniscapes.street import Street, draw_street

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.domains import Colour
+from rein_seg.datasets.miniscapes.looks import Colour
 
 Outline = Sequence[tuple[float, float]]
 _SHINING = frozenset({'lamp', 'tail', 'lit'})
@@ -150,8 +150,9 @@ class MeshBuilder:
             hub = [(at + (x - at) * 0.55, radius + (h - radius) * 0.55) for x, h in rim]
             self.sides(rim, lambda h: half, material='tyre')
             self.sides(hub, lambda h: half + 0.01, material='hub', solid=False)
-            for way in (-1.0, 1.0):
-                self._tread(at, way, radius, half)
+        # Only the outermost tyres show end-on; the others would show through the body.
+        self._tread(min(axles), -1.0, radius, half)
+        self._tread(max(axles), 1.0, radius, half)
         return self
 
     def _tread(self, at: float, way: float, radius: float, half: float) -> None:

@@ -41,9 +41,10 @@ def patch(
     return cv2.resize(cut, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def grain(rng: np.random.Generator, height: int, width: int, channels: int) -> np.ndarray:
-    """Draws sensor noise (height, width, channels), float32, mean 0 and deviation 1."""
-    count = height * width * channels
-    raw = np.frombuffer(rng.bytes(2 * count), np.uint8).reshape(2, height, width, channels)
+def add_grain(rng: np.random.Generator, image: np.ndarray, *, deviation: float) -> np.ndarray:
+    """Adds sensor noise to an image (H, W, C), float32, and rounds it to uint8."""
+    raw = np.frombuffer(rng.bytes(2 * image.size), np.uint8).reshape(2, *image.shape)
     # The sum of two uniform bytes is close enough to a bell curve; its deviation is 104.5.
-    return (raw[0].astype(np.float32) + raw[1] - 255.0) / 104.5
+    total = cv2.add(raw[0], raw[1], dtype=cv2.CV_32F)
+    factor = deviation / 104.5
+    return cv2.addWeighted(image, 1.0, total, factor, -255.0 * factor, dtype=cv2.CV_8U)

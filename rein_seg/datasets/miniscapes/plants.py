@@ -13,9 +13,9 @@ from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.air import mix, scaled
 from rein_seg.datasets.miniscapes.camera import SHIFT
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.domains import Colour
 from rein_seg.datasets.miniscapes.draws import between, pick
 from rein_seg.datasets.miniscapes.items import Footprint
+from rein_seg.datasets.miniscapes.looks import Colour
 
 _GREENS: tuple[Colour, ...] = (
     (44, 112, 66),
@@ -101,6 +101,8 @@ class Plant:
 
     def draw(self, canvas: Canvas) -> None:
         """Draws trunk and crown."""
+        if not canvas.camera.sees(self.x, self.z, 1.2 * self.crown[0]):
+            return
         metre = canvas.camera.scale(self.z)
         middle = self.trunk + self.crown[1] * 0.9
         foot, heart = canvas.camera.fixed_few([(self.x, 0.0, self.z), (self.x, middle, self.z)])
@@ -180,6 +182,8 @@ class Hedge:
 
     def draw(self, canvas: Canvas) -> None:
         """Draws a leafy band with a ragged top."""
+        if not canvas.camera.sees(self.x, self.span[1], 0.5):
+            return
         template = _crown(self.style % _TEMPLATES)
         green = template.green
         z = np.linspace(self.span[0], self.span[1], 9)

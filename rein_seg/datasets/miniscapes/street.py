@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rein_seg.datasets.miniscapes.domains import Range, Town
+from rein_seg.datasets.miniscapes.domains import Town
 from rein_seg.datasets.miniscapes.draws import between, weighted
+from rein_seg.datasets.miniscapes.looks import Range
 
 KINDS = ('inner', 'boulevard', 'suburb', 'outskirts')
 PARKING = 2.1

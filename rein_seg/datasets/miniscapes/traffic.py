@@ -130,6 +130,8 @@ class Traffic:
                 heading = 0.0 if side > 0 else math.pi
                 pose = Pose(self._street.track_x(side), z, heading)
                 self.items.append(make_tram(self._rng, pose))
+                half = _LENGTHS[labels.TRAIN] / 2
+                self._taken.setdefault('track', []).append((z - half, z + half))
 
     def _crossing(self) -> None:
         near, far = self._street.junction

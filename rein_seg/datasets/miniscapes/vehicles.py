@@ -9,9 +9,9 @@ import numpy as np
 
 from rein_seg.datasets.miniscapes import labels, large_models, small_models
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.domains import Colour
 from rein_seg.datasets.miniscapes.draws import between, pick, weighted
 from rein_seg.datasets.miniscapes.items import Footprint
+from rein_seg.datasets.miniscapes.looks import Colour
 from rein_seg.datasets.miniscapes.mesh import Mesh, Pose, draw_mesh
 
 _CAR_PAINTS: tuple[Colour, ...] = (
@@ -108,6 +108,8 @@ class Vehicle:
 
     def draw(self, canvas: Canvas) -> None:
         """Draws far parts first, then the light of the lamps."""
+        if not canvas.camera.sees(self.pose.x, self.pose.z, 0.55 * self.length):
+            return
         ahead = math.cos(self.pose.heading)
         parts = self.parts if ahead < 0 else self.parts[::-1]
         for part in parts:
