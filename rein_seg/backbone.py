@@ -141,9 +141,7 @@ def _drop_frozen(
         state.pop(f'{prefix}encoder.{name}', None)
 
 
-def _fill_frozen(
-    module: PEFTBackbone, state: dict[str, Tensor], prefix: str, *args: Any
-) -> None:
+def _fill_frozen(module: PEFTBackbone, state: dict[str, Tensor], prefix: str, *args: Any) -> None:
     own = module.encoder.state_dict()
     for name in module.frozen_names() & set(own):
         state.setdefault(f'{prefix}encoder.{name}', own[name])

@@ -88,7 +88,9 @@ class PEFTSegmentor(EncoderDecoder):
     def extract_feat(self, inputs: Tensor) -> Features:
         """Returns the features after the neck."""
         features = self.backbone(inputs)
-        return replace(features, maps=tuple(self.neck(features.maps))) if self.with_neck else features
+        return (
+            replace(features, maps=tuple(self.neck(features.maps))) if self.with_neck else features
+        )
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Returns (B, K, H, W) logits of normalised images."""
@@ -114,7 +116,9 @@ class PEFTSegmentor(EncoderDecoder):
         windows; the last window of a row or column is pulled back to the border.
         """
         batch, _, height, width = inputs.shape
-        windows = slide_windows((height, width), self.test_cfg['crop_size'], self.test_cfg['stride'])
+        windows = slide_windows(
+            (height, width), self.test_cfg['crop_size'], self.test_cfg['stride']
+        )
         size = torch.Size((windows[0][1] - windows[0][0], windows[0][3] - windows[0][2]))
         logits = inputs.new_zeros(batch, self.out_channels, height, width)
         count = inputs.new_zeros(height, width)

@@ -7,7 +7,9 @@ from rein_seg.structures import Anatomy, Features, OpSite, Tap
 
 
 def op(block, role):
-    return OpSite(block, 0, block, 8, role, f'{block}.{role}', Tap(torch.nn.Linear(8, 8), 'output', 'NLC'))
+    return OpSite(
+        block, 0, block, 8, role, f'{block}.{role}', Tap(torch.nn.Linear(8, 8), 'output', 'NLC')
+    )
 
 
 def anatomy(*sites):

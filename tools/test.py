@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Test a config: python tools/test.py configs/rein_tiny_miniscapes.py WORK_DIR/adapter.safetensors"""
+"""Test a config: python tools/test.py CONFIG WORK_DIR/adapter.safetensors"""
 
 import argparse
 import sys
@@ -31,7 +31,7 @@ def main():
     if args.out:
         cfg.test_evaluator.output_dir = args.out
     if args.show_dir:
-        cfg.default_hooks.visualization.update(draw=True)
+        cfg.default_hooks.visualization = dict(type='SegVisualizationHook', draw=True, interval=1)
         cfg.visualizer.save_dir = args.show_dir
     test(cfg, args.weights, amp=args.amp, launcher=args.launcher)
 

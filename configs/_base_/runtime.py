@@ -10,7 +10,7 @@ env_cfg = dict(
 randomness = dict(seed=42)
 custom_hooks = [dict(type='IterationSeedHook')]
 vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer')
+visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends)
 log_processor = dict(by_epoch=False)
 log_level = 'INFO'
 load_from = None

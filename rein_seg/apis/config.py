@@ -44,9 +44,7 @@ def load_config(
     """
     if not Path(path).is_file():
         there = sorted(p.name for p in Path(path).parent.glob('*.py')) or ['(no such folder)']
-        raise UserError(
-            f'config {path!r} does not exist; {near_misses(Path(path).name, there)}'
-        )
+        raise UserError(f'config {path!r} does not exist; {near_misses(Path(path).name, there)}')
     cfg = Config.fromfile(path)
     if cfg_options:
         try:

@@ -60,7 +60,9 @@ def _first_of_each_domain(dataset: Any) -> Iterator[dict]:
 def _row(title: str, images: Sequence[np.ndarray]) -> np.ndarray:
     height = round(images[0].shape[0] * _WIDTH / images[0].shape[1])
     modes = (cv2.INTER_AREA, cv2.INTER_NEAREST, cv2.INTER_NEAREST)
-    cells = [cv2.resize(i, (_WIDTH, height), interpolation=m) for i, m in zip(images, modes, strict=True)]
+    cells = [
+        cv2.resize(i, (_WIDTH, height), interpolation=m) for i, m in zip(images, modes, strict=True)
+    ]
     gap = np.full((height, _GAP, 3), _PAPER, np.uint8)
     strip = np.hstack([cells[0], gap, cells[1], gap, cells[2]])
     return np.vstack([_text_line([title], strip.shape[1]), strip])

@@ -66,7 +66,7 @@ def write_run(cfg: Config, runner: PEFTRunner, results: dict[str, Any]) -> dict[
         **model_identity(model),
         'benchmark': results['benchmark'],
         'scores': {**scores, 'mIoU': by_domain},
-        'config': cfg.pretty_text,
+        'config': runner.config_text,
     }
     size = save_adapter(folder / 'adapter.safetensors', model, metadata)
     results = {**results, 'adapter': {'file': 'adapter.safetensors', **size}}
@@ -83,7 +83,9 @@ def write_scores(
     draw_overview(folder / 'overview.png', runner.bare_model, loader.dataset, results)
     if results.get('domains'):
         print_log('\n' + class_table(results), logger='current')
-    print_log(f'wrote {", ".join(sorted(p.name for p in folder.iterdir()))} in {folder}/', 'current')
+    print_log(
+        f'wrote {", ".join(sorted(p.name for p in folder.iterdir()))} in {folder}/', 'current'
+    )
     return results
 
 

@@ -15,9 +15,7 @@ from rein_seg.checkpoint import load_adapter, load_strict, read_adapter, read_st
 from rein_seg.errors import UserError
 
 
-def test(
-    cfg: Config, weights: str, *, amp: bool = False, launcher: str = 'none'
-) -> dict[str, Any]:
+def test(cfg: Config, weights: str, *, amp: bool = False, launcher: str = 'none') -> dict[str, Any]:
     """Evaluates, and writes results and overview into ``cfg.work_dir``.
 
     Args:

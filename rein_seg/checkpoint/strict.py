@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError
 
 
-def load_strict(
-    module: nn.Module, state: Mapping[str, Tensor], *, what: str, source: str
-) -> str:
+def load_strict(module: nn.Module, state: Mapping[str, Tensor], *, what: str, source: str) -> str:
     """Loads ``state`` into ``module``: every tensor, each of the right shape, none left over.
 
     Args:

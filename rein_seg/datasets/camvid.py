@@ -49,9 +49,7 @@ class CamVidDataset(DomainDataset):
     )
 
     def __init__(self, domain: str, *, split: str, **kwargs) -> None:
-        kwargs.setdefault(
-            'hint', 'CamVid is expected as images/SPLIT/*.jpg and labels/SPLIT/*.png'
-        )
+        kwargs.setdefault('hint', 'CamVid is expected as images/SPLIT/*.jpg and labels/SPLIT/*.png')
         super().__init__(
             domain,
             data_prefix=dict(img_path=f'images/{split}', seg_map_path=f'labels/{split}'),

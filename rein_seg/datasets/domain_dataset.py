@@ -65,9 +65,7 @@ class DomainDataset(BaseSegDataset):
                 f'domain {self.domain!r}: no file ends in {self.img_suffix!r} in '
                 f'{str(images_dir)!r}; {self.hint}'
             )
-        label_of = {
-            name: name[: -len(self.img_suffix)] + self.seg_map_suffix for name in images
-        }
+        label_of = {name: name[: -len(self.img_suffix)] + self.seg_map_suffix for name in images}
         alone = [name for name in images if label_of[name] not in labels]
         if alone:
             raise UserError(

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import logging
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from mmengine import dist
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import weights_to_cpu
+from mmengine.utils.dl_utils import collect_env
 from mmseg.registry import DATASETS, RUNNERS
 from torch import nn
 from torch.utils.data import DataLoader
 
-from rein_seg.checkpoint import atomic_path, load_strict, read_checkpoint
+from rein_seg.checkpoint import atomic_path, load_strict, read_checkpoint, save_checkpoint
 from rein_seg.datasets.stream import SeededDataset, StreamSampler
 from rein_seg.errors import UserError
+from rein_seg.version import __version__
 
 
 @RUNNERS.register_module()
@@ -75,12 +79,59 @@ class PEFTRunner(Runner):
         self._has_loaded = True
         return checkpoint
 
-    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Saves under a temporary name, then renames."""
+    @cached_property
+    def config_text(self) -> str:
+        """The resolved config; formatting it takes seconds, so not again for every checkpoint."""
+        return self.cfg.pretty_text
+
+    def dump_config(self) -> None:
+        """Writes the resolved config into the work folder; on the main process."""
+        if dist.is_main_process():
+            with atomic_path(Path(self.work_dir) / Path(self.cfg.filename or 'config.py').name) as p:
+                p.write_text(self.config_text)
+
+    def _log_env(self, env_cfg: dict) -> None:
+        """Logs versions, machine and config (into the log file: they are long)."""
+        environment = {**collect_env(), **env_cfg, 'seed': self.seed, 'launcher': self.launcher}
+        lines = '\n'.join(f'    {key}: {value}' for key, value in environment.items())
+        self.logger.info(f'Environment:\n{lines}')
+        self.logger.info(f'Config:\n{self.config_text}')
+
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: None = None,
+        *,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict | None = None,
+        by_epoch: bool = True,
+        **unused: Any,
+    ) -> None:
+        """Saves what resuming needs, under a temporary name, then renames; on the main process."""
         if not dist.is_main_process():
             return
-        with atomic_path(Path(out_dir) / filename) as temporary:
-            super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
+        own = dict(
+            epoch=self.epoch + 1 if by_epoch else self.epoch,
+            iter=self.iter if by_epoch else self.iter + 1,
+            cfg=self.config_text,
+            seed=self.seed,
+            experiment_name=self.experiment_name,
+            rein_seg_version=__version__,
+            dataset_meta=self.train_dataloader.dataset.metainfo,
+        )
+        checkpoint = dict(
+            meta=own | (meta or {}),
+            state_dict=weights_to_cpu(self.bare_model.state_dict()),
+            message_hub=self.message_hub.state_dict(),
+        )
+        if save_optimizer:
+            checkpoint['optimizer'] = self.optim_wrapper.state_dict()
+        if save_param_scheduler and self.param_schedulers is not None:
+            checkpoint['param_schedulers'] = [s.state_dict() for s in self.param_schedulers]
+        self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+        save_checkpoint(Path(out_dir) / filename, checkpoint)
 
     def trained_digest(self) -> str:
         """Returns a SHA-256 of all trained tensors, after checking that every rank has the same.

@@ -96,9 +96,7 @@ class DomainIoUMetric(BaseMetric):
         classes = self.dataset_meta['classes']
         order = [d for d in (self.source, *targets) if d in sums]
         order += sorted(set(sums) - set(order))
-        domains = {
-            name: {'images': images[name], **_scores(sums[name], classes)} for name in order
-        }
+        domains = {name: {'images': images[name], **_scores(sums[name], classes)} for name in order}
         mean = {
             key: float(np.mean([domains[name][key] for name in targets])) if targets else None
             for key in ('mIoU', 'aAcc')

@@ -293,4 +293,3 @@ class SeqHook:
         if self.collect is not None:
             self.collect(output[:, start:stop], self.context)
         return torch.cat((output[:, :start], output[:, stop:]), dim=1)
-

@@ -20,11 +20,12 @@ from tests.apis.tiny_run import REPO, tiny_config, write_config
 from tests.peft.test_methods import rein_formula
 
 
-def run_tool(*args, **kwargs):
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}
-    return subprocess.run(
-        args, cwd=REPO, env=env, capture_output=True, text=True, timeout=300, **kwargs
-    )
+# the number of threads changes the order of sums, hence the last bit
+ENV = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}
+
+
+def run_tool(*args):
+    return subprocess.run(args, cwd=REPO, env=ENV, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope='module')
@@ -161,6 +162,7 @@ def test_killed_run_resumes_exactly(tmp_path, workers):
         'model.decode_head.dropout_ratio=0.3',
         f'train_dataloader.num_workers={workers}',
         'train_cfg.max_iters=40',
+        'param_scheduler.0.end=60',
         'train_cfg.val_interval=15',
         'default_hooks.checkpoint.max_keep_ckpts=30',
     ]
@@ -169,7 +171,7 @@ def test_killed_run_resumes_exactly(tmp_path, workers):
     straight = run_tool(*command, str(tmp_path / 'straight'), *options)
     assert straight.returncode == 0, straight.stderr[-2000:]
     victim = subprocess.Popen(
-        [*command, str(tmp_path / 'killed'), *options], cwd=REPO, stdout=subprocess.DEVNULL
+        [*command, str(tmp_path / 'killed'), *options], cwd=REPO, env=ENV, stdout=subprocess.DEVNULL
     )
     deadline = time.time() + 120
     while not (tmp_path / 'killed/iter_18.pth').exists() and time.time() < deadline:

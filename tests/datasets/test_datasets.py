@@ -68,9 +68,7 @@ def test_label_map_is_applied_at_load(folder):
 
 
 def test_raw_cityscapes_ids(folder):
-    dataset = build(
-        folder, type='CityscapesSpaceDataset', label_ids='cityscapes', metainfo=None
-    )
+    dataset = build(folder, type='CityscapesSpaceDataset', label_ids='cityscapes', metainfo=None)
     assert len(dataset.metainfo['classes']) == 19
     assert dataset[0]['data_samples'].gt_sem_seg.data.unique().tolist() == [255]  # raw id 0 is void
 

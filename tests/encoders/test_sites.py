@@ -65,9 +65,7 @@ def test_op_sees_input_and_output_of_every_operation(family):
         expected = (
             F.linear(x, op.weight, op.bias)
             if isinstance(op, nn.Linear)
-            else F.conv2d(
-                x, op.weight, op.bias, op.stride, op.padding, op.dilation, op.groups
-            )
+            else F.conv2d(x, op.weight, op.bias, op.stride, op.padding, op.dilation, op.groups)
         )
         torch.testing.assert_close(y, expected)
         seen[context.site.name] = seen.get(context.site.name, 0) + 1
@@ -80,7 +78,9 @@ def test_op_sees_input_and_output_of_every_operation(family):
     encoder, _ = build_encoder(ENCODERS[family])
     ops = {n for n, m in encoder.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))}
     last = len(find_anatomy(encoder).stage_depths)
-    ops = {n for n in ops if not n.startswith(('norm', f'stages.{last}', f'downsample_layers.{last}'))}
+    ops = {
+        n for n in ops if not n.startswith(('norm', f'stages.{last}', f'downsample_layers.{last}'))
+    }
     assert set(seen) == ops
     assert set(seen.values()) == {1}
     for x, y in zip(before, after, strict=True):
