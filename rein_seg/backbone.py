@@ -13,10 +13,10 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from rein_seg.encoders import build_encoder
+from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.errors import UserError
 from rein_seg.peft import PEFTMethod
-from rein_seg.registry import build_method, find_anatomy
+from rein_seg.registry import build_method
 from rein_seg.structures import Anatomy, Features, StreamSite
 
 

@@ -19,7 +19,7 @@ from rein_seg.structures import Anatomy
 PEFT_METHODS = Registry('peft_method', scope='rein_seg', locations=['rein_seg.peft'])
 
 AnatomyFn = Callable[[nn.Module], Anatomy]
-_ANATOMIES: dict[str, AnatomyFn] = {}
+ANATOMIES: dict[str, AnatomyFn] = {}
 
 
 def register_anatomy(*class_names: str) -> Callable[[AnatomyFn], AnatomyFn]:
@@ -32,31 +32,10 @@ def register_anatomy(*class_names: str) -> Callable[[AnatomyFn], AnatomyFn]:
 
     def register(function: AnatomyFn) -> AnatomyFn:
         for name in class_names:
-            _ANATOMIES[name] = function
+            ANATOMIES[name] = function
         return function
 
     return register
-
-
-def find_anatomy(encoder: nn.Module) -> Anatomy:
-    """Returns the anatomy of ``encoder``, found by its exact class.
-
-    Raises:
-        UserError: If the class has no anatomy. Subclasses do not inherit one: an encoder that
-            overrides ``forward`` (EVA02 derives from ViT) keeps its parts elsewhere.
-    """
-    import rein_seg.encoders  # noqa: F401  the families register themselves
-
-    name = f'{type(encoder).__module__}.{type(encoder).__qualname__}'
-    if name not in _ANATOMIES:
-        short = {known.rsplit('.', 1)[-1]: known for known in _ANATOMIES}
-        raise UserError(
-            f'encoder class {name!r} has no anatomy; '
-            f'{near_misses(type(encoder).__name__, short)} (known classes: {", ".join(short)}). '
-            "Add one: write rein_seg/encoders/<family>.py with a function that returns the encoder's "
-            f'Anatomy, decorated with @register_anatomy({name!r}).'
-        )
-    return _ANATOMIES[name](encoder)
 
 
 def build_with_hints(cls: type, args: dict, *, what: str) -> object:

@@ -125,12 +125,12 @@ class PEFTSegmentor(EncoderDecoder):
         at_once = max(1, int(self.test_cfg.get('batch_windows', 8)) // batch)
         for start in range(0, len(windows), at_once):
             chunk = windows[start : start + at_once]
-            crops = torch.cat([inputs[:, :, t:b, l:r] for t, b, l, r in chunk])
+            crops = torch.cat([inputs[:, :, y0:y1, x0:x1] for y0, y1, x0, x1 in chunk])
             metas = [dict(meta, img_shape=size) for meta in batch_img_metas] * len(chunk)
             scores = self.encode_decode(crops, metas)
-            for (t, b, l, r), score in zip(chunk, scores.split(batch), strict=True):
-                logits[:, :, t:b, l:r] += score
-                count[t:b, l:r] += 1
+            for (y0, y1, x0, x1), score in zip(chunk, scores.split(batch), strict=True):
+                logits[:, :, y0:y1, x0:x1] += score
+                count[y0:y1, x0:x1] += 1
         return logits.div_(count)
 
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:

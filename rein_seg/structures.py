@@ -107,8 +107,9 @@ class OpSite(Site):
     parts: tuple[tuple[str, int, int], ...] = ()
 
     @property
-    def module(self) -> nn.Module:
+    def module(self) -> nn.Linear | nn.Conv2d:
         """The linear or convolution itself."""
+        assert isinstance(self.tap.module, (nn.Linear, nn.Conv2d)), self.name
         return self.tap.module
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
@@ -83,7 +82,8 @@ def check_crop(dataset: Any) -> None:
     seed_everything(0)
     largest = (0, 0)
     for _ in range(CROP_DRAWS if crop > 2 else 1):
-        largest = tuple(np.maximum(largest, _size_after(dataset, steps[:crop])))
+        size = _size_after(dataset, steps[:crop])
+        largest = (max(largest[0], size[0]), max(largest[1], size[1]))
     wanted = tuple(steps[crop].crop_size)
     if any(have < want for have, want in zip(largest, wanted, strict=True)):
         raise UserError(

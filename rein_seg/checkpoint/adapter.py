@@ -86,8 +86,8 @@ def read_adapter(path: str | os.PathLike) -> Adapter:
         )
     if tensors_sha256(tensors) != metadata.get('sha256'):
         raise UserError(
-            f'adapter {str(path)!r} was changed after it was written: the SHA-256 of its tensors is '
-            'not the one in its metadata; get it again from its source'
+            f'adapter {str(path)!r} was changed after it was written: the SHA-256 of its tensors '
+            'is not the one in its metadata; get it again from its source'
         )
     return Adapter(tensors, metadata)
 

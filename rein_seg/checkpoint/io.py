@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import pickle
-import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -83,11 +82,10 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
     try:
         with torch.serialization.safe_globals(_harmless_types()):
             return torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
+    except pickle.UnpicklingError:
         raise UserError(
             f'checkpoint {str(path)!r} is refused: loading it would run pickled code '
-            f'({_global_named(str(error))}); convert it to plain tensors or safetensors where you '
-            'trust it'
+            f'({_unsafe_globals(path)}); where you trust it, convert it to safetensors yourself'
         ) from None
     except (RuntimeError, EOFError, KeyError) as error:
         raise UserError(f'checkpoint {str(path)!r} cannot be read: {error}') from error
@@ -143,7 +141,8 @@ def _no_attribute(*args: Any) -> None:
     """Stands in for ``getattr``, which mmengine's log histories ask for and code could abuse."""
 
 
-def _global_named(message: str) -> str:
-    """Returns the global that torch's page-long message names."""
-    named = re.search(r'(?:GLOBAL|global|class) ([\w.]+\.[\w.]+)', message)
-    return named.group(1) if named else message.strip().split('\n')[0][:200]
+def _unsafe_globals(path: Path) -> str:
+    """Names what the file would import, beyond the types that are allowed."""
+    with torch.serialization.safe_globals(_harmless_types()):
+        named = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    return ', '.join(sorted(named)) or 'an operation that torch does not allow'

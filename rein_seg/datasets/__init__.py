@@ -1,7 +1,7 @@
 """Data sets whose samples carry their domain, and whose raw label ids are mapped at load."""
 
-from rein_seg.datasets.cityscapes_space import CITYSCAPES_LABEL_IDS, CityscapesSpaceDataset
 from rein_seg.datasets.camvid import CamVidDataset
+from rein_seg.datasets.cityscapes_space import CITYSCAPES_LABEL_IDS, CityscapesSpaceDataset
 from rein_seg.datasets.domain_dataset import DomainDataset
 from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
 from rein_seg.datasets.stream import SampleIndex, SeededDataset, StreamSampler

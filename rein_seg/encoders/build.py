@@ -14,8 +14,9 @@ from torch import nn
 
 from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
 from rein_seg.environment import quiet_imports
-from rein_seg.errors import UserError
-
+from rein_seg.errors import UserError, near_misses
+from rein_seg.registry import ANATOMIES
+from rein_seg.structures import Anatomy
 
 # of ImageNet, which DINOv2, EVA02 in Rein's recipe, SAM and ConvNeXt use; 0..255 RGB
 DEFAULT_MEAN = (123.675, 116.28, 103.53)
@@ -91,6 +92,25 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
         weights = f'sha256:{tensors_sha256(state)}'
     encoder.eval()
     return encoder, EncoderInfo(name, weights, tuple(mean), tuple(std))
+
+
+def find_anatomy(encoder: nn.Module) -> Anatomy:
+    """Returns the anatomy of ``encoder``, found by its exact class.
+
+    Raises:
+        UserError: If the class has no anatomy. Subclasses do not inherit one: an encoder that
+            overrides ``forward`` (EVA02 derives from ViT) keeps its parts elsewhere.
+    """
+    name = f'{type(encoder).__module__}.{type(encoder).__qualname__}'
+    if name not in ANATOMIES:
+        short = {known.rsplit('.', 1)[-1]: known for known in ANATOMIES}
+        raise UserError(
+            f'encoder class {name!r} has no anatomy; '
+            f'{near_misses(type(encoder).__name__, short)} (known classes: {", ".join(short)}). '
+            'Add one: write rein_seg/encoders/<family>.py with a function that returns its '
+            f'Anatomy, decorated with @register_anatomy({name!r}).'
+        )
+    return ANATOMIES[name](encoder)
 
 
 def _draw(encoder: nn.Module, seed: int) -> None:

@@ -87,7 +87,9 @@ class PEFTRunner(Runner):
     def dump_config(self) -> None:
         """Writes the resolved config into the work folder; on the main process."""
         if dist.is_main_process():
-            with atomic_path(Path(self.work_dir) / Path(self.cfg.filename or 'config.py').name) as p:
+            with atomic_path(
+                Path(self.work_dir) / Path(self.cfg.filename or 'config.py').name
+            ) as p:
                 p.write_text(self.config_text)
 
     def _log_env(self, env_cfg: dict) -> None:

@@ -22,8 +22,8 @@ class LinearHead(BaseDecodeHead):
     """Classifies each patch linearly: layer norm, then a 1x1 convolution.
 
     With queries it adds a second vote. Each patch attends to the queries, and each query votes for
-    classes, linearly: logits += softmax(P q' / sqrt D) (W q + b). The vote starts at zero. It lets a
-    method's link to queries be trained and tried without a set-prediction head.
+    classes, linearly: logits += softmax(P q' / sqrt D) (W q + b). The vote starts at zero. It lets
+    a method's link to queries be trained and tried without a set-prediction head.
 
     Args:
         in_channels: C_i of each map; filled in by the segmentor.

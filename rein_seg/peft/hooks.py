@@ -170,6 +170,7 @@ class StreamHook:
     def on_mid_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         """Adds the same d to the stream that leaves the block."""
         delta, self._delta = self._delta, None
+        assert delta is not None, 'the second norm did not run'
         return output + delta
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,7 @@ class LoRALayer(nn.Module):
 
     def __init__(
         self,
-        op: nn.Module,
+        op: nn.Linear | nn.Conv2d,
         rows: Sequence[tuple[int, int]],
         *,
         rank: int,
@@ -50,13 +51,11 @@ class LoRALayer(nn.Module):
         self.rank = rank
         self.scaling = alpha / rank
         self.dropout = nn.Dropout(dropout)
-        weight: Tensor = op.weight
+        weight = op.weight
         self.out_features = weight.shape[0]
-        self.conv = (
-            dict(stride=op.stride, padding=op.padding, dilation=op.dilation)
-            if isinstance(op, nn.Conv2d)
-            else None
-        )
+        self.conv: dict[str, Any] | None = None
+        if isinstance(op, nn.Conv2d):
+            self.conv = dict(stride=op.stride, padding=op.padding, dilation=op.dilation)
         inputs, width = weight.shape[1:], sum(stop - start for start, stop in self.rows)
         self.lora_A = nn.Parameter(weight.new_empty(len(self.rows) * rank, *inputs))
         self.lora_B = nn.Parameter(weight.new_zeros(width, rank))
@@ -155,7 +154,9 @@ class LoRA(PEFTMethod):
         """Folds s B A into each weight."""
         assert self._anatomy is not None, 'merge() before attach()'
         for site, _ in self._targets(self._anatomy):
-            site.module.weight += self.layers[_key(site)].delta_weight()
+            layer = self.layers[_key(site)]
+            assert isinstance(layer, LoRALayer)
+            site.module.weight += layer.delta_weight()
         self._mark_merged()
 
     def _targets(self, anatomy: Anatomy) -> list[tuple[OpSite, tuple[tuple[int, int], ...]]]:

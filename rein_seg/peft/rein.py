@@ -196,7 +196,8 @@ class Rein(PEFTMethod):
         """Returns the (M, D) queries, summed over the stages, or None when not linked."""
         if self.query_dims is None:
             return None
-        return torch.stack([stage.queries() for stage in self.stages]).sum(0)
+        each = [stage.queries() for stage in self.stages if isinstance(stage, ReinStage)]
+        return torch.stack(each).sum(0)
 
     def merge(self) -> None:
         """Cannot be folded.

@@ -19,7 +19,6 @@ from rein_seg.errors import UserError
 from tests.apis.tiny_run import REPO, tiny_config, write_config
 from tests.peft.test_methods import rein_formula
 
-
 # the number of threads changes the order of sums, hence the last bit
 ENV = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}
 

@@ -18,7 +18,7 @@ class Noise:
         return 10
 
     def __getitem__(self, index):
-        return index, random.random(), np.random.rand()
+        return index, random.random(), np.random.rand()  # noqa: NPY002  as transforms do
 
 
 def take(sampler, number):

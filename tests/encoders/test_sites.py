@@ -6,10 +6,9 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import nn
 
-from rein_seg.encoders import build_encoder
+from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.errors import UserError
 from rein_seg.peft import PEFTMethod
-from rein_seg.registry import find_anatomy
 from rein_seg.structures import (
     BranchSite,
     NormSite,

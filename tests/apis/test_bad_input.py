@@ -1,0 +1,218 @@
+"""Bad input ends before training starts, with one clear line and exit code 2."""
+
+import importlib.util
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from rein_seg import cli
+from rein_seg.apis import train
+from rein_seg.checkpoint import read_adapter, save_adapter
+from tests.apis.tiny_run import REPO, tiny_config, write_config
+
+
+def call(tool, *args, monkeypatch, capsys):
+    """Runs a tool's main as the shell would; returns exit code and stderr."""
+    spec = importlib.util.spec_from_file_location(tool, REPO / f'tools/{tool}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, 'argv', [f'tools/{tool}.py', *args])
+    capsys.readouterr()
+    code = cli.run(module.main)
+    return code, capsys.readouterr().err
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A finished run to take adapter, checkpoint and scenes from."""
+    folder = tmp_path_factory.mktemp('bad')
+    train(tiny_config(folder, train_cfg__max_iters=2))
+    return folder
+
+
+def assert_refused(code, err, *parts):
+    assert code == 2, err
+    lines = [line for line in err.strip().splitlines() if 'Warning' not in line]
+    error = next(line for line in lines if line.startswith('error: '))
+    for part in parts:
+        assert part in error, error
+
+
+OPTIONS = [
+    (
+        ['model.backbone.peft.type=Lora'],
+        ("model.backbone.peft.type='Lora' is not registered", "did you mean 'LoRA'"),
+    ),
+    (
+        ['model.decode_head.type=LinearHed'],
+        ("decode_head.type='LinearHed' is not registered", "'LinearHead'"),
+    ),
+    (
+        ['model.backbone.encoder.type=mmpretrain.VisionTransfomer'],
+        ("encoder.type='mmpretrain.VisionTransfomer' is not registered", 'VisionTransformer'),
+    ),
+    (['train_dataloader.dataset.type=MiniScape'], ("type='MiniScape'", 'MiniScapesDataset')),
+    (['model.backbone.peft.rnk=4'], ("takes no 'rnk'", "did you mean 'rank'")),
+    (['optim_wrapper.optimizer.type=AdmW'], ("type='AdmW'", 'AdamW')),
+    (['model.backbone.encoder.out_indices=[0,2]'], ('out_indices=[0, 2] goes beyond', '2 blocks')),
+    (['model.backbone.encoder.out_indices=[0,7]'], ('Invalid out_indices 7',)),
+    (['model.num_classes=7'], ('19 classes, the model num_classes=7',)),
+    (['train_dataloader.dataset.domain=clera'], ('clera', 'clear')),
+    (
+        ['model.test_cfg.mode=slide', 'model.test_cfg.crop_size=[64,64]',
+         'model.test_cfg.stride=[32,32]'],
+        ('test_cfg.crop_size (64, 64) is larger than the image (32, 64)',),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(('options', 'parts'), OPTIONS, ids=[o[0][0] for o in OPTIONS])
+def test_bad_option(folder, tmp_path, options, parts, monkeypatch, capsys):
+    config = write_config(folder)
+    work_dir = tmp_path / 'run'
+    code, err = call(
+        'train', config, '--work-dir', str(work_dir), '--cfg-options', *options,
+        monkeypatch=monkeypatch, capsys=capsys,
+    )  # fmt: skip
+    assert_refused(code, err, *parts)
+    assert not list(work_dir.glob('*.pth'))
+
+
+def test_crop_larger_than_the_image(folder, monkeypatch, capsys):
+    extra = (
+        'train_dataloader = dict(batch_size=2, dataset=dict(count=7, size=(64, 32), pipeline=['
+        "dict(type='LoadImageFromFile'), dict(type='LoadLabels'), "
+        "dict(type='RandomCrop', crop_size=(48, 48)), dict(type='PackDomainInputs')]))\n"
+    )
+    code, err = call(
+        'train', write_config(folder, extra=extra), monkeypatch=monkeypatch, capsys=capsys
+    )
+    assert_refused(code, err, 'crop_size (48, 48) is larger than the image (32, 64)')
+
+
+def test_missing_config_and_nothing_to_resume(folder, tmp_path, monkeypatch, capsys):
+    both = dict(monkeypatch=monkeypatch, capsys=capsys)
+    code, err = call('train', 'configs/rein_tiny_miniscape.py', **both)
+    assert_refused(code, err, 'does not exist', "did you mean 'rein_tiny_miniscapes.py'")
+    code, err = call('train', write_config(folder), '--resume', '--work-dir', str(tmp_path), **both)
+    assert_refused(code, err, '--resume', 'holds no checkpoint')
+
+
+@pytest.fixture
+def camvid(tmp_path):
+    for split in ('day_train', 'day_val', 'dusk_val'):
+        for kind, suffix in (('images', '.jpg'), ('labels', '.png')):
+            path = tmp_path / 'camvid' / kind / split / f'f{suffix}'
+            path.parent.mkdir(parents=True)
+            cv2.imwrite(str(path), np.zeros((360, 480), np.uint8))
+    return tmp_path / 'camvid'
+
+
+def test_data_mistakes(camvid, tmp_path, monkeypatch, capsys):
+    def attempt(root):
+        return call(
+            'train', str(REPO / 'configs/rein_tiny_camvid.py'), '--work-dir', str(tmp_path / 'r'),
+            '--cfg-options', f'data_root={root}', monkeypatch=monkeypatch, capsys=capsys,
+        )  # fmt: skip
+
+    code, err = attempt(tmp_path / 'nowhere')
+    assert_refused(code, err, "nowhere' does not exist", '--cfg-options data_root=DIR')
+    label = camvid / 'labels/dusk_val/f.png'
+    cv2.imwrite(str(label), np.full((360, 480), 11, np.uint8))
+    code, err = attempt(camvid)
+    assert_refused(code, err, str(label), 'holds the ids [11]', '0 to 10')
+    label.unlink()
+    code, err = attempt(camvid)
+    assert_refused(code, err, '1 of 1 images have no label', 'dusk_val/f.png')
+
+
+def adapter_with(folder, **metadata):
+    adapter = read_adapter(folder / 'run/adapter.safetensors')
+    model = torch.nn.Module()
+    model.state_dict = lambda: adapter.tensors
+    path = folder / 'other.safetensors'
+    content = {k: v for k, v in adapter.metadata.items() if k not in ('format', 'sha256')}
+    save_adapter(path, model, {**content, **metadata})
+    return path
+
+
+def test_weights_that_do_not_fit(folder, tmp_path, monkeypatch, capsys):
+    config = write_config(folder)
+
+    def attempt(path, *options):
+        more = ['--cfg-options', *options] if options else []
+        return call(
+            'test', config, str(path), '--work-dir', str(tmp_path), *more,
+            monkeypatch=monkeypatch, capsys=capsys,
+        )  # fmt: skip
+
+    good = folder / 'run/adapter.safetensors'
+    assert_refused(
+        *attempt(good, 'model.backbone.encoder.init_seed=1'),
+        'made for another encoder',
+        'random:seed=0',
+    )
+    assert_refused(
+        *attempt(good, 'model.backbone.peft.rank=4'), 'made for another PEFT method', "'rank': 16"
+    )
+    assert_refused(
+        *attempt(adapter_with(folder, num_classes=11)),
+        'another number of classes: it says 11, the config gives 19',
+    )
+    assert_refused(*attempt(folder / 'run/iter_2.pth', 'model.backbone.peft.rank=4'), 'Wrong shape')
+    assert_refused(*attempt(folder / 'none.pth'), 'does not exist')
+
+
+def test_damaged_and_dangerous_files(folder, tmp_path, monkeypatch, capsys):
+    config = write_config(folder)
+    both = dict(monkeypatch=monkeypatch, capsys=capsys)
+    for name, reason in (('adapter.safetensors', 'truncated'), ('iter_2.pth', 'truncated')):
+        content = (folder / 'run' / name).read_bytes()
+        (tmp_path / name).write_bytes(content[: len(content) // 2])
+        assert_refused(*call('test', config, str(tmp_path / name), **both), reason)
+    tampered = bytearray((folder / 'run/adapter.safetensors').read_bytes())
+    tampered[-3] ^= 1
+    (tmp_path / 'adapter.safetensors').write_bytes(tampered)
+    assert_refused(
+        *call('test', config, str(tmp_path / 'adapter.safetensors'), **both), 'was changed after'
+    )
+
+    class Evil:
+        def __reduce__(self):
+            return exec, ('raise SystemExit("code ran")',)
+
+    torch.save(dict(state_dict={}, extra=Evil()), tmp_path / 'iter_9.pth')
+    assert_refused(
+        *call('test', config, str(tmp_path / 'iter_9.pth'), **both),
+        'would run pickled code',
+        'exec',
+    )
+    assert_refused(
+        *call('train', config, '--resume', '--work-dir', str(tmp_path), **both),
+        'would run pickled code',
+    )
+
+
+def test_exit_code_of_the_real_command():
+    result = subprocess.run(
+        [sys.executable, 'tools/train.py', 'configs/none.py'],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("error: config 'configs/none.py' does not")
+    assert 'Traceback' not in result.stderr
+
+
+@pytest.mark.parametrize('tool', ['train', 'test', 'benchmark_slide'])
+def test_help_helps(tool):
+    result = subprocess.run(
+        [sys.executable, f'tools/{tool}.py', '--help'], cwd=REPO, capture_output=True, text=True
+    )
+    assert result.returncode == 0
+    assert 'config' in result.stdout
