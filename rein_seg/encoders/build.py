@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
 
 from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
 from rein_seg.environment import quiet_imports
@@ -114,13 +114,45 @@ def find_anatomy(encoder: nn.Module) -> Anatomy:
 
 
 def _draw(encoder: nn.Module, seed: int) -> None:
-    """Draws random weights from ``seed`` alone, without moving the global generator."""
+    """Draws random weights from ``seed`` alone, without moving the global generator.
+
+    Positions are sines and cosines, as in MAE: random ones would hide where a patch is, which is
+    half of what a street scene tells.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for module in encoder.modules():
             if hasattr(module, 'reset_parameters'):
                 module.reset_parameters()
-            else:  # class token, positions: no layer owns them
+            else:  # class token: no layer owns it
                 for param in module.parameters(recurse=False):
                     if param.dim() > 1:
                         nn.init.trunc_normal_(param, std=0.02)
+    if hasattr(encoder, 'pos_embed') and hasattr(encoder, 'patch_resolution'):
+        prefix = encoder.num_extra_tokens
+        with torch.no_grad():
+            encoder.pos_embed[:, prefix:] = sine_positions(
+                encoder.patch_resolution, encoder.embed_dims
+            )
+
+
+def sine_positions(grid: tuple[int, int], channels: int) -> Tensor:
+    """Returns (1, H W, C) sines and cosines: half of C tells the row, the other half the column.
+
+    Raises:
+        UserError: If C is no multiple of four.
+    """
+    if channels % 4:
+        raise UserError(f'sine positions need a width divisible by 4, not {channels}')
+    frequency = 10000 ** -(torch.arange(channels // 4) / (channels // 4))
+    angles = [torch.arange(side)[:, None] * frequency for side in grid]
+    rows, columns = (torch.cat((a.sin(), a.cos()), dim=1) for a in angles)
+    height, width = grid
+    table = torch.cat(
+        (
+            rows[:, None].expand(height, width, -1),
+            columns[None].expand(height, width, -1),
+        ),
+        dim=-1,
+    )
+    return table.reshape(1, height * width, channels)

@@ -41,7 +41,7 @@ class PEFTRunner(Runner):
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(is_short)
+                handler.addFilter(worth_showing)
         return logger
 
     @property
@@ -151,9 +151,10 @@ class PEFTRunner(Runner):
         return digests[0]
 
 
-def is_short(record: logging.LogRecord) -> bool:
-    """Says whether a log record fits on a terminal: 30 lines at most."""
-    return record.getMessage().count('\n') <= 30
+def worth_showing(record: logging.LogRecord) -> bool:
+    """Says whether a log record belongs on a terminal: short, and not about mmengine's own past."""
+    message = record.getMessage()
+    return message.count('\n') < 24 and not message.startswith(('"FileClient"', '"HardDisk'))
 
 
 def latest_checkpoint(work_dir: str) -> str:

@@ -1,0 +1,145 @@
+"""Optimizer groups, seeds, autocast, checkpoints of the runner."""
+
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmseg.registry import HOOKS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
+from torch import nn
+
+from rein_seg.engine.runner import latest_checkpoint, setup_distributed, worth_showing
+from rein_seg.errors import UserError
+from tests.encoders.tiny import ENCODERS
+
+
+def model(peft):
+    return MODELS.build(
+        dict(
+            type='PEFTSegmentor',
+            backbone=dict(type='PEFTBackbone', encoder=ENCODERS['vit'], peft=peft),
+            decode_head=dict(type='LinearHead'),
+            num_classes=4,
+        )
+    )
+
+
+def build(module, **paramwise):
+    return OPTIM_WRAPPER_CONSTRUCTORS.build(
+        dict(
+            type='TrainableOptimConstructor',
+            optim_wrapper_cfg=dict(optimizer=dict(type='AdamW', lr=0.1, weight_decay=0.05)),
+            paramwise_cfg=paramwise or None,
+        )
+    )(module)
+
+
+def hyper(module, wrapper):
+    """Returns name -> (lr, weight decay)."""
+    names = {id(p): n for n, p in module.named_parameters()}
+    return {
+        names[id(p)]: (group['lr'], group['weight_decay'])
+        for group in wrapper.optimizer.param_groups
+        for p in group['params']
+    }
+
+
+@pytest.mark.parametrize('method', ['Rein', 'LoRA', 'Frozen', 'Full'])
+def test_optimizer_holds_exactly_what_trains(method):
+    module = model(dict(type=method))
+    found = hyper(module, build(module))
+    assert set(found) == {n for n, p in module.named_parameters() if p.requires_grad}
+
+
+def test_hyper_parameters_of_each_tensor_in_few_groups():
+    module = model(dict(type='Rein', num_tokens=5, rank=2, query_dims=8))
+    wrapper = build(
+        module,
+        norm_decay_mult=0.0,
+        custom_keys={'decode_head': dict(lr_mult=0.1), 'decode_head.norm': dict(decay_mult=0.5)},
+    )
+    found = hyper(module, wrapper)
+    assert len(wrapper.optimizer.param_groups) == 4
+    stage = 'backbone.peft.stages.0'
+    # tokens and scale do not decay, their biases do, as in the official optimizer
+    assert found[f'{stage}.learnable_tokens_a'] == (0.1, 0.0)
+    assert found[f'{stage}.scale'] == (0.1, 0.0)
+    assert found[f'{stage}.mlp_delta_f.weight'] == (0.1, 0.05)
+    assert found[f'{stage}.mlp_delta_f.bias'] == (0.1, 0.05)
+    assert found['decode_head.conv_seg.weight'] == pytest.approx((0.01, 0.05))
+    assert found['decode_head.norm.weight'] == pytest.approx((0.1, 0.025))  # the longest key wins
+
+
+def test_norms_do_not_decay_when_asked():
+    module = model(dict(type='Frozen'))
+    found = hyper(module, build(module, norm_decay_mult=0.0, bias_decay_mult=0.0))
+    assert found['decode_head.norm.weight'][1] == 0
+    assert found['decode_head.conv_seg.bias'][1] == 0
+    assert found['decode_head.conv_seg.weight'][1] == 0.05
+
+
+def test_unknown_paramwise_option_and_nothing_to_train():
+    with pytest.raises(UserError, match=r"takes .*custom_keys.*, not \['norm_decay'\]"):
+        build(nn.Linear(2, 2), norm_decay=0)
+    with pytest.raises(UserError, match='nothing in the model trains'):
+        build(nn.Linear(2, 2).requires_grad_(False))
+
+
+def test_a_training_step_draws_the_same_whatever_came_before():
+    hook = HOOKS.build(dict(type='IterationSeedHook'))
+
+    def draw(iteration):
+        hook.before_train_iter(SimpleNamespace(seed=5, iter=iteration), batch_idx=iteration)
+        return torch.rand(1).item(), np.random.rand(), random.random()  # noqa: NPY002
+
+    first = draw(7)
+    torch.rand(100)
+    assert draw(8) != first
+    assert draw(7) == first
+
+
+def test_autocast_wrapper_computes_in_bfloat16_on_cpu():
+    module = nn.Linear(4, 4)
+    wrapper = OPTIM_WRAPPERS.build(
+        dict(type='AutocastOptimWrapper', optimizer=torch.optim.SGD(module.parameters(), lr=0.1))
+    )
+    with wrapper.optim_context(module):
+        out = module(torch.ones(1, 4))
+    assert out.dtype == torch.bfloat16
+    before = module.weight.detach().clone()
+    wrapper.update_params(out.float().sum())
+    assert module.weight.dtype == torch.float32
+    assert not torch.equal(module.weight, before)
+
+
+def test_autocast_hook_is_left_after_the_step():
+    hook = HOOKS.build(dict(type='AutocastHook'))
+    hook.before_test_iter(None, 0)
+    assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    hook.after_test_iter(None, 0)
+    assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_latest_checkpoint_is_the_highest_iteration(tmp_path):
+    with pytest.raises(UserError, match='holds no checkpoint'):
+        latest_checkpoint(str(tmp_path))
+    for name in ('iter_900.pth', 'iter_1000.pth', '.iter_2000.pth.abc.tmp', 'iter_x.pth'):
+        (tmp_path / name).touch()
+    assert latest_checkpoint(str(tmp_path)).endswith('/iter_1000.pth')
+
+
+def test_launcher_without_torchrun_is_explained(monkeypatch):
+    monkeypatch.delenv('RANK', raising=False)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(UserError, match='RANK is not set; start with tools/dist_train.sh'):
+        setup_distributed('pytorch')
+
+
+def test_pages_go_to_the_log_file_alone():
+    def record(message):
+        return SimpleNamespace(getMessage=lambda: message)
+
+    assert worth_showing(record('loss 1.0'))
+    assert not worth_showing(record('\n' * 100))
+    assert not worth_showing(record('"FileClient" will be deprecated in future'))
