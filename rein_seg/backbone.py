@@ -11,10 +11,9 @@ from typing import Any
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from rein_seg.encoders import build_encoder, find_anatomy
-from rein_seg.errors import UserError
 from rein_seg.peft import PEFTMethod
 from rein_seg.registry import build_method
 from rein_seg.structures import Anatomy, Features, StreamSite
@@ -55,6 +54,8 @@ class PEFTBackbone(BaseModule):
         self.peft: PEFTMethod = build_method(peft)  # type: ignore[assignment]
         self.peft.attach(self.encoder, self.anatomy)
         self._freeze()
+        # kept, not derived again: a copy for averaging switches all gradients off
+        self.frozen_names = self._find_frozen()
         if activation_checkpointing:
             _checkpoint_blocks(self.anatomy)
         self.register_state_dict_post_hook(_drop_frozen)
@@ -85,7 +86,7 @@ class PEFTBackbone(BaseModule):
     def init_weights(self) -> None:
         """Does nothing: the weights are those that the constructor loaded."""
 
-    def frozen_names(self) -> set[str]:
+    def _find_frozen(self) -> set[str]:
         """Returns the names in the encoder's state dict that training does not change.
 
         Buffers (batch statistics) count as trained when their own module has a trained parameter.
@@ -121,7 +122,9 @@ class CheckpointedCall:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the block."""
-        return checkpoint(self._run, self.state.grid, *args, use_reentrant=False, **kwargs)
+        # stopping the second pass early would leave out hooks at the exit, which take prompts out
+        with set_checkpoint_early_stop(False):
+            return checkpoint(self._run, self.state.grid, *args, use_reentrant=False, **kwargs)
 
     def _run(self, grid: tuple[int, int], *args: Any, **kwargs: Any) -> Any:
         self.state.grid = grid
@@ -137,21 +140,11 @@ def _checkpoint_blocks(anatomy: Anatomy) -> None:
 def _drop_frozen(
     module: PEFTBackbone, state: dict[str, Tensor], prefix: str, metadata: dict
 ) -> None:
-    for name in module.frozen_names():
+    for name in module.frozen_names:
         state.pop(f'{prefix}encoder.{name}', None)
 
 
 def _fill_frozen(module: PEFTBackbone, state: dict[str, Tensor], prefix: str, *args: Any) -> None:
     own = module.encoder.state_dict()
-    for name in module.frozen_names() & set(own):
+    for name in module.frozen_names & set(own):
         state.setdefault(f'{prefix}encoder.{name}', own[name])
-
-
-def check_trainable(model: nn.Module) -> None:
-    """Checks that something in ``model`` trains.
-
-    Raises:
-        UserError: If no parameter does.
-    """
-    if not any(param.requires_grad for param in model.parameters()):
-        raise UserError('nothing in the model trains: choose a peft method or a head with weights')

@@ -39,8 +39,8 @@ def run(main: Callable[[], object]) -> int:
     try:
         main()
     except UserError as error:
-        if os.environ.get('RANK', '0') == '0':
-            sys.stderr.write(f'error: {error}\n')
+        rank = f'[rank {os.environ["RANK"]}] ' if 'RANK' in os.environ else ''
+        sys.stderr.write(f'{rank}error: {error}\n')
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         sys.stderr.write('interrupted: go on with --resume\n')

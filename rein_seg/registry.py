@@ -38,8 +38,8 @@ def register_anatomy(*class_names: str) -> Callable[[AnatomyFn], AnatomyFn]:
     return register
 
 
-def build_with_hints(cls: type, args: dict, *, what: str) -> object:
-    """Calls ``cls(**args)``, turning an unknown or missing argument into one clear error.
+def build_with_hints(cls: type, args: dict, *, what: str) -> nn.Module:
+    """Calls ``cls(**args)``, turning an unknown argument into one clear error.
 
     Args:
         cls: The class.
@@ -49,8 +49,10 @@ def build_with_hints(cls: type, args: dict, *, what: str) -> object:
     Raises:
         UserError: If ``args`` names arguments that ``cls`` does not take; names the near misses.
     """
-    taken = [name for name in inspect.signature(cls).parameters if name != 'self']
-    unknown = [name for name in args if name not in taken]
+    parameters = inspect.signature(cls).parameters
+    taken = [name for name in parameters if name != 'self']
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    unknown = [] if open_ended else [name for name in args if name not in taken]
     if unknown:
         hints = '; '.join(f'{name!r}: {near_misses(name, taken)}' for name in unknown)
         raise UserError(f'{what} takes no {", ".join(map(repr, unknown))} ({hints})')

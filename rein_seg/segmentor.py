@@ -5,6 +5,7 @@ B batch, K classes, H x W image, h x w window.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
+from rein_seg.registry import describe_method
 from rein_seg.structures import Features
 
 Window = tuple[int, int, int, int]
@@ -71,19 +73,32 @@ class PEFTSegmentor(EncoderDecoder):
             self.neck = MODELS.build({'in_channels': channels, **neck})
             channels = self.neck.out_channels
         self._channels, self._num_classes = channels, num_classes
-        self._init_decode_head(self._fill(decode_head))
+        self.decode_head = self._build_head(decode_head)
+        self.align_corners = self.decode_head.align_corners
+        self.num_classes = self.decode_head.num_classes
+        self.out_channels = self.decode_head.out_channels
         if auxiliary_head is not None:
             many = auxiliary_head if isinstance(auxiliary_head, list) else [auxiliary_head]
-            self._init_auxiliary_head([self._fill(head) for head in many])
+            self.auxiliary_head = nn.ModuleList(self._build_head(head) for head in many)
         self.train_cfg = train_cfg
         self.test_cfg = _checked_test_cfg(test_cfg)
-        takes_features = getattr(self.decode_head, 'takes_features', False)
-        if built.query_dims is not None and not takes_features:
+        if built.query_dims is not None and not _takes_features(self.decode_head):
             raise UserError(
                 f'{type(built.peft).__name__} makes queries, but decode head '
                 f'{decode_head["type"]!r} takes none, so they would never train: use a head that '
                 'does (LinearHead), or model.backbone.peft.link_to_queries=False'
             )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What weights must share with this model: method, encoder and number of classes."""
+        identity = {
+            'method': describe_method(self.backbone.peft_cfg),
+            'encoder': self.backbone.encoder_info.identity,
+            'num_classes': self.num_classes,
+        }
+        # plain values: a checkpoint with config objects in it could not be read back safely
+        return json.loads(json.dumps(identity, default=str))
 
     def extract_feat(self, inputs: Tensor) -> Features:
         """Returns the features after the neck."""
@@ -95,19 +110,24 @@ class PEFTSegmentor(EncoderDecoder):
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Returns (B, K, H, W) logits of normalised images."""
         features = self.extract_feat(inputs)
-        return self.decode_head.predict(self._for_head(features), batch_img_metas, self.test_cfg)
+        given = _given(self.decode_head, features)
+        return self.decode_head.predict(given, batch_img_metas, self.test_cfg)
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
-        """Returns the losses of head, auxiliary heads (``aux``) and method (``peft``)."""
+        """Returns the losses of head (``decode``), others (``aux_i``), method (``peft``)."""
         features = self.extract_feat(inputs)
-        losses = self._decode_head_forward_train(self._for_head(features), data_samples)
+        heads = {'decode': self.decode_head}
         if self.with_auxiliary_head:
-            losses.update(self._auxiliary_head_forward_train(features.maps, data_samples))
+            heads |= {f'aux_{i}': head for i, head in enumerate(self.auxiliary_head)}
+        losses: dict[str, Tensor] = {}
+        for name, head in heads.items():
+            each = head.loss(_given(head, features), data_samples, self.train_cfg)
+            losses.update(add_prefix(each, name))
         losses.update(add_prefix(self.backbone.peft.aux_losses(), 'peft'))
         return losses
 
     def _forward(self, inputs: Tensor, data_samples: list | None = None) -> Tensor:
-        return self.decode_head.forward(self._for_head(self.extract_feat(inputs)))
+        return self.decode_head(_given(self.decode_head, self.extract_feat(inputs)))
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Returns (B, K, H, W) logits: the mean over the windows that cover a pixel.
@@ -144,14 +164,19 @@ class PEFTSegmentor(EncoderDecoder):
     def _dump_init_info(self) -> None:
         """Writes nothing: four lines for each frozen tensor would drown the log."""
 
-    def _for_head(self, features: Features) -> Features | tuple[Tensor, ...]:
-        return features if getattr(self.decode_head, 'takes_features', False) else features.maps
+    def _build_head(self, head: Mapping[str, Any]) -> nn.Module:
+        """Builds a head on all maps, or on the last one if it reads a single map."""
+        _check_losses(head)
+        if 'in_index' in head:
+            return MODELS.build(self._fill(head, head['in_index']))
+        try:
+            return MODELS.build(self._fill(head, list(range(len(self._channels)))))
+        except AssertionError:  # mmseg's heads of a single map refuse a list
+            return MODELS.build(self._fill(head, len(self._channels) - 1))
 
-    def _fill(self, head: Mapping[str, Any]) -> dict[str, Any]:
+    def _fill(self, head: Mapping[str, Any], index: int | Sequence[int]) -> dict[str, Any]:
         """Returns a head's config with the sizes that the encoder and the benchmark determine."""
-        filled = dict(head)
-        filled['num_classes'] = filled.get('num_classes', self._num_classes)
-        index = filled.setdefault('in_index', list(range(len(self._channels))))
+        filled = {'num_classes': self._num_classes, **head, 'in_index': index}
         many = isinstance(index, (list, tuple))
         channels = [self._channels[i] for i in index] if many else self._channels[index]
         if filled.setdefault('in_channels', channels) != channels:
@@ -160,9 +185,28 @@ class PEFTSegmentor(EncoderDecoder):
                 f'it reads have {channels}: leave in_channels out, it is read from the encoder'
             )
         cls = MODELS.get(filled['type'])
-        if getattr(cls, 'takes_features', False):
+        if _takes_features(cls):
             filled.setdefault('query_dims', self.backbone.query_dims)
         return filled
+
+
+def _takes_features(head: Any) -> bool:
+    """Says whether a head, or its class, reads `Features` and not just maps."""
+    return getattr(head, 'takes_features', False)
+
+
+def _given(head: nn.Module, features: Features) -> Features | tuple[Tensor, ...]:
+    return features if _takes_features(head) else features.maps
+
+
+def _check_losses(head: Mapping[str, Any]) -> None:
+    losses = head.get('loss_decode') or []
+    for loss in losses if isinstance(losses, (list, tuple)) else [losses]:
+        if loss.get('class_weight') is not None and loss.get('avg_non_ignore'):
+            raise UserError(
+                f'head {head.get("type")!r}: mmseg fails on class_weight together with '
+                'avg_non_ignore=True when pixels are ignored; set avg_non_ignore=False'
+            )
 
 
 def slide_windows(image: Sequence[int], crop: Sequence[int], stride: Sequence[int]) -> list[Window]:

@@ -1,5 +1,6 @@
 """Every config loads, names only what exists, is short, and its model builds."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,35 @@ def test_data_root_reaches_every_data_set_without_its_own():
     assert {d.data_root for d in cfg.val_dataloader.dataset.datasets} == {'elsewhere'}
     gtav = load_config(str(CONFIGS[0].parent / 'rein_dinov2_gtav.py'))
     assert gtav.train_dataloader.dataset.data_root == 'data/gta'
+
+
+def test_a_partial_test_cfg_keeps_the_protocol():
+    path = str(CONFIGS[0].parent / 'rein_tiny_camvid.py')
+    cfg = load_config(path, cfg_options={'model.test_cfg.batch_windows': 2})
+    assert cfg.model.test_cfg == {**cfg.benchmark.test_cfg, 'batch_windows': 2}
+    assert cfg.model.test_cfg.mode == 'slide'
+
+
+def test_max_iters_reaches_loop_and_schedule():
+    path = str(CONFIGS[0].parent / 'rein_tiny_miniscapes.py')
+    cfg = load_config(path, cfg_options={'max_iters': 50})
+    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (50, 50)
+    assert [s.end for s in cfg.param_scheduler] == [20, 50]
+
+
+def test_data_root_that_reaches_nothing_is_refused():
+    path = str(CONFIGS[0].parent / 'rein_dinov2_gtav.py')
+    with pytest.raises(UserError, match='data_root: not in the config'):
+        load_config(path, cfg_options={'data_root': 'x'})
+
+
+def test_documents_have_no_dead_link_and_nothing_to_fill_in():
+    root = Path(__file__).parent.parent
+    for page in [*root.glob('*.md'), *root.glob('docs/**/*.md')]:
+        text = page.read_text()
+        assert not re.search(r'@[A-Z]+@', text), page
+        for link in re.findall(r'\]\(([^)#:]+)\)', text):
+            assert (page.parent / link).exists(), f'{page}: {link}'
 
 
 def test_gtav_needs_its_weights_and_has_the_published_size():

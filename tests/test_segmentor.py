@@ -73,6 +73,25 @@ def test_train_step_and_prediction(family, head, peft, neck):
     assert 'seg_logits' not in result[0]
 
 
+def test_auxiliary_heads_get_what_they_read():
+    fcn = dict(type='FCNHead', channels=8, num_convs=1)  # reads the last map alone
+    model = build('convnext', fcn, UNLINKED, auxiliary_head=[LINEAR, fcn])
+    assert model.decode_head.in_channels == 32
+    assert isinstance(model.auxiliary_head[0].in_channels, int)
+    losses = model.loss(torch.randn(2, 3, 32, 64), samples(2, 32, 64))
+    assert {k for k in losses if 'loss' in k} == {
+        'decode.loss_ce',
+        'aux_0.loss_ce',
+        'aux_1.loss_ce',
+    }
+
+
+def test_class_weights_that_mmseg_fails_on_are_refused():
+    loss = dict(type='CrossEntropyLoss', class_weight=[1.0] * 4, avg_non_ignore=True)
+    with pytest.raises(UserError, match='set avg_non_ignore=False'):
+        build(head={**LINEAR, 'loss_decode': loss})
+
+
 def test_sizes_are_read_from_the_encoder():
     model = build('convnext', UPER, UNLINKED)
     assert model.decode_head.in_channels == [16, 32]

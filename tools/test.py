@@ -29,7 +29,10 @@ def main():
     if work_dir is None:
         cfg.work_dir += '/test'  # a training run's results stay what they are
     if args.out:
-        cfg.test_evaluator.output_dir = args.out
+        metrics = cfg.test_evaluator
+        for metric in [metrics] if isinstance(metrics, dict) else metrics:
+            if metric.type == 'DomainIoUMetric':
+                metric.output_dir = args.out
     if args.show_dir:
         cfg.default_hooks.visualization = dict(type='SegVisualizationHook', draw=True, interval=1)
         cfg.visualizer.save_dir = args.show_dir

@@ -11,10 +11,14 @@ from mmengine.registry import (
     DATA_SAMPLERS,
     DATASETS,
     HOOKS,
+    LOOPS,
     METRICS,
     MODELS,
+    OPTIM_WRAPPER_CONSTRUCTORS,
     OPTIMIZERS,
+    PARAM_SCHEDULERS,
     TRANSFORMS,
+    VISUALIZERS,
     Registry,
     init_default_scope,
 )
@@ -22,6 +26,17 @@ from mmengine.registry import (
 from rein_seg.errors import UserError, near_misses
 from rein_seg.registry import PEFT_METHODS
 
+_SECTIONS = {
+    'val_evaluator': METRICS,
+    'test_evaluator': METRICS,
+    'train_cfg': LOOPS,
+    'val_cfg': LOOPS,
+    'test_cfg': LOOPS,
+    'default_hooks': HOOKS,
+    'custom_hooks': HOOKS,
+    'param_scheduler': PARAM_SCHEDULERS,
+    'visualizer': VISUALIZERS,
+}
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -46,11 +61,7 @@ def load_config(
         there = sorted(p.name for p in Path(path).parent.glob('*.py')) or ['(no such folder)']
         raise UserError(f'config {path!r} does not exist; {near_misses(Path(path).name, there)}')
     cfg = Config.fromfile(path)
-    if cfg_options:
-        try:
-            cfg.merge_from_dict(dict(cfg_options))
-        except (TypeError, KeyError, AssertionError) as error:
-            raise UserError(f'--cfg-options {dict(cfg_options)} does not fit: {error}') from error
+    apply_options(cfg, dict(cfg_options or {}))
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
@@ -61,17 +72,52 @@ def load_config(
     return cfg
 
 
+def apply_options(cfg: Config, options: dict[str, Any]) -> None:
+    """Applies ``--cfg-options``, in place; ``max_iters`` reaches loop and schedules.
+
+    Raises:
+        UserError: If an option goes into something that is not a dict, or its first name is not in
+            the config: it would change nothing.
+    """
+    names = {key.split('.', 1)[0] for key in options}
+    for name in sorted(names - set(cfg)):
+        raise UserError(f'--cfg-options {name}: not in the config; {near_misses(name, cfg)}')
+    before = cfg.get('max_iters')
+    try:
+        cfg.merge_from_dict(options)
+    except (TypeError, KeyError, AssertionError) as error:
+        raise UserError(f'--cfg-options {options} does not fit: {error}') from error
+    if 'max_iters' in options:
+        for node, key in [(cfg.train_cfg, 'max_iters'), (cfg.train_cfg, 'val_interval')] + [
+            (schedule, 'end') for schedule in cfg.param_scheduler
+        ]:
+            if node.get(key) == before:
+                node[key] = cfg.max_iters
+
+
 def complete(cfg: Config) -> None:
-    """Fills in, in place, what the benchmark and ``data_root`` determine."""
+    """Fills in, in place, what the benchmark and ``data_root`` determine.
+
+    Raises:
+        UserError: If the config has no model or benchmark, or ``data_root`` reaches no data set.
+    """
     for key in ('model', 'benchmark'):
         if not isinstance(cfg.get(key), dict):
             raise UserError(f'the config has no {key!r}: name a base of _base_ that defines it')
-    for key in ('num_classes', 'crop_size', 'test_cfg'):
+    for key in ('num_classes', 'crop_size'):
         if cfg.model.get(key) is None and key in cfg.benchmark:
             cfg.model[key] = cfg.benchmark[key]
-    for dataset in _datasets(cfg):
-        if 'data_root' not in dataset and cfg.get('data_root') is not None:
-            dataset['data_root'] = cfg.data_root
+    # a partial override keeps the rest of the protocol
+    test_cfg = dict(cfg.benchmark.get('test_cfg') or {})
+    cfg.model.test_cfg = {**test_cfg, **(cfg.model.get('test_cfg') or {})}
+    root = cfg.get('data_root')
+    rootless = [dataset for dataset in _datasets(cfg) if 'data_root' not in dataset]
+    for dataset in rootless if root is not None else []:
+        dataset['data_root'] = root
+    if root is not None and not rootless:
+        raise UserError(
+            f'data_root={root!r} reaches no data set: each has a data_root of its own; set those'
+        )
 
 
 def _datasets(cfg: Config) -> Iterator[ConfigDict]:
@@ -92,7 +138,7 @@ def check_names(cfg: Config) -> None:
         UserError: For the first that does not, with its place and the near misses.
     """
     for place, registry, node in _named(cfg):
-        name = node.get('type')
+        name = node.get('type') if isinstance(node, Mapping) else None
         if registry is PEFT_METHODS:
             PEFT_METHODS.import_from_location()
         if isinstance(name, str) and not _known(registry, name):
@@ -103,18 +149,13 @@ def check_names(cfg: Config) -> None:
 
 
 def _named(cfg: Config) -> Iterator[tuple[str, Registry, Mapping[str, Any]]]:
-    model = cfg.model
-    yield 'model', MODELS, model
-    backbone = model.get('backbone', {})
-    yield 'model.backbone', MODELS, backbone
+    """Yields place, registry and node of everything that is built by name."""
+    backbone = cfg.model.get('backbone', {})
     if backbone.get('type') == 'PEFTBackbone':
-        for key, registry in (('encoder', MODELS), ('peft', PEFT_METHODS)):
+        for key in ('encoder', 'peft'):
             if not isinstance(backbone.get(key), dict):
                 raise UserError(f'model.backbone.{key} is missing: give dict(type=...)')
-            yield f'model.backbone.{key}', registry, backbone[key]
-    for key in ('neck', 'decode_head', 'data_preprocessor'):
-        if isinstance(model.get(key), dict):
-            yield f'model.{key}', MODELS, model[key]
+    yield from _inside('model', MODELS, cfg.model)
     for key in _LOADERS:
         if cfg.get(key):
             yield f'{key}.dataset', DATASETS, cfg[key].dataset
@@ -123,13 +164,31 @@ def _named(cfg: Config) -> Iterator[tuple[str, Registry, Mapping[str, Any]]]:
         yield 'dataset', DATASETS, dataset
         for step in dataset.get('pipeline', []):
             yield 'pipeline', TRANSFORMS, step
-    for key in ('val_evaluator', 'test_evaluator'):
-        if isinstance(cfg.get(key), dict):
-            yield key, METRICS, cfg[key]
-    for hook in cfg.get('custom_hooks') or []:
-        yield 'custom_hooks', HOOKS, hook
-    if cfg.get('optim_wrapper'):
-        yield 'optim_wrapper.optimizer', OPTIMIZERS, cfg.optim_wrapper.optimizer
+    for key, registry in _SECTIONS.items():
+        node = cfg.get(key) or []
+        for part in [node] if 'type' in node else node:
+            yield key, registry, node[part] if isinstance(part, str) else part
+    wrapper = cfg.get('optim_wrapper') or {}
+    if 'optimizer' in wrapper:
+        yield 'optim_wrapper.optimizer', OPTIMIZERS, wrapper['optimizer']
+    if 'constructor' in wrapper:
+        constructor = {'type': wrapper['constructor']}
+        yield 'optim_wrapper.constructor', OPTIM_WRAPPER_CONSTRUCTORS, constructor
+
+
+def _inside(
+    place: str, registry: Registry, node: Any
+) -> Iterator[tuple[str, Registry, Mapping[str, Any]]]:
+    if isinstance(node, (list, tuple)):
+        for i, part in enumerate(node):
+            yield from _inside(f'{place}.{i}', registry, part)
+    if not isinstance(node, dict):
+        return
+    if isinstance(node.get('type'), str):
+        yield place, registry, node
+    for key, part in node.items():
+        if key not in ('init_cfg', 'sampler', 'test_cfg', 'train_cfg'):
+            yield from _inside(f'{place}.{key}', PEFT_METHODS if key == 'peft' else registry, part)
 
 
 def _known(registry: Registry, name: str) -> bool:

@@ -35,7 +35,7 @@ def init_model(
         load_weights(model, weights)
     dataset = cfg.test_dataloader.dataset
     part = dataset.datasets[0] if 'datasets' in dataset else dataset
-    model.dataset_meta = DATASETS.get(part['type']).METAINFO
+    model.dataset_meta = {**DATASETS.get(part['type']).METAINFO, **(part.get('metainfo') or {})}
     return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
 
 

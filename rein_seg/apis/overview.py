@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from rein_seg.checkpoint import atomic_path
+from rein_seg.datasets import leaf_datasets
 
 _WIDTH, _GAP, _HEADER = 320, 6, 22
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -53,7 +54,7 @@ def colour(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
 
 
 def _first_of_each_domain(dataset: Any) -> Iterator[dict]:
-    for part in getattr(dataset, 'datasets', [dataset]):
+    for part in leaf_datasets(dataset):
         yield part[0]
 
 

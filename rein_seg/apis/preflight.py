@@ -9,9 +9,10 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
+from rein_seg.datasets import DomainDataset, leaf_datasets
 from rein_seg.datasets.stream import seed_everything
 from rein_seg.datasets.transforms import map_ids, read_label
-from rein_seg.errors import UserError
+from rein_seg.errors import UserError, near_misses
 
 # labels read at most; a data set of up to this size is checked whole
 MAX_LABELS = 500
@@ -28,6 +29,7 @@ def check_run(cfg: Config, *, training: bool) -> None:
     Raises:
         UserError: For the first thing that would go wrong later.
     """
+    _check_hooks(cfg)
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
         dataset = DATASETS.build(cfg[key].dataset)
@@ -37,16 +39,57 @@ def check_run(cfg: Config, *, training: bool) -> None:
                 f'{key}: the data set has {classes} classes, the model num_classes='
                 f'{cfg.model.num_classes}: take both from one benchmark'
             )
-        for part in getattr(dataset, 'datasets', [dataset]):
+        parts = leaf_datasets(dataset)
+        for part in parts:
             check_labels(part)
             if key == 'train_dataloader':
                 check_crop(part)
             else:
                 check_window(part, cfg.model.get('test_cfg') or {})
+        if key != 'train_dataloader':
+            check_domains(parts, cfg[key.replace('dataloader', 'evaluator')])
+
+
+def _check_hooks(cfg: Config) -> None:
+    hooks = [*(cfg.get('custom_hooks') or []), *(cfg.get('default_hooks') or {}).values()]
+    averaging = [hook['type'] for hook in hooks if hook and 'EMA' in str(hook.get('type'))]
+    if averaging:
+        raise UserError(
+            f'hook {averaging[0]!r} averages weights for validation only: the adapter written '
+            'would not be the one scored; it is not supported yet, leave it out'
+        )
+
+
+def check_domains(parts: list[Any], evaluator: Any) -> None:
+    """Checks that the metric's domains are those of the data sets, and that samples name theirs.
+
+    Raises:
+        UserError: If not, or if no `DomainIoUMetric` evaluates.
+    """
+    metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
+    metric = next((m for m in metrics if m.get('type') == 'DomainIoUMetric'), None)
+    if metric is None:
+        raise UserError('the evaluator has no DomainIoUMetric: results are made by domain')
+    domains = {getattr(part, 'domain', None) for part in parts}
+    named = [metric.get('source'), *(metric.get('targets') or [])]
+    for name in (n for n in named if n is not None and n not in domains):
+        raise UserError(
+            f'the evaluator names the domain {name!r}, which no data set has; '
+            f'{near_misses(name, [str(d) for d in domains])}'
+        )
+    for part in parts:
+        if 'domain' not in part[0]['data_samples']:
+            raise UserError(
+                f'samples of {part.domain if hasattr(part, "domain") else type(part).__name__!r} '
+                'carry no domain: use a DomainDataset and end its pipeline with PackDomainInputs'
+            )
 
 
 def check_labels(dataset: Any) -> None:
     """Reads labels of a data set (500 at most, spread evenly) and checks their ids."""
+    if not isinstance(dataset, DomainDataset):
+        print_log(f'data: {type(dataset).__name__}: label ids not checked', logger='current')
+        return
     step = max(1, -(-len(dataset) // MAX_LABELS))
     indexes = range(0, len(dataset), step)
 
@@ -54,17 +97,16 @@ def check_labels(dataset: Any) -> None:
         info = dataset.get_data_info(index)
         map_ids(
             read_label(info['seg_map_path']),
-            info.get('id_map'),
-            num_classes=info.get('num_classes', len(dataset.metainfo['classes'])),
+            info['id_map'],
+            num_classes=info['num_classes'],
             ignore_index=dataset.ignore_index,
             path=info['seg_map_path'],
         )
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(check, indexes))
-    domain = getattr(dataset, 'domain', type(dataset).__name__)
     print_log(
-        f'data: {domain}: {len(dataset)} images, label ids checked in {len(indexes)}',
+        f'data: {dataset.domain}: {len(dataset)} images, label ids checked in {len(indexes)}',
         logger='current',
     )
 

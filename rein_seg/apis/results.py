@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,13 @@ import torch
 from mmengine import dist
 from mmengine.config import Config
 from mmengine.logging import print_log
-from torch import nn
 
 from rein_seg.apis.overview import draw_overview
 from rein_seg.checkpoint import save_adapter, write_json
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.environment import describe_environment
 from rein_seg.evaluation import DomainIoUMetric, class_table
-from rein_seg.registry import describe_method
 from rein_seg.segmentor import count_parameters
-
-
-def model_identity(model: nn.Module) -> dict[str, Any]:
-    """Returns what an adapter must share with the model it goes into."""
-    return {
-        'method': describe_method(model.backbone.peft_cfg),
-        'encoder': model.backbone.encoder_info.identity,
-        'num_classes': model.num_classes,
-    }
 
 
 def find_report(evaluator: Any) -> dict[str, Any]:
@@ -43,11 +33,15 @@ def collect_results(
 ) -> dict[str, Any]:
     """Returns the content of ``results.json``, but for the adapter's size."""
     model = runner.bare_model
+    info = model.backbone.encoder_info
     return {
         'config': Path(cfg.filename).name if cfg.filename else None,
         'benchmark': cfg.benchmark.get('name'),
         **report,
-        **model_identity(model),
+        'method': model.identity['method'],
+        'encoder': {'name': info.name, 'weights': info.weights},
+        'num_classes': model.num_classes,
+        'test_cfg': dict(model.test_cfg),
         'parameters': count_parameters(model),
         'seed': runner.seed,
         'processes': dist.get_world_size(),
@@ -63,7 +57,8 @@ def write_run(cfg: Config, runner: PEFTRunner, results: dict[str, Any]) -> dict[
     scores = {key: results.get(key) for key in ('protocol', 'mean_over_targets')}
     by_domain = {k: v['mIoU'] for k, v in results.get('domains', {}).items()}
     metadata = {
-        **model_identity(model),
+        **model.identity,
+        'encoder_name': model.backbone.encoder_info.name,
         'benchmark': results['benchmark'],
         'scores': {**scores, 'mIoU': by_domain},
         'config': runner.config_text,
@@ -94,6 +89,4 @@ def peak_memory_mib() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    import sys
-
     return peak / (2**20 if sys.platform == 'darwin' else 2**10)

@@ -11,8 +11,14 @@ from mmengine.config import Config
 
 import rein_seg.apis.results as outcome
 from rein_seg.apis.train import build_runner
-from rein_seg.checkpoint import load_adapter, load_strict, read_adapter, read_state_dict
-from rein_seg.errors import UserError
+from rein_seg.checkpoint import (
+    check_identity,
+    load_adapter,
+    load_strict,
+    read_adapter,
+    read_checkpoint,
+    read_state_dict,
+)
 
 
 def test(cfg: Config, weights: str, *, amp: bool = False, launcher: str = 'none') -> dict[str, Any]:
@@ -32,6 +38,7 @@ def test(cfg: Config, weights: str, *, amp: bool = False, launcher: str = 'none'
             else is wrong in config, data or files.
     """
     check_weights(weights)
+    cfg.load_from, cfg.resume = None, False  # the runner would load it over these weights
     runner = build_runner(cfg, amp=amp, launcher=launcher, training=False)
     runner.logger.info(load_weights(runner.bare_model, weights))
     start = time.perf_counter()
@@ -61,7 +68,8 @@ def load_weights(model: Any, path: str) -> str:
         UserError: If it was made for another model.
     """
     if str(path).endswith('.safetensors'):
-        return load_adapter(path, model, outcome.model_identity(model))
-    if not Path(path).is_file():
-        raise UserError(f'checkpoint {path!r} does not exist; give the path of a file')
+        return load_adapter(path, model, model.identity)
+    meta = read_checkpoint(path).get('meta')
+    if isinstance(meta, dict) and 'identity' in meta:
+        check_identity(meta['identity'], model.identity, source=f'checkpoint {path!r}')
     return load_strict(model, read_state_dict(path), what='checkpoint', source=str(path))

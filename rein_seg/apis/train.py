@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 import rein_seg.apis.results as outcome
 from rein_seg.apis.preflight import check_run
 from rein_seg.engine.runner import PEFTRunner, latest_checkpoint, setup_distributed
+from rein_seg.errors import UserError
 
 
 def train(
@@ -58,12 +59,18 @@ def build_runner(cfg: Config, *, amp: bool, launcher: str, training: bool) -> PE
     setup_distributed(launcher)
     cfg.launcher = launcher
     if launcher != 'none' and dist.get_backend() == 'gloo':
-        cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
+        wrapper = cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel')
+        cfg.model_wrapper_cfg = {**wrapper, 'device_ids': None}
     if amp:
         cfg.optim_wrapper = {**cfg.optim_wrapper, 'type': 'AutocastOptimWrapper'}
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='AutocastHook')]
     check_run(cfg, training=training)
-    return PEFTRunner.from_cfg(cfg)
+    try:
+        return PEFTRunner.from_cfg(cfg)
+    except TypeError as error:
+        if 'unexpected keyword argument' not in str(error):
+            raise
+        raise UserError(f'the config has an argument that is not known: {error}') from error
 
 
 def _step_seconds(runner: PEFTRunner) -> dict[str, float]:

@@ -48,7 +48,9 @@ def save_adapter(
     Returns:
         ``bytes`` of the file and ``tensor_bytes`` of its tensors.
     """
-    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    tensors = {
+        name: t.detach().cpu().clone().contiguous() for name, t in model.state_dict().items()
+    }
     content = {
         'format': FORMAT,
         'version': __version__,
@@ -92,6 +94,36 @@ def read_adapter(path: str | os.PathLike) -> Adapter:
     return Adapter(tensors, metadata)
 
 
+def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source: str) -> None:
+    """Checks that weights were made for the model they go into.
+
+    Args:
+        made: ``method``, ``encoder`` and ``num_classes`` that the file names.
+        given: Those of the model.
+        source: The file, for messages.
+
+    Raises:
+        UserError: If they differ; the message says in what.
+    """
+    for key, name in IDENTITY.items():
+        theirs, ours = _flat(made.get(key), key), _flat(given[key], key)
+        for part in sorted(theirs | ours):
+            a, b = theirs.get(part), ours.get(part)
+            if a != b:
+                raise UserError(
+                    f'{source} was made for another {name}: it says {part}={a!r}, the config gives '
+                    f'{b!r}; use the config it was trained with'
+                )
+
+
+def _flat(value: Any, name: str) -> dict[str, Any]:
+    """Returns dotted names -> JSON values."""
+    value = json.loads(json.dumps(value, default=str))
+    if not isinstance(value, dict):
+        return {name: value}
+    return {k: v for key, part in value.items() for k, v in _flat(part, f'{name}.{key}').items()}
+
+
 def load_adapter(path: str | os.PathLike, model: nn.Module, identity: Mapping[str, Any]) -> str:
     """Loads an adapter into a model it was made for.
 
@@ -107,11 +139,5 @@ def load_adapter(path: str | os.PathLike, model: nn.Module, identity: Mapping[st
         UserError: If the adapter was made for another encoder, method or class count.
     """
     adapter = read_adapter(path)
-    for key, name in IDENTITY.items():
-        made, given = adapter.metadata.get(key), json.loads(json.dumps(identity[key]))
-        if made != given:
-            raise UserError(
-                f'adapter {str(path)!r} was made for another {name}: it says {made!r}, the config '
-                f'gives {given!r}; use the config it was trained with (in its metadata, "config")'
-            )
+    check_identity(adapter.metadata, identity, source=f'adapter {str(path)!r}')
     return load_strict(model, adapter.tensors, what='adapter', source=str(path))

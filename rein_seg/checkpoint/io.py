@@ -46,7 +46,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 def write_json(path: str | os.PathLike, content: Any) -> None:
     """Writes ``content`` as indented JSON, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + '\n')
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + '\n')
 
 
 def save_checkpoint(path: str | os.PathLike, checkpoint: Mapping[str, Any]) -> None:
@@ -69,8 +69,9 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
         raise UserError(f'checkpoint {str(path)!r} does not exist; give the path of a file')
     if not zipfile.is_zipfile(path):
         raise UserError(
-            f'checkpoint {str(path)!r} is truncated, or not a file written by torch.save '
-            f'({path.stat().st_size} bytes, no zip directory at its end); copy or download it again'
+            f'checkpoint {str(path)!r} is truncated, or not a zip file as torch.save writes since '
+            f'1.6 ({path.stat().st_size} bytes, no zip directory at its end); copy or download it '
+            'again, or save a legacy file anew'
         )
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
@@ -87,8 +88,8 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
             f'checkpoint {str(path)!r} is refused: loading it would run pickled code '
             f'({_unsafe_globals(path)}); where you trust it, convert it to safetensors yourself'
         ) from None
-    except (RuntimeError, EOFError, KeyError) as error:
-        raise UserError(f'checkpoint {str(path)!r} cannot be read: {error}') from error
+    except Exception as error:  # a forged pickle can raise anything
+        raise UserError(f'checkpoint {str(path)!r} cannot be read: {error!r}') from error
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from rein_seg.datasets.camvid import CamVidDataset
 from rein_seg.datasets.cityscapes_space import CITYSCAPES_LABEL_IDS, CityscapesSpaceDataset
-from rein_seg.datasets.domain_dataset import DomainDataset
+from rein_seg.datasets.domain_dataset import DomainDataset, leaf_datasets
 from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
 from rein_seg.datasets.stream import SampleIndex, SeededDataset, StreamSampler
 from rein_seg.datasets.transforms import LoadLabels, PackDomainInputs
@@ -18,4 +18,5 @@ __all__ = [
     'SampleIndex',
     'SeededDataset',
     'StreamSampler',
+    'leaf_datasets',
 ]

@@ -22,13 +22,15 @@ class DomainDataset(BaseSegDataset):
         data_prefix: ``img_path`` and ``seg_map_path`` folders.
         img_suffix: End of an image's file name.
         seg_map_suffix: What stands in its place in the label's file name.
+        ann_file: File of names without suffix, one a line, that make up the split; '' takes all.
         label_map: Raw label id -> class index or ``ignore_index``; None means labels hold class
             indexes already. An id in neither is an error when it is read.
         hint: Where to get the data, for messages.
         **kwargs: As mmseg's `BaseSegDataset` (pipeline, metainfo, test_mode, ...).
 
     Raises:
-        UserError: If a folder is missing or holds no images, or an image has no label.
+        UserError: If a folder is missing or holds no images, an image has no label, or
+            ``label_map`` maps outside the classes.
     """
 
     def __init__(
@@ -53,12 +55,28 @@ class DomainDataset(BaseSegDataset):
             seg_map_suffix=seg_map_suffix,
             **kwargs,
         )
+        self._check_ids()
+
+    def _check_ids(self) -> None:
+        if self.reduce_zero_label or self.label_map is not None:
+            raise UserError(
+                f'domain {self.domain!r}: reduce_zero_label and a reordered class list have no '
+                'effect here; say what becomes of each raw id with label_map={raw: index or 255}'
+            )
+        classes = len(self.metainfo['classes'])
+        allowed = {*range(classes), self.ignore_index}
+        wrong = {k: v for k, v in (self.id_map or {}).items() if v not in allowed or k < 0}
+        if wrong:
+            raise UserError(
+                f'domain {self.domain!r}: label_map {wrong} maps outside its {classes} classes '
+                f'(0 to {classes - 1}, ignored: {self.ignore_index})'
+            )
 
     def load_data_list(self) -> list[dict]:
         """Returns image and label path of every sample, sorted by name."""
         images_dir = self._folder('img_path', 'images')
         labels_dir = self._folder('seg_map_path', 'labels')
-        images = _names(images_dir, self.img_suffix)
+        images = self._split(_names(images_dir, self.img_suffix))
         labels = set(_names(labels_dir, self.seg_map_suffix))
         if not images:
             raise UserError(
@@ -94,6 +112,22 @@ class DomainDataset(BaseSegDataset):
             'ignore_index': self.ignore_index,
         }
 
+    def _split(self, images: list[str]) -> list[str]:
+        """Returns the images that ``ann_file`` lists, or all."""
+        if not self.ann_file:
+            return images
+        if not Path(self.ann_file).is_file():
+            raise UserError(f'domain {self.domain!r}: ann_file {self.ann_file!r} does not exist')
+        lines = Path(self.ann_file).read_text().splitlines()
+        listed = [line.strip() + self.img_suffix for line in lines if line.strip()]
+        missing = sorted(set(listed) - set(images))
+        if missing:
+            raise UserError(
+                f'domain {self.domain!r}: {self.ann_file!r} lists {len(missing)} images that are '
+                f'not there; first: {missing[0]!r}'
+            )
+        return sorted(listed)
+
     def _folder(self, key: str, what: str) -> Path:
         folder = Path(self.data_prefix[key])
         if self.data_root is not None and not Path(self.data_root).is_dir():
@@ -115,3 +149,11 @@ def _names(folder: Path, suffix: str) -> list[str]:
         for path in folder.rglob(f'*{suffix}')
         if not path.name.startswith('.')
     )
+
+
+def leaf_datasets(dataset: Any) -> list[Any]:
+    """Returns the data sets inside ConcatDataset, RepeatDataset and the like, else itself."""
+    parts = getattr(dataset, 'datasets', None)
+    if parts is None and hasattr(dataset, 'dataset'):
+        parts = [dataset.dataset]
+    return [dataset] if parts is None else [leaf for part in parts for leaf in leaf_datasets(part)]

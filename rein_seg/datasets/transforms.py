@@ -101,8 +101,9 @@ def map_ids(
 def _table(
     items: tuple[tuple[int, int], ...] | None, num_classes: int, ignore_index: int
 ) -> np.ndarray:
-    table = np.full(256, _UNKNOWN, dtype=np.int16)
-    for raw, index in items or ((i, i) for i in (*range(num_classes), ignore_index)):
+    pairs = items or tuple((i, i) for i in (*range(num_classes), ignore_index))
+    table = np.full(max(raw for raw, _ in pairs) + 1, _UNKNOWN, dtype=np.int16)
+    for raw, index in pairs:
         table[raw] = index
     return table
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
-from rein_seg.registry import ANATOMIES
+from rein_seg.registry import ANATOMIES, build_with_hints
 from rein_seg.structures import Anatomy
 
 # of ImageNet, which DINOv2, EVA02 in Rein's recipe, SAM and ConvNeXt use; 0..255 RGB
@@ -30,19 +31,26 @@ class EncoderInfo:
     Attributes:
         name: What results call it.
         weights: ``sha256:...`` of the loaded tensors, or ``random:seed=...``.
+        config: Its class and arguments.
         mean: Of the images it was trained on, RGB, 0..255.
         std: The same.
     """
 
     name: str
     weights: str
+    config: dict[str, Any] = field(default_factory=dict)
     mean: tuple[float, ...] = DEFAULT_MEAN
     std: tuple[float, ...] = DEFAULT_STD
 
     @property
-    def identity(self) -> dict[str, str]:
-        """Name and weights: what an adapter must find again."""
-        return {'name': self.name, 'weights': self.weights}
+    def identity(self) -> dict[str, Any]:
+        """What an adapter must find again: weights, architecture and normalisation."""
+        return {
+            'weights': self.weights,
+            'config': self.config,
+            'mean': list(self.mean),
+            'std': list(self.std),
+        }
 
 
 def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
@@ -78,7 +86,9 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
         )
     try:
         with quiet_imports():  # the class's package is imported here, on first use
-            encoder = MODELS.build(args)
+            cls = MODELS.get(args['type'])
+            options = {key: value for key, value in args.items() if key != 'type'}
+            encoder = build_with_hints(cls, copy.deepcopy(options), what=f'encoder {name!r}')
     except AssertionError as error:  # mmpretrain checks its arguments with assert
         raise UserError(f'encoder {name!r} cannot be built: {error}') from error
     if checkpoint is None:
@@ -91,7 +101,7 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
         print_log(report, logger='current')
         weights = f'sha256:{tensors_sha256(state)}'
     encoder.eval()
-    return encoder, EncoderInfo(name, weights, tuple(mean), tuple(std))
+    return encoder, EncoderInfo(name, weights, args, tuple(mean), tuple(std))
 
 
 def find_anatomy(encoder: nn.Module) -> Anatomy:

@@ -31,14 +31,18 @@ def check_out_indices(indices: Sequence[int], depth: int, *, unit: str) -> tuple
 
 
 def param_sites(
-    encoder: nn.Module, places: dict[str, tuple[int, int, int, int]]
+    encoder: nn.Module,
+    places: dict[str, tuple[int, int, int, int]],
+    *,
+    unused: tuple[str, ...] = (),
 ) -> tuple[ParamSite, ...]:
     """Returns a PARAM site for every parameter of ``encoder`` that its outputs depend on.
 
     Args:
         encoder: The encoder.
         places: Module name of each block -> (block, stage, depth, channels), up to the block of
-            the last output; parameters of later blocks, and of unused tokens, get no site.
+            the last output; parameters of later blocks get no site.
+        unused: Names of further modules behind the last output.
     """
     kinds = {name.split('.', 1)[0] for name in places}
     norms = {
@@ -49,7 +53,7 @@ def param_sites(
     sites = []
     for name, param in encoder.named_parameters():
         owner = next((p for p in places if name.startswith(p + '.')), None)
-        if owner is None and name.split('.', 1)[0] in kinds:
+        if owner is None and (name.split('.', 1)[0] in kinds or name.startswith(unused)):
             continue
         block, stage, depth, channels = places[owner] if owner else (-1, -1, -1, param.shape[-1])
         sites.append(

@@ -33,7 +33,9 @@ def convnext_anatomy(encoder: nn.Module) -> Anatomy:
         for index in range(depth):
             places[f'stages.{stage}.{index}'] = (block, stage, index, encoder.channels[stage])
             block += 1
-    sites: list[Site] = [*param_sites(encoder, places)]
+    later = range(len(depths), encoder.num_stages)
+    unused = tuple(f'downsample_layers.{stage}.' for stage in later)
+    sites: list[Site] = [*param_sites(encoder, places, unused=unused)]
     for stage, channels in enumerate(encoder.channels[: len(depths)]):
         sites += _downsample_sites(encoder, stage, channels)
         for name, place in places.items():

@@ -40,11 +40,12 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
     depth = outputs[-1] + 1
     patch = int(encoder.patch_embed.projection.stride[0])
     places = {f'layers.{i}': (i, 0, i, channels) for i in range(depth)}
-    sites: list[Site] = [*param_sites(encoder, places)]
+    ends_early = depth < len(encoder.layers)
+    sites: list[Site] = [*param_sites(encoder, places, unused=('ln1.',) if ends_early else ())]
     sites.append(_op(encoder, 'patch_embed.projection', 'patch', (-1, -1, -1, channels)))
     for name, place in places.items():
         sites += _block_sites(encoder, name, place)
-    if encoder.final_norm and depth == len(encoder.layers):
+    if encoder.final_norm and not ends_early:
         tap = Tap(encoder.ln1, 'output', 'NLC')
         sites.append(NormSite(-1, -1, -1, channels, 'final', 'ln1', tap))
     return Anatomy(

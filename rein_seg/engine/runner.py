@@ -21,7 +21,13 @@ from mmseg.registry import DATASETS, RUNNERS
 from torch import nn
 from torch.utils.data import DataLoader
 
-from rein_seg.checkpoint import atomic_path, load_strict, read_checkpoint, save_checkpoint
+from rein_seg.checkpoint import (
+    atomic_path,
+    check_identity,
+    load_strict,
+    read_checkpoint,
+    save_checkpoint,
+)
 from rein_seg.datasets.stream import SeededDataset, StreamSampler
 from rein_seg.errors import UserError
 from rein_seg.version import __version__
@@ -70,7 +76,20 @@ class PEFTRunner(Runner):
         revise_keys: Any = None,
     ) -> dict:
         """Loads a training checkpoint into the model, every tensor of it, and returns it."""
+        if str(filename).endswith('.safetensors'):
+            raise UserError(
+                f'load_from={filename!r} is an adapter file: test it with tools/test.py; training '
+                'goes on from a checkpoint (.pth)'
+            )
         checkpoint = read_checkpoint(filename, map_location='cpu')
+        meta = checkpoint.get('meta', {})
+        if 'identity' in meta:
+            check_identity(meta['identity'], self.bare_model.identity, source=str(filename))
+        if self._resume and meta.get('seed') != self.seed:
+            raise UserError(
+                f'{filename}: the run to resume has seed {meta.get("seed")}, this one {self.seed}; '
+                f'set --cfg-options randomness.seed={meta.get("seed")} to see the same data'
+            )
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         report = load_strict(
             self.bare_model, checkpoint['state_dict'], what='checkpoint', source=str(filename)
@@ -96,8 +115,7 @@ class PEFTRunner(Runner):
         """Logs versions, machine and config (into the log file: they are long)."""
         environment = {**collect_env(), **env_cfg, 'seed': self.seed, 'launcher': self.launcher}
         lines = '\n'.join(f'    {key}: {value}' for key, value in environment.items())
-        self.logger.info(f'Environment:\n{lines}')
-        self.logger.info(f'Config:\n{self.config_text}')
+        self.logger.info(f'Environment:\n{lines}\nConfig:\n{self.config_text}')
 
     def save_checkpoint(
         self,
@@ -122,6 +140,7 @@ class PEFTRunner(Runner):
             experiment_name=self.experiment_name,
             rein_seg_version=__version__,
             dataset_meta=self.train_dataloader.dataset.metainfo,
+            identity=self.bare_model.identity,
         )
         checkpoint = dict(
             meta=own | (meta or {}),
@@ -154,7 +173,7 @@ class PEFTRunner(Runner):
 def worth_showing(record: logging.LogRecord) -> bool:
     """Says whether a log record belongs on a terminal: short, and not about mmengine's own past."""
     message = record.getMessage()
-    return message.count('\n') < 24 and not message.startswith(('"FileClient"', '"HardDisk'))
+    return message.count('\n') < 60 and not message.startswith(('"FileClient"', '"HardDisk'))
 
 
 def latest_checkpoint(work_dir: str) -> str:
@@ -178,11 +197,17 @@ def _iteration(path: Path) -> int:
 
 
 def setup_distributed(launcher: str) -> None:
-    """Starts the process group where mmengine cannot: on machines without a GPU (gloo)."""
-    if launcher == 'none' or torch.cuda.is_available() or dist.is_distributed():
+    """Starts the process group, so that the checks before a run share their work: NCCL or gloo.
+
+    mmengine starts it later, in the runner, and not at all without a GPU.
+    """
+    if launcher == 'none' or dist.is_distributed():
         return
     if 'RANK' not in os.environ:
         raise UserError(
             f'--launcher {launcher}: RANK is not set; start with tools/dist_train.sh or torchrun'
         )
-    torch.distributed.init_process_group('gloo')
+    if torch.cuda.is_available():
+        dist.init_dist(launcher)
+    else:
+        torch.distributed.init_process_group('gloo')

@@ -60,6 +60,7 @@ class DomainIoUMetric(BaseMetric):
         self.protocol = protocol
         self.ignore_index = ignore_index
         self.output_dir = output_dir
+        self._written: dict[str, str] = {}
         self.report: dict[str, Any] = {}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -81,9 +82,16 @@ class DomainIoUMetric(BaseMetric):
             counts = count_areas(pred, label, num_classes, self.ignore_index)
             self.results.append((sample['domain'], counts))
             if self.output_dir is not None:
-                name = f'{sample["domain"]}/{Path(sample["img_path"]).stem}.png'
-                with atomic_path(Path(self.output_dir) / name) as temporary:
+                with atomic_path(self._output_path(sample)) as temporary:
                     temporary.write_bytes(cv2.imencode('.png', pred.astype(np.uint8))[1].tobytes())
+
+    def _output_path(self, sample: dict) -> Path:
+        """Returns DOMAIN/NAME.png, with the image's folder in it where names repeat in folders."""
+        image = Path(sample['img_path'])
+        path = Path(self.output_dir or '.') / sample['domain'] / f'{image.stem}.png'
+        if self._written.setdefault(str(path), str(image)) == str(image):
+            return path
+        return path.with_name(f'{image.parent.name}_{image.stem}.png')
 
     def compute_metrics(self, results: list[tuple[str, np.ndarray]]) -> dict[str, float]:
         """Returns ``DOMAIN/mIoU``, ``DOMAIN/aAcc`` and their means over targets ``mean/...``."""
@@ -97,10 +105,7 @@ class DomainIoUMetric(BaseMetric):
         order = [d for d in (self.source, *targets) if d in sums]
         order += sorted(set(sums) - set(order))
         domains = {name: {'images': images[name], **_scores(sums[name], classes)} for name in order}
-        mean = {
-            key: float(np.mean([domains[name][key] for name in targets])) if targets else None
-            for key in ('mIoU', 'aAcc')
-        }
+        mean = {key: _mean([domains[name][key] for name in targets]) for key in ('mIoU', 'aAcc')}
         self.report = {
             'protocol': self.protocol,
             'source': self.source if self.source in sums else None,
@@ -110,7 +115,8 @@ class DomainIoUMetric(BaseMetric):
         }
         print_log('\n' + domain_table(self.report), logger='current')
         flat = {f'{name}/{key}': domains[name][key] for name in order for key in ('mIoU', 'aAcc')}
-        return flat | {f'mean/{key}': value for key, value in mean.items() if value is not None}
+        flat |= {f'mean/{key}': value for key, value in mean.items()}
+        return {key: value for key, value in flat.items() if value is not None}
 
     def _targets(self, sums: dict[str, np.ndarray]) -> tuple[str, ...]:
         if self.targets is None:
@@ -123,6 +129,11 @@ class DomainIoUMetric(BaseMetric):
                 f'{sorted(sums)} were evaluated: the mean would be of something else'
             )
         return there
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Returns the mean, None without values or where one is missing."""
+    return None if not values or None in values else float(np.mean(values))
 
 
 def count_areas(
@@ -148,8 +159,8 @@ def _scores(counts: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
     iou = np.divide(intersection, union, out=np.full_like(union, np.nan), where=union > 0) * 100
     total = labelled.sum()
     return {
-        'mIoU': float(np.nanmean(iou)) if np.isfinite(iou).any() else float('nan'),
-        'aAcc': float(intersection.sum() / total * 100) if total else float('nan'),
+        'mIoU': float(np.nanmean(iou)) if np.isfinite(iou).any() else None,
+        'aAcc': float(intersection.sum() / total * 100) if total else None,
         'IoU': {
             name: None if np.isnan(value) else float(value)
             for name, value in zip(classes, iou, strict=True)

@@ -14,7 +14,8 @@ def domain_table(report: Mapping[str, Any]) -> str:
     """
     rows = []
     for name, scores in report['domains'].items():
-        role = 'source' if name == report['source'] else 'target'
+        role = 'source' if name == report['source'] else 'other'
+        role = 'target' if name in report['targets'] else role
         rows.append((name, role, str(scores['images']), _pc(scores['mIoU']), _pc(scores['aAcc'])))
     mean = report['mean_over_targets']
     if mean['mIoU'] is not None:

@@ -121,15 +121,25 @@ class PEFTMethod(nn.Module):
         """Returns the scalar losses of the last forward pass, by name."""
         return {}
 
-    def merge(self) -> None:
-        """Folds the method into the encoder's weights and stops hooking.
+    def fold(self) -> None:
+        """Changes the encoder's weights so that they do what the hooks do; see `merge`.
 
         Raises:
             NotImplementedError: If that cannot be exact, with the reason.
         """
         raise NotImplementedError(f'{type(self).__name__} cannot be folded into weights')
 
-    def _mark_merged(self) -> None:
+    def merge(self) -> None:
+        """Folds the method into the encoder's weights, once, and stops hooking.
+
+        Raises:
+            NotImplementedError: If that cannot be exact, with the reason.
+            RuntimeError: If the method is merged already, or not attached.
+        """
+        if self.merged or self._anatomy is None:
+            state = 'merged already' if self.merged else 'not attached'
+            raise RuntimeError(f'{type(self).__name__} is {state}')
+        self.fold()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()

@@ -10,6 +10,5 @@ from rein_seg.registry import PEFT_METHODS
 class Frozen(PEFTMethod):
     """Leaves the encoder as it is: only neck and head train."""
 
-    def merge(self) -> None:
+    def fold(self) -> None:
         """Does nothing: there is nothing to fold."""
-        self._mark_merged()

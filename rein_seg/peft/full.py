@@ -39,6 +39,5 @@ class Full(PEFTMethod):
             )
         super().detach()
 
-    def merge(self) -> None:
+    def fold(self) -> None:
         """Does nothing: the trained weights are the encoder's own."""
-        self._mark_merged()

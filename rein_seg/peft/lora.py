@@ -150,14 +150,13 @@ class LoRA(PEFTMethod):
             self.hook(site, self.layers[_key(site)])
 
     @torch.no_grad()
-    def merge(self) -> None:
+    def fold(self) -> None:
         """Folds s B A into each weight."""
-        assert self._anatomy is not None, 'merge() before attach()'
+        assert self._anatomy is not None
         for site, _ in self._targets(self._anatomy):
             layer = self.layers[_key(site)]
             assert isinstance(layer, LoRALayer)
             site.module.weight += layer.delta_weight()
-        self._mark_merged()
 
     def _targets(self, anatomy: Anatomy) -> list[tuple[OpSite, tuple[tuple[int, int], ...]]]:
         sites = anatomy.find(OpSite, blocks=self.blocks)

@@ -199,7 +199,7 @@ class Rein(PEFTMethod):
         each = [stage.queries() for stage in self.stages if isinstance(stage, ReinStage)]
         return torch.stack(each).sum(0)
 
-    def merge(self) -> None:
+    def fold(self) -> None:
         """Cannot be folded.
 
         Raises:

@@ -12,6 +12,7 @@ import torch
 from rein_seg import cli
 from rein_seg.apis import train
 from rein_seg.checkpoint import read_adapter, save_adapter
+from rein_seg.errors import UserError
 from tests.apis.tiny_run import REPO, tiny_config, write_config
 
 
@@ -58,6 +59,18 @@ OPTIONS = [
     (['train_dataloader.dataset.type=MiniScape'], ("type='MiniScape'", 'MiniScapesDataset')),
     (['model.backbone.peft.rnk=4'], ("takes no 'rnk'", "did you mean 'rank'")),
     (['optim_wrapper.optimizer.type=AdmW'], ("type='AdmW'", 'AdamW')),
+    (['optim_wrapper.constructor=Trainable'], ("type='Trainable'", 'TrainableOptimConstructor')),
+    (
+        ['model.decode_head.loss_decode.type=CrosEntropyLoss'],
+        ("model.decode_head.loss_decode.type='CrosEntropyLoss'", 'CrossEntropyLoss'),
+    ),
+    (['train_cfg.type=IterTrainLoop'], ("train_cfg.type='IterTrainLoop'", 'IterBasedTrainLoop')),
+    (['default_hooks.logger.type=Loger'], ("default_hooks.type='Loger'", 'LoggerHook')),
+    (['model.backbone.encoder.img_siz=32'], ("takes no 'img_siz'", "did you mean 'img_size'")),
+    (['model.decode_head.channles=32'], ("unexpected keyword argument 'channles'",)),
+    (['randomnes.seed=1'], ('--cfg-options randomnes: not in the config', "'randomness'")),
+    (['val_evaluator.targets=[nihgt]'], ("names the domain 'nihgt'", "did you mean 'night'")),
+    (['val_evaluator.source=claer'], ("names the domain 'claer'", "did you mean 'clear'")),
     (['model.backbone.encoder.out_indices=[0,2]'], ('out_indices=[0, 2] goes beyond', '2 blocks')),
     (['model.backbone.encoder.out_indices=[0,7]'], ('Invalid out_indices 7',)),
     (['model.num_classes=7'], ('19 classes, the model num_classes=7',)),
@@ -92,6 +105,30 @@ def test_crop_larger_than_the_image(folder, monkeypatch, capsys):
         'train', write_config(folder, extra=extra), monkeypatch=monkeypatch, capsys=capsys
     )
     assert_refused(code, err, 'crop_size (48, 48) is larger than the image (32, 64)')
+
+
+def test_resuming_under_another_seed(folder, monkeypatch, capsys):
+    code, err = call(
+        'train', write_config(folder), '--resume', '--work-dir', str(folder / 'run'),
+        '--cfg-options', 'randomness.seed=4', monkeypatch=monkeypatch, capsys=capsys,
+    )  # fmt: skip
+    assert_refused(code, err, 'has seed 3, this one 4', 'randomness.seed=3')
+
+
+def test_averaging_hooks_are_refused(folder):
+    cfg = tiny_config(folder)
+    cfg.custom_hooks = [dict(type='EMAHook')]
+    with pytest.raises(UserError, match="'EMAHook' averages weights for validation only"):
+        train(cfg)
+
+
+def test_error_on_another_rank_is_seen(monkeypatch, capsys):
+    def fail():
+        raise UserError('bad label')
+
+    monkeypatch.setenv('RANK', '1')
+    assert cli.run(fail) == 2
+    assert '[rank 1] error: bad label' in capsys.readouterr().err
 
 
 def test_missing_config_and_nothing_to_resume(folder, tmp_path, monkeypatch, capsys):
@@ -157,13 +194,26 @@ def test_weights_that_do_not_fit(folder, tmp_path, monkeypatch, capsys):
         'random:seed=0',
     )
     assert_refused(
-        *attempt(good, 'model.backbone.peft.rank=4'), 'made for another PEFT method', "'rank': 16"
+        *attempt(good, 'model.backbone.peft.rank=4'),
+        'made for another PEFT method',
+        'method.rank=16',
     )
     assert_refused(
         *attempt(adapter_with(folder, num_classes=11)),
-        'another number of classes: it says 11, the config gives 19',
+        'another number of classes: it says num_classes=11, the config gives 19',
     )
-    assert_refused(*attempt(folder / 'run/iter_2.pth', 'model.backbone.peft.rank=4'), 'Wrong shape')
+    assert_refused(
+        *attempt(folder / 'run/iter_2.pth', 'model.backbone.peft.rank=4'),
+        'made for another PEFT method',
+    )
+    assert_refused(
+        *attempt(folder / 'run/iter_2.pth', 'model.backbone.encoder.init_seed=1'),
+        'made for another encoder',
+    )
+    assert_refused(
+        *attempt(good, 'model.backbone.encoder.arch.num_heads=4'),
+        'encoder.config.arch.num_heads=2, the config gives 4',
+    )
     assert_refused(*attempt(folder / 'none.pth'), 'does not exist')
 
 

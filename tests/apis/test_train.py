@@ -78,6 +78,14 @@ def test_overview_has_a_row_for_each_domain(finished):
     assert picture.shape[0] > 2 * 160
 
 
+def test_load_from_does_not_replace_the_weights_under_test(finished, tmp_path):
+    folder, results = finished
+    cfg = tiny_config(folder, load_from=str(folder / 'run/iter_2.pth'))
+    cfg.work_dir = str(tmp_path)
+    again = apis.test(cfg, str(folder / 'run/adapter.safetensors'))
+    assert again['domains'] == results['domains']
+
+
 @pytest.mark.parametrize('weights', ['adapter.safetensors', 'iter_6.pth'])
 def test_testing_reproduces_the_scores(finished, tmp_path, weights):
     folder, results = finished
@@ -86,6 +94,21 @@ def test_testing_reproduces_the_scores(finished, tmp_path, weights):
     again = apis.test(cfg, str(folder / 'run' / weights))
     assert again['domains'] == results['domains']
     assert (tmp_path / 'results.json').is_file()
+
+
+def test_predictions_and_pictures_are_written(finished, tmp_path):
+    folder, results = finished
+    result = run_tool(
+        sys.executable, 'tools/test.py', write_config(folder),
+        str(folder / 'run/adapter.safetensors'), '--work-dir', str(tmp_path / 'test'),
+        '--out', str(tmp_path / 'out'), '--show-dir', str(tmp_path / 'show'),
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-2000:]
+    names = sorted(p.relative_to(tmp_path / 'out').as_posix() for p in tmp_path.rglob('out/*/*'))
+    assert names == [f'{d}/0000{i}.png' for d in ('clear', 'night') for i in range(3)]
+    label = cv2.imread(str(tmp_path / 'out/night/00001.png'), cv2.IMREAD_UNCHANGED)
+    assert label.shape == (32, 64)
+    assert list((tmp_path / 'show').rglob('*.png'))
 
 
 def test_model_in_a_program(finished):

@@ -69,7 +69,7 @@ def test_pickled_code_is_refused_and_not_run(tmp_path, monkeypatch):
     assert not (tmp_path / 'hacked').exists()
     with open('plain.pth', 'wb') as file:
         pickle.dump(Evil(), file)
-    with pytest.raises(UserError, match='not a file written by torch.save'):
+    with pytest.raises(UserError, match='not a zip file as torch.save'):
         read_checkpoint('plain.pth')
 
 
@@ -129,9 +129,21 @@ def test_adapter_round_trip(adapter):
 @pytest.mark.parametrize(
     ('key', 'value', 'message'),
     [
-        ('method', {'type': 'Rein'}, "another PEFT method: it says {'type': 'LoRA'}"),
-        ('encoder', {'name': 'other', 'weights': 'w'}, "another encoder: it says {'name': 'toy'"),
-        ('num_classes', 19, 'another number of classes: it says 3, the config gives 19'),
+        (
+            'method',
+            {'type': 'Rein'},
+            "another PEFT method: it says method.type='LoRA', the config gives 'Rein'",
+        ),
+        (
+            'encoder',
+            {'name': 'other', 'weights': 'w'},
+            "another encoder: it says encoder.name='toy'",
+        ),
+        (
+            'num_classes',
+            19,
+            'another number of classes: it says num_classes=3, the config gives 19',
+        ),
     ],
 )
 def test_adapter_of_another_model_is_refused(adapter, key, value, message):

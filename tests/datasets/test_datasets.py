@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from mmseg.registry import DATASETS
 
+from rein_seg.datasets import leaf_datasets
 from rein_seg.errors import UserError
 
 PIPELINE = [
@@ -59,6 +60,39 @@ def test_missing_root_folder_label_and_images(folder, tmp_path):
     (folder / 'labels/x/2_ids.png').unlink()
     with pytest.raises(UserError, match=r'1 of 3 images have no label; first: .*x/2_rgb.png'):
         build(folder)
+
+
+def test_split_file_chooses_the_images(folder):
+    (folder / 'split.txt').write_text('x/2\n3\n')
+    dataset = build(folder, ann_file='split.txt')
+    assert [dataset.get_data_info(i)['img_path'][-9:] for i in range(2)] == ['3_rgb.png'] + [
+        '2_rgb.png'
+    ]
+    (folder / 'split.txt').write_text('y\n')
+    with pytest.raises(UserError, match="lists 1 images that are not there; first: 'y_rgb.png'"):
+        build(folder, ann_file='split.txt')
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(reduce_zero_label=True), 'have no effect here'),
+        (dict(label_map={1: 7}), 'label_map {1: 7} maps outside its 2 classes'),
+        (dict(label_map={-1: 0}), 'maps outside'),
+    ],
+)
+def test_label_options_that_would_mislead(folder, options, message):
+    with pytest.raises(UserError, match=message):
+        build(folder, **options)
+
+
+def test_leaf_datasets_of_wrappers(folder):
+    part = build(folder)
+    concat = DATASETS.build(dict(type='ConcatDataset', datasets=[part, part]))
+    assert leaf_datasets(concat) == [part, part]
+    assert leaf_datasets(DATASETS.build(dict(type='RepeatDataset', dataset=part, times=2))) == [
+        part
+    ]
 
 
 def test_label_map_is_applied_at_load(folder):

@@ -6,7 +6,9 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import nn
 
+from rein_seg.backbone import _checkpoint_blocks
 from rein_seg.encoders import build_encoder, find_anatomy
+from rein_seg.encoders.build import sine_positions
 from rein_seg.errors import UserError
 from rein_seg.peft import PEFTMethod
 from rein_seg.structures import (
@@ -339,5 +341,82 @@ def test_random_weights_follow_the_seed_alone():
     c, _ = build_encoder({**ENCODERS['vit'], 'init_seed': 1})
     for x, y in zip(a.parameters(), b.parameters(), strict=True):
         assert torch.equal(x, y)
-    assert not torch.equal(a.pos_embed, c.pos_embed)
-    assert info.identity == {'name': 'mmpretrain.VisionTransformer', 'weights': 'random:seed=0'}
+    conv = 'patch_embed.projection'
+    assert not torch.equal(a.get_submodule(conv).weight, c.get_submodule(conv).weight)
+    assert info.name == 'mmpretrain.VisionTransformer'
+    assert info.identity['weights'] == 'random:seed=0'
+    assert info.identity['config']['arch'] == ENCODERS['vit']['arch']
+    assert build_encoder({**ENCODERS['vit'], 'name': 'x'})[1].identity == info.identity
+
+
+def test_sine_positions_tell_row_and_column():
+    table = sine_positions((3, 5), 8).reshape(3, 5, 8)
+    assert torch.equal(table[1, 0, :4], table[1, 4, :4])  # the row's half
+    assert torch.equal(table[0, 2, 4:], table[2, 2, 4:])  # the column's half
+    assert table[2, 3, 0] == torch.sin(torch.tensor(2.0))
+    assert len({tuple(p.tolist()) for p in table.reshape(-1, 8)}) == 15
+    with pytest.raises(UserError, match='divisible by 4'):
+        sine_positions((3, 5), 6)
+
+
+@pytest.mark.parametrize(
+    ('family', 'change'),
+    [
+        ('convnext', dict(out_indices=[0])),
+        ('vit', dict(out_indices=[0, 1], final_norm=True)),
+    ],
+)
+def test_full_trains_nothing_behind_the_last_output(family, change):
+    encoder, _ = build_encoder({**ENCODERS[family], **change})
+    sites = find_anatomy(encoder).find(ParamSite)
+    for param in encoder.parameters():
+        param.requires_grad_(False)
+    for site in sites:
+        site.param.requires_grad_(True)
+    sum((m * torch.randn(m.shape)).sum() for m in encoder(image())).backward()
+    assert not [site.name for site in sites if site.param.grad is None]
+
+
+class Shift(nn.Module):
+    """Adds a learned vector, or inserts it as one token."""
+
+    def __init__(self, channels, insert):
+        super().__init__()
+        self.vector = nn.Parameter(torch.linspace(-1, 1, channels))
+        self.insert = insert
+
+    def forward(self, x, context):
+        if self.insert:
+            return self.vector.expand(x.shape[0], 2, -1)
+        return torch.sin(x) * self.vector.expand(x.shape)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'options'),
+    [
+        (SeqSite, {}),
+        (BranchSite, dict(source='entry_norm')),
+        (BranchSite, dict(source='exit')),
+        (StreamSite, {}),
+    ],
+)
+def test_hooks_that_pass_tensors_survive_activation_checkpointing(kind, options):
+    """Gradients equal those without, and nothing is left over after the backward pass."""
+    grads = []
+    for saving in (False, True):
+        encoder, _ = build_encoder(ENCODERS['dinov2'])
+        anatomy = find_anatomy(encoder)
+        encoder.requires_grad_(False)
+        wanted = {StreamSite: dict(where='mid'), BranchSite: dict(branch='ffn')}.get(kind, {})
+        adapter = Shift(32, insert=kind is SeqSite)
+        Probe(anatomy.find(kind, **wanted), adapter, **options).attach(encoder, anatomy)
+        if saving:
+            _checkpoint_blocks(anatomy)
+        for _ in range(2):
+            total = sum((m * torch.linspace(-1, 1, m.numel()).view(m.shape)).sum()
+                        for m in encoder(image()))  # fmt: skip
+            total.backward()
+            assert anatomy.state.num_prompts == 0
+        grads.append(adapter.vector.grad)
+    torch.testing.assert_close(*grads)
+    assert grads[0].abs().min() > 0

@@ -77,6 +77,14 @@ def test_sample_without_domain_or_of_another_size():
         m.process(None, [sample('d', A[0], [[0, 1]])])
 
 
+def test_domain_without_a_labelled_pixel_has_no_score():
+    m = metric()
+    m.process(None, [sample('d', [[255]], [[0]])])
+    assert m.evaluate(1) == {}
+    assert m.report['domains']['d']['mIoU'] is None
+    assert domain_table(m.report)
+
+
 def test_predictions_are_written_by_domain(tmp_path):
     import cv2
 

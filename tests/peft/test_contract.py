@@ -62,8 +62,8 @@ def test_start_equals_the_frozen_encoder(case, family):
     backbone = build(case, family).eval()
     maps, reference = backbone(image()).maps, frozen(family).eval()(image()).maps
     for x, y in zip(maps, reference, strict=True):
-        # Rein starts within its scale of 0.001; all others exactly
-        tolerance = 0.0 if backbone.peft.exact_at_start else 0.02
+        # Rein starts within its scale of 0.001 times a linear of the features, block after block
+        tolerance = 0.0 if backbone.peft.exact_at_start else 0.004 * y.abs().max().item()
         torch.testing.assert_close(x, y, rtol=0, atol=tolerance)
 
 
@@ -134,6 +134,8 @@ def test_merge_equals_unmerged(case, family):
         assert_same(backbone(image()), before, tolerance=1e-5)
     with pytest.raises(RuntimeError, match='merged'):
         backbone.peft.detach()
+    with pytest.raises(RuntimeError, match='merged already'):
+        backbone.peft.merge()
 
 
 @on_every_pair
@@ -199,6 +201,14 @@ def test_deep_copy_follows_the_copy(case, family):
         for param in backbone.parameters():
             param.zero_()
     assert_same(twin(image()), before)
+
+
+@on_every_pair
+def test_a_copy_without_gradients_still_saves_what_trains(case, family):
+    """As averaging hooks make it."""
+    backbone = build(case, family)
+    twin = copy.deepcopy(backbone).requires_grad_(False)
+    assert set(twin.state_dict()) == set(backbone.state_dict())
 
 
 @on_every_pair

@@ -15,7 +15,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'), dict(type='LoadLabels'), dict(type='PackDomainInputs')]
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=2,
     num_workers=0,
     sampler=dict(type='StreamSampler'),
     dataset=dict(

@@ -1,5 +1,5 @@
 # A short schedule for two CPU cores.
-max_iters = 240
+max_iters = 320
 optim_wrapper = dict(
     constructor='TrainableOptimConstructor',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
