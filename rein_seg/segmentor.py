@@ -40,7 +40,7 @@ class PEFTSegmentor(EncoderDecoder):
         auxiliary_head: Config or list of configs of auxiliary heads, on the maps.
         train_cfg: As in mmseg.
         test_cfg: ``mode`` whole or slide; with slide ``crop_size`` and ``stride`` (h, w) in pixels
-            and ``batch_windows``, how many windows go through at once (default 8);
+            and ``batch_windows``, how many windows go through at once (default 4);
             ``keep_logits`` keeps (K, H, W) logits in the results.
         data_preprocessor: Overrides the one made from the encoder's normalisation.
 
@@ -142,7 +142,7 @@ class PEFTSegmentor(EncoderDecoder):
         size = torch.Size((windows[0][1] - windows[0][0], windows[0][3] - windows[0][2]))
         logits = inputs.new_zeros(batch, self.out_channels, height, width)
         count = inputs.new_zeros(height, width)
-        at_once = max(1, int(self.test_cfg.get('batch_windows', 8)) // batch)
+        at_once = max(1, int(self.test_cfg.get('batch_windows', 4)) // batch)
         for start in range(0, len(windows), at_once):
             chunk = windows[start : start + at_once]
             crops = torch.cat([inputs[:, :, y0:y1, x0:x1] for y0, y1, x0, x1 in chunk])

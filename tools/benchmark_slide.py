@@ -17,7 +17,7 @@ def parse_args():
     parser.add_argument('--size', type=int, nargs=2, default=[512, 1024], help='height width')
     parser.add_argument('--crop', type=int, default=256, help='side of a window in pixels')
     parser.add_argument('--stride', type=int, default=171)
-    parser.add_argument('--batch-windows', type=int, default=8)
+    parser.add_argument('--batch-windows', type=int, default=4)
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--json', help='write the figures here')
     return parser.parse_args()

@@ -2,7 +2,7 @@
 source, target = 'day', 'dusk'
 benchmark = dict(
     name='camvid_day_to_dusk', protocol='camvid-480x360', num_classes=11, crop_size=(256, 256),
-    test_cfg=dict(mode='slide', crop_size=(256, 256), stride=(104, 224), batch_windows=6))
+    test_cfg=dict(mode='slide', crop_size=(256, 256), stride=(104, 224), batch_windows=4))
 data_root = 'data/camvid'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
