@@ -12,9 +12,8 @@ from mmengine.config import Config
 import rein_seg.apis.results as outcome
 from rein_seg.apis.train import build_runner
 from rein_seg.checkpoint import (
-    check_identity,
     load_adapter,
-    load_strict,
+    load_checkpoint,
     read_adapter,
     read_checkpoint,
     read_state_dict,
@@ -69,7 +68,4 @@ def load_weights(model: Any, path: str) -> str:
     """
     if str(path).endswith('.safetensors'):
         return load_adapter(path, model, model.identity)
-    meta = read_checkpoint(path).get('meta')
-    if isinstance(meta, dict) and 'identity' in meta:
-        check_identity(meta['identity'], model.identity, source=f'checkpoint {path!r}')
-    return load_strict(model, read_state_dict(path), what='checkpoint', source=str(path))
+    return load_checkpoint(read_checkpoint(path), model, source=str(path))

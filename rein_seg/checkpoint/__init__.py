@@ -1,6 +1,6 @@
 """Reading and writing weights: strict, with a coverage report, atomic, never unpickling."""
 
-from rein_seg.checkpoint.adapter import check_identity, load_adapter, read_adapter, save_adapter
+from rein_seg.checkpoint.adapter import load_adapter, load_checkpoint, read_adapter, save_adapter
 from rein_seg.checkpoint.io import (
     atomic_path,
     read_checkpoint,
@@ -12,8 +12,8 @@ from rein_seg.checkpoint.strict import load_strict, tensors_sha256
 
 __all__ = [
     'atomic_path',
-    'check_identity',
     'load_adapter',
+    'load_checkpoint',
     'load_strict',
     'read_adapter',
     'read_checkpoint',

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rein_seg.checkpoint.io import atomic_path
+from rein_seg.checkpoint.io import atomic_path, state_dict_of
 from rein_seg.checkpoint.strict import load_strict, tensors_sha256
 from rein_seg.errors import UserError
 from rein_seg.version import __version__
@@ -114,6 +114,20 @@ def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source:
                     f'{source} was made for another {name}: it says {part}={a!r}, the config gives '
                     f'{b!r}; use the config it was trained with'
                 )
+
+
+def load_checkpoint(checkpoint: Mapping[str, Any], model: nn.Module, *, source: str) -> str:
+    """Loads a checkpoint that was read into a model; returns the coverage report.
+
+    Raises:
+        UserError: If it was made for another model. Files of others carry no identity: there the
+            tensors alone are compared.
+    """
+    meta = checkpoint.get('meta')
+    if isinstance(meta, Mapping) and 'identity' in meta:
+        check_identity(meta['identity'], model.identity, source=f'checkpoint {source!r}')
+    state = state_dict_of(checkpoint, source)
+    return load_strict(model, state, what='checkpoint', source=source)
 
 
 def _flat(value: Any, name: str) -> dict[str, Any]:

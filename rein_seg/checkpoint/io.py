@@ -111,13 +111,21 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
                 f'weights file {str(path)!r} is truncated or damaged ({error}); '
                 'copy or download it again'
             ) from error
-    content: Any = read_checkpoint(path)
+    return state_dict_of(read_checkpoint(path), str(path))
+
+
+def state_dict_of(content: Any, source: str) -> dict[str, Tensor]:
+    """Returns the tensors by name of a checkpoint that was read, without the usual wrappers.
+
+    Raises:
+        UserError: If it holds none.
+    """
     for wrapper in ('state_dict', 'model'):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping) or not any(isinstance(v, Tensor) for v in content.values()):
         raise UserError(
-            f'weights file {str(path)!r} holds no tensors by name: expected a state dict, '
+            f'weights file {source!r} holds no tensors by name: expected a state dict, '
             'or one under the key "state_dict" or "model"'
         )
     return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}

@@ -23,8 +23,7 @@ from torch.utils.data import DataLoader
 
 from rein_seg.checkpoint import (
     atomic_path,
-    check_identity,
-    load_strict,
+    load_checkpoint,
     read_checkpoint,
     save_checkpoint,
 )
@@ -83,17 +82,13 @@ class PEFTRunner(Runner):
             )
         checkpoint = read_checkpoint(filename, map_location='cpu')
         meta = checkpoint.get('meta', {})
-        if 'identity' in meta:
-            check_identity(meta['identity'], self.bare_model.identity, source=str(filename))
         if self._resume and meta.get('seed') != self.seed:
             raise UserError(
                 f'{filename}: the run to resume has seed {meta.get("seed")}, this one {self.seed}; '
                 f'set --cfg-options randomness.seed={meta.get("seed")} to see the same data'
             )
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        report = load_strict(
-            self.bare_model, checkpoint['state_dict'], what='checkpoint', source=str(filename)
-        )
+        report = load_checkpoint(checkpoint, self.bare_model, source=str(filename))
         self.logger.info(report)
         self._has_loaded = True
         return checkpoint

@@ -1,0 +1,75 @@
+"""Building an encoder: its anatomy is found, bad configs explained, random weights exact."""
+
+import pytest
+import torch
+from mmseg.registry import MODELS
+from torch import nn
+
+from rein_seg.encoders import build_encoder, find_anatomy
+from rein_seg.encoders.build import sine_positions
+from rein_seg.errors import UserError
+from tests.encoders.tiny import ENCODERS
+
+
+def test_unknown_class_names_the_known_ones_and_how_to_add_one():
+    class ConvNext(nn.Module):
+        pass
+
+    with pytest.raises(UserError, match=r"did you mean 'ConvNeXt'\?.*@register_anatomy"):
+        find_anatomy(ConvNext())
+
+
+def test_subclass_does_not_inherit_an_anatomy():
+    eva = MODELS.build(
+        dict(
+            type='mmpretrain.ViTEVA02',
+            arch=dict(embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=64),
+            img_size=32,
+            out_type='featmap',
+        )
+    )
+    with pytest.raises(UserError, match='ViTEVA02'):
+        find_anatomy(eva)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(out_indices=[1, 3]), 'out_indices=.1, 3. goes beyond the encoder: it has 3 blocks'),
+        (dict(out_indices=[1, 9]), 'Invalid out_indices 9'),
+        (dict(out_indices=[2, 0]), 'must rise'),
+        (dict(out_type='cls_token'), 'set out_type="featmap"'),
+        (dict(init_seed=None), 'give exactly one of checkpoint'),
+        (dict(init_seed=None, checkpoint='none.pth'), "'none.pth' does not exist"),
+    ],
+)
+def test_bad_encoder_config(change, message):
+    with pytest.raises(UserError, match=message):
+        encoder, _ = build_encoder({**ENCODERS['vit'], **change})
+        find_anatomy(encoder)
+
+
+def test_random_weights_follow_the_seed_alone():
+    torch.manual_seed(1)
+    a, info = build_encoder(ENCODERS['vit'])
+    torch.manual_seed(2)
+    b, _ = build_encoder(ENCODERS['vit'])
+    c, _ = build_encoder({**ENCODERS['vit'], 'init_seed': 1})
+    for x, y in zip(a.parameters(), b.parameters(), strict=True):
+        assert torch.equal(x, y)
+    conv = 'patch_embed.projection'
+    assert not torch.equal(a.get_submodule(conv).weight, c.get_submodule(conv).weight)
+    assert info.name == 'mmpretrain.VisionTransformer'
+    assert info.identity['weights'] == 'random:seed=0'
+    assert info.identity['config']['arch'] == ENCODERS['vit']['arch']
+    assert build_encoder({**ENCODERS['vit'], 'name': 'x'})[1].identity == info.identity
+
+
+def test_sine_positions_tell_row_and_column():
+    table = sine_positions((3, 5), 8).reshape(3, 5, 8)
+    assert torch.equal(table[1, 0, :4], table[1, 4, :4])  # the row's half
+    assert torch.equal(table[0, 2, 4:], table[2, 2, 4:])  # the column's half
+    assert table[2, 3, 0] == torch.sin(torch.tensor(2.0))
+    assert len({tuple(p.tolist()) for p in table.reshape(-1, 8)}) == 15
+    with pytest.raises(UserError, match='divisible by 4'):
+        sine_positions((3, 5), 6)
