@@ -5,7 +5,7 @@ B batch, H x W image, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.model import BaseModule
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from rein_seg.encoders import build_encoder, find_anatomy
+from rein_seg.errors import UserError
 from rein_seg.peft import PEFTMethod
 from rein_seg.registry import build_method
 from rein_seg.structures import Anatomy, Features, StreamSite
@@ -73,9 +74,29 @@ class PEFTBackbone(BaseModule):
         return self.peft.query_dims
 
     def forward(self, image: Tensor) -> Features:
-        """Computes the features of a normalised image."""
+        """Computes the features of a normalised image.
+
+        Raises:
+            UserError: If a side of the image is no multiple of what the encoder divides it into.
+        """
+        self.check_size(image.shape[-2:])
         maps = tuple(self.encoder(image))
         return Features(maps=maps, queries=self.peft.queries())
+
+    def check_size(self, size: Sequence[int]) -> None:
+        """Checks that the encoder takes images of this (H, W).
+
+        Raises:
+            UserError: If not; the message names the sizes that would do.
+        """
+        divisor = self.anatomy.divisor
+        if any(side % divisor for side in size):
+            nearest = tuple(max(1, round(side / divisor)) * divisor for side in size)
+            raise UserError(
+                f'encoder {self.encoder_info.name!r} takes images with sides that are multiples '
+                f'of its patch, {divisor} pixels, not {tuple(size)} (height, width); resize or '
+                f'crop to {nearest}, or test with windows that are multiples'
+            )
 
     def train(self, mode: bool = True) -> PEFTBackbone:
         """Sets the method's mode; a frozen encoder stays in eval mode."""

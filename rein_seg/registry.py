@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmengine.registry import Registry
-from torch import nn
+from torch import Tensor, nn
 
 from rein_seg.errors import UserError, near_misses
 from rein_seg.structures import Anatomy
@@ -20,6 +20,9 @@ PEFT_METHODS = Registry('peft_method', scope='rein_seg', locations=['rein_seg.pe
 
 AnatomyFn = Callable[[nn.Module], Anatomy]
 ANATOMIES: dict[str, AnatomyFn] = {}
+
+KeyMapFn = Callable[[nn.Module, dict[str, Tensor]], Any]
+KEY_MAPS: dict[str, KeyMapFn] = {}
 
 
 def register_anatomy(*class_names: str) -> Callable[[AnatomyFn], AnatomyFn]:
@@ -33,6 +36,21 @@ def register_anatomy(*class_names: str) -> Callable[[AnatomyFn], AnatomyFn]:
     def register(function: AnatomyFn) -> AnatomyFn:
         for name in class_names:
             ANATOMIES[name] = function
+        return function
+
+    return register
+
+
+def register_key_map(*class_names: str) -> Callable[[KeyMapFn], KeyMapFn]:
+    """Registers a function (encoder, state dict as downloaded) -> `Converted` for encoder classes.
+
+    Args:
+        *class_names: Full class names, as for `register_anatomy`.
+    """
+
+    def register(function: KeyMapFn) -> KeyMapFn:
+        for name in class_names:
+            KEY_MAPS[name] = function
         return function
 
     return register

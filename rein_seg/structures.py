@@ -177,6 +177,7 @@ class Anatomy:
         stage_depths: Blocks of each stage; a plain ViT has one stage.
         stage_channels: C of each stage.
         grid_module: Module whose output is (tokens, (H, W)), for NLC encoders; else None.
+        divisor: Image sides must be multiples of this many pixels; 1 takes any.
         state: Grid and prompt count of the running forward pass.
     """
 
@@ -189,6 +190,7 @@ class Anatomy:
     stage_depths: tuple[int, ...]
     stage_channels: tuple[int, ...]
     grid_module: nn.Module | None = None
+    divisor: int = 1
     state: RunState = field(default_factory=RunState)
 
     @property

@@ -14,9 +14,10 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
+from rein_seg.encoders.weights import Converted
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
-from rein_seg.registry import ANATOMIES, build_with_hints
+from rein_seg.registry import ANATOMIES, KEY_MAPS, build_with_hints
 from rein_seg.structures import Anatomy
 
 # of ImageNet, which DINOv2, EVA02 in Rein's recipe, SAM and ConvNeXt use; 0..255 RGB
@@ -97,11 +98,26 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
         print_log(f'encoder {name!r} has random weights (seed {seed})', logger='current')
     else:
         state = read_state_dict(checkpoint)
-        report = load_strict(encoder, state, what=f'encoder {name!r}', source=str(checkpoint))
-        print_log(report, logger='current')
+        converted = convert_weights(encoder, state)
+        report = load_strict(
+            encoder, converted.tensors, what=f'encoder {name!r}', source=str(checkpoint)
+        )
+        print_log(f'{report} ({converted})', logger='current')
         weights = f'sha256:{tensors_sha256(state)}'
     encoder.eval()
     return encoder, EncoderInfo(name, weights, args, tuple(mean), tuple(std))
+
+
+def convert_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
+    """Returns a state dict as downloaded under the names and in the sizes of ``encoder``.
+
+    Classes without a key map take a file under their own names.
+
+    Raises:
+        UserError: If the file is recognised as one of another kind of encoder.
+    """
+    name = f'{type(encoder).__module__}.{type(encoder).__qualname__}'
+    return KEY_MAPS[name](encoder, state) if name in KEY_MAPS else Converted(state)
 
 
 def find_anatomy(encoder: nn.Module) -> Anatomy:

@@ -58,6 +58,7 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
         stage_depths=(depth,),
         stage_channels=(channels,),
         grid_module=encoder.patch_embed,
+        divisor=patch,
     )
 
 

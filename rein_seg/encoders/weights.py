@@ -1,0 +1,100 @@
+"""Official weights into our encoders: names, and resampling by the rule of the publication.
+
+C channels, p patch side, H x W grid of positions, P prefix tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rein_seg.errors import UserError
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A state dict under the encoder's own names, and what was done to get it.
+
+    Attributes:
+        tensors: Tensors by the encoder's names; strict loading follows.
+        left_out: Official names that this encoder knowingly has no use for, such as a
+            classification head. Anything else that is left over stays in ``tensors``, where it
+            is an error.
+        resampled: What was resampled, such as ``pos_embed 37x37 -> 32x32``.
+    """
+
+    tensors: dict[str, Tensor]
+    left_out: tuple[str, ...] = ()
+    resampled: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [f'resampled {", ".join(self.resampled)}'] if self.resampled else []
+        parts += [f'left out {", ".join(self.left_out)}'] if self.left_out else []
+        return '; '.join(parts) or 'taken as it is'
+
+
+def rename(state: Mapping[str, Tensor], rules: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+    """Returns ``state`` with every rule (pattern, replacement) applied to each name, in turn.
+
+    Raises:
+        UserError: If two names become one.
+    """
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        new = name
+        for pattern, replacement in rules:
+            new = re.sub(pattern, replacement, new)
+        if new in renamed:
+            raise UserError(f'two tensors of the weights file would both become {new!r}')
+        renamed[new] = tensor
+    return renamed
+
+
+def resize_patch_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resizes a (C, 3, p, p) patch kernel bicubically, as Rein's conversion does.
+
+    No antialias and no rescaling: from 14 to 16 the kernel's sum grows by (16/14)^2, which the
+    published adapters were trained with. Not FlexiViT's pseudo-inverse.
+    """
+    if tuple(weight.shape[-2:]) == tuple(size):
+        return weight
+    return F.interpolate(weight.float(), size=size, mode='bicubic', align_corners=False)
+
+
+def resize_positions(
+    positions: Tensor,
+    grid: tuple[int, int],
+    *,
+    num_prefix: int = 1,
+    mode: str = 'bicubic',
+    antialias: bool = False,
+) -> Tensor:
+    """Resizes (1, P+N, C) positions of a square grid to (1, P+HW, C), by size.
+
+    Args:
+        positions: Prefix rows first; N a square number.
+        grid: (H, W) wanted.
+        num_prefix: P, rows kept as they are.
+        mode: bicubic or bilinear.
+        antialias: As in `torch.nn.functional.interpolate`.
+
+    Raises:
+        UserError: If N is not a square number.
+    """
+    prefix, patches = positions[:, :num_prefix], positions[:, num_prefix:]
+    side = round(patches.shape[1] ** 0.5)
+    if side * side != patches.shape[1]:
+        raise UserError(
+            f'positions of the weights file have {patches.shape[1]} patch rows: expected a square '
+            'number; the file is of another kind of encoder'
+        )
+    if (side, side) == tuple(grid):
+        return positions
+    table = patches.float().reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    table = F.interpolate(table, size=grid, mode=mode, align_corners=False, antialias=antialias)
+    return torch.cat((prefix.float(), table.permute(0, 2, 3, 1).flatten(1, 2)), dim=1)
