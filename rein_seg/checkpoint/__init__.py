@@ -8,10 +8,12 @@ from rein_seg.checkpoint.io import (
     save_checkpoint,
     write_json,
 )
+from rein_seg.checkpoint.official import is_official, to_official
 from rein_seg.checkpoint.strict import load_strict, tensors_sha256
 
 __all__ = [
     'atomic_path',
+    'is_official',
     'load_adapter',
     'load_checkpoint',
     'load_strict',
@@ -21,5 +23,6 @@ __all__ = [
     'save_adapter',
     'save_checkpoint',
     'tensors_sha256',
+    'to_official',
     'write_json',
 ]

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rein_seg.checkpoint.io import atomic_path, state_dict_of
+from rein_seg.checkpoint.official import is_official, load_official
 from rein_seg.checkpoint.strict import load_strict, tensors_sha256
 from rein_seg.errors import UserError
 from rein_seg.version import __version__
@@ -119,6 +120,8 @@ def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source:
 def load_checkpoint(checkpoint: Mapping[str, Any], model: nn.Module, *, source: str) -> str:
     """Loads a checkpoint that was read into a model; returns the coverage report.
 
+    Checkpoints of the official Rein repository are taken too: see `load_official`.
+
     Raises:
         UserError: If it was made for another model. Files of others carry no identity: there the
             tensors alone are compared.
@@ -127,6 +130,8 @@ def load_checkpoint(checkpoint: Mapping[str, Any], model: nn.Module, *, source: 
     if isinstance(meta, Mapping) and 'identity' in meta:
         check_identity(meta['identity'], model.identity, source=f'checkpoint {source!r}')
     state = state_dict_of(checkpoint, source)
+    if is_official(state):
+        return load_official(state, model, source=source)
     return load_strict(model, state, what='checkpoint', source=source)
 
 

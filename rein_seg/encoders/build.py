@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
 from rein_seg.encoders.weights import Converted
@@ -24,6 +27,29 @@ from rein_seg.structures import Anatomy
 DEFAULT_MEAN = (123.675, 116.28, 103.53)
 DEFAULT_STD = (58.395, 57.12, 57.375)
 
+_SHAPES_ONLY: ContextVar[bool] = ContextVar('shapes_only', default=False)
+
+
+@contextlib.contextmanager
+def shapes_only() -> Iterator[None]:
+    """Builds encoders inside without weights and on the meta device: names and sizes, no values."""
+    token = _SHAPES_ONLY.set(True)
+    try:
+        with torch.device('meta'), _CountingOnCPU():
+            yield
+    finally:
+        _SHAPES_ONLY.reset(token)
+
+
+class _CountingOnCPU(TorchFunctionMode):
+    """Keeps ``torch.linspace`` real: constructors read drop-path rates from it."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        more = {'device': 'cpu'} if func is torch.linspace else {}
+        return func(*args, **{**more, **(kwargs or {})})
+
 
 @dataclass(frozen=True)
 class EncoderInfo:
@@ -31,7 +57,7 @@ class EncoderInfo:
 
     Attributes:
         name: What results call it.
-        weights: ``sha256:...`` of the loaded tensors, or ``random:seed=...``.
+        weights: ``sha256:...`` of the loaded tensors, ``random:seed=...``, or ``none: ...``.
         config: Its class and arguments.
         mean: Of the images it was trained on, RGB, 0..255.
         std: The same.
@@ -80,7 +106,8 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
             f'init_seed=N (random weights, for tests); came checkpoint={checkpoint!r}, '
             f'init_seed={seed!r}'
         )
-    if checkpoint is not None and not Path(checkpoint).is_file():
+    shapes = _SHAPES_ONLY.get()
+    if not shapes and checkpoint is not None and not Path(checkpoint).is_file():
         raise UserError(
             f'encoder {name!r}: weights file {checkpoint!r} does not exist; download it as '
             'docs/weights.md says, or point model.backbone.encoder.checkpoint to it'
@@ -92,7 +119,9 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
             encoder = build_with_hints(cls, copy.deepcopy(options), what=f'encoder {name!r}')
     except AssertionError as error:  # mmpretrain checks its arguments with assert
         raise UserError(f'encoder {name!r} cannot be built: {error}') from error
-    if checkpoint is None:
+    if shapes:
+        weights = 'none: shapes only'
+    elif checkpoint is None:
         _draw(encoder, int(seed))
         weights = f'random:seed={seed}'
         print_log(f'encoder {name!r} has random weights (seed {seed})', logger='current')
