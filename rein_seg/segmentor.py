@@ -5,6 +5,7 @@ B batch, K classes, H x W image, h x w window.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -68,11 +69,11 @@ class PEFTSegmentor(EncoderDecoder):
             data_preprocessor = _preprocessor(built.encoder_info, crop_size)
         BaseSegmentor.__init__(self, data_preprocessor=dict(data_preprocessor), init_cfg=init_cfg)
         self.backbone = built
-        channels = built.out_channels
+        channels, strides = built.out_channels, built.anatomy.out_strides
         if neck is not None:
             self.neck = MODELS.build({'in_channels': channels, **neck})
-            channels = self.neck.out_channels
-        self._channels, self._num_classes = channels, num_classes
+            channels, strides = self.neck.out_channels, None
+        self._channels, self._strides, self._num_classes = channels, strides, num_classes
         self.decode_head = self._build_head(decode_head)
         self.align_corners = self.decode_head.align_corners
         self.num_classes = self.decode_head.num_classes
@@ -111,7 +112,10 @@ class PEFTSegmentor(EncoderDecoder):
         """Returns (B, K, H, W) logits of normalised images."""
         features = self.extract_feat(inputs)
         given = _given(self.decode_head, features)
-        return self.decode_head.predict(given, batch_img_metas, self.test_cfg)
+        # the size of what went in: a head would take the size of the padded image for a window's
+        size = torch.Size(inputs.shape[-2:])
+        metas = [dict(meta, img_shape=size, pad_shape=size) for meta in batch_img_metas]
+        return self.decode_head.predict(given, metas, self.test_cfg)
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Returns the losses of head (``decode``), others (``aux_i``), method (``peft``)."""
@@ -139,15 +143,13 @@ class PEFTSegmentor(EncoderDecoder):
         windows = slide_windows(
             (height, width), self.test_cfg['crop_size'], self.test_cfg['stride']
         )
-        size = torch.Size((windows[0][1] - windows[0][0], windows[0][3] - windows[0][2]))
         logits = inputs.new_zeros(batch, self.out_channels, height, width)
         count = inputs.new_zeros(height, width)
         at_once = max(1, int(self.test_cfg.get('batch_windows', 4)) // batch)
         for start in range(0, len(windows), at_once):
             chunk = windows[start : start + at_once]
             crops = torch.cat([inputs[:, :, y0:y1, x0:x1] for y0, y1, x0, x1 in chunk])
-            metas = [dict(meta, img_shape=size) for meta in batch_img_metas] * len(chunk)
-            scores = self.encode_decode(crops, metas)
+            scores = self.encode_decode(crops, batch_img_metas * len(chunk))
             for (y0, y1, x0, x1), score in zip(chunk, scores.split(batch), strict=True):
                 logits[:, :, y0:y1, x0:x1] += score
                 count[y0:y1, x0:x1] += 1
@@ -187,6 +189,8 @@ class PEFTSegmentor(EncoderDecoder):
         cls = MODELS.get(filled['type'])
         if _takes_features(cls):
             filled.setdefault('query_dims', self.backbone.query_dims)
+        if 'in_strides' in inspect.signature(cls).parameters:
+            filled.setdefault('in_strides', self._strides and [self._strides[i] for i in index])
         return filled
 
 

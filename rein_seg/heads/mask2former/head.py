@@ -1,0 +1,264 @@
+"""Mask2Former: every query predicts a class and a mask.
+
+B batch, Q queries, K classes, D width, L predictions, h x w fine map (stride 4), H x W image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from rein_seg.errors import UserError
+from rein_seg.heads.mask2former.layers import sine_positions
+from rein_seg.heads.mask2former.losses import Draws, SetLoss
+from rein_seg.heads.mask2former.pixel_decoder import PixelDecoder
+from rein_seg.heads.mask2former.transformer import (
+    TransformerDecoder,
+    attention_mask,
+    resize_features,
+)
+from rein_seg.structures import Features
+
+STRIDES = (4, 8, 16, 32)
+
+
+@MODELS.register_module(force=True)  # mmseg's class of this name needs mmdet
+class Mask2FormerHead(BaseModule):
+    """Predicts Q pairs of class and mask from four maps, with or without given queries.
+
+    With queries from the method (Rein's link) they are the position of the decoder's queries in
+    every layer, and their content too, through one linear (``content_from_queries``).
+
+    Args:
+        in_channels: C_i of each map; filled in by the segmentor.
+        num_classes: K; filled in by the segmentor.
+        in_index: The maps to read; filled in by the segmentor with all of them.
+        in_strides: Pixels a step of each map, or None; filled in by the segmentor. Maps of one
+            stride, as of a plain vision transformer, are resized to strides 4, 8, 16, 32 here,
+            after or before the first convolution, whichever is cheaper; others are taken as they
+            come.
+        query_dims: Width of the given queries, None without; filled in by the segmentor.
+        feat_channels: D.
+        num_queries: Q, where queries are not given.
+        content_from_queries: Content from the given queries (officially ``replace_query_feat``);
+            False learns a table of ``num_queries`` for the content.
+        num_heads: Attention heads, also of the deformable attention.
+        encoder_layers: Layers of the pixel decoder.
+        decoder_layers: Layers of the decoder.
+        encoder_hidden: FFN width of the pixel decoder.
+        decoder_hidden: FFN width of the decoder.
+        num_points: Sampling points of the deformable attention.
+        norm_groups: Of the group norms.
+        project_inputs: A 1x1 convolution between pixel decoder and decoder (mmdet's
+            ``enforce_decoder_input_project``).
+        loss: Arguments of `SetLoss`.
+        ignore_index: Label that belongs to no mask.
+
+    Shapes:
+        `Features` with four maps -> class logits (L, B, Q, K+1), mask logits (L, B, Q, h, w);
+        `predict` -> scores (B, K, H, W), sums of class probability times mask probability, which
+        do not add up to one.
+
+    Raises:
+        UserError: If there are not four maps, or the queries have another width than D.
+
+    Source: Cheng et al., "Mask2Former" (CVPR 2022); queries: Wei et al., CVPR 2024, Sec. 3.3.
+    Parameter names are mmdet's, so published checkpoints load.
+    """
+
+    takes_features = True
+    align_corners = False
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        *,
+        num_classes: int,
+        in_index: Sequence[int] | None = None,
+        in_strides: Sequence[int] | None = None,
+        query_dims: int | None = None,
+        feat_channels: int = 256,
+        num_queries: int = 100,
+        content_from_queries: bool = True,
+        num_heads: int = 8,
+        encoder_layers: int = 6,
+        decoder_layers: int = 9,
+        encoder_hidden: int = 1024,
+        decoder_hidden: int = 2048,
+        num_points: int = 4,
+        norm_groups: int = 32,
+        project_inputs: bool = False,
+        loss: Mapping[str, Any] | None = None,
+        ignore_index: int = 255,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        _check_maps(in_channels, num_heads=num_heads, width=feat_channels, groups=norm_groups)
+        _check_queries(query_dims, feat_channels)
+        self.in_index = tuple(range(len(in_channels)) if in_index is None else in_index)
+        self.scales = _scales(in_strides)
+        self.num_classes = self.out_channels = num_classes
+        self.ignore_index = ignore_index
+        self.pixel_decoder = PixelDecoder(
+            in_channels,
+            embed_dims=feat_channels,
+            num_layers=encoder_layers,
+            num_heads=num_heads,
+            hidden=encoder_hidden,
+            num_points=num_points,
+            groups=norm_groups,
+        )
+        self.transformer_decoder = TransformerDecoder(
+            decoder_layers, feat_channels, num_heads, decoder_hidden
+        )
+        levels = len(in_channels) - 1
+        self.decoder_input_projs = nn.ModuleList(
+            nn.Conv2d(feat_channels, feat_channels, 1) if project_inputs else nn.Identity()
+            for _ in range(levels)
+        )
+        linked = query_dims is not None
+        if not linked:
+            self.query_embed = nn.Embedding(num_queries, feat_channels)
+        if linked and content_from_queries:
+            self.querys2feat = nn.Linear(feat_channels, feat_channels)
+        else:
+            self.query_feat = nn.Embedding(num_queries, feat_channels)
+        self.linked = linked
+        self.level_embed = nn.Embedding(levels, feat_channels)
+        self.cls_embed = nn.Linear(feat_channels, num_classes + 1)
+        self.mask_embed = nn.Sequential(
+            nn.Linear(feat_channels, feat_channels),
+            nn.ReLU(inplace=True),
+            nn.Linear(feat_channels, feat_channels),
+            nn.ReLU(inplace=True),
+            nn.Linear(feat_channels, feat_channels),
+        )
+        self.set_loss = SetLoss(num_classes, **(loss or {}))
+
+    def forward(self, features: Features) -> tuple[Tensor, Tensor]:
+        """Returns class and mask logits of all predictions."""
+        mask_features, each = self.decode(features)
+        queries = torch.stack(each)  # (L, B, Q, D)
+        embeds = self.mask_embed(queries)
+        return self.cls_embed(queries), torch.einsum('lbqd,bdhw->lbqhw', embeds, mask_features)
+
+    def decode(self, features: Features) -> tuple[Tensor, list[Tensor]]:
+        """Returns mask features (B, D, h, w) and the normed queries (B, Q, D) of all predictions.
+
+        Raises:
+            UserError: If the method gives queries and the head was built without, or the reverse.
+        """
+        maps = [features.maps[i] for i in self.in_index]
+        mask_features, memory = self.pixel_decoder(maps, self.scales)
+        sizes = [tuple(level.shape[-2:]) for level in memory]
+        small = [resize_features(mask_features, size) for size in sizes]
+        keys, values = self._memory(memory)
+        x, position = self._queries(features.queries, len(mask_features))
+        decoder, normed = self.transformer_decoder, []
+        for i, layer in enumerate(decoder.layers):
+            normed.append(decoder.post_norm(x))
+            level = i % len(memory)
+            with torch.no_grad():
+                mask = attention_mask(self.mask_embed(normed[-1]), small[level])
+            x = layer(x, position, keys[level], values[level], mask)
+        return mask_features, [*normed, decoder.post_norm(x)]
+
+    def loss(
+        self, features: Features, data_samples: list, train_cfg: Any, draws: Draws | None = None
+    ) -> dict[str, Tensor]:
+        """Returns the losses of all predictions; see `SetLoss`."""
+        labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples]).long()
+        labels = labels.masked_fill(labels == self.ignore_index, 255)
+        return self.set_loss(*self(features), labels, draws)
+
+    def predict(self, features: Features, batch_img_metas: list[dict], test_cfg: Any) -> Tensor:
+        """Returns (B, K, H, W) scores in the size that the metas name (``img_shape``)."""
+        mask_features, each = self.decode(features)
+        classes = self.cls_embed(each[-1]).softmax(-1)[..., :-1]
+        masks = torch.einsum('bqd,bdhw->bqhw', self.mask_embed(each[-1]), mask_features)
+        return combine(classes, masks, tuple(batch_img_metas[0]['img_shape'][:2]))
+
+    def _memory(self, memory: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Returns keys and values (B, S, D) of each level."""
+        keys, values = [], []
+        for i, (x, project) in enumerate(zip(memory, self.decoder_input_projs, strict=True)):
+            height, width = x.shape[-2:]
+            value = project(x).flatten(2).transpose(1, 2) + self.level_embed.weight[i]
+            values.append(value)
+            keys.append(value + sine_positions(height, width, value.shape[-1], like=x))
+        return keys, values
+
+    def _queries(self, given: Tensor | None, batch: int) -> tuple[Tensor, Tensor]:
+        """Returns content and position (B, Q, D)."""
+        if (given is not None) != self.linked:
+            raise UserError(
+                'Mask2FormerHead was built '
+                f'{"for" if self.linked else "without"} queries of the method, but '
+                f'{"none came" if self.linked else "some came"}: let the segmentor fill query_dims'
+            )
+        position = self.query_embed.weight if given is None else given
+        if hasattr(self, 'querys2feat'):
+            content = self.querys2feat(position)
+        else:
+            content = self.query_feat.weight
+        if len(content) != len(position):
+            raise UserError(
+                f'Mask2FormerHead has num_queries={len(content)}, but the method makes '
+                f'{len(position)} queries: set both alike'
+            )
+        return content.expand(batch, -1, -1), position.expand(batch, -1, -1)
+
+
+def combine(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Computes sum over q of classes[q, k] sigmoid(resize(masks[q])).
+
+    Image by image: the masks at full size are the largest tensors of a prediction.
+
+    Args:
+        classes: (B, Q, K) probabilities.
+        masks: (B, Q, h, w) logits.
+        size: (H, W).
+
+    Returns:
+        (B, K, H, W).
+    """
+    scores = []
+    for weight, mask in zip(classes.to(masks.dtype), masks, strict=True):
+        full = F.interpolate(mask[None], size=size, mode='bilinear', align_corners=False)[0]
+        scores.append((weight.T @ full.sigmoid_().flatten(1)).unflatten(1, size))
+    return torch.stack(scores)
+
+
+def _scales(strides: Sequence[int] | None) -> tuple[float, ...]:
+    """Returns the factor of each map: to strides 4, 8, 16, 32 if all have one stride."""
+    if strides is None or len(set(strides)) > 1:
+        return (1,) * len(STRIDES)
+    return tuple(have / want for have, want in zip(strides, STRIDES, strict=True))
+
+
+def _check_queries(query_dims: int | None, width: int) -> None:
+    if query_dims not in (None, width):
+        raise UserError(
+            f"the method's queries have width {query_dims}, Mask2FormerHead has "
+            f'feat_channels={width}: set model.backbone.peft.query_dims={width}'
+        )
+
+
+def _check_maps(in_channels: Sequence[int], *, num_heads: int, width: int, groups: int) -> None:
+    number = len(in_channels) if isinstance(in_channels, (list, tuple)) else 1
+    if number != len(STRIDES):
+        raise UserError(
+            f'Mask2FormerHead reads four maps (strides 4, 8, 16, 32), not {number}: give the '
+            'encoder four out_indices'
+        )
+    if width % (2 * num_heads) or width % groups or width % 4:
+        raise UserError(
+            f'Mask2FormerHead: feat_channels={width} must be divisible by 4, by norm_groups='
+            f'{groups} and by num_heads={num_heads}'
+        )

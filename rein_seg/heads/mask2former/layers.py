@@ -1,0 +1,115 @@
+"""Pieces with mmdet's parameter names: convolution + norm, attention, FFN, sine positions.
+
+B batch, N queries, S memory rows, D width, H x W map.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvGN(nn.Module):
+    """A convolution and its group norm, apart, so that a resize may come between.
+
+    Args:
+        in_channels: Of the input.
+        out_channels: Of the output.
+        kernel: Side in pixels; padded to keep the size.
+        groups: Of the norm.
+        bias: Of the convolution.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, kernel: int = 1, groups: int, bias: bool
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=bias)
+        self.gn = nn.GroupNorm(groups, out_channels)
+        nn.init.xavier_uniform_(self.conv.weight)
+        if bias:
+            nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Tensor, scale: float = 1) -> Tensor:
+        """Computes GN(conv(resize(x, scale))), in the cheaper order.
+
+        A 1x1 convolution commutes with a bilinear resize (its weights sum to one), so it runs on
+        whichever of the two maps is smaller.
+        """
+        if scale < 1:
+            return self.gn(self.conv(resize_by(x, scale)))
+        return self.gn(resize_by(self.conv(x), scale))
+
+
+class Attention(nn.Module):
+    """Multi-head attention; its parameters are those of `torch.nn.MultiheadAttention`, in ``attn``.
+
+    Shapes:
+        query (B, N, D), key and value (B, S, D), mask (B, 1, N, S) bool, True where a query may
+        look -> (B, N, D).
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.attn = nn.MultiheadAttention(embed_dims, num_heads, batch_first=True)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        """Returns (B, N, D)."""
+        weights = self.attn.in_proj_weight.chunk(3)
+        biases = self.attn.in_proj_bias.chunk(3)
+        q, k, v = (
+            F.linear(x, w, b).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for x, w, b in zip((query, key, value), weights, biases, strict=True)
+        )
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.attn.out_proj(out.transpose(1, 2).flatten(2))
+
+
+class FFN(nn.Module):
+    """Linear, ReLU, linear; the residual sum is the caller's."""
+
+    def __init__(self, embed_dims: int, hidden: int) -> None:
+        super().__init__()
+        first = nn.Sequential(nn.Linear(embed_dims, hidden), nn.ReLU(inplace=True))
+        self.layers = nn.Sequential(first, nn.Linear(hidden, embed_dims))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns the same shape."""
+        return self.layers(x)
+
+
+def resize_by(x: Tensor, scale: float) -> Tensor:
+    """Resizes (B, C, H, W) bilinearly by a factor; 0.5 is the mean of 2 x 2, odd sides floor."""
+    if scale == 1:
+        return x
+    size = [max(1, int(side * scale)) for side in x.shape[-2:]]
+    if size == [int(side * scale) for side in x.shape[-2:]]:
+        return F.interpolate(x, scale_factor=scale, mode='bilinear', align_corners=False)
+    return F.interpolate(x, size=size, mode='bilinear', align_corners=False)
+
+
+def sine_positions(height: int, width: int, channels: int, *, like: Tensor) -> Tensor:
+    """Returns (H W, D) positions: D/2 channels for the row, then D/2 for the column.
+
+    Places 1..H and 1..W are normalised to 0..2 pi; sines and cosines alternate.
+
+    Source: Carion et al., "DETR" (ECCV 2020), App. A.4.
+    """
+    half = channels // 2
+    options = dict(device=like.device, dtype=torch.float32)
+    period = 10000 ** (2 * torch.arange(half, **options).div(2, rounding_mode='floor') / half)
+
+    def axis(length: int) -> Tensor:
+        places = torch.arange(1, length + 1, **options) / (length + 1e-6) * (2 * math.pi)
+        angles = places[:, None] / period
+        return torch.stack((angles[:, 0::2].sin(), angles[:, 1::2].cos()), dim=-1).flatten(1)
+
+    rows, columns = axis(height), axis(width)
+    table = torch.cat(
+        (rows[:, None].expand(-1, width, -1), columns[None].expand(height, -1, -1)), dim=-1
+    )
+    return table.flatten(0, 1)

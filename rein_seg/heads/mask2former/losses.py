@@ -1,0 +1,237 @@
+"""Set prediction losses: match queries to the classes of an image, then compare.
+
+L predictions (one before the decoder and one after each layer), B images, Q queries, K classes,
+P points, M matched masks of all predictions and images, h x w mask, H x W label map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from mmengine import dist
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+
+from rein_seg.heads.mask2former.points import (
+    sample_class,
+    sample_classes,
+    sample_own,
+    sample_shared,
+)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Who was matched with whom: (M,) each, in the order prediction, image, query."""
+
+    layer: Tensor
+    image: Tensor
+    query: Tensor
+    label: Tensor
+
+
+class Draws:
+    """Uniform random points, in one draw for all predictions and images."""
+
+    def matching(self, layers: int, images: int, number: int, device: torch.device) -> Tensor:
+        """Returns (L, B, P, 2) points for the matching costs."""
+        return torch.rand(layers, images, number, 2, device=device)
+
+    def candidates(self, masks: int, number: int, device: torch.device) -> Tensor:
+        """Returns (M, number, 2) points to choose the uncertain ones from."""
+        return torch.rand(masks, number, 2, device=device)
+
+    def fresh(self, masks: int, number: int, device: torch.device) -> Tensor:
+        """Returns (M, number, 2) further points."""
+        return torch.rand(masks, number, 2, device=device)
+
+
+class SetLoss(nn.Module):
+    """Matches every prediction on its own and computes class, mask and dice losses.
+
+    Pixels of ``ignore_index`` belong to no mask: they are background of every mask and not left
+    out of the mask losses, as officially. Everything is float32.
+
+    Args:
+        num_classes: K.
+        class_weight: Of the class loss and cost.
+        mask_weight: Of the binary cross-entropy loss and cost.
+        dice_weight: Of the dice loss and cost.
+        no_object_weight: Of queries without a match in the class loss.
+        num_points: P.
+        oversample: Candidates for each mask, in units of P.
+        uncertain_share: Part of the P loss points taken from the most uncertain candidates.
+
+    Shapes:
+        class logits (L, B, Q, K+1), mask logits (L, B, Q, h, w), labels (B, H, W) -> dict of
+        scalars.
+
+    Source: Cheng et al., "Mask2Former" (CVPR 2022), Sec. 3.2.3 and 4.1.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        class_weight: float = 2.0,
+        mask_weight: float = 5.0,
+        dice_weight: float = 5.0,
+        no_object_weight: float = 0.1,
+        num_points: int = 12544,
+        oversample: float = 3.0,
+        uncertain_share: float = 0.75,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.weights = (class_weight, mask_weight, dice_weight)
+        self.num_points = num_points
+        self.num_candidates = int(num_points * oversample)
+        self.num_uncertain = int(num_points * uncertain_share)
+        weight = torch.ones(num_classes + 1)
+        weight[-1] = no_object_weight
+        self.register_buffer('label_weight', weight, persistent=False)
+
+    def forward(
+        self, classes: Tensor, masks: Tensor, labels: Tensor, draws: Draws | None = None
+    ) -> dict[str, Tensor]:
+        """Returns ``loss_cls, loss_mask, loss_dice`` of the last prediction, ``d0.*`` of others.
+
+        Args:
+            classes: Class logits; K is "no object".
+            masks: Mask logits.
+            labels: Class ids; 255 is ignored.
+            draws: Where random points come from.
+        """
+        draws = draws or Draws()
+        with torch.autocast(masks.device.type, enabled=False):
+            classes, masks = classes.float(), masks.float()
+            present = self.present_classes(labels)
+            matches = self.match(classes, masks, labels, present, draws)
+            matched = [min(len(ids), classes.shape[2]) for ids in present]
+            count = torch.tensor(float(sum(max(m, 1) for m in matched)), device=masks.device)
+            normaliser = dist_mean(count).clamp(min=1)
+            each = {
+                'loss_cls': self.class_loss(classes, matches),
+                **self.mask_losses(masks, labels, matches, normaliser, draws),
+            }
+        last = len(classes) - 1
+        return {
+            (name if layer == last else f'd{layer}.{name}'): loss[layer]
+            for layer in range(len(classes))
+            for name, loss in each.items()
+        }
+
+    def present_classes(self, labels: Tensor) -> list[Tensor]:
+        """Returns the class ids of each image, rising, on the CPU."""
+        offset = torch.arange(len(labels), device=labels.device).view(-1, 1, 1) * 256
+        counts = (labels.long() + offset).flatten().bincount(minlength=256 * len(labels))
+        counts = counts.view(len(labels), 256)[:, : self.num_classes].cpu()
+        return [row.nonzero()[:, 0] for row in counts]
+
+    @torch.no_grad()
+    def costs(self, classes: Tensor, masks: Tensor, labels: Tensor, points: Tensor) -> Tensor:
+        """Computes the weighted matching costs of every query with every class.
+
+        Args:
+            classes: (L, B, Q, K+1) logits.
+            masks: (L, B, Q, h, w) logits.
+            labels: (B, H, W).
+            points: (L, B, P, 2).
+
+        Returns:
+            (3, L, B, Q, K): class, mask, dice.
+        """
+        layers, images = classes.shape[:2]
+        flat = points.flatten(0, 1)
+        x = sample_shared(masks.flatten(0, 1), flat)  # (LB, Q, P)
+        image = torch.arange(images, device=masks.device).repeat(layers)
+        t = sample_classes(labels, image, flat, self.num_classes).transpose(1, 2)  # (LB, P, K)
+        # t softplus(-x) + (1 - t) softplus(x) = softplus(x) - t x
+        bce = (F.softplus(x).sum(-1)[..., None] - x @ t) / x.shape[-1]
+        s = x.sigmoid_()
+        dice = 1 - (2 * s @ t + 1) / (s.sum(-1)[..., None] + t.sum(1)[:, None] + 1)
+        label = -classes.softmax(-1)[..., : self.num_classes].flatten(0, 1)
+        each = [w * c for w, c in zip(self.weights, (label, bce, dice), strict=True)]
+        return torch.stack(each).unflatten(1, (layers, images))
+
+    def match(
+        self,
+        classes: Tensor,
+        masks: Tensor,
+        labels: Tensor,
+        present: list[Tensor],
+        draws: Draws,
+    ) -> Matches:
+        """Finds the cheapest pairs for each prediction and image (Hungarian algorithm).
+
+        Raises:
+            FloatingPointError: If a cost is not finite: the training diverged.
+        """
+        layers, images = classes.shape[:2]
+        points = draws.matching(layers, images, self.num_points, masks.device)
+        costs = self.costs(classes, masks, labels, points).sum(0).cpu()
+        if not costs.isfinite().all():
+            raise FloatingPointError(
+                'matching costs are not finite: the predictions are NaN or infinite; lower the '
+                'learning rate, clip gradients, or resume from an earlier checkpoint'
+            )
+        found = []
+        for layer in range(layers):
+            for image, ids in enumerate(present):
+                query, target = linear_sum_assignment(costs[layer, image][:, ids].numpy())
+                query, target = torch.from_numpy(query), ids[torch.from_numpy(target)]
+                place = torch.tensor([layer, image]).expand(len(query), 2)
+                found.append(torch.cat((place, query[:, None], target[:, None]), dim=1))
+        table = torch.cat(found).to(masks.device)
+        return Matches(*table.unbind(1))
+
+    def class_loss(self, classes: Tensor, matches: Matches) -> Tensor:
+        """Returns the (L,) weighted cross-entropies."""
+        target = classes.new_full(classes.shape[:3], self.num_classes, dtype=torch.long)
+        target[matches.layer, matches.image, matches.query] = matches.label
+        each = F.cross_entropy(
+            classes.flatten(0, 2), target.flatten(), self.label_weight, reduction='none'
+        )
+        total = self.label_weight[target].flatten(1).sum(1)
+        return self.weights[0] * each.view(len(classes), -1).sum(1) / total
+
+    def mask_losses(
+        self, masks: Tensor, labels: Tensor, matches: Matches, normaliser: Tensor, draws: Draws
+    ) -> dict[str, Tensor]:
+        """Returns the (L,) mask and dice losses."""
+        chosen = masks[matches.layer, matches.image, matches.query]  # (M, h, w)
+        points = self.loss_points(chosen, draws)
+        target = sample_class(labels, matches.image, matches.label, points)
+        x = sample_own(chosen, points)  # (M, P)
+        bce = F.binary_cross_entropy_with_logits(x, target, reduction='none').mean(1)
+        s = x.sigmoid()
+        dice = 1 - (2 * (s * target).sum(1) + 1) / (s.sum(1) + target.sum(1) + 1)
+        # without any match the losses are 0, still with a gradient of 0 for every process alike
+        start = (masks.flatten(1).sum(1) * 0) if len(chosen) == 0 else masks.new_zeros(len(masks))
+        return {
+            name: weight * start.index_add(0, matches.layer, value) / normaliser
+            for name, weight, value in (
+                ('loss_mask', self.weights[1], bce),
+                ('loss_dice', self.weights[2], dice),
+            )
+        }
+
+    @torch.no_grad()
+    def loss_points(self, masks: Tensor, draws: Draws) -> Tensor:
+        """Returns (M, P, 2) points: the most uncertain candidates, then fresh ones."""
+        candidates = draws.candidates(len(masks), self.num_candidates, masks.device)
+        doubt = -sample_own(masks, candidates).abs()
+        best = doubt.topk(self.num_uncertain, dim=1).indices
+        uncertain = candidates.gather(1, best[..., None].expand(-1, -1, 2))
+        rest = self.num_points - self.num_uncertain
+        return torch.cat((uncertain, draws.fresh(len(masks), rest, masks.device)), dim=1)
+
+
+def dist_mean(value: Tensor) -> Tensor:
+    """Returns the mean over processes."""
+    if dist.get_world_size() > 1:
+        value = value.clone()
+        dist.all_reduce(value, op='mean')
+    return value

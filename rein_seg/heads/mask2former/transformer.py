@@ -1,0 +1,77 @@
+"""The decoder: queries look at the pixels inside their own masks.
+
+B batch, Q queries, S rows of one level, D width, H x W map.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rein_seg.heads.mask2former.layers import FFN, Attention
+
+
+class DecoderLayer(nn.Module):
+    """Masked cross-attention, self-attention, FFN; after each a residual sum and a norm.
+
+    Source: Cheng et al., "Mask2Former" (CVPR 2022), Sec. 3.2.1.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, hidden: int) -> None:
+        super().__init__()
+        self.self_attn = Attention(embed_dims, num_heads)
+        self.cross_attn = Attention(embed_dims, num_heads)
+        self.ffn = FFN(embed_dims, hidden)
+        self.norms = nn.ModuleList(nn.LayerNorm(embed_dims) for _ in range(3))
+
+    def forward(
+        self, x: Tensor, position: Tensor, key: Tensor, value: Tensor, mask: Tensor
+    ) -> Tensor:
+        """Returns (B, Q, D).
+
+        Args:
+            x: (B, Q, D) content of the queries.
+            position: (B, Q, D) their position, added before each attention.
+            key: (B, S, D) memory with positions.
+            value: (B, S, D) memory without.
+            mask: (B, 1, Q, S), True where a query may look.
+        """
+        x = self.norms[0](x + self.cross_attn(x + position, key, value, mask))
+        query = x + position
+        x = self.norms[1](x + self.self_attn(query, query, x, None))
+        return self.norms[2](x + self.ffn(x))
+
+
+class TransformerDecoder(nn.Module):
+    """A stack of `DecoderLayer` and the norm before each prediction."""
+
+    def __init__(self, num_layers: int, embed_dims: int, num_heads: int, hidden: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            DecoderLayer(embed_dims, num_heads, hidden) for _ in range(num_layers)
+        )
+        self.post_norm = nn.LayerNorm(embed_dims)
+        for param in self.layers.parameters():
+            if param.dim() > 1:
+                nn.init.xavier_normal_(param)
+
+
+def attention_mask(embed: Tensor, small: Tensor) -> Tensor:
+    """Returns (B, 1, Q, S): True where a query's mask is at least 0.5, everywhere if nowhere.
+
+    The mask is the product of embeddings and mask features; resizing the features once for each
+    level, instead of every mask, is the same by linearity.
+
+    Args:
+        embed: (B, Q, D) mask embeddings.
+        small: (B, D, S) mask features in the size of the level.
+    """
+    look = embed @ small >= 0
+    look |= ~look.any(-1, keepdim=True)
+    return look[:, None]
+
+
+def resize_features(features: Tensor, size: tuple[int, int]) -> Tensor:
+    """Returns (B, D, S) mask features of a level, without a gradient."""
+    small = F.interpolate(features.detach(), size=size, mode='bilinear', align_corners=False)
+    return small.flatten(2)
