@@ -5,8 +5,7 @@ _base_ = [
     './_base_/benchmarks/miniscapes.py', './_base_/schedules/adamw_tiny.py',
     './_base_/runtime.py']
 model = dict(
-    type='PEFTSegmentor',
     backbone=dict(
-        type='PEFTBackbone', encoder={{_base_.encoder}},
+        encoder={{_base_.encoder}},
         peft=dict(type='Rein', num_tokens=40, rank=16, query_dims=128)),
     decode_head={{_base_.decode_head}})
