@@ -1,0 +1,96 @@
+"""Deformable attention: every way to sample gives the same, values and gradients."""
+
+import pytest
+import torch
+
+from rein_seg.heads.mask2former.deform_attn import (
+    DeformAttention,
+    WeightedGather,
+    compiled_op,
+    sample_by_gather,
+    sample_by_grid,
+    sample_compiled,
+)
+
+SIZES = [(2, 3), (5, 4), (7, 9)]
+ROWS = sum(h * w for h, w in SIZES)
+
+
+def inputs(batch=2, queries=11, heads=3, width=4, points=2, spread=3.0):
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    value = draw(batch, ROWS, heads, width)
+    offsets = draw(batch, queries, heads, len(SIZES), points, 2) * spread  # many fall outside
+    weights = draw(batch, queries, heads, len(SIZES) * points).softmax(-1)
+    weights = weights.view(batch, queries, heads, len(SIZES), points)
+    reference = torch.rand(queries, 2, generator=generator)
+    return [value, offsets, weights, reference]
+
+
+def gradients(function, tensors):
+    leaves = [t.clone().requires_grad_() for t in tensors[:3]]
+    out = function(*leaves, tensors[3], SIZES)
+    (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
+    return [out.detach(), *(leaf.grad for leaf in leaves)]
+
+
+def test_gather_equals_sampling_level_by_level():
+    tensors = inputs()
+    for ours, plain in zip(
+        gradients(sample_by_gather, tensors), gradients(sample_by_grid, tensors), strict=True
+    ):
+        torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_points_far_outside_give_zero():
+    value, offsets, weights, reference = inputs()
+    for function in (sample_by_gather, sample_by_grid):
+        assert not function(value, offsets + 1e4, weights, reference, SIZES).any()
+
+
+def test_the_centre_of_a_pixel_gives_its_value():
+    value = torch.arange(6.0).view(1, 6, 1, 1)
+    reference = torch.tensor([[2.5 / 3, 0.5 / 2]])  # column 2, row 0
+    offsets, weights = torch.zeros(1, 1, 1, 1, 1, 2), torch.ones(1, 1, 1, 1, 1)
+    out = sample_by_gather(value, offsets, weights, reference, [(2, 3)])
+    assert out.item() == pytest.approx(2.0)
+
+
+def test_weighted_gather_has_the_right_gradients():
+    table = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    index = torch.tensor([[0, 4, 4], [1, 0, 2]])  # row 3 is never read
+    weights = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(WeightedGather.apply, (table, index, weights))
+
+
+def test_start_looks_along_a_star():
+    attention = DeformAttention(16, 4, num_levels=2, num_points=3)
+    offsets = attention.sampling_offsets.bias.view(4, 2, 3, 2)
+    directions = torch.tensor([[1.0, 0], [0, 1], [-1, 0], [0, -1]])
+    expected = directions[:, None, None] * torch.tensor([1.0, 2, 3])[:, None]
+    torch.testing.assert_close(offsets, expected.expand_as(offsets), rtol=0, atol=1e-6)
+    assert not attention.attention_weights.weight.any()
+
+
+def test_bfloat16_products_keep_float32_places():
+    attention = DeformAttention(16, 4)
+    x, reference = torch.randn(1, ROWS, 16), torch.rand(ROWS, 2)
+    exact = attention(x, torch.zeros_like(x), x, reference, SIZES)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        rough = attention(x, torch.zeros_like(x), x, reference, SIZES)
+    assert rough.dtype == torch.bfloat16
+    assert (rough.float() - exact).abs().max() < 0.05
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(
+    not torch.cuda.is_available() or compiled_op() is None, reason='needs a GPU and compiled mmcv'
+)
+def test_compiled_op_equals_the_plain_one():
+    tensors = [t.cuda() for t in inputs(width=8)]
+    ours, plain = (gradients(f, tensors) for f in (sample_compiled, sample_by_grid))
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)

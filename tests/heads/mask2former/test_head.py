@@ -1,0 +1,191 @@
+"""The head as a part of a segmentor: sizes, queries, names, bad input."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import nn
+
+from rein_seg.errors import UserError
+from rein_seg.heads import Mask2FormerHead
+from rein_seg.heads.mask2former.layers import ConvGN, resize_by, sine_positions
+from rein_seg.structures import Features
+
+TINY = dict(
+    num_classes=3,
+    feat_channels=16,
+    num_queries=5,
+    num_heads=2,
+    encoder_layers=1,
+    decoder_layers=4,
+    encoder_hidden=8,
+    decoder_hidden=8,
+    norm_groups=4,
+    loss=dict(num_points=20),
+)
+
+
+def build(**options):
+    torch.manual_seed(0)
+    return Mask2FormerHead([6, 7, 8, 9], **{**TINY, **options})
+
+
+def features(stride=None, batch=2, queries=None, height=64, width=96):
+    strides = [stride] * 4 if stride else [4, 8, 16, 32]
+    generator = torch.Generator().manual_seed(1)
+    maps = tuple(
+        torch.randn(batch, c, height // s, width // s, generator=generator)
+        for c, s in zip([6, 7, 8, 9], strides, strict=True)
+    )
+    return Features(maps, queries)
+
+
+def samples(batch=2, height=64, width=96):
+    generator = torch.Generator().manual_seed(2)
+    labels = torch.randint(0, 3, (batch, 1, height, width), generator=generator)
+    return [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels]
+
+
+def test_registry_builds_ours_and_not_the_one_that_needs_mmdet():
+    assert MODELS.get('Mask2FormerHead') is Mask2FormerHead
+
+
+def test_maps_of_one_stride_become_a_pyramid():
+    head = build(in_strides=[16, 16, 16, 16])
+    mask_features, memory = head.pixel_decoder(features(16).maps, head.scales)
+    assert mask_features.shape[-2:] == (16, 24)
+    assert [tuple(m.shape[-2:]) for m in memory] == [(2, 3), (4, 6), (8, 12)]
+    classes, masks = head(features(16))
+    assert classes.shape == (5, 2, 5, 4)
+    assert masks.shape == (5, 2, 5, 16, 24)
+
+
+def test_maps_of_several_strides_are_taken_as_they_come():
+    assert build(in_strides=[4, 8, 8, 8]).scales == (1, 1, 1, 1)
+    assert build(in_strides=[4, 8, 16, 32]).scales == (1, 1, 1, 1)
+    assert build(in_strides=[8, 8, 8, 8]).scales == (2, 1, 0.5, 0.25)
+
+
+def test_convolution_and_resize_commute():
+    conv = ConvGN(6, 8, groups=2, bias=True)
+    x = torch.randn(2, 6, 5, 7)
+    for scale in (4, 2, 1, 0.5):
+        expected = conv.gn(conv.conv(resize_by(x, scale)))
+        torch.testing.assert_close(conv(x, scale), expected, rtol=1e-4, atol=1e-5)
+    assert resize_by(x, 0.5).shape[-2:] == (2, 3)  # odd sides floor
+    torch.testing.assert_close(resize_by(x, 0.5)[..., 0, 0], x[..., :2, :2].mean((-1, -2)))
+
+
+def test_prediction_has_the_size_asked_for():
+    head = build().eval()
+    with torch.no_grad():
+        out = head.predict(features(), [dict(img_shape=(50, 70))], {})
+    assert out.shape == (2, 3, 50, 70)
+    assert (out >= 0).all()
+
+
+def test_prediction_is_the_sum_over_queries_of_class_times_mask():
+    head = build().eval()
+    with torch.no_grad():
+        classes, masks = (x[-1] for x in head(features()))
+        out = head.predict(features(), [dict(img_shape=(64, 96))], {})
+    full = torch.nn.functional.interpolate(masks, size=(64, 96), mode='bilinear').sigmoid()
+    expected = torch.einsum('bqk,bqhw->bkhw', classes.softmax(-1)[..., :3], full)
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_every_prediction_has_three_losses_and_every_parameter_a_gradient():
+    head = build(query_dims=16)
+    queries = torch.randn(5, 16, requires_grad=True)
+    losses = head.loss(features(queries=queries), samples(), None)
+    names = {'loss_cls', 'loss_mask', 'loss_dice'}
+    assert set(losses) == names | {f'd{i}.{n}' for i in range(4) for n in names}
+    sum(losses.values()).backward()
+    assert queries.grad.any()
+    assert {n for n, p in head.named_parameters() if p.grad is None} == set()
+
+
+def test_content_table_beside_given_queries():
+    head = build(query_dims=16, content_from_queries=False)
+    names = set(head.state_dict())
+    assert 'query_feat.weight' in names
+    assert 'query_embed.weight' not in names
+    with pytest.raises(UserError, match='num_queries=5, but the method makes 4'):
+        head(features(queries=torch.randn(4, 16)))
+
+
+def test_names_with_and_without_given_queries():
+    own, linked = set(build().state_dict()), set(build(query_dims=16).state_dict())
+    assert own - linked == {'query_embed.weight', 'query_feat.weight'}
+    assert linked - own == {'querys2feat.weight', 'querys2feat.bias'}
+    assert not any('label_weight' in name for name in own)
+
+
+def test_a_query_that_sees_nothing_looks_everywhere():
+    from rein_seg.heads.mask2former.transformer import attention_mask
+
+    embed = torch.tensor([[[1.0], [-1.0]]])
+    mask = attention_mask(embed, torch.tensor([[[2.0, 0.5, 3.0]]]))
+    assert mask.tolist() == [[[[True] * 3, [True] * 3]]]
+    mask = attention_mask(embed, torch.tensor([[[2.0, -0.5, 0.0]]]))
+    assert mask[0, 0].tolist() == [[True, False, True], [False, True, True]]
+
+
+def test_ignored_label_other_than_255():
+    head, usual = build(ignore_index=2), build()
+    torch.manual_seed(0)
+    ours = head.loss(features(), samples(), None)
+    data = samples()
+    for sample in data:
+        sample.gt_sem_seg.data[sample.gt_sem_seg.data == 2] = 255
+    torch.manual_seed(0)
+    expected = usual.loss(features(), data, None)
+    assert ours['loss_mask'] == expected['loss_mask']
+
+
+def test_deep_copy_and_bfloat16():
+    head = copy.deepcopy(build()).eval()
+    with torch.no_grad(), torch.autocast('cpu', dtype=torch.bfloat16):
+        out = head.predict(features(), [dict(img_shape=(64, 96))], {})
+    with torch.no_grad():
+        exact = head.predict(features(), [dict(img_shape=(64, 96))], {})
+    assert (out.float() - exact).abs().max() < 0.1
+
+
+def test_positions_are_sines_of_the_row_then_of_the_column():
+    table = sine_positions(3, 4, 8, like=torch.zeros(1)).view(3, 4, 8)
+    assert torch.equal(table[1, 0, :4], table[1, 3, :4])
+    assert torch.equal(table[0, 2, 4:], table[2, 2, 4:])
+    angle = torch.tensor(2 / (3 + 1e-6) * 2 * torch.pi)
+    torch.testing.assert_close(table[1, 0, 0], angle.sin())
+    torch.testing.assert_close(table[1, 0, 3], (angle / 100).cos())
+
+
+def test_four_maps_are_needed():
+    with pytest.raises(UserError, match='reads four maps .* not 3: give the encoder four'):
+        Mask2FormerHead([6, 7, 8], **TINY)
+    with pytest.raises(UserError, match='not 1'):
+        Mask2FormerHead(6, **TINY)
+
+
+def test_sizes_that_do_not_divide():
+    with pytest.raises(UserError, match='norm_groups=32'):
+        build(norm_groups=32)
+    with pytest.raises(UserError, match='set model.backbone.peft.query_dims=16'):
+        build(query_dims=8)
+
+
+def test_queries_come_exactly_where_the_head_was_built_for_them():
+    with pytest.raises(UserError, match='without queries of the method, but some came'):
+        build()(features(queries=torch.randn(5, 16)))
+    with pytest.raises(UserError, match='for queries of the method, but none came'):
+        build(query_dims=16)(features())
+
+
+def test_norms_are_modules_that_the_optimizer_knows():
+    """Group norms of the convolutions and layer norms are exempt from decay by their type."""
+    kinds = {type(m) for m in build().modules() if 'Norm' in type(m).__name__}
+    assert kinds == {nn.GroupNorm, nn.LayerNorm}

@@ -1,0 +1,43 @@
+"""Samples at points, against masks made one by one and torch's grid_sample."""
+
+import torch
+import torch.nn.functional as F
+
+from rein_seg.heads.mask2former.points import (
+    sample_class,
+    sample_classes,
+    sample_own,
+    sample_shared,
+)
+
+GENERATOR = torch.Generator().manual_seed(0)
+LABELS = torch.randint(0, 5, (2, 6, 9), generator=GENERATOR)
+LABELS[0, :2] = 255
+POINTS = torch.rand(3, 40, 2, generator=GENERATOR) * 1.2 - 0.1  # some outside
+IMAGE = torch.tensor([1, 0, 1])
+
+
+def plain(maps, points):
+    """(R, C, H, W) at (R, P, 2) -> (R, C, P)."""
+    return F.grid_sample(maps, points[:, :, None] * 2 - 1, align_corners=False)[..., 0]
+
+
+def test_every_class_equals_the_sampled_binary_mask():
+    masks = torch.stack([(LABELS[IMAGE] == k).float() for k in range(5)], dim=1)
+    expected = plain(masks, POINTS)
+    torch.testing.assert_close(sample_classes(LABELS, IMAGE, POINTS, 5), expected)
+    wanted = torch.tensor([3, 0, 4])
+    torch.testing.assert_close(
+        sample_class(LABELS, IMAGE, wanted, POINTS), expected[torch.arange(3), wanted]
+    )
+
+
+def test_fewer_classes_than_ids_leave_the_others_out():
+    masks = torch.stack([(LABELS[IMAGE] == k).float() for k in range(2)], dim=1)
+    torch.testing.assert_close(sample_classes(LABELS, IMAGE, POINTS, 2), plain(masks, POINTS))
+
+
+def test_masks_at_shared_and_own_points():
+    masks = torch.randn(3, 7, 6, 9, generator=GENERATOR)
+    torch.testing.assert_close(sample_shared(masks, POINTS), plain(masks, POINTS))
+    torch.testing.assert_close(sample_own(masks[:, 0], POINTS), plain(masks[:, :1], POINTS)[:, 0])
