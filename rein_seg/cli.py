@@ -14,10 +14,13 @@ from rein_seg.errors import UserError
 EXIT_USER_ERROR = 2
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that training and testing share, spelled as in mmseg."""
-    parser.add_argument('--work-dir', help='folder of the run (default: work_dirs/CONFIG_NAME)')
-    parser.add_argument('--amp', action='store_true', help='bfloat16 autocast')
+def add_common(parser: argparse.ArgumentParser, *, runs: bool = True) -> None:
+    """Adds the arguments that tools share, spelled as in mmseg.
+
+    Args:
+        parser: Parser of the tool.
+        runs: Whether the tool trains or tests; others take ``--cfg-options`` alone.
+    """
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -25,6 +28,10 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override parts of the config: a.b=1 c="[1,2]"',
     )
+    if not runs:
+        return
+    parser.add_argument('--work-dir', help='folder of the run (default: work_dirs/CONFIG_NAME)')
+    parser.add_argument('--amp', action='store_true', help='bfloat16 autocast')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch'],

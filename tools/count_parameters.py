@@ -6,18 +6,15 @@ import sys
 
 
 def parse_args():
-    from mmengine.config import DictAction
+    from rein_seg.cli import add_common
 
     parser = argparse.ArgumentParser(
-        description='Prints a markdown table: parameters of the method, of neck and head, trainable '
+        description='Prints a markdown table: parameters of method, of neck and head, trainable '
         'in all, and frozen, one row a config. Needs no weights file and little memory.'
     )
     parser.add_argument('config', nargs='+', help='config files')
     parser.add_argument('--json', metavar='FILE', help='write the counts here, too')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-        help='override parts of every config: model.backbone.peft.rank=8',
-    )  # fmt: skip
+    add_common(parser, runs=False)
     return parser.parse_args()
 
 

@@ -13,7 +13,9 @@ def parse_args():
         'Leaves log, results.json and overview.png in the work folder.'
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('weights', help='adapter.safetensors, or a checkpoint (.pth)')
+    parser.add_argument(
+        'weights', help='adapter.safetensors, or a checkpoint (.pth), official ones too'
+    )
     parser.add_argument('--out', help='folder for predictions as png files of class indexes')
     parser.add_argument('--show-dir', help='folder for predictions painted over the images')
     add_common(parser)

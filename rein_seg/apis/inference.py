@@ -5,6 +5,8 @@ H x W image, K classes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -23,7 +25,8 @@ def init_model(
 
     Args:
         config: Config file or completed config.
-        weights: Adapter file or checkpoint; None leaves method and head as they are drawn.
+        weights: Adapter file or checkpoint, official Rein ones too; None leaves method and head
+            as they are drawn.
         device: Such as ``cuda:0``; default the first GPU, else the CPU.
 
     Returns:
@@ -33,10 +36,15 @@ def init_model(
     model = MODELS.build(cfg.model)
     if weights is not None:
         load_weights(model, weights)
+    model.dataset_meta = dataset_meta(cfg)
+    return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
+
+
+def dataset_meta(cfg: Config) -> dict[str, Any]:
+    """Returns classes and palette of a config's test data, without reading any."""
     dataset = cfg.test_dataloader.dataset
     part = dataset.datasets[0] if 'datasets' in dataset else dataset
-    model.dataset_meta = {**DATASETS.get(part['type']).METAINFO, **(part.get('metainfo') or {})}
-    return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
+    return {**DATASETS.get(part['type']).METAINFO, **(part.get('metainfo') or {})}
 
 
 @torch.no_grad()

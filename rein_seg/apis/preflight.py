@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,17 +20,21 @@ MAX_LABELS = 500
 CROP_DRAWS = 8
 
 
-def check_run(cfg: Config, *, training: bool) -> None:
+def check_run(cfg: Config, *, training: bool) -> dict[str, tuple[int, int]]:
     """Checks data sets, label ids, class counts and window sizes.
 
     Args:
         cfg: Completed config.
         training: Whether the training data set is used too.
 
+    Returns:
+        Where images come from -> (height, width) that the encoder will get, for `check_sizes`.
+
     Raises:
         UserError: For the first thing that would go wrong later.
     """
     _check_hooks(cfg)
+    sizes: dict[str, tuple[int, int]] = {}
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
         dataset = DATASETS.build(cfg[key].dataset)
@@ -43,11 +48,30 @@ def check_run(cfg: Config, *, training: bool) -> None:
         for part in parts:
             check_labels(part)
             if key == 'train_dataloader':
-                check_crop(part)
+                size = check_crop(part, cfg.model.get('crop_size'))
             else:
-                check_window(part, cfg.model.get('test_cfg') or {})
+                size = check_window(part, cfg.model.get('test_cfg') or {})
+            sizes[f'{key}, domain {getattr(part, "domain", "?")!r}'] = size
         if key != 'train_dataloader':
             check_domains(parts, cfg[key.replace('dataloader', 'evaluator')])
+    return sizes
+
+
+def check_sizes(backbone: Any, sizes: Mapping[str, tuple[int, int]]) -> None:
+    """Checks that the encoder takes the images it will get.
+
+    Args:
+        backbone: The `PEFTBackbone`.
+        sizes: What `check_run` returned.
+
+    Raises:
+        UserError: If a side is no multiple of the encoder's patch; the message names the sizes.
+    """
+    for place, size in sizes.items():
+        try:
+            backbone.check_size(size)
+        except UserError as error:
+            raise UserError(f'{place}: {error}') from error
 
 
 def _check_hooks(cfg: Config) -> None:
@@ -111,36 +135,41 @@ def check_labels(dataset: Any) -> None:
     )
 
 
-def check_crop(dataset: Any) -> None:
+def check_crop(dataset: Any, padded_to: Sequence[int] | None) -> tuple[int, int]:
     """Checks that a random crop fits into the images as they come to it.
 
     Random resizing may make some images smaller than the crop (they are padded); an error is that
     even the largest of eight draws is smaller.
+
+    Args:
+        dataset: Training data set.
+        padded_to: (height, width) that smaller images are padded to.
+
+    Returns:
+        (height, width) of a training image.
     """
     steps = list(dataset.pipeline.transforms)
     crop = next((i for i, step in enumerate(steps) if hasattr(step, 'crop_size')), None)
-    if crop is None:
-        return
     seed_everything(0)
+    if crop is None:
+        return _largest(_size_after(dataset, steps[:-1]), padded_to or (0, 0))
     largest = (0, 0)
     for _ in range(CROP_DRAWS if crop > 2 else 1):
-        size = _size_after(dataset, steps[:crop])
-        largest = (max(largest[0], size[0]), max(largest[1], size[1]))
+        largest = _largest(largest, _size_after(dataset, steps[:crop]))
     wanted = tuple(steps[crop].crop_size)
     if any(have < want for have, want in zip(largest, wanted, strict=True)):
         raise UserError(
             f'{type(steps[crop]).__name__}: crop_size {wanted} is larger than the image {largest} '
             '(height, width) it is to be cut from; choose a smaller crop or a larger resize'
         )
+    return _largest(wanted, padded_to or (0, 0))
 
 
-def check_window(dataset: Any, test_cfg: Any) -> None:
-    """Checks that a sliding window fits into the first image."""
+def check_window(dataset: Any, test_cfg: Any) -> tuple[int, int]:
+    """Checks that a sliding window fits into the first image; returns what goes through at once."""
+    size = _size_after(dataset, list(dataset.pipeline.transforms)[:-1])
     if test_cfg.get('mode') != 'slide':
-        return
-    steps = list(dataset.pipeline.transforms)
-    pack = len(steps) - 1
-    size = _size_after(dataset, steps[:pack])
+        return size
     wanted = tuple(test_cfg['crop_size'])
     if any(have < want for have, want in zip(size, wanted, strict=True)):
         raise UserError(
@@ -148,6 +177,11 @@ def check_window(dataset: Any, test_cfg: Any) -> None:
             f'of domain {getattr(dataset, "domain", "?")!r}; choose a smaller window or a larger '
             'resize'
         )
+    return wanted
+
+
+def _largest(a: Sequence[int], b: Sequence[int]) -> tuple[int, int]:
+    return max(a[0], b[0]), max(a[1], b[1])
 
 
 def _size_after(dataset: Any, steps: list) -> tuple[int, int]:

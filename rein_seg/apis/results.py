@@ -56,16 +56,30 @@ def write_run(cfg: Config, runner: PEFTRunner, results: dict[str, Any]) -> dict[
     folder, model = Path(cfg.work_dir), runner.bare_model
     scores = {key: results.get(key) for key in ('protocol', 'mean_over_targets')}
     by_domain = {k: v['mIoU'] for k, v in results.get('domains', {}).items()}
-    metadata = {
-        **model.identity,
-        'encoder_name': model.backbone.encoder_info.name,
-        'benchmark': results['benchmark'],
-        'scores': {**scores, 'mIoU': by_domain},
-        'config': runner.config_text,
-    }
+    metadata = adapter_metadata(
+        cfg, model, scores={**scores, 'mIoU': by_domain}, config=runner.config_text
+    )
     size = save_adapter(folder / 'adapter.safetensors', model, metadata)
     results = {**results, 'adapter': {'file': 'adapter.safetensors', **size}}
     return write_scores(cfg, runner, results, runner.val_dataloader)
+
+
+def adapter_metadata(cfg: Config, model: Any, *, scores: dict, config: str) -> dict[str, Any]:
+    """Returns what an adapter file says of itself.
+
+    Args:
+        cfg: Config of the run.
+        model: The segmentor.
+        scores: ``mIoU`` of each domain, ``protocol`` and ``mean_over_targets`` where known.
+        config: Text of the resolved config.
+    """
+    return {
+        **model.identity,
+        'encoder_name': model.backbone.encoder_info.name,
+        'benchmark': cfg.benchmark.get('name'),
+        'scores': {'protocol': cfg.benchmark.get('protocol'), **scores},
+        'config': config,
+    }
 
 
 def write_scores(

@@ -25,7 +25,8 @@ def test(cfg: Config, weights: str, *, amp: bool = False, launcher: str = 'none'
 
     Args:
         cfg: From `load_config`.
-        weights: ``adapter.safetensors``, or a checkpoint that training wrote.
+        weights: ``adapter.safetensors``, a checkpoint that training wrote, or one of the official
+            Rein repository.
         amp: bfloat16 autocast.
         launcher: none, or pytorch under torchrun.
 

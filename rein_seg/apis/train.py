@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 import rein_seg.apis.results as outcome
-from rein_seg.apis.preflight import check_run
+from rein_seg.apis.preflight import check_run, check_sizes
 from rein_seg.engine.runner import PEFTRunner, latest_checkpoint, setup_distributed
 from rein_seg.errors import UserError
 
@@ -64,13 +64,16 @@ def build_runner(cfg: Config, *, amp: bool, launcher: str, training: bool) -> PE
     if amp:
         cfg.optim_wrapper = {**cfg.optim_wrapper, 'type': 'AutocastOptimWrapper'}
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='AutocastHook')]
-    check_run(cfg, training=training)
+    sizes = check_run(cfg, training=training)
     try:
-        return PEFTRunner.from_cfg(cfg)
+        runner = PEFTRunner.from_cfg(cfg)
     except TypeError as error:
         if 'unexpected keyword argument' not in str(error):
             raise
         raise UserError(f'the config has an argument that is not known: {error}') from error
+    if cfg.model.get('data_preprocessor') is None:  # one of the config's own may pad
+        check_sizes(runner.bare_model.backbone, sizes)
+    return runner
 
 
 def _step_seconds(runner: PEFTRunner) -> dict[str, float]:

@@ -200,7 +200,12 @@ def _check_encoder(have: dict[str, Tensor], model: Any, source: str) -> int:
             )
         return 0
     name = f'{type(encoder).__module__}.{type(encoder).__qualname__}'
-    state = KEY_MAPS[name](encoder, have).tensors if name in KEY_MAPS else have
+    try:
+        state = KEY_MAPS[name](encoder, have).tensors if name in KEY_MAPS else have
+    except UserError as error:
+        raise UserError(
+            f"{source}: the backbone in the file is not the config's {info.name!r}: {error}"
+        ) from error
     own = encoder.state_dict()
     other = [
         key
