@@ -3,6 +3,7 @@
 from rein_seg.datasets.camvid import CamVidDataset
 from rein_seg.datasets.cityscapes_space import CITYSCAPES_LABEL_IDS, CityscapesSpaceDataset
 from rein_seg.datasets.domain_dataset import DomainDataset, leaf_datasets
+from rein_seg.datasets.halve import HalveImage, HalveLabel
 from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
 from rein_seg.datasets.stream import SampleIndex, SeededDataset, StreamSampler
 from rein_seg.datasets.transforms import LoadLabels, PackDomainInputs
@@ -12,6 +13,8 @@ __all__ = [
     'CamVidDataset',
     'CityscapesSpaceDataset',
     'DomainDataset',
+    'HalveImage',
+    'HalveLabel',
     'LoadLabels',
     'MiniScapesDataset',
     'PackDomainInputs',

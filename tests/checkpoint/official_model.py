@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from safetensors.torch import load_file
 
@@ -88,4 +89,5 @@ def config(encoder_file, *, num_classes=5, encoder=None, head=None, **peft):
 
 
 def build(*args, **options):
+    init_default_scope('mmseg')
     return MODELS.build(config(*args, **options))

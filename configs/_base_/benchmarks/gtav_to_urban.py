@@ -1,9 +1,8 @@
-# GTAV -> Cityscapes, BDD100K, protocol rein512 of Wei et al. (CVPR 2024). Mapillary follows.
+# GTAV -> Cityscapes, BDD100K, Mapillary Vistas: protocol rein512 of Wei et al. (CVPR 2024).
 # Data as downloaded, raw ids mapped at load; layouts: docs/datasets.md.
-source, targets = 'gtav', ['cityscapes', 'bdd100k']
+targets = ['cityscapes', 'bdd100k', 'mapillary']
 benchmark = dict(
-    name='gtav_to_urban', protocol='rein512 (without Mapillary)', num_classes=19,
-    crop_size=(512, 512),
+    name='gtav_to_urban', protocol='rein512', num_classes=19, crop_size=(512, 512),
     test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(341, 341), batch_windows=8))
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -48,8 +47,18 @@ val_dataloader = dict(
                  pipeline=[
                      dict(type='LoadImageFromFile'),
                      dict(type='Resize', scale=(1280, 720), keep_ratio=True),
-                     dict(type='LoadLabels'), dict(type='PackDomainInputs')])]))
+                     dict(type='LoadLabels'), dict(type='PackDomainInputs')]),
+            dict(type='CityscapesSpaceDataset', domain='mapillary', label_ids='mapillary',
+                 data_root='data/mapillary', img_suffix='.jpg', seg_map_suffix='.png',
+                 data_prefix=dict(img_path='validation/images',
+                                  seg_map_path='validation/labels'),
+                 test_mode=True,
+                 pipeline=[
+                     dict(type='LoadImageFromFile'), dict(type='HalveImage'),
+                     dict(type='Resize', scale=(1024, 512), keep_ratio=True),
+                     dict(type='LoadLabels'), dict(type='HalveLabel'),
+                     dict(type='PackDomainInputs')])]))
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='DomainIoUMetric', source=source, targets=targets, protocol=benchmark['protocol'])
+    type='DomainIoUMetric', targets=targets, protocol=benchmark['protocol'])
 test_evaluator = val_evaluator
