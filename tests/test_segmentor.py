@@ -12,6 +12,18 @@ from rein_seg.segmentor import count_parameters, slide_windows
 from tests.encoders.tiny import ENCODERS
 
 LINEAR = dict(type='LinearHead')
+MASK2FORMER = dict(
+    type='Mask2FormerHead',
+    feat_channels=8,
+    num_queries=5,
+    num_heads=2,
+    encoder_layers=1,
+    decoder_layers=2,
+    encoder_hidden=8,
+    decoder_hidden=8,
+    norm_groups=4,
+    loss=dict(num_points=16),
+)
 UPER = dict(
     type='UPerHead',
     channels=16,
@@ -211,3 +223,55 @@ def test_normalisation_is_the_encoders():
         )
     )
     assert other.data_preprocessor.std.flatten().tolist() == [4, 5, 6]
+
+
+FOUR_MAPS = {
+    'vit': dict(
+        arch=dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=16),
+        out_indices=[0, 1, 2, 3],
+    ),
+    'convnext': dict(
+        arch=dict(depths=[1, 1, 1, 1], channels=[8, 8, 12, 16]), out_indices=[0, 1, 2, 3]
+    ),
+}
+
+
+def mask2former(family, peft, **options):
+    encoder = {**ENCODERS[family], **FOUR_MAPS[family]}
+    return MODELS.build(
+        dict(
+            type='PEFTSegmentor',
+            backbone=dict(type='PEFTBackbone', encoder=encoder, peft=peft),
+            decode_head=MASK2FORMER,
+            num_classes=4,
+            **options,
+        )
+    )
+
+
+@pytest.mark.parametrize('family', ['vit', 'convnext'])
+@pytest.mark.parametrize('peft', [REIN, dict(type='LoRA', rank=2), dict(type='Frozen')])
+def test_mask2former_reads_sizes_strides_and_queries(family, peft):
+    model = mask2former(family, peft)
+    assert model.decode_head.scales == ((2, 1, 0.5, 0.25) if family == 'vit' else (1, 1, 1, 1))
+    assert hasattr(model.decode_head, 'querys2feat') == (peft is REIN)
+    losses = model.loss(torch.randn(2, 3, 64, 64), samples(2, 64, 64))
+    assert 'decode.loss_mask' in losses
+    assert 'decode.d1.loss_dice' in losses
+    sum(losses.values()).backward()
+    assert not [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+
+
+@torch.no_grad()
+def test_windows_have_the_window_s_size_whatever_the_image_was_padded_to():
+    """A head that trusts ``pad_shape`` would give a window's logits the size of the image."""
+    test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(32, 32), batch_windows=3)
+    model = mask2former('vit', REIN, test_cfg=test_cfg).eval()
+    image = torch.randn(1, 3, 64, 128)
+    metas = [dict(ori_shape=(60, 120), img_shape=(60, 120), pad_shape=(64, 128))]
+    logits = model.slide_inference(image, metas)
+    one = [
+        model.encode_decode(image[..., x : x + 64], [dict(img_shape=(64, 64))]) for x in (0, 32, 64)
+    ]
+    expected = torch.cat((one[0][..., :32], (one[0][..., 32:] + one[1][..., :32]) / 2), dim=-1)
+    torch.testing.assert_close(logits[..., :64], expected, rtol=1e-4, atol=1e-5)

@@ -6,6 +6,8 @@ B batch, N patch tokens, C channels, L blocks of a stage, M tokens, r rank, D qu
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -123,6 +125,8 @@ class Rein(PEFTMethod):
     Args:
         num_tokens: M >= 2 tokens for each block (paper: 100).
         rank: r of T_l = A_l B_l; 0 keeps full tokens.
+        blocks: Blocks to refine after; None takes all, negative ones count from the end. On SAM
+            the global-attention blocks, [7, 15, 23, 31] of ViT-H.
         link_to_queries: Makes object queries for the head from the tokens.
         query_dims: D, width of these queries.
         use_softmax: False uses raw, unscaled products.
@@ -149,6 +153,7 @@ class Rein(PEFTMethod):
         num_tokens: int = 100,
         rank: int = 16,
         *,
+        blocks: Sequence[int] | None = None,
         link_to_queries: bool = True,
         query_dims: int = 256,
         use_softmax: bool = True,
@@ -174,22 +179,28 @@ class Rein(PEFTMethod):
             zero_init=zero_init,
             init_patch_size=init_patch_size,
         )
+        self.blocks = blocks
         self.stages = nn.ModuleList()
+        self._places: dict[int, tuple[int, int]] = {}  # block -> (module, layer in it)
 
     def build(self, anatomy: Anatomy) -> None:
-        """Makes one `ReinStage` for each stage; a plain ViT has one."""
-        for depth, channels in zip(anatomy.stage_depths, anatomy.stage_channels, strict=True):
-            self.stages.append(ReinStage(depth, channels, **self._sizes))  # type: ignore[arg-type]
+        """Makes one `ReinStage` for each stage that has a refined block; a plain ViT has one."""
+        sites = anatomy.find(StreamSite, where='out', blocks=self.blocks)
+        for stage in sorted({site.stage for site in sites}):
+            own = [site for site in sites if site.stage == stage]
+            self._places |= {site.block: (len(self.stages), i) for i, site in enumerate(own)}
+            sizes: dict[str, Any] = self._sizes
+            self.stages.append(ReinStage(len(own), own[0].channels, **sizes))
 
     def connect(self, anatomy: Anatomy) -> None:
-        """Hooks to the output of every block."""
-        for site in anatomy.find(StreamSite, where='out'):
+        """Hooks to the output of every block that is refined."""
+        for site in anatomy.find(StreamSite, where='out', blocks=self.blocks):
             self.hook(site, self.refine)
 
     def refine(self, x: Tensor, context: Context) -> Tensor:
         """Returns the delta of one block output, in its layout."""
-        site = context.site
-        delta = self.stages[site.stage](context.to_tokens(x), site.depth)
+        module, layer = self._places[context.site.block]
+        delta = self.stages[module](context.to_tokens(x), layer)
         return context.from_tokens(delta, x)
 
     def queries(self) -> Tensor | None:

@@ -33,9 +33,11 @@ def build(config, weights):
 
 
 def anatomy(config, num_prefix):
+    depth, channels = config['num_layers'], config['embed_dims']
+    sites = (StreamSite(i, 0, i, channels, where='out', taps=()) for i in range(depth))
     return Anatomy(
         family='golden',
-        sites=(),
+        sites=tuple(sites),
         num_prefix=num_prefix,
         patch_size=1,
         out_channels=(),

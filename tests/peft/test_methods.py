@@ -6,11 +6,18 @@ from mmseg.registry import MODELS
 
 from rein_seg.errors import UserError
 from rein_seg.peft import Rein
+from rein_seg.structures import Anatomy, StreamSite
 from tests.encoders.tiny import ENCODERS
 
 
 def backbone(family='vit', **peft):
     return MODELS.build(dict(type='PEFTBackbone', encoder=ENCODERS[family], peft=peft))
+
+
+def stream(depth, channels):
+    """The anatomy of a plain encoder as far as Rein's sizes depend on it."""
+    sites = (StreamSite(i, 0, i, channels, where='out', taps=()) for i in range(depth))
+    return Anatomy('toy', tuple(sites), 1, 16, (), (), (depth,), (channels,))
 
 
 def count(model):
@@ -58,9 +65,7 @@ def test_rein_has_one_module_a_stage_on_convnext_and_sums_the_queries():
 
 def test_rein_init_bounds():
     rein = Rein(num_tokens=50, rank=16)
-    from rein_seg.structures import Anatomy
-
-    rein.build(Anatomy('toy', (), 1, 16, (), (), (24,), (1024,)))
+    rein.build(stream(24, 1024))
     bound = (6 / (3 * 16**2 + (1024 * 16) ** 0.5)) ** 0.5
     tokens = rein.stages[0].learnable_tokens_a
     assert bound == pytest.approx(0.0818, abs=1e-4)
@@ -136,3 +141,27 @@ def test_attaching_twice_is_refused():
     model = backbone(type='LoRA')
     with pytest.raises(RuntimeError, match='attached already'):
         model.peft.attach(model.encoder, model.anatomy)
+
+
+@pytest.mark.parametrize(('blocks', 'expected'), [(None, 4_510_721), ([7, 15, 23, 31], 3_892_481)])
+def test_rein_on_all_or_on_the_global_blocks_of_sam_huge(blocks, expected):
+    rein = Rein(blocks=blocks)
+    rein.build(stream(32, 1280))
+    assert sum(p.numel() for p in rein.parameters()) == expected
+
+
+def test_rein_after_some_blocks_only():
+    model = backbone(type='Rein', num_tokens=5, rank=4, query_dims=8, blocks=[0, -1]).eval()
+    assert len(model.peft.stages[0].learnable_tokens_a) == 2
+    image = torch.randn(1, 3, 32, 32)
+    plain, start = backbone(type='Frozen').eval()(image).maps, model(image).maps
+    assert not torch.equal(start[0], plain[0])
+    with torch.no_grad():
+        model.peft.stages[0].learnable_tokens_b[1] += 1  # the last block's tokens
+    later = model(image).maps
+    assert torch.equal(later[1], start[1])
+    assert not torch.equal(later[2], start[2])
+    skipping = backbone('convnext', type='Rein', num_tokens=5, query_dims=8, blocks=[1, 2])
+    assert [s.mlp_delta_f.in_features for s in skipping.peft.stages] == [32]
+    with pytest.raises(UserError, match='block 9 does not exist'):
+        backbone(type='Rein', blocks=[9])
