@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -59,10 +60,11 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
     """Reads a ``torch.save`` file without running code from it.
 
     Beyond torch's own safe types it accepts what mmengine logs put into checkpoints (numpy arrays
-    and history buffers); anything else is refused.
+    and history buffers); anything else is refused. Of a TorchScript archive (OpenAI's CLIP) it
+    returns the state dict.
 
     Raises:
-        UserError: If the file is missing, truncated, damaged, or holds pickled code.
+        UserError: If the file is missing, truncated, damaged, or holds code that would run.
     """
     path = Path(path)
     if not path.is_file():
@@ -80,6 +82,8 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
             f'checkpoint {str(path)!r} is damaged: the checksum of its part {damaged!r} is wrong; '
             'copy or download it again'
         )
+    if _is_torchscript(path):
+        return _read_torchscript(path, map_location)
     try:
         with torch.serialization.safe_globals(_harmless_types()):
             return torch.load(path, map_location=map_location, weights_only=True)
@@ -95,7 +99,7 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
 def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
     """Reads tensors by name from ``.safetensors`` or from a ``torch.save`` file.
 
-    The usual wrappers (``state_dict``, ``model``) are taken off.
+    The usual wrappers (``state_dict``, ``model``, ``teacher``) are taken off.
 
     Raises:
         UserError: If the file cannot be read, or holds no tensors by name.
@@ -120,15 +124,44 @@ def state_dict_of(content: Any, source: str) -> dict[str, Tensor]:
     Raises:
         UserError: If it holds none.
     """
-    for wrapper in ('state_dict', 'model'):
+    for wrapper in ('state_dict', 'model', 'teacher'):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping) or not any(isinstance(v, Tensor) for v in content.values()):
         raise UserError(
             f'weights file {source!r} holds no tensors by name: expected a state dict, '
-            'or one under the key "state_dict" or "model"'
+            'or one under the key "state_dict", "model" or "teacher"'
         )
     return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+
+
+def _is_torchscript(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    return any(name.endswith('/constants.pkl') for name in names)
+
+
+def _read_torchscript(path: Path, map_location: Any) -> dict[str, Tensor]:
+    """Returns parameters and buffers of a module that ``torch.jit.save`` wrote.
+
+    None of the file's code runs: its pickle names only TorchScript classes, never Python objects;
+    its methods are compiled, not called. The one method that loading would call, a compiled
+    ``__setstate__``, is refused.
+    """
+    with zipfile.ZipFile(path) as archive:
+        sources = [name for name in archive.namelist() if name.endswith('.py')]
+        if any(b'def __setstate__' in archive.read(name) for name in sources):
+            raise UserError(
+                f'TorchScript archive {str(path)!r} is refused: loading it would run its '
+                '__setstate__; where you trust it, convert it to safetensors yourself'
+            )
+    try:
+        with warnings.catch_warnings():  # TorchScript is deprecated, its files remain
+            warnings.simplefilter('ignore')
+            module = torch.jit.load(str(path), map_location=map_location)
+    except Exception as error:  # a forged archive can raise anything
+        raise UserError(f'TorchScript archive {str(path)!r} cannot be read: {error!r}') from error
+    return dict(module.state_dict())
 
 
 class _History(HistoryBuffer):

@@ -1,6 +1,15 @@
 """Encoder families: where things are in each, found by the encoder's class."""
 
-from rein_seg.encoders import convnext, vit
+from rein_seg.encoders import clip, convnext, dinov2, vit
 from rein_seg.encoders.build import build_encoder, convert_weights, find_anatomy, shapes_only
 
-__all__ = ['build_encoder', 'convert_weights', 'convnext', 'find_anatomy', 'shapes_only', 'vit']
+__all__ = [
+    'build_encoder',
+    'clip',
+    'convert_weights',
+    'convnext',
+    'dinov2',
+    'find_anatomy',
+    'shapes_only',
+    'vit',
+]

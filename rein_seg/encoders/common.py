@@ -66,7 +66,7 @@ def _role(name: str, param: nn.Parameter, norms: set[str]) -> str:
     owner, _, leaf = name.rpartition('.')
     if leaf == 'pos_embed':
         return 'pos'
-    if leaf.endswith('token'):
+    if leaf.endswith(('token', 'tokens')):
         return 'token'
     if owner in norms:
         return 'norm_bias' if leaf == 'bias' else 'norm'

@@ -23,9 +23,13 @@ from rein_seg.structures import (
 )
 
 
-@register_anatomy('mmpretrain.models.backbones.vision_transformer.VisionTransformer')
+@register_anatomy(
+    'mmpretrain.models.backbones.vision_transformer.VisionTransformer',
+    'rein_seg.encoders.dinov2.DINOv2',
+    'rein_seg.encoders.clip.CLIPViT',
+)
 def vit_anatomy(encoder: nn.Module) -> Anatomy:
-    """Returns the anatomy of a mmpretrain `VisionTransformer`.
+    """Returns the anatomy of a mmpretrain `VisionTransformer`, or of one of our subclasses.
 
     Raises:
         UserError: If its outputs are not maps, or ``out_indices`` goes beyond the depth.
@@ -40,18 +44,19 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
     depth = outputs[-1] + 1
     patch = int(encoder.patch_embed.projection.stride[0])
     places = {f'layers.{i}': (i, 0, i, channels) for i in range(depth)}
-    ends_early = depth < len(encoder.layers)
-    sites: list[Site] = [*param_sites(encoder, places, unused=('ln1.',) if ends_early else ())]
+    # mmpretrain's own class norms the last block's output only
+    norm_acts = depth == len(encoder.layers) or getattr(encoder, 'norms_every_output', False)
+    sites: list[Site] = [*param_sites(encoder, places, unused=() if norm_acts else ('ln1.',))]
     sites.append(_op(encoder, 'patch_embed.projection', 'patch', (-1, -1, -1, channels)))
     for name, place in places.items():
         sites += _block_sites(encoder, name, place)
-    if encoder.final_norm and not ends_early:
+    if encoder.final_norm and norm_acts:
         tap = Tap(encoder.ln1, 'output', 'NLC')
         sites.append(NormSite(-1, -1, -1, channels, 'final', 'ln1', tap))
     return Anatomy(
         family='vit',
         sites=tuple(sites),
-        num_prefix=encoder.num_extra_tokens,
+        num_prefix=getattr(encoder, 'num_prefix', encoder.num_extra_tokens),
         patch_size=patch,
         out_channels=(channels,) * len(outputs),
         out_strides=(patch,) * len(outputs),

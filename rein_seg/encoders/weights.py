@@ -34,7 +34,8 @@ class Converted:
 
     def __str__(self) -> str:
         parts = [f'resampled {", ".join(self.resampled)}'] if self.resampled else []
-        parts += [f'left out {", ".join(self.left_out)}'] if self.left_out else []
+        more = f' and {len(self.left_out) - 5} more' if len(self.left_out) > 5 else ''
+        parts += [f'left out {", ".join(self.left_out[:5])}{more}'] if self.left_out else []
         return '; '.join(parts) or 'taken as it is'
 
 
@@ -77,18 +78,20 @@ def resize_positions(
     """Resizes (1, P+N, C) positions of a square grid to (1, P+HW, C), by size.
 
     Args:
-        positions: Prefix rows first; N a square number.
+        positions: Prefix rows first; N a square number, or just the H W wanted.
         grid: (H, W) wanted.
         num_prefix: P, rows kept as they are.
         mode: bicubic or bilinear.
         antialias: As in `torch.nn.functional.interpolate`.
 
     Raises:
-        UserError: If N is not a square number.
+        UserError: If N is neither.
     """
     prefix, patches = positions[:, :num_prefix], positions[:, num_prefix:]
     side = round(patches.shape[1] ** 0.5)
     if side * side != patches.shape[1]:
+        if patches.shape[1] == grid[0] * grid[1]:
+            return positions
         raise UserError(
             f'positions of the weights file have {patches.shape[1]} patch rows: expected a square '
             'number; the file is of another kind of encoder'

@@ -1,5 +1,6 @@
 """Token maps to pyramids."""
 
+from rein_seg.necks.conv_pyramid import ConvPyramid
 from rein_seg.necks.token_pyramid import TokenPyramid
 
-__all__ = ['TokenPyramid']
+__all__ = ['ConvPyramid', 'TokenPyramid']

@@ -67,5 +67,8 @@ class TokenPyramid(BaseModule):
 def _resize(x: Tensor, factor: float) -> Tensor:
     if factor == 1:
         return x
-    size = [max(1, int(side * factor)) for side in x.shape[-2:]]
-    return F.interpolate(x, size=size, mode='bilinear', align_corners=False)
+    # by factor, as officially: an odd side halved by size would be sampled at other places
+    target = dict(scale_factor=factor)
+    if min(x.shape[-2:]) * factor < 1:  # no whole pixel would be left
+        target = dict(size=[max(1, int(side * factor)) for side in x.shape[-2:]])
+    return F.interpolate(x, mode='bilinear', align_corners=False, **target)

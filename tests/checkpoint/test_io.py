@@ -1,5 +1,6 @@
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -166,3 +167,56 @@ def test_truncated_and_tampered_adapters(adapter, tmp_path):
         read_adapter(adapter)
     with pytest.raises(UserError, match='does not exist'):
         read_adapter(tmp_path / 'none.safetensors')
+
+
+class Scripted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 3).half()
+        self.register_buffer('steps', torch.tensor(7))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x)
+
+
+class WithSetState(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.ones(2)
+        self.training = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.weight
+
+    @torch.jit.export
+    def __getstate__(self):
+        return self.weight, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[torch.Tensor, bool]):
+        self.weight = state[0] * 2
+        self.training = state[1]
+
+
+def test_torchscript_archive_gives_its_state_dict(tmp_path):
+    module = Scripted()
+    torch.jit.script(module).save(str(tmp_path / 'm.pt'))
+    state = read_state_dict(tmp_path / 'm.pt')
+    assert set(state) == {'linear.weight', 'linear.bias', 'steps'}
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(state[name], tensor)
+        assert state[name].dtype == tensor.dtype
+
+
+def test_torchscript_that_would_run_while_loading_is_refused(tmp_path):
+    torch.jit.script(WithSetState()).save(str(tmp_path / 'm.pt'))
+    with pytest.raises(UserError, match='would run its __setstate__'):
+        read_checkpoint(tmp_path / 'm.pt')
+
+
+def test_damaged_torchscript_is_an_error_of_the_file(tmp_path):
+    with zipfile.ZipFile(tmp_path / 'm.pt', 'w') as archive:
+        archive.writestr('m/constants.pkl', b'')
+        archive.writestr('m/data.pkl', b'nonsense')
+    with pytest.raises(UserError, match='cannot be read'):
+        read_checkpoint(tmp_path / 'm.pt')

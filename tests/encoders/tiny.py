@@ -20,6 +20,22 @@ ENCODERS = {
         'layer_cfgs': dict(ffn_type='swiglu_fused'),
     },
     'clip': {**VIT, 'pre_norm': True, 'final_norm': True},
+    'dinov2_registers': dict(
+        type='DINOv2',
+        arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),
+        img_size=32,
+        patch_size=8,
+        num_registers=2,
+        layer_scale_init_value=0.5,
+        init_seed=0,
+    ),
+    'clip_tower': dict(
+        type='CLIPViT',
+        arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),
+        img_size=32,
+        patch_size=8,
+        init_seed=0,
+    ),
     'convnext': dict(
         type='mmpretrain.ConvNeXt',
         arch=dict(depths=[1, 2], channels=[16, 32]),

@@ -2,12 +2,8 @@
 # Weights: https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth
 encoder = dict(
     name='DINOv2-L',
-    type='mmpretrain.VisionTransformer',
+    type='DINOv2',
     arch='large',
     img_size=512,
     patch_size=16,
-    layer_scale_init_value=1e-5,
-    out_indices=[7, 11, 15, 23],
-    out_type='featmap',
-    final_norm=False,
     checkpoint='checkpoints/dinov2_vitl14_pretrain.pth')

@@ -1,0 +1,116 @@
+"""Fits weights under mmpretrain's names to a plain vision transformer: size, registers, sampling.
+
+C channels, p patch side, R register tokens, H x W grid of positions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from rein_seg.encoders.weights import Converted, rename, resize_patch_kernel, resize_positions
+from rein_seg.errors import UserError
+
+PATCH, POSITIONS, REGISTERS = 'patch_embed.projection.weight', 'pos_embed', 'register_tokens'
+_SIZES = {
+    (384, 12): 'ViT-S',
+    (768, 12): 'ViT-B',
+    (1024, 24): 'ViT-L',
+    (1280, 32): 'ViT-H',
+    (1536, 40): 'ViT-g',
+}
+
+
+def strip_prefix(state: Mapping[str, Tensor], anchor: str) -> dict[str, Tensor]:
+    """Takes off what stands before ``anchor``, such as ``module.``, where there is one such name.
+
+    Raises:
+        UserError: If two names become one.
+    """
+    found = [name for name in state if name.endswith('.' + anchor)]
+    if len(found) != 1:
+        return dict(state)
+    return rename(state, [('^' + re.escape(found[0].removesuffix(anchor)), '')])
+
+
+def leave_out(
+    state: Mapping[str, Tensor], pattern: str
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Returns what does not match ``pattern`` from its start, and the names that do."""
+    unused = tuple(name for name in state if re.match(pattern, name))
+    return {name: tensor for name, tensor in state.items() if name not in unused}, unused
+
+
+def fit_plain_vit(
+    encoder: nn.Module, tensors: Mapping[str, Tensor], left_out: Sequence[str] = ()
+) -> Converted | None:
+    """Resamples patch kernel and positions to ``encoder``'s, after a look at what the file is.
+
+    Args:
+        encoder: A mmpretrain `VisionTransformer`, or a subclass.
+        tensors: By its names.
+        left_out: Names of the file that are left out already.
+
+    Returns:
+        None if the tensors are not those of a vision transformer.
+
+    Raises:
+        UserError: If they are those of a vision transformer of another size, or have another
+            number of register tokens.
+    """
+    blocks = [int(m[1]) for m in (re.match(r'layers\.(\d+)\.', name) for name in tensors) if m]
+    if PATCH not in tensors or POSITIONS not in tensors or not blocks:
+        return None
+    fitted = dict(tensors)
+    _check_size(encoder, (fitted[PATCH].shape[0], max(blocks) + 1))
+    _check_registers(encoder, fitted[REGISTERS].shape[1] if REGISTERS in fitted else 0)
+    resampled = []
+    kernel, prefix = encoder.patch_embed.projection.kernel_size, encoder.num_extra_tokens
+    if tuple(fitted[PATCH].shape[-2:]) != tuple(kernel):
+        resampled.append(f'{PATCH} {_by(fitted[PATCH].shape[-2:])} -> {_by(kernel)}')
+        fitted[PATCH] = resize_patch_kernel(fitted[PATCH], kernel)
+    rows = fitted[POSITIONS].shape[1] - prefix
+    grid = encoder.patch_resolution
+    fitted[POSITIONS] = resize_positions(
+        fitted[POSITIONS],
+        grid,
+        num_prefix=prefix,
+        mode=encoder.interpolate_mode,
+        antialias=getattr(encoder, 'antialias', False),
+    )
+    if fitted[POSITIONS] is not tensors[POSITIONS]:
+        side = round(rows**0.5)
+        resampled.append(f'{POSITIONS} {_by((side, side))} -> {_by(grid)}')
+    return Converted(fitted, tuple(left_out), tuple(resampled))
+
+
+def _check_size(encoder: nn.Module, size: tuple[int, int]) -> None:
+    own = (encoder.embed_dims, len(encoder.layers))
+    if size != own:
+        names = [_SIZES.get(s, 'ViT of no usual size') for s in (size, own)]
+        raise UserError(
+            f'the weights file is a {names[0]}: width {size[0]}, {size[1]} blocks; the encoder is '
+            f'a {names[1]}: width {own[0]}, {own[1]} blocks; set encoder.arch to the file, or '
+            'encoder.checkpoint to a file of this size'
+        )
+
+
+def _check_registers(encoder: nn.Module, registers: int) -> None:
+    own = getattr(encoder, 'num_registers', 0)
+    if registers and registers != own:
+        kind = '' if hasattr(encoder, 'num_registers') else "type='DINOv2' and "
+        raise UserError(
+            f'the weights file has {registers} register tokens, the encoder {own}: set {kind}'
+            f'num_registers={registers} in the encoder, or take a file without registers'
+        )
+    if own and not registers:
+        raise UserError(
+            f'the weights file has no register tokens, the encoder {own}: set num_registers=0 in '
+            f'the encoder, or take the file with "_reg{own}" in its name'
+        )
+
+
+def _by(size: Sequence[int]) -> str:
+    return 'x'.join(str(int(side)) for side in size)

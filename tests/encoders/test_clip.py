@@ -1,0 +1,150 @@
+"""CLIP's image tower: what sets it apart, OpenAI's names, the TorchScript archive."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from rein_seg.encoders import build_encoder, convert_weights, find_anatomy
+from rein_seg.errors import UserError
+from tests.encoders.tiny import ENCODERS
+
+TINY = ENCODERS['clip_tower']
+NAMES = (
+    ('patch_embed.projection', 'conv1'),
+    ('cls_token', 'class_embedding'),
+    ('pos_embed', 'positional_embedding'),
+    ('pre_norm', 'ln_pre'),
+    ('.ln1', '.ln_1'),
+    ('.ln2', '.ln_2'),
+    ('attn.qkv.', 'attn.in_proj_'),
+    ('attn.proj', 'attn.out_proj'),
+    ('ffn.layers.0.0', 'mlp.c_fc'),
+    ('ffn.layers.1', 'mlp.c_proj'),
+    ('layers.', 'transformer.resblocks.'),
+)
+
+
+def image(height=32, width=48):
+    return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(5))
+
+
+def build(**change):
+    return build_encoder({**TINY, **change})[0]
+
+
+def official(encoder, prefix=''):
+    state = {}
+    for name, tensor in encoder.state_dict().items():
+        for ours, theirs in NAMES:
+            name = name.replace(ours, theirs)
+        if name.endswith('embedding'):
+            tensor = tensor[0, 0] if name == 'class_embedding' else tensor[0]
+        state[prefix + name] = tensor.clone()
+    tail = {'proj': torch.ones(16, 8), 'ln_post.weight': torch.ones(16)}
+    return {**state, **{prefix + k: v for k, v in tail.items()}}
+
+
+def text():
+    return {
+        'positional_embedding': torch.ones(7, 8),
+        'transformer.resblocks.0.attn.in_proj_weight': torch.ones(24, 8),
+        'token_embedding.weight': torch.ones(9, 8),
+        'ln_final.weight': torch.ones(8),
+        'text_projection': torch.ones(8, 8),
+        'logit_scale': torch.ones(()),
+        'context_length': torch.tensor(7),
+    }
+
+
+class Archive(nn.Module):
+    """Holds a state dict under nested names, as a scripted model does."""
+
+    def __init__(self, state):
+        super().__init__()
+        for name, tensor in state.items():
+            module, *path = self, *name.split('.')
+            for part in path[:-1]:
+                if not hasattr(module, part):
+                    module.add_module(part, Holder())
+                module = getattr(module, part)
+            module.register_buffer(path[-1], tensor)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+class Holder(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def test_no_patch_bias_a_norm_before_the_blocks_and_quick_gelu():
+    encoder, seen = build(), {}
+    assert encoder.patch_embed.projection.bias is None
+    assert encoder.layers[0].ln1.eps == encoder.pre_norm.eps == 1e-5
+    fc1 = encoder.layers[0].ffn.layers[0]
+    fc1[0].register_forward_hook(lambda module, args, out: seen.update(before=out))
+    fc1.register_forward_hook(lambda module, args, out: seen.update(after=out))
+    encoder(image())
+    expected = seen['before'] * torch.sigmoid(1.702 * seen['before'])
+    torch.testing.assert_close(seen['after'], expected)
+
+
+def test_positions_are_resized_bilinearly_by_size():
+    encoder = build()
+    grid = encoder.pos_embed[:, 1:].reshape(1, 4, 4, 16).permute(0, 3, 1, 2)
+    expected = F.interpolate(grid, size=(4, 6), mode='bilinear').flatten(2).transpose(1, 2)
+    torch.testing.assert_close(encoder.positions((4, 6))[:, 1:], expected)
+
+
+def test_class_embedding_enters_twice_unless_told_otherwise():
+    twice, once = build(), build(class_embedding_twice=False)
+    assert (twice(image())[0] - once(image())[0]).abs().max() > 1e-5
+    with torch.no_grad():
+        once.pos_embed[:, :1] += once.cls_token
+    for x, y in zip(twice(image()), once(image()), strict=True):
+        torch.testing.assert_close(x, y)
+
+
+@pytest.mark.parametrize('layout', ['tower', 'whole', 'archive', 'ours'])
+def test_official_names_reach_every_tensor(layout, tmp_path):
+    original, path = build(init_seed=3), tmp_path / 'w.pt'
+    state = official(original, '' if layout == 'tower' else 'visual.')
+    if layout == 'archive':
+        half = {k: v.half() if v.is_floating_point() else v for k, v in {**text(), **state}.items()}
+        torch.jit.script(Archive(half)).save(str(path))
+    else:
+        content = {'tower': state, 'ours': original.state_dict()}.get(layout, {**state, **text()})
+        torch.save(content, path)
+    cfg = {k: v for k, v in TINY.items() if k != 'init_seed'}
+    encoder, _ = build_encoder({**cfg, 'checkpoint': str(path)})
+    for name, tensor in original.state_dict().items():
+        expected = tensor.half().float() if layout == 'archive' else tensor
+        assert torch.equal(encoder.state_dict()[name], expected), name
+
+
+def test_resampling_and_what_is_left_out():
+    original = build(img_size=42, patch_size=7)
+    converted = convert_weights(build(), {**official(original, 'visual.'), **text()})
+    assert set(converted.left_out) == {*text(), 'proj', 'ln_post.weight'}
+    assert converted.resampled == (
+        'patch_embed.projection.weight 7x7 -> 8x8',
+        'pos_embed 6x6 -> 4x4',
+    )
+    grid = original.pos_embed[:, 1:].reshape(1, 6, 6, 16).permute(0, 3, 1, 2)
+    expected = F.interpolate(grid, size=(4, 4), mode='bilinear').flatten(2).transpose(1, 2)
+    torch.testing.assert_close(converted.tensors['pos_embed'][:, 1:], expected)
+
+
+def test_other_sizes_and_other_files_are_explained(tmp_path):
+    large = {**TINY['arch'], 'num_layers': 3}
+    with pytest.raises(UserError, match='width 16, 3 blocks; .* width 16, 2 blocks'):
+        convert_weights(build(), official(build(arch=large), 'visual.'))
+    resnet = {'visual.layer1.0.conv1.weight': torch.ones(1)}
+    assert convert_weights(build(), resnet).tensors == resnet
+
+
+def test_anatomy_is_that_of_a_plain_vit():
+    anatomy = find_anatomy(build())
+    assert (anatomy.family, anatomy.num_prefix, anatomy.divisor) == ('vit', 1, 8)

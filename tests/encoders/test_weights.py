@@ -1,0 +1,184 @@
+"""Official files into vision transformers: names, resampling, what does not fit."""
+
+import pytest
+import torch
+
+from rein_seg.encoders import build_encoder, convert_weights
+from rein_seg.encoders.weights import Converted, rename, resize_patch_kernel, resize_positions
+from rein_seg.errors import UserError
+from tests.encoders.tiny import ENCODERS
+
+REGISTERS = ENCODERS['dinov2_registers']
+PLAIN = {**REGISTERS, 'num_registers': 0}
+OFFICIAL = (
+    ('ffn.layers.0.0', 'mlp.fc1'),
+    ('ffn.layers.1', 'mlp.fc2'),
+    ('ffn.w', 'mlp.w'),
+    ('layers.', 'blocks.'),
+    ('patch_embed.projection', 'patch_embed.proj'),
+    ('attn.gamma1.weight', 'ls1.gamma'),
+    ('ffn.gamma2.weight', 'ls2.gamma'),
+    ('.ln', '.norm'),
+)
+
+
+def official(encoder):
+    """The encoder's tensors as the authors name them."""
+    state = {}
+    for name, tensor in encoder.state_dict().items():
+        for ours, theirs in OFFICIAL:
+            name = name.replace(ours, theirs)
+        state[name.replace('ln1.', 'norm.')] = tensor.clone()
+    return {**state, 'mask_token': torch.zeros(1, 16)}
+
+
+def random(cfg, seed=3):
+    return build_encoder({**cfg, 'init_seed': seed})[0]
+
+
+def load(cfg, state, tmp_path):
+    torch.save(state, tmp_path / 'w.pth')
+    cfg = {k: v for k, v in cfg.items() if k != 'init_seed'}
+    return build_encoder({**cfg, 'checkpoint': str(tmp_path / 'w.pth')})[0]
+
+
+def assert_loaded(encoder, original):
+    own = original.state_dict()
+    for name, tensor in encoder.state_dict().items():
+        assert torch.equal(tensor, own[name]), name
+
+
+def chunked(state):
+    return {k.replace('blocks.', 'blocks.0.'): v for k, v in state.items()}
+
+
+LAYOUTS = {
+    'official': lambda s: s,
+    'chunks': chunked,
+    'prefix': lambda s: {f'backbone.{k}': v for k, v in s.items()},
+    'parallel': lambda s: {'model': {f'module.{k}': v for k, v in s.items()}},
+    'teacher': lambda s: {
+        'teacher': {**{f'backbone.{k}': v for k, v in s.items()}, 'dino_head.w': torch.ones(1)}
+    },
+    'head': lambda s: {**s, 'head.weight': torch.ones(1), 'norm.weight': torch.ones(16)},
+}
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+@pytest.mark.parametrize('cfg', [PLAIN, REGISTERS], ids=['plain', 'registers'])
+def test_layouts_of_dinov2(layout, cfg, tmp_path):
+    original = random(cfg)
+    assert_loaded(load(cfg, LAYOUTS[layout](official(original)), tmp_path), original)
+
+
+@pytest.mark.parametrize(
+    'cfg',
+    [
+        {**PLAIN, 'arch': {**PLAIN['arch'], 'ffn_type': 'swiglu_fused'}},
+        {**PLAIN, 'final_norm': True},
+        {**ENCODERS['vit'], 'final_norm': True},
+        ENCODERS['dinov2_swiglu'],
+    ],
+    ids=['swiglu', 'final_norm', 'mmpretrain', 'mmpretrain_swiglu'],
+)
+def test_official_names_reach_every_tensor(cfg, tmp_path):
+    original = random(cfg)
+    assert_loaded(load(cfg, official(original), tmp_path), original)
+
+
+def test_mmpretrain_names_are_taken_and_resampled(tmp_path):
+    original = random({**PLAIN, 'img_size': 48})
+    encoder = load(PLAIN, {f'backbone.{k}': v for k, v in original.state_dict().items()}, tmp_path)
+    expected = resize_positions(original.pos_embed, (4, 4))
+    assert torch.equal(encoder.pos_embed, expected)
+
+
+def test_conversion_says_what_it_did():
+    cfg = {**PLAIN, 'img_size': 42, 'patch_size': 7}
+    converted = convert_weights(random(PLAIN), official(random(cfg)))
+    assert converted.left_out == ('mask_token',)
+    assert str(converted) == (
+        'resampled patch_embed.projection.weight 7x7 -> 8x8, pos_embed 6x6 -> 4x4; '
+        'left out mask_token'
+    )
+    many = Converted({}, left_out=tuple('abcdefg'))
+    assert str(many) == 'left out a, b, c, d, e and 2 more'
+    assert str(Converted({})) == 'taken as it is'
+
+
+@pytest.mark.parametrize(('cfg', 'antialias'), [(PLAIN, False), (REGISTERS, True)])
+def test_positions_are_resampled_by_the_release_own_rule(cfg, antialias, tmp_path):
+    original = random({**cfg, 'img_size': 72})
+    encoder = load(cfg, official(original), tmp_path)
+    expected = resize_positions(original.pos_embed, (4, 4), antialias=antialias)
+    other = resize_positions(original.pos_embed, (4, 4), antialias=not antialias)
+    assert torch.equal(encoder.pos_embed, expected)
+    assert (encoder.pos_embed - other).abs().max() > 1e-3
+
+
+def test_non_square_grid_takes_its_own_and_square_files(tmp_path):
+    cfg = {**PLAIN, 'img_size': (32, 48)}
+    original = random(cfg)
+    assert_loaded(load(cfg, official(original), tmp_path), original)
+    square = random(PLAIN)
+    encoder = load(cfg, official(square), tmp_path)
+    assert torch.equal(encoder.pos_embed, resize_positions(square.pos_embed, (4, 6)))
+
+
+def wider(state):
+    state['patch_embed.proj.weight'] = torch.ones(384, 3, 8, 8)
+    return {**state, **{f'blocks.{i}.norm1.weight': torch.ones(384) for i in range(12)}}
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'file', 'change', 'message'),
+    [
+        (PLAIN, PLAIN, wider, 'is a ViT-S: width 384, 12 blocks; the encoder is a ViT of no usual'
+         ' size: width 16, 2 blocks'),
+        (PLAIN, REGISTERS, dict, 'has 2 register tokens, the encoder 0: set num_registers=2'),
+        (ENCODERS['vit'], {**REGISTERS, 'arch': ENCODERS['vit']['arch']}, dict,
+         "set type='DINOv2' and num_registers=2"),
+        (REGISTERS, PLAIN, dict, 'no register tokens, the encoder 2: set num_registers=0'),
+        (REGISTERS, {**REGISTERS, 'num_registers': 4}, dict, '4 register tokens, the encoder 2'),
+        (PLAIN, PLAIN, lambda s: {'conv1.weight': torch.ones(1)}, r'1 unexpected.*conv1\.weight'),
+        (PLAIN, PLAIN, lambda s: {**s, 'extra': torch.ones(1)}, '1 unexpected. Unexpected: extra'),
+        (PLAIN, PLAIN, lambda s: {k: v for k, v in s.items() if 'fc2.bias' not in k},
+         r'Missing: layers\.0\.ffn\.layers\.1\.bias'),
+        (PLAIN, PLAIN, lambda s: {**s, 'pos_embed': torch.ones(1, 12, 16)}, 'square number'),
+    ],
+)  # fmt: skip
+def test_files_that_do_not_fit_are_explained(cfg, file, change, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        load(cfg, change(official(random(file))), tmp_path)
+
+
+def test_two_tensors_of_one_name_are_refused():
+    with pytest.raises(UserError, match="both become 'a'"):
+        rename({'b': torch.ones(1), 'c': torch.ones(1)}, [('[bc]', 'a')])
+
+
+def test_patch_kernel_keeps_a_flat_one_and_grows_its_sum():
+    flat = torch.full((2, 3, 14, 14), 0.5)
+    resized = resize_patch_kernel(flat, (16, 16))
+    torch.testing.assert_close(resized, torch.full((2, 3, 16, 16), 0.5))
+    assert resize_patch_kernel(flat, (14, 14)) is flat
+    # by hand: target 3 of 8 lies at source 3.5 * 4 / 8 - 0.5 = 1.25; cubic with a = -0.75
+    step = torch.tensor([0.0, 0, 1, 1]).expand(1, 1, 4, 4)
+    t, a = 0.25, -0.75
+    near = (a + 2) * (1 - t) ** 3 - (a + 3) * (1 - t) ** 2 + 1
+    far = a * (2 - t) ** 3 - 5 * a * (2 - t) ** 2 + 8 * a * (2 - t) - 4 * a
+    value = resize_patch_kernel(step, (8, 8))[0, 0, 4, 3].item()
+    assert value == pytest.approx(near + far)
+
+
+def test_positions_against_values_by_hand():
+    table = torch.tensor([9.0, 0, 1, 2, 3]).reshape(1, 5, 1)  # class row, then 2 x 2
+    doubled = resize_positions(table, (2, 4), mode='bilinear').flatten().tolist()
+    assert doubled == [9, 0, 0.25, 0.75, 1, 2, 2.25, 2.75, 3]
+    halved = resize_positions(table, (1, 2), mode='bilinear').flatten().tolist()
+    assert halved == [9, 1, 2]
+    assert resize_positions(table, (2, 2)) is table
+    assert resize_positions(table[:, 1:], (1, 2), num_prefix=0, mode='bilinear').shape == (1, 2, 1)
+    with pytest.raises(UserError, match='have 3 patch rows'):
+        resize_positions(table[:, :4], (2, 2))
+    assert resize_positions(table[:, :4], (1, 3)).shape == (1, 4, 1)
