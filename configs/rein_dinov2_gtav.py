@@ -1,8 +1,8 @@
-# Rein on DINOv2-L, GTAV -> urban scenes. The published head, Mask2Former, is not there yet: this
-# one is linear, so the published scores (66.4 Cityscapes, 60.4 BDD100K) are not to be expected.
+# Rein on DINOv2-L, GTAV -> urban scenes: 2.99 M parameters in the encoder, one GPU, batch 4.
+# Published mIoU: Cityscapes 66.4, BDD100K 60.4, Mapillary 66.1, mean 64.3.
 #   python tools/train.py configs/rein_dinov2_gtav.py
 _base_ = [
-    './_base_/encoders/dinov2_large.py', './_base_/heads/linear.py',
+    './_base_/encoders/dinov2_large.py', './_base_/heads/mask2former.py',
     './_base_/benchmarks/gtav_to_urban.py', './_base_/schedules/adamw_40k.py',
     './_base_/runtime.py']
 model = dict(

@@ -8,6 +8,7 @@ import torch
 from mmseg.registry import MODELS
 
 from rein_seg.apis import load_config
+from rein_seg.apis.count import build_shapes, count, count_table
 from rein_seg.errors import UserError
 from rein_seg.segmentor import count_parameters
 
@@ -21,6 +22,11 @@ def test_config_loads_and_names_exist(path):
     assert cfg.work_dir == f'work_dirs/{path.stem}'
     assert cfg.model.num_classes == cfg.benchmark.num_classes
     assert cfg.val_evaluator.protocol == cfg.benchmark.protocol
+    assert cfg.test_evaluator == cfg.val_evaluator
+    dataset = cfg.val_dataloader.dataset
+    parts = dataset.get('datasets', [dataset])
+    named = {cfg.val_evaluator.get('source'), *(cfg.val_evaluator.get('targets') or [])} - {None}
+    assert named == {part.domain for part in parts}
 
 
 @by_name
@@ -38,8 +44,20 @@ def test_tiny_models_build_and_predict(path):
         pytest.skip('needs downloaded weights')
     model = MODELS.build(cfg.model).eval()
     with torch.no_grad():
-        logits = model(torch.randn(1, 3, 64, 128), mode='tensor')
+        logits = model.encode_decode(torch.randn(1, 3, 64, 128), [dict(img_shape=(64, 128))])
     assert logits.shape[:2] == (1, cfg.model.num_classes)
+
+
+@by_name
+def test_every_model_builds_without_weights_and_takes_its_crops(path):
+    cfg = load_config(str(path))
+    model = build_shapes(cfg)
+    assert all(parameter.is_meta for parameter in model.parameters())
+    sizes = [cfg.model.crop_size]
+    if cfg.model.test_cfg.mode == 'slide':
+        sizes.append(cfg.model.test_cfg.crop_size)
+    for size in sizes:
+        model.backbone.check_size(size)
 
 
 def test_swapping_the_method_by_option_needs_nothing_else():
@@ -89,13 +107,61 @@ def test_documents_have_no_dead_link_and_nothing_to_fill_in():
             assert (page.parent / link).exists(), f'{page}: {link}'
 
 
-def test_gtav_needs_its_weights_and_has_the_published_size():
+def test_gtav_needs_its_weights():
     path = str(CONFIGS[0].parent / 'rein_dinov2_gtav.py')
     with pytest.raises(UserError, match="'checkpoints/dinov2_vitl14_pretrain.pth' does not exist"):
         MODELS.build(load_config(path).model)
-    random = {'model.backbone.encoder.checkpoint': None, 'model.backbone.encoder.init_seed': 0}
-    model = MODELS.build(load_config(path, cfg_options=random).model)
-    counts = count_parameters(model)
-    assert counts['method'] == 2_990_081  # specs/rein.md section 7
-    # without the final norm and the mask token, which are not used
-    assert counts['frozen'] == 304_199_680 - 3 * 1024
+
+
+# specs/rein.md, section 7: method, neck and head, frozen; None is not published. DINOv2's final
+# norm and mask token (3 C values) are counted there, and are not in our encoder: nothing uses them
+PUBLISHED = {
+    'rein_dinov2_small_gtav': (684_033, None, 21_993_216 - 3 * 384),
+    'rein_dinov2_base_gtav': (1_741_569, None, 86_453_760 - 3 * 768),
+    'rein_dinov2_gtav': (2_990_081, 20_579_796, 304_199_680 - 3 * 1024),
+    'rein_dinov2_giant_gtav': (6_359_041, None, None),
+    'rein_eva02_gtav': (2_990_081, 20_579_796, None),
+    'rein_clip_gtav': (2_990_081, None, None),
+    'rein_convnext_gtav': (8_289_156, None, None),
+    'rein_resnet50_gtav': (13_187_588, None, None),
+    'frozen_dinov2_gtav': (0, 20_565_204, 304_199_680 - 3 * 1024),
+    'full_dinov2_gtav': (304_199_680 - 3 * 1024, 20_565_204, 0),
+}
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_sizes_are_the_published_ones(name):
+    counts = count(load_config(str(CONFIGS[0].parent / f'{name}.py')))
+    found = (counts['method'], counts['neck_and_head'], counts['frozen'])
+    expected = [want or have for want, have in zip(PUBLISHED[name], found, strict=True)]
+    assert list(found) == expected
+    assert counts['trainable'] == found[0] + found[1]
+
+
+def test_counts_without_weights_are_those_of_the_model():
+    cfg = load_config(str(CONFIGS[0].parent / 'rein_tiny_miniscapes.py'))
+    counts = count(cfg)
+    assert counts == count_parameters(MODELS.build(cfg.model))
+    table = count_table({'tiny': counts}).splitlines()
+    assert table[0].startswith('| config | method |')
+    share = 100 * counts['trainable'] / counts['frozen']
+    assert table[2].startswith(f'| tiny | {counts["method"]:,} |')
+    assert table[2].endswith(f'| {share:.2f} % |')
+
+
+def test_recipe_of_the_benchmark():
+    cfg = load_config(str(CONFIGS[0].parent / 'rein_dinov2_gtav.py'))
+    assert cfg.benchmark.protocol == 'rein512'
+    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_iters) == (4, 40000)
+    assert (cfg.train_cfg.val_interval, cfg.randomness.seed) == (10000, 42)
+    checkpoint = cfg.default_hooks.checkpoint
+    assert (checkpoint.interval, checkpoint.max_keep_ckpts) == (4000, 3)
+    resize, crop = cfg.train_dataloader.dataset.pipeline[2:4]
+    assert (resize.scales[0], resize.scales[-1], len(resize.scales)) == (256, 1024, 16)
+    assert (tuple(crop.crop_size), crop.cat_max_ratio) == ((512, 512), 0.75)
+    assert cfg.model.test_cfg.stride == (341, 341)
+    wide = load_config(str(CONFIGS[0].parent / 'rein_dinov2_gtav_1024.py'))
+    assert wide.model.backbone.encoder.img_size == 1024
+    assert wide.optim_wrapper.optimizer.lr == 6e-5
+    assert wide.optim_wrapper.paramwise_cfg == cfg.optim_wrapper.paramwise_cfg
+    assert wide.model.test_cfg.stride == (683, 683)

@@ -1,0 +1,5 @@
+# LoRA on DINOv2-L, beside rein_dinov2_gtav.py; all else is equal.
+# Nothing is published for this recipe.
+#   python tools/train.py configs/lora_dinov2_gtav.py
+_base_ = ['./rein_dinov2_gtav.py']
+model = dict(backbone=dict(peft=dict(_delete_=True, type='LoRA')))

@@ -1,0 +1,11 @@
+# Rein on DINOv2-g, beside rein_dinov2_gtav.py. Nothing is published for it.
+#   python tools/train.py configs/rein_dinov2_giant_gtav.py
+_base_ = [
+    './_base_/encoders/dinov2_giant.py', './_base_/heads/mask2former.py',
+    './_base_/benchmarks/gtav_to_urban.py', './_base_/schedules/adamw_40k.py',
+    './_base_/runtime.py']
+model = dict(
+    backbone=dict(
+        encoder={{_base_.encoder}},
+        peft=dict(type='Rein', num_tokens=100, rank=16, link_to_queries=True)),
+    decode_head={{_base_.decode_head}})
