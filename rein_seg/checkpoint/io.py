@@ -99,7 +99,7 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
 def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
     """Reads tensors by name from ``.safetensors`` or from a ``torch.save`` file.
 
-    The usual wrappers (``state_dict``, ``model``, ``teacher``) are taken off.
+    The usual wrappers (``state_dict``, ``model``, ``module``, ``teacher``) are taken off.
 
     Raises:
         UserError: If the file cannot be read, or holds no tensors by name.
@@ -124,13 +124,13 @@ def state_dict_of(content: Any, source: str) -> dict[str, Tensor]:
     Raises:
         UserError: If it holds none.
     """
-    for wrapper in ('state_dict', 'model', 'teacher'):
+    for wrapper in ('state_dict', 'model', 'module', 'teacher'):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping) or not any(isinstance(v, Tensor) for v in content.values()):
         raise UserError(
             f'weights file {source!r} holds no tensors by name: expected a state dict, '
-            'or one under the key "state_dict", "model" or "teacher"'
+            'or one under the key "state_dict", "model", "module" or "teacher"'
         )
     return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
 

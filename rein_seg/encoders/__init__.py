@@ -1,6 +1,6 @@
 """Encoder families: where things are in each, found by the encoder's class."""
 
-from rein_seg.encoders import clip, convnext, dinov2, vit
+from rein_seg.encoders import clip, convnext, dinov2, resnet, timm, vit
 from rein_seg.encoders.build import build_encoder, convert_weights, find_anatomy, shapes_only
 
 __all__ = [
@@ -10,6 +10,8 @@ __all__ = [
     'convnext',
     'dinov2',
     'find_anatomy',
+    'resnet',
     'shapes_only',
+    'timm',
     'vit',
 ]

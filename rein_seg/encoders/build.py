@@ -86,24 +86,29 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
     Args:
         cfg: Registry config of the encoder (``type`` and its arguments) with keys of ours:
             ``checkpoint``, a file of weights; ``init_seed``, a seed for random weights instead,
-            for tests and demonstrations; ``name``, what to call it in results; ``mean`` and
-            ``std`` of its images (default: ImageNet's).
+            for tests and demonstrations; ``pretrained=True``, weights by hub id, for classes that
+            have one; ``name``, what to call it in results; ``mean`` and ``std`` of its images
+            (default: what the class says, else ImageNet's).
 
     Returns:
         The encoder, in eval mode, and what the config says of it.
 
     Raises:
-        UserError: If neither or both of ``checkpoint`` and ``init_seed`` are given, the file is
-            missing, or it does not cover every tensor.
+        UserError: If not exactly one of ``checkpoint``, ``init_seed`` and ``pretrained=True`` is
+            given, the file is missing or cannot be downloaded, or it does not cover every tensor.
     """
     args = dict(cfg)
     checkpoint, seed = args.pop('checkpoint', None), args.pop('init_seed', None)
+    pretrained = args.pop('pretrained', None) or False
     name = args.pop('name', None) or str(args.get('type'))
-    mean, std = args.pop('mean', DEFAULT_MEAN), args.pop('std', DEFAULT_STD)
-    if (checkpoint is None) == (seed is None):
+    mean, std = args.pop('mean', None), args.pop('std', None)
+    if [checkpoint is not None, seed is not None, pretrained is True].count(True) != 1 or (
+        pretrained not in (True, False)
+    ):
         raise UserError(
-            f'encoder {name!r}: give exactly one of checkpoint=FILE (its pretrained weights) and '
-            f'init_seed=N (random weights, for tests); came checkpoint={checkpoint!r}, '
+            f'encoder {name!r}: give exactly one of checkpoint=FILE (its pretrained weights), '
+            'pretrained=True (weights by hub id, where the class has one) and init_seed=N (random '
+            f'weights, for tests); came checkpoint={checkpoint!r}, pretrained={pretrained!r}, '
             f'init_seed={seed!r}'
         )
     shapes = _SHAPES_ONLY.get()
@@ -121,20 +126,21 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
         raise UserError(f'encoder {name!r} cannot be built: {error}') from error
     if shapes:
         weights = 'none: shapes only'
-    elif checkpoint is None:
+    elif seed is not None:
         _draw(encoder, int(seed))
         weights = f'random:seed={seed}'
         print_log(f'encoder {name!r} has random weights (seed {seed})', logger='current')
     else:
-        state = read_state_dict(checkpoint)
+        source = 'the hub' if checkpoint is None else str(checkpoint)
+        state = _download(encoder, name) if checkpoint is None else read_state_dict(checkpoint)
         converted = convert_weights(encoder, state)
-        report = load_strict(
-            encoder, converted.tensors, what=f'encoder {name!r}', source=str(checkpoint)
-        )
+        report = load_strict(encoder, converted.tensors, what=f'encoder {name!r}', source=source)
         print_log(f'{report} ({converted})', logger='current')
         weights = f'sha256:{tensors_sha256(state)}'
     encoder.eval()
-    return encoder, EncoderInfo(name, weights, args, tuple(mean), tuple(std))
+    mean = tuple(mean or getattr(encoder, 'image_mean', DEFAULT_MEAN))
+    std = tuple(std or getattr(encoder, 'image_std', DEFAULT_STD))
+    return encoder, EncoderInfo(name, weights, args, mean, std)
 
 
 def convert_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
@@ -166,6 +172,15 @@ def find_anatomy(encoder: nn.Module) -> Anatomy:
             f'Anatomy, decorated with @register_anatomy({name!r}).'
         )
     return ANATOMIES[name](encoder)
+
+
+def _download(encoder: nn.Module, name: str) -> dict[str, Tensor]:
+    if not hasattr(encoder, 'read_pretrained'):
+        raise UserError(
+            f'encoder {name!r}: {type(encoder).__name__} has no weights by hub id for '
+            'pretrained=True; give checkpoint=FILE (docs/weights.md)'
+        )
+    return encoder.read_pretrained()
 
 
 def _draw(encoder: nn.Module, seed: int) -> None:

@@ -6,15 +6,25 @@ map is NHWC when the pointwise convolutions are linears (the default) and NCHW o
 
 from __future__ import annotations
 
-from torch import nn
+import re
+
+import torch
+from torch import Tensor, nn
 
 from rein_seg.encoders.common import check_out_indices, param_sites
+from rein_seg.encoders.weights import Converted, rename
 from rein_seg.errors import UserError
-from rein_seg.registry import register_anatomy
+from rein_seg.registry import register_anatomy, register_key_map
 from rein_seg.structures import Anatomy, BranchSite, NormSite, OpSite, Site, StreamSite, Tap
 
+_NAME = 'mmpretrain.models.backbones.convnext.ConvNeXt'
+_OFFICIAL = (
+    (r'\.dwconv\.', '.depthwise_conv.'),
+    (r'\.pwconv([12])\.', r'.pointwise_conv\1.'),
+)
 
-@register_anatomy('mmpretrain.models.backbones.convnext.ConvNeXt')
+
+@register_anatomy(_NAME)
 def convnext_anatomy(encoder: nn.Module) -> Anatomy:
     """Returns the anatomy of a mmpretrain `ConvNeXt`.
 
@@ -53,6 +63,48 @@ def convnext_anatomy(encoder: nn.Module) -> Anatomy:
         stage_depths=depths,
         stage_channels=tuple(encoder.channels[: len(depths)]),
     )
+
+
+@register_key_map(_NAME)
+def convnext_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
+    """Takes official files (facebookresearch's ConvNeXt and V2) and mmpretrain's own.
+
+    A classifier has one final norm, which is that of the last stage's output; the norms of the
+    other outputs, norm0 to norm2, are not in its file. They start as ones and zeros, as in the
+    reference (its loading is not strict), and are reported as filled. A file of a segmentation
+    model has them all.
+    """
+    tensors = rename(state, ((r'^(module\.)?(backbone\.)?', ''), *_OFFICIAL))
+    own = encoder.state_dict()
+    last = f'norm{encoder.num_stages - 1}'
+    if f'{last}.weight' not in tensors:
+        tensors = rename(tensors, ((r'^norm\.', f'{last}.'),))
+    unused = [
+        name
+        for name in tensors
+        if name not in own and name.startswith(('head.', 'mask_token', 'decoder.', f'{last}.'))
+    ]
+    for name in unused:
+        del tensors[name]
+    for name, tensor in tensors.items():
+        # grn is (1, 1, 1, C) officially; pointwise weights may be linears' or convolutions'
+        if name in own and tensor.numel() == own[name].numel() and '.grn.' in name:
+            tensors[name] = tensor.reshape(own[name].shape)
+        elif name in own and re.search(r'pointwise_conv[12]\.weight$', name):
+            tensors[name] = _pointwise(tensor, own[name].dim())
+    others = [
+        n for n in own if re.fullmatch(r'norm\d\.(weight|bias)', n) and not n.startswith(last)
+    ]
+    filled = [] if any(name in tensors for name in others) else others
+    for name in filled:
+        tensors[name] = torch.full_like(own[name], float(name.endswith('weight')))
+    return Converted(tensors, left_out=tuple(sorted(unused)), filled=tuple(filled))
+
+
+def _pointwise(weight: Tensor, dims: int) -> Tensor:
+    if dims == weight.dim():
+        return weight
+    return weight[:, :, None, None] if dims == 4 else weight.flatten(1)
 
 
 def _norm(

@@ -26,14 +26,17 @@ class Converted:
             classification head. Anything else that is left over stays in ``tensors``, where it
             is an error.
         resampled: What was resampled, such as ``pos_embed 37x37 -> 32x32``.
+        filled: Names the file has no values for and that start as the identity, knowingly.
     """
 
     tensors: dict[str, Tensor]
     left_out: tuple[str, ...] = ()
     resampled: tuple[str, ...] = ()
+    filled: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [f'resampled {", ".join(self.resampled)}'] if self.resampled else []
+        parts += [f'not in the file, set to identity: {", ".join(self.filled)}'] * bool(self.filled)
         more = f' and {len(self.left_out) - 5} more' if len(self.left_out) > 5 else ''
         parts += [f'left out {", ".join(self.left_out[:5])}{more}'] if self.left_out else []
         return '; '.join(parts) or 'taken as it is'

@@ -19,7 +19,7 @@ from rein_seg.peft.hooks import Context
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, OpSite
 
-DEFAULT_PARTS = ('q', 'k', 'v', 'proj', 'fc1', 'fc2')
+DEFAULT_PARTS = ('q', 'k', 'v', 'proj', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3')
 
 
 class LoRALayer(nn.Module):
@@ -98,7 +98,7 @@ class LoRA(PEFTMethod):
     Args:
         parts: Operations by role (proj, fc1, fc2, dw, patch, ...) or by the name of one part of a
             fused operation (q, k, v; gate, value). None takes those of q, k, v, proj, fc1, fc2
-            that the encoder has.
+            and, in ResNets, conv1 to conv3 that the encoder has.
         rank: r.
         alpha: s = alpha / r.
         dropout: Probability for the input of A, in training.

@@ -20,7 +20,8 @@ from rein_seg.structures import (
 from tests.encoders.tiny import ENCODERS
 
 FAMILIES = sorted(ENCODERS)
-TOKEN_FAMILIES = [name for name in FAMILIES if not name.startswith('convnext')]
+TOKEN_FAMILIES = [name for name in FAMILIES if not name.startswith(('convnext', 'resnet'))]
+FFN_FAMILIES = [name for name in FAMILIES if not name.startswith('resnet')]
 
 
 def image(height=32, width=48):
@@ -142,7 +143,7 @@ def test_stream_mid_equals_a_change_of_the_attention_branch(family):
         torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize('family', FAMILIES)
+@pytest.mark.parametrize('family', FFN_FAMILIES)
 @pytest.mark.parametrize('source', ['exit', 'entry_raw', 'entry_norm'])
 def test_branch_zero_adapter_changes_nothing_and_sees_the_right_tensor(family, source):
     shapes = set()
@@ -233,7 +234,9 @@ def test_seq_tokens_take_part_and_are_taken_out(family):
     blocks, prefix = anatomy.num_blocks, anatomy.num_prefix
     assert grids == [((4, 6), prefix)] * blocks
     # inside the block the prompts count as prefix tokens
-    assert counts == [(prefix + 4 + 24, prefix + 4)] * blocks
+    # (a SwiGLU of two linears has two)
+    assert len(counts) in (blocks, 2 * blocks)
+    assert set(counts) == {(prefix + 4 + 24, prefix + 4)}
     assert collected == [(2, 4, *anatomy.stage_channels)] * blocks
     assert anatomy.state.num_prompts == 0
 
@@ -266,8 +269,13 @@ def test_param_roles(family):
     assert {n for n, role in roles.items() if role in ('bias', 'norm_bias')} == biases
     assert 'norm' in roles.values()
     if family in TOKEN_FAMILIES:
-        assert roles['pos_embed'] == 'pos'
-        assert roles['layers.0.attn.qkv.weight'] == 'weight'
+        positions = [role for name, role in roles.items() if name.endswith('pos_embed')]
+        assert positions == ([] if family == 'dinov3' else ['pos'])
+        matrices = [role for name, role in roles.items() if name.endswith('attn.proj.weight')]
+        assert matrices == ['weight'] * anatomy.num_blocks
+    if family == 'dinov3':
+        assert roles['model.reg_token'] == 'token'
+        assert roles['model.blocks.1.gamma_2'] == 'scale'
     if family == 'dinov2':
         assert roles['layers.1.ffn.gamma2.weight'] == 'scale'
     if family == 'convnext':

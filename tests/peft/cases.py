@@ -9,6 +9,7 @@ class Case:
     cfg: dict
     merges: bool = True
     families: tuple[str, ...] | None = None  # None: every family
+    without: tuple[str, ...] = ()  # starts of names of families that lack the sites
     tags: tuple[str, ...] = field(default=())
 
 
@@ -16,11 +17,21 @@ CASES = [
     Case('frozen', dict(type='Frozen')),
     Case('full', dict(type='Full')),
     Case('lora', dict(type='LoRA', rank=4, alpha=8)),
-    Case('lora_qv', dict(type='LoRA', parts=['q', 'v'], rank=4), families=('vit', 'dinov2')),
-    Case('lora_blocks', dict(type='LoRA', parts=['fc1'], rank=2, blocks=[-1])),
-    Case('lora_patch', dict(type='LoRA', parts=['patch', 'fc2'], rank=2)),
     Case(
-        'lora_gate', dict(type='LoRA', parts=['gate', 'proj'], rank=2), families=('dinov2_swiglu',)
+        'lora_qv',
+        dict(type='LoRA', parts=['q', 'v'], rank=4),
+        families=('vit', 'dinov2', 'dinov3', 'eva02'),
+    ),
+    Case(
+        'lora_blocks',
+        dict(type='LoRA', parts=['fc1'], rank=2, blocks=[-1]),
+        without=('resnet',),
+    ),
+    Case('lora_patch', dict(type='LoRA', parts=['patch', 'fc2'], rank=2), without=('resnet',)),
+    Case(
+        'lora_gate',
+        dict(type='LoRA', parts=['gate', 'proj'], rank=2),
+        families=('dinov2_swiglu', 'eva02'),
     ),
     Case('rein', dict(type='Rein', num_tokens=5, rank=4, query_dims=8), merges=False),
     Case('rein_full_tokens', dict(type='Rein', num_tokens=5, rank=0, query_dims=8), merges=False),

@@ -14,7 +14,7 @@ PAIRS = [
     pytest.param(case, family, id=f'{case.name}-{family}')
     for case in CASES
     for family in ENCODERS
-    if case.families is None or family in case.families
+    if (case.families is None or family in case.families) and not family.startswith(case.without)
 ]
 on_every_pair = pytest.mark.parametrize(('case', 'family'), PAIRS)
 
@@ -63,7 +63,8 @@ def test_start_equals_the_frozen_encoder(case, family):
     maps, reference = backbone(image()).maps, frozen(family).eval()(image()).maps
     for x, y in zip(maps, reference, strict=True):
         # Rein starts within its scale of 0.001 times a linear of the features, block after block
-        tolerance = 0.0 if backbone.peft.exact_at_start else 0.004 * y.abs().max().item()
+        size = max(1.0, y.abs().max().item())  # a bias is of size 1 / sqrt(C) whatever the features
+        tolerance = 0.0 if backbone.peft.exact_at_start else 0.004 * size
         torch.testing.assert_close(x, y, rtol=0, atol=tolerance)
 
 

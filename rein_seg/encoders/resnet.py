@@ -1,0 +1,161 @@
+"""ResNet, ResNetV1c and ResNetV1d of mmseg and mmpretrain: four stages of (B, C, H, W) maps.
+
+A block is conv -> norm -> ReLU, twice or three times, the last ReLU after the residual sum; a
+block that changes the map's size or width has a convolution on its shortcut. ReLUs work in place.
+A frozen encoder stays in eval mode, so its batch statistics do not move whatever ``norm_eval`` is.
+"""
+
+from __future__ import annotations
+
+import re
+
+from torch import Tensor, nn
+
+from rein_seg.encoders.common import check_out_indices, param_sites
+from rein_seg.encoders.weights import Converted, rename
+from rein_seg.errors import UserError
+from rein_seg.registry import register_anatomy, register_key_map
+from rein_seg.structures import Anatomy, BranchSite, NormSite, OpSite, Site, StreamSite, Tap
+
+_NAMES = tuple(
+    f'{package}.models.backbones.resnet.{name}'
+    for package in ('mmseg', 'mmpretrain')
+    for name in ('ResNet', 'ResNetV1c', 'ResNetV1d')
+)
+
+
+@register_anatomy(*_NAMES)
+def resnet_anatomy(encoder: nn.Module) -> Anatomy:
+    """Returns the anatomy of a ResNet.
+
+    There is no BRANCH ffn: a block's residual branch changes width and size between stages. BRANCH
+    conv is the spatial convolution with its norm and ReLU, entered at its input: conv2 of a
+    bottleneck, conv1 of a basic block; its stride is that of the convolution.
+
+    Raises:
+        UserError: If it has plugins, deformable convolutions or its own activation checkpointing
+            (which is re-entrant: adapters would lose gradients), or ``out_indices`` goes beyond
+            the stages.
+    """
+    for option in ('with_cp', 'plugins', 'dcn'):
+        if getattr(encoder, option, None):
+            raise UserError(
+                f'encoder.{option}={getattr(encoder, option)!r} is not supported: leave it out'
+                + (' and set backbone.activation_checkpointing' if option == 'with_cp' else '')
+            )
+    stages = check_out_indices(encoder.out_indices, len(encoder.res_layers), unit='stages')
+    layers = encoder.res_layers[: stages[-1] + 1]  # no site beyond the last output
+    channels = tuple(_width(encoder.get_submodule(layer)[-1]) for layer in layers)
+    places: dict[str, tuple[int, int, int, int]] = {}
+    for stage, layer in enumerate(layers):
+        for index in range(len(encoder.get_submodule(layer))):
+            places[f'{layer}.{index}'] = (len(places), stage, index, channels[stage])
+    unused = tuple(f'{layer}.' for layer in encoder.res_layers[len(layers) :])
+    sites: list[Site] = [*param_sites(encoder, places, unused=unused), *_stem_sites(encoder)]
+    for name, place in places.items():
+        sites += _block_sites(encoder, name, place)
+    strides = [4]  # of the stem: convolution and pooling
+    for stride in encoder.strides[: len(layers)]:
+        strides.append(strides[-1] * stride)
+    return Anatomy(
+        family='resnet',
+        sites=tuple(sites),
+        num_prefix=0,
+        patch_size=4,
+        out_channels=tuple(channels[stage] for stage in stages),
+        out_strides=tuple(strides[stage + 1] for stage in stages),
+        stage_depths=tuple(len(encoder.get_submodule(layer)) for layer in layers),
+        stage_channels=channels,
+    )
+
+
+@register_key_map(*_NAMES)
+def resnet_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
+    """Takes torchvision's and OpenMMLab's files: the same names, with or without ``backbone.``.
+
+    The classifier is left out, as are stages that the encoder does not have.
+
+    Raises:
+        UserError: If the file's stem is not this encoder's: one 7x7 convolution (ResNet) or
+            three of 3x3 (ResNetV1c and V1d).
+    """
+    heads = ('fc.', 'head.', 'decode_head.', 'auxiliary_head.')
+    tensors = rename(state, ((r'^(module\.)?(backbone\.)?', ''),))
+    deep = any(name.startswith('stem.') for name in tensors)
+    if (deep or 'conv1.weight' in tensors) and deep != bool(encoder.deep_stem):
+        has, needs = ('stem.*', 'conv1, bn1') if deep else ('conv1, bn1', 'stem.*')
+        raise UserError(
+            f'the weights file has {has}, encoder {type(encoder).__name__} needs {needs}: use '
+            f'{"ResNetV1c or ResNetV1d" if deep else "ResNet"}, or the file made for it '
+            '(open-mmlab resnet50_v1c)'
+        )
+    own = set(encoder.state_dict())
+    later = tuple(f'layer{i}.' for i in range(len(encoder.res_layers) + 1, 5))
+    unused = [name for name in tensors if name not in own and name.startswith((*heads, *later))]
+    for name in unused:
+        del tensors[name]
+    for name in own:  # files of before PyTorch 0.4 lack the counter, which eval mode does not use
+        if name.endswith('num_batches_tracked') and name not in tensors:
+            tensors[name] = encoder.get_buffer(name)
+    return Converted(tensors, left_out=tuple(sorted({re.sub(r'\d+', '*', n) for n in unused})))
+
+
+def _width(block: nn.Module) -> int:
+    return getattr(block, 'conv3', block.conv2).out_channels
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return 'Norm' in type(module).__name__
+
+
+def _op(module: nn.Module, name: str, role: str, place: tuple[int, int, int, int]) -> OpSite:
+    return OpSite(*place, role, name, Tap(module, 'output', 'NCHW'))
+
+
+def _norm(module: nn.Module, name: str, role: str, place: tuple[int, int, int, int]) -> NormSite:
+    width = module.weight.shape[0]
+    return NormSite(*place[:3], width, role, name, Tap(module, 'output', 'NCHW'))
+
+
+def _stem_sites(encoder: nn.Module) -> list[Site]:
+    if encoder.deep_stem:
+        modules = [(f'stem.{name}', module) for name, module in encoder.stem.named_modules()]
+    else:
+        modules = [('conv1', encoder.conv1), (encoder.norm1_name, encoder.norm1)]
+    sites: list[Site] = []
+    for name, module in modules:
+        if isinstance(module, nn.Conv2d):
+            sites.append(_op(module, name, 'stem', (-1, 0, -1, module.out_channels)))
+        elif _is_norm(module):
+            sites.append(_norm(module, name, 'stem', (-1, 0, -1, -1)))
+    return sites
+
+
+def _block_sites(encoder: nn.Module, name: str, place: tuple[int, int, int, int]) -> list[Site]:
+    block = encoder.get_submodule(name)
+    numbers = (1, 2, 3) if hasattr(block, 'conv3') else (1, 2)
+    spatial = numbers[-2]
+    conv, after = (block.get_submodule(f'conv{n}') for n in (spatial, spatial + 1))
+    sites: list[Site] = [StreamSite(*place, 'in', (Tap(block, 'input', 'NCHW'),))]
+    for n in numbers:
+        norm_name = getattr(block, f'norm{n}_name')
+        sites.append(_op(getattr(block, f'conv{n}'), f'{name}.conv{n}', f'conv{n}', place))
+        sites.append(_norm(getattr(block, norm_name), f'{name}.{norm_name}', f'bn{n}', place))
+    sites.append(
+        BranchSite(
+            *place[:3],
+            conv.in_channels,
+            'conv',
+            entry_raw=Tap(conv, 'input', 'NCHW'),
+            entry_norm=None,
+            exit_pre=Tap(after, 'input', 'NCHW'),
+            exit_post=None,
+        )
+    )
+    for index, module in enumerate(block.downsample or ()):
+        path = f'{name}.downsample.{index}'
+        if isinstance(module, nn.Conv2d):
+            sites.append(_op(module, path, 'downsample', place))
+        elif _is_norm(module):
+            sites.append(_norm(module, path, 'downsample', place))
+    return [*sites, StreamSite(*place, 'out', (Tap(block, 'output', 'NCHW'),))]
