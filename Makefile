@@ -5,7 +5,7 @@ WORK_DIR ?= work_dirs/demo
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint format install clean
+.PHONY: demo test test-full lint format install clean
 
 install: $(INSTALLED)
 
@@ -27,6 +27,10 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# The published system at full size, from files in the published layouts: minutes, 6 GB of memory.
+test-full: $(INSTALLED)
+	$(BIN)/python -m pytest -m full_size
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
