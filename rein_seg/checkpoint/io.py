@@ -22,6 +22,8 @@ from torch import Tensor
 
 from rein_seg.errors import UserError
 
+_LEGACY_START = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
@@ -61,7 +63,8 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
 
     Beyond torch's own safe types it accepts what mmengine logs put into checkpoints (numpy arrays
     and history buffers); anything else is refused. Of a TorchScript archive (OpenAI's CLIP) it
-    returns the state dict.
+    returns the state dict. Files from before torch 1.6 (ResNet's), which have no checksums, are
+    read too.
 
     Raises:
         UserError: If the file is missing, truncated, damaged, or holds code that would run.
@@ -69,31 +72,24 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
     path = Path(path)
     if not path.is_file():
         raise UserError(f'checkpoint {str(path)!r} does not exist; give the path of a file')
-    if not zipfile.is_zipfile(path):
-        raise UserError(
-            f'checkpoint {str(path)!r} is truncated, or not a zip file as torch.save writes since '
-            f'1.6 ({path.stat().st_size} bytes, no zip directory at its end); copy or download it '
-            'again, or save a legacy file anew'
-        )
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise UserError(
-            f'checkpoint {str(path)!r} is damaged: the checksum of its part {damaged!r} is wrong; '
-            'copy or download it again'
-        )
-    if _is_torchscript(path):
-        return _read_torchscript(path, map_location)
+    legacy = _is_legacy(path)
+    if not legacy:
+        _check_archive(path)
+        if _is_torchscript(path):
+            return _read_torchscript(path, map_location)
     try:
         with torch.serialization.safe_globals(_harmless_types()):
             return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError:
         raise UserError(
             f'checkpoint {str(path)!r} is refused: loading it would run pickled code '
-            f'({_unsafe_globals(path)}); where you trust it, convert it to safetensors yourself'
+            f'({"a legacy file" if legacy else _unsafe_globals(path)}); where you trust it, '
+            'convert it to safetensors yourself'
         ) from None
     except Exception as error:  # a forged pickle can raise anything
-        raise UserError(f'checkpoint {str(path)!r} cannot be read: {error!r}') from error
+        raise UserError(
+            f'checkpoint {str(path)!r} cannot be read ({error!r}); copy or download it again'
+        ) from error
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
@@ -133,6 +129,27 @@ def state_dict_of(content: Any, source: str) -> dict[str, Tensor]:
             'or one under the key "state_dict", "model", "module" or "teacher"'
         )
     return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+
+
+def _is_legacy(path: Path) -> bool:
+    """Says whether ``torch.save`` of a torch before 1.6 wrote the file."""
+    with path.open('rb') as file:
+        return file.read(len(_LEGACY_START)) == _LEGACY_START
+
+
+def _check_archive(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        raise UserError(
+            f'checkpoint {str(path)!r} is truncated, or not a file of torch.save '
+            f'({path.stat().st_size} bytes, no zip directory at its end); copy or download it again'
+        )
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise UserError(
+            f'checkpoint {str(path)!r} is damaged: the checksum of its part {damaged!r} is wrong; '
+            'copy or download it again'
+        )
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -70,7 +70,7 @@ def test_pickled_code_is_refused_and_not_run(tmp_path, monkeypatch):
     assert not (tmp_path / 'hacked').exists()
     with open('plain.pth', 'wb') as file:
         pickle.dump(Evil(), file)
-    with pytest.raises(UserError, match='not a zip file as torch.save'):
+    with pytest.raises(UserError, match='not a file of torch.save'):
         read_checkpoint('plain.pth')
 
 
@@ -87,6 +87,24 @@ def test_truncated_and_damaged_checkpoints(tmp_path):
         read_checkpoint(path)
     with pytest.raises(UserError, match='does not exist'):
         read_checkpoint(tmp_path / 'none.pth')
+
+
+def test_files_from_before_torch_1_6(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content, old = (
+        {'state_dict': {'a': torch.randn(1000)}},
+        dict(_use_new_zipfile_serialization=False),
+    )
+    torch.save(content, 'old.pth', **old)
+    assert torch.equal(read_state_dict('old.pth')['a'], content['state_dict']['a'])
+    half = (tmp_path / 'old.pth').read_bytes()[:2000]
+    (tmp_path / 'half.pth').write_bytes(half)
+    with pytest.raises(UserError, match="'half.pth' cannot be read .*download it again"):
+        read_checkpoint('half.pth')
+    torch.save({'a': Evil()}, 'evil.pth', **old)
+    with pytest.raises(UserError, match='is refused: .*pickled code .a legacy file'):
+        read_checkpoint('evil.pth')
+    assert not (tmp_path / 'hacked').exists()
 
 
 def test_state_dict_wrappers_are_taken_off(tmp_path):
