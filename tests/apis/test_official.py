@@ -7,11 +7,18 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-from rein_seg.apis import init_model
+from rein_seg.apis import init_model, load_config
 from rein_seg.apis.convert import convert
+from rein_seg.apis.count import build_shapes
 from rein_seg.apis.test import load_weights
 from rein_seg.apis.test import test as run_test
-from rein_seg.checkpoint import load_adapter, read_adapter, read_checkpoint, save_checkpoint
+from rein_seg.checkpoint import (
+    load_adapter,
+    read_adapter,
+    read_checkpoint,
+    save_checkpoint,
+    to_official,
+)
 from rein_seg.errors import UserError
 from tests.apis.test_bad_input import assert_refused, call
 from tests.apis.tiny_run import tiny_config, write_config
@@ -102,6 +109,15 @@ def test_training_checkpoint_into_both(folder, tmp_path):
     first = read_checkpoint(folder / 'adapter19.pth')['state_dict']
     last = read_checkpoint(tmp_path / 'official.pth')['state_dict']
     assert all(torch.equal(first[name], last[name]) for name in first)
+
+
+def test_full_model_has_the_published_tensors(repo):
+    """303 tensors, 23 569 877 values (specs/rein.md, section 9), without any weights."""
+    model = build_shapes(load_config(str(repo / 'configs/rein_dinov2_gtav.py')))
+    state = to_official(model.state_dict())
+    assert (len(state), sum(t.numel() for t in state.values())) == (303, 23_569_877)
+    assert state['backbone.reins.learnable_tokens_a'].shape == (24, 100, 16)
+    assert state['backbone.reins.merge.weight'].shape == (256, 768)
 
 
 def test_conversions_that_make_no_sense(folder, tmp_path, monkeypatch, capsys):
