@@ -144,7 +144,7 @@ def test_counts_without_weights_are_those_of_the_model():
     assert counts == count_parameters(MODELS.build(cfg.model))
     table = count_table({'tiny': counts}).splitlines()
     assert table[0].startswith('| config | method |')
-    share = 100 * counts['trainable'] / counts['frozen']
+    share = 100 * counts['method'] / counts['frozen']
     assert table[2].startswith(f'| tiny | {counts["method"]:,} |')
     assert table[2].endswith(f'| {share:.2f} % |')
 
