@@ -4,6 +4,7 @@ from rein_seg.environment import check_environment, quiet_imports
 
 check_environment()
 with quiet_imports():
+    import mmseg.datasets
     import mmseg.models  # noqa: F401
 
 # importing registers models, data sets, transforms, metrics and hooks in mmseg's registries

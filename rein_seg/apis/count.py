@@ -12,7 +12,7 @@ from torch import nn
 from rein_seg.encoders import shapes_only
 from rein_seg.segmentor import count_parameters
 
-HEADER = ('config', 'method', 'neck + head', 'trainable', 'frozen', 'trainable / frozen')
+HEADER = ('config', 'method', 'neck + head', 'trainable', 'frozen', 'method / frozen')
 
 
 def build_shapes(cfg: Config) -> nn.Module:
@@ -43,5 +43,5 @@ def count_table(counts: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _row(name: str, parts: Mapping[str, int]) -> Sequence[str]:
     numbers = [parts[key] for key in ('method', 'neck_and_head', 'trainable', 'frozen')]
-    share = f'{100 * parts["trainable"] / parts["frozen"]:.2f} %' if parts['frozen'] else '-'
+    share = f'{100 * parts["method"] / parts["frozen"]:.2f} %' if parts['frozen'] else '-'
     return (name, *(f'{number:,}' for number in numbers), share)
