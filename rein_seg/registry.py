@@ -25,6 +25,11 @@ KeyMapFn = Callable[[nn.Module, dict[str, Tensor]], Any]
 KEY_MAPS: dict[str, KeyMapFn] = {}
 
 
+def class_name(module: nn.Module) -> str:
+    """Returns the full class name that anatomies and key maps are registered under."""
+    return f'{type(module).__module__}.{type(module).__qualname__}'
+
+
 def register_anatomy(*class_names: str) -> Callable[[AnatomyFn], AnatomyFn]:
     """Registers a function encoder -> `Anatomy` for encoder classes.
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.utils import add_prefix
@@ -137,8 +138,11 @@ class PEFTSegmentor(EncoderDecoder):
         """Returns (B, K, H, W) logits: the mean over the windows that cover a pixel.
 
         Equal to mmseg's loop over single windows. A side shorter than the crop makes smaller
-        windows; the last window of a row or column is pulled back to the border.
+        windows, padded to what the encoder divides them into; the last window of a row or column
+        is pulled back to the border.
         """
+        shown = inputs.shape[-2:]
+        inputs = self._pad_short_sides(inputs)
         batch, _, height, width = inputs.shape
         windows = slide_windows(
             (height, width), self.test_cfg['crop_size'], self.test_cfg['stride']
@@ -153,7 +157,16 @@ class PEFTSegmentor(EncoderDecoder):
             for (y0, y1, x0, x1), score in zip(chunk, scores.split(batch), strict=True):
                 logits[:, :, y0:y1, x0:x1] += score
                 count[y0:y1, x0:x1] += 1
-        return logits.div_(count)
+        return logits.div_(count)[..., : shown[0], : shown[1]]
+
+    def _pad_short_sides(self, inputs: Tensor) -> Tensor:
+        """Pads sides shorter than the crop with the mean colour, to multiples of the patch."""
+        divisor = self.backbone.anatomy.divisor
+        height, width = (
+            -side % divisor if side < crop else 0
+            for side, crop in zip(inputs.shape[-2:], self.test_cfg['crop_size'], strict=True)
+        )
+        return F.pad(inputs, (0, width, 0, height)) if height or width else inputs
 
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:
         """Returns samples with ``pred_sem_seg``; logits only with ``test_cfg.keep_logits``."""

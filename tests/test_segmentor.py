@@ -275,3 +275,14 @@ def test_windows_have_the_window_s_size_whatever_the_image_was_padded_to():
     ]
     expected = torch.cat((one[0][..., :32], (one[0][..., 32:] + one[1][..., :32]) / 2), dim=-1)
     torch.testing.assert_close(logits[..., :64], expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_an_image_flatter_than_the_window_is_padded_to_the_patch():
+    test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(32, 32))
+    model = mask2former('vit', REIN, test_cfg=test_cfg).eval()
+    image = torch.randn(1, 3, 37, 64)
+    logits = model.slide_inference(image, [{}])
+    assert logits.shape == (1, 4, 37, 64)
+    padded = torch.nn.functional.pad(image, (0, 0, 0, 3))
+    torch.testing.assert_close(logits, model.encode_decode(padded, [{}])[:, :, :37])

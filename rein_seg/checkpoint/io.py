@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -10,7 +11,7 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PosixPath, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -81,10 +82,11 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
         with torch.serialization.safe_globals(_harmless_types()):
             return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError:
+        # a file from before 1.6 has no directory: a cut name looks like that of something unsafe
+        why = 'or it is truncated' if legacy else _unsafe_globals(path)
         raise UserError(
             f'checkpoint {str(path)!r} is refused: loading it would run pickled code '
-            f'({"a legacy file" if legacy else _unsafe_globals(path)}); where you trust it, '
-            'convert it to safetensors yourself'
+            f'({why}); where you trust it, convert it to safetensors yourself'
         ) from None
     except Exception as error:  # a forged pickle can raise anything
         raise UserError(
@@ -163,11 +165,11 @@ def _read_torchscript(path: Path, map_location: Any) -> dict[str, Tensor]:
 
     None of the file's code runs: its pickle names only TorchScript classes, never Python objects;
     its methods are compiled, not called. The one method that loading would call, a compiled
-    ``__setstate__``, is refused.
+    ``__setstate__``, is refused, wherever its name stands.
     """
     with zipfile.ZipFile(path) as archive:
-        sources = [name for name in archive.namelist() if name.endswith('.py')]
-        if any(b'def __setstate__' in archive.read(name) for name in sources):
+        sources = [name for name in archive.namelist() if '/code/' in f'/{name}']
+        if any(b'__setstate__' in archive.read(name) for name in sources):
             raise UserError(
                 f'TorchScript archive {str(path)!r} is refused: loading it would run its '
                 '__setstate__; where you trust it, convert it to safetensors yourself'
@@ -187,13 +189,25 @@ class _History(HistoryBuffer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(list(state['_log_history']), list(state['_count_history']))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # written again, it is mmengine's own
+        return HistoryBuffer, (list(self._log_history), list(self._count_history))
+
 
 def _harmless_types() -> list[Any]:
+    """Returns what checkpoints of the field hold beside tensors: arrays, histories, arguments."""
     core = np._core.multiarray
-    dtypes = [type(np.dtype(t)) for t in ('f2', 'f4', 'f8', 'i4', 'i8', 'u4', 'u8', '?')]
+    codes = ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', '?')
+    dtypes = [type(np.dtype(code)) for code in codes]
+    arrays = [
+        (function, f'numpy.{package}.multiarray.{function.__name__}')
+        for function in (core._reconstruct, core.scalar)
+        for package in ('core', '_core')  # of numpy 1 and 2
+    ]
     history = (_History, 'mmengine.logging.history_buffer.HistoryBuffer')
     stub = (_no_attribute, 'builtins.getattr')
-    return [history, stub, np.ndarray, np.dtype, core._reconstruct, core.scalar, *dtypes]
+    arguments = [argparse.Namespace, PosixPath, PurePosixPath]
+    return [history, stub, np.ndarray, np.dtype, *arrays, *dtypes, *arguments]
 
 
 def _no_attribute(*args: Any) -> None:

@@ -99,7 +99,9 @@ def load_official(state: Mapping[str, Tensor], model: nn.Module, *, source: str)
     report = load_strict(model, tensors, what='official Rein checkpoint', source=source)
     if left_out:
         report += f'; left out, not used by this config: {", ".join(left_out)}'
-    return report + (f'; its {compared} encoder tensors equal the loaded ones' if compared else '')
+    if compared:
+        return f'{report}; its {compared} encoder tensors equal the loaded ones'
+    return f'{report}; it does not say which encoder it was trained on: that is not checked'
 
 
 def _is_token(name: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
+import json
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -17,10 +19,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
+from rein_seg.encoders.common import check_config
 from rein_seg.encoders.weights import Converted
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
-from rein_seg.registry import ANATOMIES, KEY_MAPS, build_with_hints
+from rein_seg.registry import ANATOMIES, KEY_MAPS, build_with_hints, class_name
 from rein_seg.structures import Anatomy
 
 # of ImageNet, which DINOv2, EVA02 in Rein's recipe, SAM and ConvNeXt use; 0..255 RGB
@@ -100,6 +103,7 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
     args = dict(cfg)
     checkpoint, seed = args.pop('checkpoint', None), args.pop('init_seed', None)
     pretrained = args.pop('pretrained', None) or False
+    pretrained = pretrained if checkpoint is None else False  # a file of one's own comes first
     name = args.pop('name', None) or str(args.get('type'))
     mean, std = args.pop('mean', None), args.pop('std', None)
     if [checkpoint is not None, seed is not None, pretrained is True].count(True) != 1 or (
@@ -117,9 +121,16 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
             f'encoder {name!r}: weights file {checkpoint!r} does not exist; download it as '
             'docs/weights.md says, or point model.backbone.encoder.checkpoint to it'
         )
+    check_config(args)
     try:
         with quiet_imports():  # the class's package is imported here, on first use
-            cls = MODELS.get(args['type'])
+            cls = MODELS.get(str(args.get('type')))
+            if cls is None:
+                known = [name.rsplit('.', 1)[-1] for name in ANATOMIES]
+                raise UserError(
+                    f'encoder {name!r}: type={args.get("type")!r} is not registered; '
+                    f'{near_misses(str(args.get("type")), known)}'
+                )
             options = {key: value for key, value in args.items() if key != 'type'}
             encoder = build_with_hints(cls, copy.deepcopy(options), what=f'encoder {name!r}')
     except AssertionError as error:  # mmpretrain checks its arguments with assert
@@ -140,7 +151,29 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
     encoder.eval()
     mean = tuple(mean or getattr(encoder, 'image_mean', DEFAULT_MEAN))
     std = tuple(std or getattr(encoder, 'image_std', DEFAULT_STD))
-    return encoder, EncoderInfo(name, weights, args, mean, std)
+    return encoder, EncoderInfo(name, weights, describe(encoder, options), mean, std)
+
+
+def describe(encoder: nn.Module, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an encoder's class and all its arguments, those it was not given too.
+
+    Two configs that build the same encoder are to be described equally: an adapter is compared by
+    it. Defaults that depend on other arguments are read from the encoder.
+    """
+    described = {'type': class_name(encoder)}
+    for name, parameter in inspect.signature(type(encoder)).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            continue
+        default = parameter.default
+        described[name] = None if default is inspect.Parameter.empty else default
+    described |= options
+    for name, value in described.items():
+        derived = getattr(encoder, name, None) if value is None else None
+        if isinstance(derived, (bool, int, float, str, list, tuple, dict)):
+            described[name] = derived
+        if name == 'img_size' and isinstance(value, int):
+            described[name] = [value, value]
+    return json.loads(json.dumps(described, default=str))
 
 
 def convert_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
@@ -151,7 +184,7 @@ def convert_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     Raises:
         UserError: If the file is recognised as one of another kind of encoder.
     """
-    name = f'{type(encoder).__module__}.{type(encoder).__qualname__}'
+    name = class_name(encoder)
     return KEY_MAPS[name](encoder, state) if name in KEY_MAPS else Converted(state)
 
 
@@ -162,7 +195,7 @@ def find_anatomy(encoder: nn.Module) -> Anatomy:
         UserError: If the class has no anatomy. Subclasses do not inherit one: an encoder that
             overrides ``forward`` (EVA02 derives from ViT) keeps its parts elsewhere.
     """
-    name = f'{type(encoder).__module__}.{type(encoder).__qualname__}'
+    name = class_name(encoder)
     if name not in ANATOMIES:
         short = {known.rsplit('.', 1)[-1]: known for known in ANATOMIES}
         raise UserError(

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import nn
 
 from rein_seg.errors import UserError
 from rein_seg.structures import ParamSite
+
+
+def check_config(args: Mapping[str, Any]) -> None:
+    """Checks an encoder's arguments for one that would have no effect.
+
+    Raises:
+        UserError: If ``init_cfg`` is among them.
+    """
+    if args.get('init_cfg') is not None:
+        raise UserError(
+            f'encoder.init_cfg={args["init_cfg"]!r} would have no effect: give '
+            'checkpoint=FILE, which loads strictly when the encoder is built'
+        )
 
 
 def check_out_indices(indices: Sequence[int], depth: int, *, unit: str) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from safetensors.torch import load_file
@@ -33,7 +34,10 @@ def write(folder):
     paths = {name: str(folder / f'{name}.pth') for name in ('encoder', 'adapter', 'whole')}
     torch.save(encoder, paths['encoder'])
     meta = dict(dataset_meta=dict(classes=('a', 'b', 'c', 'd', 'e')), iter=40000)
-    torch.save(dict(state_dict=adapter, meta=meta), paths['adapter'])
+    hub = MessageHub(f'official-{folder.name}')
+    hub.update_scalar('train/loss', 1.5)
+    training = dict(message_hub=hub.state_dict(), optimizer=dict(state={}, param_groups=[]))
+    torch.save(dict(state_dict=adapter, meta=meta, **training), paths['adapter'])
     torch.save(dict(state_dict=weights(), meta=meta), paths['whole'])
     return paths
 

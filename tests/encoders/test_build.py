@@ -73,3 +73,33 @@ def test_sine_positions_tell_row_and_column():
     assert len({tuple(p.tolist()) for p in table.reshape(-1, 8)}) == 15
     with pytest.raises(UserError, match='divisible by 4'):
         sine_positions((3, 5), 6)
+
+
+@pytest.mark.parametrize(
+    'spelling',
+    [
+        dict(patch_size=16),
+        dict(num_registers=0),
+        dict(final_norm=False),
+        dict(img_size=(64, 64)),
+        dict(type='mmseg.DINOv2'),
+        dict(out_indices=[0, 1]),
+        dict(interpolate_offset=0.1),
+    ],
+)
+def test_the_same_encoder_has_one_identity_however_it_is_spelled(spelling):
+    tiny = dict(
+        type='DINOv2',
+        arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=16),
+        img_size=64,
+        init_seed=0,
+    )
+    identity = build_encoder(tiny)[1].identity
+    assert build_encoder({**tiny, **spelling})[1].identity == identity
+    for other in (dict(num_registers=1), dict(img_size=32), dict(out_indices=[1])):
+        assert build_encoder({**tiny, **other})[1].identity != identity
+
+
+def test_a_type_that_does_not_exist():
+    with pytest.raises(UserError, match="type='DINOv9' is not registered; did you mean 'DINOv2'"):
+        build_encoder(dict(type='DINOv9', init_seed=0))
