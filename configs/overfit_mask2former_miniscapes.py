@@ -12,7 +12,6 @@ val_dataloader = dict(dataset=dict(_delete_=True, **eight, test_mode=True))
 test_dataloader = val_dataloader
 val_evaluator = dict(targets=[])
 test_evaluator = val_evaluator
-optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=20, by_epoch=False),
     dict(type='PolyLR', eta_min=0.0, power=0.9, begin=20, end=max_iters, by_epoch=False)]

@@ -9,3 +9,4 @@ model = dict(
         encoder={{_base_.encoder}},
         peft=dict(type='Rein', num_tokens=40, rank=16, query_dims=128)),
     decode_head={{_base_.decode_head}})
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
