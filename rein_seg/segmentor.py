@@ -182,7 +182,8 @@ class PEFTSegmentor(EncoderDecoder):
     def _build_head(self, head: Mapping[str, Any]) -> nn.Module:
         """Builds a head on all maps, or on the last one if it reads a single map."""
         _check_losses(head)
-        if 'in_index' in head:
+        if 'in_index' in head or _takes_features(MODELS.get(head['type'])):
+            head = {'in_index': list(range(len(self._channels))), **head}
             return MODELS.build(self._fill(head, head['in_index']))
         try:
             return MODELS.build(self._fill(head, list(range(len(self._channels)))))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
+from rein_seg.resize import resize_by
 
 
 @MODELS.register_module()
@@ -59,16 +59,6 @@ class TokenPyramid(BaseModule):
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Returns the pyramid, finest first."""
         return tuple(
-            _resize(conv(x), factor)
+            resize_by(conv(x), factor)
             for x, conv, factor in zip(maps, self.convs, self.factors, strict=True)
         )
-
-
-def _resize(x: Tensor, factor: float) -> Tensor:
-    if factor == 1:
-        return x
-    # by factor, as officially: an odd side halved by size would be sampled at other places
-    target = dict(scale_factor=factor)
-    if min(x.shape[-2:]) * factor < 1:  # no whole pixel would be left
-        target = dict(size=[max(1, int(side * factor)) for side in x.shape[-2:]])
-    return F.interpolate(x, mode='bilinear', align_corners=False, **target)

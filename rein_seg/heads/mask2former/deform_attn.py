@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 Sizes = Sequence[tuple[int, int]]
 
@@ -95,11 +98,13 @@ def deform_sample(
         faster than sampling level by level), level by level elsewhere, and mmcv's compiled op on a
         GPU where mmcv has one.
     """
-    if value.is_cuda and compiled_op() is not None:
-        return sample_compiled(value, offsets, weights, reference, sizes)
+    arguments = (value, offsets, weights, reference, sizes)
     if value.device.type == 'cpu':
-        return sample_by_gather(value, offsets, weights, reference, sizes)
-    return sample_by_grid(value, offsets, weights, reference, sizes)
+        return sample_by_gather(*arguments)
+    if value.is_cuda and compiled_op() is not None:
+        return sample_compiled(*arguments)
+    # its samples are twelve times the value: computed again in the backward pass, not kept
+    return checkpoint(sample_by_grid, *arguments, use_reentrant=False)
 
 
 def sample_by_grid(
@@ -107,15 +112,15 @@ def sample_by_grid(
 ) -> Tensor:
     """As `deform_sample`, by one `grid_sample` for each level."""
     batch, _, heads, width = value.shape
-    locations = _locations(offsets, reference, sizes) * 2 - 1  # -1..1, as grid_sample wants
-    samples = []
+    out = value.new_zeros(batch, offsets.shape[1], heads, width)
     rows = value.split([h * w for h, w in sizes], dim=1)
     for level, (height, breadth) in enumerate(sizes):
         plane = rows[level].permute(0, 2, 3, 1).reshape(batch * heads, width, height, breadth)
-        grid = locations[:, :, :, level].transpose(1, 2).flatten(0, 1)  # (BH, N, P, 2)
-        samples.append(F.grid_sample(plane, grid, align_corners=False))
-    stacked = torch.stack(samples, dim=-2).unflatten(0, (batch, heads))  # (B, H, d, N, L, P)
-    return torch.einsum('bhdnlp,bnhlp->bnhd', stacked, weights)
+        place = _locations(offsets[:, :, :, level], reference, (height, breadth)) * 2 - 1
+        samples = F.grid_sample(plane, place.transpose(1, 2).flatten(0, 1), align_corners=False)
+        samples = samples.unflatten(0, (batch, heads))  # (B, H, d, N, P)
+        out = out + torch.einsum('bhdnp,bnhp->bnhd', samples, weights[:, :, :, level])
+    return out
 
 
 def sample_by_gather(
@@ -187,12 +192,16 @@ class WeightedGather(torch.autograd.Function):
         return grad_table, None, grad_weights
 
 
+@lru_cache
 def compiled_op() -> type | None:
     """Returns mmcv's compiled operation, or None where mmcv is pure Python, as we install it."""
     if find_spec('mmcv._ext') is None:
         return None
-    from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
-
+    try:
+        from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
+    except ImportError as error:
+        print_log(f'deformable attention in plain PyTorch: mmcv._ext is there, but {error}')
+        return None
     return MultiScaleDeformableAttnFunction
 
 
@@ -202,12 +211,16 @@ def sample_compiled(
     """As `deform_sample`, by mmcv's compiled operation."""
     shapes = torch.as_tensor(sizes, device=value.device)
     areas = shapes.prod(1)
-    locations = _locations(offsets, reference, sizes).contiguous()
-    arguments = (shapes, areas.cumsum(0) - areas, locations, weights.contiguous(), 64)
+    places = [
+        _locations(offsets[:, :, :, level], reference, size) for level, size in enumerate(sizes)
+    ]
+    arguments = (shapes, areas.cumsum(0) - areas, torch.stack(places, dim=3), weights, 64)
     return compiled_op().apply(value.contiguous(), *arguments).view(*offsets.shape[:3], -1)
 
 
-def _locations(offsets: Tensor, reference: Tensor, sizes: Sizes) -> Tensor:
-    """Returns (B, N, H, L, P, 2) places in 0..1."""
-    extent = offsets.new_tensor([(w, h) for h, w in sizes])
-    return reference[:, None, None, None] + offsets / extent[:, None]
+def _locations(offsets: Tensor, reference: Tensor, size: tuple[int, int]) -> Tensor:
+    """Returns (B, N, H, P, 2) places of one level in 0..1; sizes as numbers, not copied over."""
+    height, breadth = size
+    x = reference[:, None, None, 0] + offsets[..., 0] / breadth
+    y = reference[:, None, None, 1] + offsets[..., 1] / height
+    return torch.stack((x, y), dim=-1)

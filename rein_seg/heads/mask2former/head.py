@@ -66,7 +66,8 @@ class Mask2FormerHead(BaseModule):
         do not add up to one.
 
     Raises:
-        UserError: If there are not four maps, or the queries have another width than D.
+        UserError: If there are not four maps, the queries have another width than D, or K is not
+            2 to 254.
 
     Source: Cheng et al., "Mask2Former" (CVPR 2022); queries: Wei et al., CVPR 2024, Sec. 3.3.
     Parameter names are mmdet's, so published checkpoints load.
@@ -101,6 +102,7 @@ class Mask2FormerHead(BaseModule):
         super().__init__(init_cfg)
         _check_maps(in_channels, num_heads=num_heads, width=feat_channels, groups=norm_groups)
         _check_queries(query_dims, feat_channels)
+        _check_classes(num_classes)
         self.in_index = tuple(range(len(in_channels)) if in_index is None else in_index)
         self.scales = _scales(in_strides)
         self.num_classes = self.out_channels = num_classes
@@ -173,8 +175,8 @@ class Mask2FormerHead(BaseModule):
         self, features: Features, data_samples: list, train_cfg: Any, draws: Draws | None = None
     ) -> dict[str, Tensor]:
         """Returns the losses of all predictions; see `SetLoss`."""
-        labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples]).long()
-        labels = labels.masked_fill(labels == self.ignore_index, 255)
+        labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
+        labels = labels.masked_fill(labels == self.ignore_index, self.num_classes)
         return self.set_loss(*self(features), labels, draws)
 
     def predict(self, features: Features, batch_img_metas: list[dict], test_cfg: Any) -> Tensor:
@@ -226,12 +228,14 @@ def combine(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
         size: (H, W).
 
     Returns:
-        (B, K, H, W).
+        (B, K, H, W), float32.
     """
     scores = []
-    for weight, mask in zip(classes.to(masks.dtype), masks, strict=True):
-        full = F.interpolate(mask[None], size=size, mode='bilinear', align_corners=False)[0]
-        scores.append((weight.T @ full.sigmoid_().flatten(1)).unflatten(1, size))
+    # sums of a hundred terms: in bfloat16 2 % of the pixels would be ties, won by the first class
+    with torch.autocast(masks.device.type, enabled=False):
+        for weight, mask in zip(classes.float(), masks.float(), strict=True):
+            full = F.interpolate(mask[None], size=size, mode='bilinear', align_corners=False)[0]
+            scores.append((weight.T @ full.sigmoid_().flatten(1)).unflatten(1, size))
     return torch.stack(scores)
 
 
@@ -250,6 +254,14 @@ def _check_queries(query_dims: int | None, width: int) -> None:
         )
 
 
+def _check_classes(number: int) -> None:
+    if not 2 <= number <= 254:
+        raise UserError(
+            f'Mask2FormerHead: num_classes={number}, expected 2 to 254: labels are bytes, and of '
+            'one class there is nothing to choose from (give the background a class of its own)'
+        )
+
+
 def _check_maps(in_channels: Sequence[int], *, num_heads: int, width: int, groups: int) -> None:
     number = len(in_channels) if isinstance(in_channels, (list, tuple)) else 1
     if number != len(STRIDES):
@@ -257,7 +269,7 @@ def _check_maps(in_channels: Sequence[int], *, num_heads: int, width: int, group
             f'Mask2FormerHead reads four maps (strides 4, 8, 16, 32), not {number}: give the '
             'encoder four out_indices'
         )
-    if width % (2 * num_heads) or width % groups or width % 4:
+    if width % num_heads or width % groups or width % 4:
         raise UserError(
             f'Mask2FormerHead: feat_channels={width} must be divisible by 4, by norm_groups='
             f'{groups} and by num_heads={num_heads}'

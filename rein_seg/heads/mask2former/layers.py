@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rein_seg.resize import resize_by
+
 
 class ConvGN(nn.Module):
     """A convolution and its group norm, apart, so that a resize may come between.
@@ -80,16 +82,6 @@ class FFN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Returns the same shape."""
         return self.layers(x)
-
-
-def resize_by(x: Tensor, scale: float) -> Tensor:
-    """Resizes (B, C, H, W) bilinearly by a factor; 0.5 is the mean of 2 x 2, odd sides floor."""
-    if scale == 1:
-        return x
-    size = [max(1, int(side * scale)) for side in x.shape[-2:]]
-    if size == [int(side * scale) for side in x.shape[-2:]]:
-        return F.interpolate(x, scale_factor=scale, mode='bilinear', align_corners=False)
-    return F.interpolate(x, size=size, mode='bilinear', align_corners=False)
 
 
 def sine_positions(height: int, width: int, channels: int, *, like: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from rein_seg.heads.mask2former.points import (
+    is_class,
     sample_class,
     sample_classes,
     sample_own,
@@ -51,8 +52,8 @@ class Draws:
 class SetLoss(nn.Module):
     """Matches every prediction on its own and computes class, mask and dice losses.
 
-    Pixels of ``ignore_index`` belong to no mask: they are background of every mask and not left
-    out of the mask losses, as officially. Everything is float32.
+    Pixels of other ids than 0..K-1 belong to no mask: they are background of every mask and not
+    left out of the mask losses, as officially. Everything is float32.
 
     Args:
         num_classes: K.
@@ -101,7 +102,7 @@ class SetLoss(nn.Module):
         Args:
             classes: Class logits; K is "no object".
             masks: Mask logits.
-            labels: Class ids; 255 is ignored.
+            labels: Class ids; others than 0..K-1 are ignored.
             draws: Where random points come from.
         """
         draws = draws or Draws()
@@ -110,7 +111,7 @@ class SetLoss(nn.Module):
             present = self.present_classes(labels)
             matches = self.match(classes, masks, labels, present, draws)
             matched = [min(len(ids), classes.shape[2]) for ids in present]
-            count = torch.tensor(float(sum(max(m, 1) for m in matched)), device=masks.device)
+            count = masks.new_full((), float(sum(max(m, 1) for m in matched)))
             normaliser = dist_mean(count).clamp(min=1)
             each = {
                 'loss_cls': self.class_loss(classes, matches),
@@ -125,9 +126,11 @@ class SetLoss(nn.Module):
 
     def present_classes(self, labels: Tensor) -> list[Tensor]:
         """Returns the class ids of each image, rising, on the CPU."""
-        offset = torch.arange(len(labels), device=labels.device).view(-1, 1, 1) * 256
-        counts = (labels.long() + offset).flatten().bincount(minlength=256 * len(labels))
-        counts = counts.view(len(labels), 256)[:, : self.num_classes].cpu()
+        bins = self.num_classes + 1  # the last holds what belongs to no mask
+        ids = torch.where(is_class(labels, self.num_classes), labels.long(), self.num_classes)
+        image = torch.arange(len(labels), device=labels.device).view(-1, 1, 1)
+        counts = (ids + image * bins).flatten().bincount(minlength=bins * len(labels))
+        counts = counts.view(-1, bins)[:, : self.num_classes].cpu()
         return [row.nonzero()[:, 0] for row in counts]
 
     @torch.no_grad()
@@ -208,8 +211,8 @@ class SetLoss(nn.Module):
         bce = F.binary_cross_entropy_with_logits(x, target, reduction='none').mean(1)
         s = x.sigmoid()
         dice = 1 - (2 * (s * target).sum(1) + 1) / (s.sum(1) + target.sum(1) + 1)
-        # without any match the losses are 0, still with a gradient of 0 for every process alike
-        start = (masks.flatten(1).sum(1) * 0) if len(chosen) == 0 else masks.new_zeros(len(masks))
+        # without any match the losses are 0, still with a gradient: of 0
+        start = masks[:, 0, 0, 0, 0] * 0
         return {
             name: weight * start.index_add(0, matches.layer, value) / normaliser
             for name, weight, value in (

@@ -6,37 +6,37 @@ masks), P points, Q queries, K classes, h x w mask, H x W label map.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def corners(points: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Returns the four pixels around each point and their weights.
+def corners(points: Tensor, size: tuple[int, int]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields the four pixels around each point, one after the other, and their weights.
 
     Args:
         points: (R, P, 2).
         size: (height, width).
 
-    Returns:
-        (R, P, 4) indexes into the flattened map, and (R, P, 4) weights, zero outside it.
+    Yields:
+        (R, P) indexes into the flattened map, and (R, P) weights, zero outside it.
     """
     height, width = size
-    x, y = (points * points.new_tensor([width, height]) - 0.5).unbind(-1)
+    x, y = points[..., 0] * width - 0.5, points[..., 1] * height - 0.5
     left, top = x.floor(), y.floor()
     right_share, low_share = x - left, y - top
-    xs = torch.stack((left, left + 1, left, left + 1), dim=-1)
-    ys = torch.stack((top, top, top + 1, top + 1), dim=-1)
-    x_share = torch.stack((1 - right_share, right_share) * 2, dim=-1)
-    y_share = torch.stack((1 - low_share,) * 2 + (low_share,) * 2, dim=-1)
-    inside = (xs >= 0) & (xs < width) & (ys >= 0) & (ys < height)
-    index = ys.clamp(0, height - 1) * width + xs.clamp(0, width - 1)
-    return index.long(), torch.where(inside, x_share * y_share, 0)
+    for row, row_share in ((top, 1 - low_share), (top + 1, low_share)):
+        for column, column_share in ((left, 1 - right_share), (left + 1, right_share)):
+            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+            index = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
+            yield index.long(), torch.where(inside, row_share * column_share, 0)
 
 
 def sample_own(masks: Tensor, points: Tensor) -> Tensor:
     """Samples each of (R, h, w) masks at its own (R, P, 2) points; returns (R, P)."""
-    grid = points[:, :, None] * 2 - 1
+    grid = points[:, :, None].mul(2).sub_(1)
     return F.grid_sample(masks[:, None], grid, align_corners=False)[:, 0, :, 0]
 
 
@@ -55,8 +55,10 @@ def sample_shared(masks: Tensor, points: Tensor) -> Tensor:
         (R, Q, P).
     """
     rows, queries, height, width = masks.shape
-    index, share = corners(points, (height, width))
-    index = index + torch.arange(rows, device=index.device).view(-1, 1, 1) * (height * width)
+    index, share = (
+        torch.stack(each, -1) for each in zip(*corners(points, (height, width)), strict=True)
+    )
+    index += torch.arange(rows, device=index.device).view(-1, 1, 1) * (height * width)
     table = masks.flatten(2).transpose(1, 2).reshape(-1, queries)
     samples = F.embedding_bag(
         index.flatten(0, 1), table, mode='sum', per_sample_weights=share.flatten(0, 1)
@@ -76,12 +78,12 @@ def sample_classes(labels: Tensor, image: Tensor, points: Tensor, num_classes: i
     Returns:
         (R, K, P), 0..1, soft at borders.
     """
-    index, share = corners(points, labels.shape[-2:])
-    ids = _gather(labels, image, index)
-    ids = torch.where((ids >= 0) & (ids < num_classes), ids, num_classes)
-    rows, number, _ = share.shape
-    target = share.new_zeros(rows, num_classes + 1, number)
-    target.scatter_add_(1, ids.transpose(1, 2), share.transpose(1, 2))
+    rows, number, _ = points.shape
+    target = points.new_zeros(rows, num_classes + 1, number)
+    for index, share in corners(points, labels.shape[-2:]):
+        ids = _gather(labels, image, index)
+        ids = torch.where(is_class(ids, num_classes), ids.long(), num_classes)
+        target.scatter_add_(1, ids[:, None], share[:, None])
     return target[:, :num_classes]
 
 
@@ -97,9 +99,18 @@ def sample_class(labels: Tensor, image: Tensor, wanted: Tensor, points: Tensor) 
     Returns:
         (R, P), 0..1.
     """
-    index, share = corners(points, labels.shape[-2:])
-    return (share * (_gather(labels, image, index) == wanted[:, None, None])).sum(-1)
+    wanted = wanted.to(labels.dtype)[:, None]
+    return sum(
+        share * (_gather(labels, image, index) == wanted)
+        for index, share in corners(points, labels.shape[-2:])
+    )
+
+
+def is_class(labels: Tensor, num_classes: int) -> Tensor:
+    """Says which ids are 0..K-1."""
+    return (labels >= 0) & (labels < num_classes)
 
 
 def _gather(labels: Tensor, image: Tensor, index: Tensor) -> Tensor:
-    return labels.flatten()[index + image[:, None, None] * labels[0].numel()].long()
+    """Returns (R, P) labels of the pixels ``index`` (R, P) of each row's image."""
+    return labels.flatten()[index + image[:, None] * labels[0].numel()]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from rein_seg.heads.mask2former.deform_attn import (
     DeformAttention,
@@ -83,6 +84,19 @@ def test_bfloat16_products_keep_float32_places():
         rough = attention(x, torch.zeros_like(x), x, reference, SIZES)
     assert rough.dtype == torch.bfloat16
     assert (rough.float() - exact).abs().max() < 0.05
+
+
+def test_what_a_gpu_without_the_compiled_op_runs_has_the_same_gradients():
+    """Level by level, computed again in the backward pass."""
+    tensors = inputs()
+
+    def again(*arguments):
+        return checkpoint(sample_by_grid, *arguments, use_reentrant=False)
+
+    for ours, plain in zip(
+        gradients(again, tensors), gradients(sample_by_grid, tensors), strict=True
+    ):
+        assert torch.equal(ours, plain)
 
 
 @pytest.mark.gpu

@@ -11,7 +11,9 @@ from torch import nn
 
 from rein_seg.errors import UserError
 from rein_seg.heads import Mask2FormerHead
-from rein_seg.heads.mask2former.layers import ConvGN, resize_by, sine_positions
+from rein_seg.heads.mask2former.head import combine
+from rein_seg.heads.mask2former.layers import ConvGN, sine_positions
+from rein_seg.resize import resize_by
 from rein_seg.structures import Features
 
 TINY = dict(
@@ -152,7 +154,20 @@ def test_deep_copy_and_bfloat16():
         out = head.predict(features(), [dict(img_shape=(64, 96))], {})
     with torch.no_grad():
         exact = head.predict(features(), [dict(img_shape=(64, 96))], {})
-    assert (out.float() - exact).abs().max() < 0.1
+    assert out.dtype == torch.float32
+    assert (out - exact).abs().max() < 0.1
+
+
+def test_scores_of_bfloat16_predictions_are_summed_in_float32():
+    """Summed in bfloat16, neighbouring classes tie and the first one wins."""
+    generator = torch.Generator().manual_seed(0)
+    classes = torch.randn(1, 100, 19, generator=generator).softmax(-1)
+    masks = torch.randn(1, 100, 8, 8, generator=generator).bfloat16()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        scores = combine(classes, masks, (64, 64))
+    assert torch.equal(scores, combine(classes, masks.float(), (64, 64)))
+    best = scores.topk(2, dim=1).values
+    assert (best[:, 0] == best[:, 1]).float().mean() < 1e-3
 
 
 def test_positions_are_sines_of_the_row_then_of_the_column():
@@ -169,6 +184,17 @@ def test_four_maps_are_needed():
         Mask2FormerHead([6, 7, 8], **TINY)
     with pytest.raises(UserError, match='not 1'):
         Mask2FormerHead(6, **TINY)
+
+
+@pytest.mark.parametrize('number', [1, 255])
+def test_numbers_of_classes_that_make_no_sense(number):
+    with pytest.raises(UserError, match=f'num_classes={number}, expected 2 to 254'):
+        build(num_classes=number)
+
+
+def test_heads_of_odd_width():
+    head = build(feat_channels=12, num_heads=4, norm_groups=4)
+    assert head(features())[0].shape == (5, 2, 5, 4)
 
 
 def test_sizes_that_do_not_divide():

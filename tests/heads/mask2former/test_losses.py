@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from rein_seg.heads.mask2former.losses import Draws, SetLoss
+from rein_seg.heads.mask2former.losses import Draws, SetLoss, dist_mean
 
 LAYERS, IMAGES, QUERIES, CLASSES = 2, 2, 6, 4
 
@@ -82,10 +82,38 @@ def test_more_classes_than_queries():
 
 def test_class_ids_beyond_the_classes_are_ignored():
     _, _, labels = inputs()
-    labels[0] = 200
+    labels[0] = 300
+    labels[1, 0] = -1
     present = SetLoss(CLASSES).present_classes(labels)
     assert present[0].tolist() == []
-    assert present[1].tolist() == labels[1].unique().tolist()
+    assert present[1].tolist() == labels[1, 1:].unique().tolist()
+
+
+def test_labels_may_be_bytes():
+    classes, masks, labels = inputs()
+    loss = SetLoss(CLASSES, num_points=32)
+    exact = loss(classes, masks, labels, Corners())
+    assert loss(classes, masks, labels.to(torch.uint8), Corners()) == exact
+
+
+def _average(rank, file, results):
+    torch.distributed.init_process_group('gloo', f'file://{file}', world_size=2, rank=rank)
+    results[rank] = dist_mean(torch.tensor(2.0 + 4 * rank)).item()
+    torch.distributed.destroy_process_group()
+
+
+def test_the_normaliser_is_the_mean_over_processes(tmp_path):
+    context = torch.multiprocessing.get_context('fork')
+    results = context.Manager().dict()
+    workers = [
+        context.Process(target=_average, args=(rank, tmp_path / 'store', results))
+        for rank in (0, 1)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert dict(results) == {0: 4.0, 1: 4.0}
 
 
 def test_losses_are_float32_under_autocast():
