@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
 from rein_seg.encoders.common import check_config
-from rein_seg.encoders.weights import Converted
+from rein_seg.encoders.weights import Converted, refuse_transformers
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
 from rein_seg.registry import ANATOMIES, KEY_MAPS, build_with_hints, class_name
@@ -182,8 +182,10 @@ def convert_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     Classes without a key map take a file under their own names.
 
     Raises:
-        UserError: If the file is recognised as one of another kind of encoder.
+        UserError: If the file is recognised as one of another kind of encoder, or as one of
+            Hugging Face transformers.
     """
+    refuse_transformers(encoder, state)
     name = class_name(encoder)
     return KEY_MAPS[name](encoder, state) if name in KEY_MAPS else Converted(state)
 

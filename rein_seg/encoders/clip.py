@@ -12,11 +12,13 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.encoders.plain_vit import PlainViT, make_arch
-from rein_seg.encoders.vit_weights import fit_plain_vit, leave_out, strip_prefix
+from rein_seg.encoders.vit_weights import PATCH, fit_plain_vit, leave_out, strip_prefix
 from rein_seg.encoders.weights import Converted, rename
+from rein_seg.errors import UserError
 from rein_seg.registry import register_key_map
 
 ARCHS = {'base': make_arch(768, 12, 12), 'large': make_arch(1024, 24, 16)}
+_ACTS = {'quick_gelu': 'mmpretrain.QuickGELU', 'gelu': 'GELU'}
 
 
 @MODELS.register_module()
@@ -33,6 +35,7 @@ class CLIPViT(PlainViT):
         out_type: ``featmap``, or ``raw`` for whole sequences.
         class_embedding_twice: Adds the class embedding to its own position too, as Rein's code
             does; the original adds it once.
+        act: quick_gelu (OpenAI's towers), or gelu (OpenCLIP's, trained on LAION).
 
     Shapes:
         (B, 3, H p, W p) -> (B, C, H, W) for each output; ``raw``: (B, 1+N, C).
@@ -53,7 +56,10 @@ class CLIPViT(PlainViT):
         out_indices: Sequence[int] | None = None,
         out_type: str = 'featmap',
         class_embedding_twice: bool = True,
+        act: str = 'quick_gelu',
     ) -> None:
+        if act not in _ACTS:
+            raise UserError(f'encoder.act={act!r}: expected one of {tuple(_ACTS)}')
         super().__init__(
             arch,
             archs=ARCHS,
@@ -64,7 +70,7 @@ class CLIPViT(PlainViT):
             interpolate_mode='bilinear',
             norm_cfg=dict(type='LN', eps=1e-5),
             pre_norm=True,
-            layer_cfgs=dict(act_cfg=dict(type='mmpretrain.QuickGELU')),
+            layer_cfgs=dict(act_cfg=dict(type=_ACTS[act])),
         )
         self.class_embedding_twice = class_embedding_twice
 
@@ -86,27 +92,31 @@ _RULES = (
     (r'\.mlp\.c_proj\.', '.ffn.layers.1.'),
 )
 _TEXT = (
-    r'(token_embedding|transformer|ln_final)\.|(positional_embedding|text_projection|logit_scale'
-    r'|input_resolution|context_length|vocab_size)$'
+    r'(text|token_embedding|transformer|ln_final)\.|(positional_embedding|text_projection'
+    r'|logit_scale|logit_bias|input_resolution|context_length|vocab_size)$'
 )
 
 
 @register_key_map('rein_seg.encoders.clip.CLIPViT')
 def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
-    """Converts OpenAI's file, or the image tower alone, or mmpretrain's own names.
+    """Converts a file of OpenAI or OpenCLIP, or the image tower alone, or mmpretrain's own names.
 
-    The text tower, and the last norm and projection of the image tower, are left out.
+    All may stand below a prefix such as ``module.``, which OpenCLIP's training writes. The text
+    tower, and the last norm and projection of the image tower, are left out.
 
     Raises:
         UserError: If the file is of another size.
     """
-    tensors, text = dict(state), ()
-    if any(name.startswith('visual.') for name in state):
-        tensors, text = leave_out(state, _TEXT)
+    tensors, text = strip_prefix(state, 'visual.class_embedding'), ()
+    if any(name.startswith('visual.') for name in tensors):
+        tensors, text = leave_out(tensors, _TEXT)
         tensors = rename(tensors, [(r'^visual\.', '')])
-    tensors, unused = leave_out(strip_prefix(tensors, 'cls_token'), r'proj$|(ln_post|ln1|head)\.')
+    tensors = strip_prefix(strip_prefix(tensors, 'class_embedding'), 'cls_token')
+    own_names = PATCH in tensors
+    tensors, unused = leave_out(tensors, r'proj$|(ln_post|ln1|head)\.')
     tensors = rename(tensors, _RULES)
     for name in ('cls_token', 'pos_embed'):  # officially (C) and (1+N, C)
         if name in tensors:
             tensors[name] = tensors[name].reshape(1, -1, tensors[name].shape[-1])
-    return fit_plain_vit(encoder, tensors, (*text, *unused)) or Converted(state)
+    left_out = (*text, *unused)
+    return fit_plain_vit(encoder, tensors, left_out, own_names=own_names) or Converted(state)

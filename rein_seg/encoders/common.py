@@ -8,7 +8,9 @@ from typing import Any
 from torch import nn
 
 from rein_seg.errors import UserError
-from rein_seg.structures import ParamSite
+from rein_seg.structures import Layout, NormSite, OpSite, ParamSite, Tap
+
+Place = tuple[int, int, int, int]  # block, stage, depth, channels: what every site begins with
 
 
 def check_config(args: Mapping[str, Any]) -> None:
@@ -22,6 +24,35 @@ def check_config(args: Mapping[str, Any]) -> None:
             f'encoder.init_cfg={args["init_cfg"]!r} would have no effect: give '
             'checkpoint=FILE, which loads strictly when the encoder is built'
         )
+
+
+def check_count(name: str, value: Any, *, least: int = 1) -> int:
+    """Returns ``value`` of the argument ``name`` if it is a whole number of at least ``least``.
+
+    Raises:
+        UserError: If it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UserError(f'encoder.{name}={value!r}: expected a whole number, {least} or more')
+    return value
+
+
+def check_number(name: str, value: Any) -> float:
+    """Returns ``value`` of the argument ``name`` if it is a number.
+
+    Raises:
+        UserError: If it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UserError(f'encoder.{name}={value!r}: expected a number')
+    return value
+
+
+def default_out_indices(depth: int) -> list[int]:
+    """Returns the blocks at the quarters of the depth; for 24 blocks those that Rein takes."""
+    if depth == 24:
+        return [7, 11, 15, 23]
+    return sorted({depth * quarter // 4 - 1 for quarter in range(1, 5)} - {-1})
 
 
 def check_out_indices(indices: Sequence[int], depth: int, *, unit: str) -> tuple[int, ...]:
@@ -44,9 +75,44 @@ def check_out_indices(indices: Sequence[int], depth: int, *, unit: str) -> tuple
     return chosen
 
 
+def op_site(
+    encoder: nn.Module,
+    name: str,
+    role: str,
+    place: Place,
+    parts: tuple[str, ...] = (),
+    *,
+    layout: Layout | None = None,
+) -> OpSite:
+    """Returns the OP site of a linear or convolution.
+
+    Args:
+        encoder: The encoder.
+        name: Module name in it.
+        role: See `OpSite`.
+        place: Where it is.
+        parts: Names of the equal slices of its output channels.
+        layout: Of its output; None: NCHW of a convolution, NLC of a linear.
+    """
+    module = encoder.get_submodule(name)
+    own: Layout = 'NCHW' if isinstance(module, nn.Conv2d) else 'NLC'
+    width = module.weight.shape[0] // len(parts) if parts else 0
+    slices = tuple((part, i * width, (i + 1) * width) for i, part in enumerate(parts))
+    return OpSite(*place, role, name, Tap(module, 'output', layout or own), slices)
+
+
+def norm_site(
+    encoder: nn.Module, name: str, role: str, place: Place, *, layout: Layout = 'NLC'
+) -> NormSite:
+    """Returns the NORM site of the module ``name``, as wide as its own weight."""
+    module = encoder.get_submodule(name)
+    width = module.weight.shape[0]
+    return NormSite(*place[:3], width, role, name, Tap(module, 'output', layout))
+
+
 def param_sites(
     encoder: nn.Module,
-    places: dict[str, tuple[int, int, int, int]],
+    places: dict[str, Place],
     *,
     unused: tuple[str, ...] = (),
 ) -> tuple[ParamSite, ...]:

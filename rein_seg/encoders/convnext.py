@@ -11,11 +11,17 @@ import re
 import torch
 from torch import Tensor, nn
 
-from rein_seg.encoders.common import check_out_indices, param_sites
-from rein_seg.encoders.weights import Converted, rename
+from rein_seg.encoders.common import (
+    Place,
+    check_out_indices,
+    norm_site,
+    op_site,
+    param_sites,
+)
+from rein_seg.encoders.weights import HEADS, Converted, rename
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map
-from rein_seg.structures import Anatomy, BranchSite, NormSite, OpSite, Site, StreamSite, Tap
+from rein_seg.structures import Anatomy, BranchSite, Layout, Site, StreamSite, Tap
 
 _NAME = 'mmpretrain.models.backbones.convnext.ConvNeXt'
 _OFFICIAL = (
@@ -52,7 +58,8 @@ def convnext_anatomy(encoder: nn.Module) -> Anatomy:
             if place[1] == stage:
                 sites += _block_sites(encoder, name, place)
         if stage in stages:
-            sites.append(_norm(encoder, f'norm{stage}', 'final', (-1, stage, -1, channels)))
+            place = (-1, stage, -1, channels)
+            sites.append(norm_site(encoder, f'norm{stage}', 'final', place, layout='NCHW'))
     return Anatomy(
         family='convnext',
         sites=tuple(sites),
@@ -72,18 +79,15 @@ def convnext_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     A classifier has one final norm, which is that of the last stage's output; the norms of the
     other outputs, norm0 to norm2, are not in its file. They start as ones and zeros, as in the
     reference (its loading is not strict), and are reported as filled. A file of a segmentation
-    model has them all.
+    model has them all; its heads are left out, as a classifier's is.
     """
     tensors = rename(state, ((r'^(module\.)?(backbone\.)?', ''), *_OFFICIAL))
     own = encoder.state_dict()
     last = f'norm{encoder.num_stages - 1}'
     if f'{last}.weight' not in tensors:
         tensors = rename(tensors, ((r'^norm\.', f'{last}.'),))
-    unused = [
-        name
-        for name in tensors
-        if name not in own and name.startswith(('head.', 'mask_token', 'decoder.', f'{last}.'))
-    ]
+    known = (*HEADS, 'mask_token', 'decoder.', f'{last}.')
+    unused = [name for name in tensors if name not in own and name.startswith(known)]
     for name in unused:
         del tensors[name]
     for name, tensor in tensors.items():
@@ -107,43 +111,29 @@ def _pointwise(weight: Tensor, dims: int) -> Tensor:
     return weight[:, :, None, None] if dims == 4 else weight.flatten(1)
 
 
-def _norm(
-    encoder: nn.Module,
-    name: str,
-    role: str,
-    place: tuple[int, int, int, int],
-    layout: str = 'NCHW',
-) -> NormSite:
-    return NormSite(*place, role, name, Tap(encoder.get_submodule(name), 'output', layout))
-
-
 def _downsample_sites(encoder: nn.Module, stage: int, channels: int) -> list[Site]:
     # the stem is (convolution, norm), the later ones are (norm, convolution)
     conv, norm = (0, 1) if stage == 0 else (1, 0)
     name = f'downsample_layers.{stage}'
-    op = encoder.get_submodule(f'{name}.{conv}')
-    wide = encoder.channels[max(stage - 1, 0)]
+    place = (-1, stage, -1, channels)
     role = 'patch' if stage == 0 else 'merge'
     sites: list[Site] = [
-        OpSite(-1, stage, -1, channels, role, f'{name}.{conv}', Tap(op, 'output', 'NCHW')),
-        _norm(encoder, f'{name}.{norm}', role, (-1, stage, -1, wide)),
+        op_site(encoder, f'{name}.{conv}', role, place),
+        norm_site(encoder, f'{name}.{norm}', role, place, layout='NCHW'),
     ]
     return sites if stage == 0 else sites[::-1]
 
 
-def _block_sites(encoder: nn.Module, name: str, place: tuple[int, int, int, int]) -> list[Site]:
+def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     block = encoder.get_submodule(name)
-    inner = 'NHWC' if block.linear_pw_conv else 'NCHW'
+    inner: Layout = 'NHWC' if block.linear_pw_conv else 'NCHW'
 
-    def tap(path: str, side: str, layout: str = 'NCHW') -> Tap:
+    def tap(path: str, side: str, layout: Layout = 'NCHW') -> Tap:
         return Tap(block.get_submodule(path) if path else block, side, layout)
-
-    def op(path: str, role: str, layout: str) -> OpSite:
-        return OpSite(*place, role, f'{name}.{path}', tap(path, 'output', layout))
 
     return [
         StreamSite(*place, 'in', (tap('', 'input'),)),
-        op('depthwise_conv', 'dw', 'NCHW'),
+        op_site(encoder, f'{name}.depthwise_conv', 'dw', place, layout='NCHW'),
         BranchSite(
             *place,
             'conv',
@@ -152,9 +142,9 @@ def _block_sites(encoder: nn.Module, name: str, place: tuple[int, int, int, int]
             exit_pre=tap('depthwise_conv', 'output'),
             exit_post=None,
         ),
-        _norm(encoder, f'{name}.norm', 'norm', place, inner),
-        op('pointwise_conv1', 'fc1', inner),
-        op('pointwise_conv2', 'fc2', inner),
+        norm_site(encoder, f'{name}.norm', 'norm', place, layout=inner),
+        op_site(encoder, f'{name}.pointwise_conv1', 'fc1', place, layout=inner),
+        op_site(encoder, f'{name}.pointwise_conv2', 'fc2', place, layout=inner),
         BranchSite(
             *place,
             'ffn',

@@ -12,8 +12,16 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from rein_seg.encoders.common import check_count, check_number
 from rein_seg.encoders.plain_vit import PlainViT, make_arch
-from rein_seg.encoders.vit_weights import fit_plain_vit, leave_out, strip_prefix
+from rein_seg.encoders.vit_weights import (
+    PATCH,
+    REGISTERS,
+    add_class_row,
+    fit_plain_vit,
+    leave_out,
+    strip_prefix,
+)
 from rein_seg.encoders.weights import Converted, rename
 from rein_seg.errors import UserError
 from rein_seg.registry import register_key_map
@@ -67,9 +75,8 @@ class DINOv2(PlainViT):
         antialias: bool | None = None,
         layer_scale_init_value: float = 1e-5,
     ) -> None:
-        if num_registers < 0:
-            raise UserError(f'encoder.num_registers={num_registers}: expected 0 or more')
-        if layer_scale_init_value <= 0:
+        check_count('num_registers', num_registers, least=0)
+        if check_number('layer_scale_init_value', layer_scale_init_value) <= 0:
             raise UserError(
                 f'encoder.layer_scale_init_value={layer_scale_init_value}: expected more than 0, '
                 'since the files of DINOv2 have a LayerScale'
@@ -115,9 +122,11 @@ _RULES = (
     (r'\.mlp\.fc2\.', '.ffn.layers.1.'),
     (r'\.mlp\.(w12|w3)\.', r'.ffn.\1.'),
     (r'^norm\.', 'ln1.'),
+    (r'^reg_token$', REGISTERS),  # timm's
 )
 
 
+# the anatomy of both classes is in vit.py
 @register_key_map(
     'rein_seg.encoders.dinov2.DINOv2',
     'mmpretrain.models.backbones.vision_transformer.VisionTransformer',
@@ -126,8 +135,8 @@ def convert_vit(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     """Converts a file of DINOv2, or one that shares its names (timm, MAE, DeiT).
 
     Takes the official layout, with blocks in chunks or not, below a prefix such as ``backbone.``,
-    the file that Rein's script writes, and mmpretrain's own names. The mask token, heads and,
-    where the encoder has none, the final norm are left out.
+    the file that Rein's script writes, timm's layout with registers, and mmpretrain's own names.
+    The mask token, heads and, where the encoder has none, the final norm are left out.
 
     Raises:
         UserError: If the file is of another size, or has another number of register tokens.
@@ -136,4 +145,8 @@ def convert_vit(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     if not encoder.final_norm:
         unused += r'|(norm|ln1)\.'
     tensors, left_out = leave_out(strip_prefix(state, 'cls_token'), unused)
-    return fit_plain_vit(encoder, rename(tensors, _RULES), left_out) or Converted(state)
+    renamed = rename(tensors, _RULES)
+    if 'reg_token' in tensors:
+        renamed = add_class_row(renamed)
+    fitted = fit_plain_vit(encoder, renamed, left_out, own_names=PATCH in tensors)
+    return fitted or Converted(state)

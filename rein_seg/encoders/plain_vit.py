@@ -5,13 +5,14 @@ B batch, N patch tokens, P prefix tokens (class, registers), C channels, H x W g
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rein_seg.encoders.common import check_count, check_number, default_out_indices
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
 
@@ -29,18 +30,12 @@ def make_arch(width: int, depth: int, heads: int, *, ffn_type: str = 'origin') -
     return dict(zip(_ARCH_KEYS, sizes, strict=True))
 
 
-def default_out_indices(depth: int) -> list[int]:
-    """Returns the blocks at the quarters of the depth; for 24 blocks those that Rein takes."""
-    if depth == 24:
-        return [7, 11, 15, 23]
-    return sorted({depth * quarter // 4 - 1 for quarter in range(1, 5)} - {-1})
-
-
 class PlainViT(VisionTransformer):
     """Computes maps of several blocks of a vision transformer, for any size its patch divides.
 
     Blocks behind the last output are not run. Resized positions are kept for one grid while the
-    table is frozen; writes that go round autograd's version counter (``.data``) are not seen.
+    table is frozen. New values are seen, but for writes in place that go round autograd's version
+    counter (``pos_embed.data.mul_(2)``).
 
     Args:
         arch: Name in ``archs``, or embed_dims, num_layers, num_heads, feedforward_channels and
@@ -61,7 +56,8 @@ class PlainViT(VisionTransformer):
         (B, 3, H p, W p) normalised image -> (B, C, H, W), or (B, P+N, C), for each output.
 
     Raises:
-        UserError: If ``arch``, ``out_type`` or ``interpolate_offset`` is not as above.
+        UserError: If an argument is not as above, the width no multiple of the heads, or a side of
+            ``img_size`` smaller than a patch.
     """
 
     norms_every_output = True  # mmpretrain's own class norms the last block's alone
@@ -85,7 +81,10 @@ class PlainViT(VisionTransformer):
         sizes = _arch_sizes(arch, archs)
         if out_type not in _OUT_TYPES:
             raise UserError(f'encoder.out_type={out_type!r}: expected one of {_OUT_TYPES}')
-        if not 0 <= interpolate_offset < 1:
+        check_count('patch_size', patch_size)
+        _check_image(img_size, patch_size)
+        _check_outputs(out_indices)
+        if not 0 <= check_number('interpolate_offset', interpolate_offset) < 1:
             raise UserError(
                 f'encoder.interpolate_offset={interpolate_offset}: expected at least 0 (resize by '
                 'size) and less than 1, a part of a patch'
@@ -144,10 +143,15 @@ class PlainViT(VisionTransformer):
             or torch.is_inference_mode_enabled()
         ):
             return self._resize(grid)
-        key = (tuple(grid), table._version, table.dtype, table.device)
+        key = (tuple(grid), table._version, table.data_ptr(), table.dtype, table.device)
         if self._resized is None or self._resized[0] is not table or self._resized[1] != key:
-            self._resized = (table, key, self._resize(grid))
+            # the values are held too, or other ones could come to lie at their address
+            self._resized = (table, key, self._resize(grid), table.detach())
         return self._resized[2]
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> PlainViT:
+        self._resized = None  # half() and float() give new values, but no new version
+        return super()._apply(fn, recurse)
 
     def _resize(self, grid: tuple[int, int]) -> Tensor:
         height, width = self.patch_resolution
@@ -186,6 +190,11 @@ def _arch_sizes(
                 f'Or give a dict of {", ".join(_ARCH_KEYS)}.'
             )
         return dict(archs[arch])
+    if not isinstance(arch, Mapping):
+        raise UserError(
+            f'encoder.arch={arch!r}: expected a name ({", ".join(archs)}) or a dict of '
+            f'{", ".join(_ARCH_KEYS)}'
+        )
     if set(arch) - {'ffn_type'} != set(_ARCH_KEYS[:4]):
         raise UserError(
             f'encoder.arch has {sorted(arch)}: expected {", ".join(_ARCH_KEYS[:4])} and, '
@@ -193,4 +202,29 @@ def _arch_sizes(
         )
     if arch.get('ffn_type', 'origin') not in _FFN_TYPES:
         raise UserError(f'encoder.arch.ffn_type={arch["ffn_type"]!r}: expected {_FFN_TYPES}')
+    for key in _ARCH_KEYS[:4]:
+        check_count(f'arch.{key}', arch[key])
+    if arch['embed_dims'] % arch['num_heads']:
+        raise UserError(
+            f'encoder.arch has embed_dims={arch["embed_dims"]} and num_heads={arch["num_heads"]}: '
+            'expected a width that the number of heads divides'
+        )
     return dict(arch)
+
+
+def _check_image(img_size: Any, patch_size: int) -> None:
+    sides = [img_size] if isinstance(img_size, int) else img_size
+    pair = isinstance(sides, (list, tuple)) and (len(sides) == 2 or sides == [img_size])
+    if not pair or not all(type(side) is int and side >= patch_size for side in sides):
+        raise UserError(
+            f'encoder.img_size={img_size!r}: expected a side in pixels, or (height, width), each '
+            f'at least patch_size={patch_size}'
+        )
+
+
+def _check_outputs(out_indices: Any) -> None:
+    listed = isinstance(out_indices, (list, tuple)) and len(out_indices) > 0
+    if out_indices is not None and not (listed and all(type(i) is int for i in out_indices)):
+        raise UserError(
+            f'encoder.out_indices={out_indices!r}: expected a list of blocks, such as [7, 11]'
+        )

@@ -11,11 +11,17 @@ import re
 
 from torch import Tensor, nn
 
-from rein_seg.encoders.common import check_out_indices, param_sites
-from rein_seg.encoders.weights import Converted, rename
+from rein_seg.encoders.common import (
+    Place,
+    check_out_indices,
+    norm_site,
+    op_site,
+    param_sites,
+)
+from rein_seg.encoders.weights import HEADS, Converted, rename
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map
-from rein_seg.structures import Anatomy, BranchSite, NormSite, OpSite, Site, StreamSite, Tap
+from rein_seg.structures import Anatomy, BranchSite, Site, StreamSite, Tap
 
 _NAMES = tuple(
     f'{package}.models.backbones.resnet.{name}'
@@ -46,7 +52,7 @@ def resnet_anatomy(encoder: nn.Module) -> Anatomy:
     stages = check_out_indices(encoder.out_indices, len(encoder.res_layers), unit='stages')
     layers = encoder.res_layers[: stages[-1] + 1]  # no site beyond the last output
     channels = tuple(_width(encoder.get_submodule(layer)[-1]) for layer in layers)
-    places: dict[str, tuple[int, int, int, int]] = {}
+    places: dict[str, Place] = {}
     for stage, layer in enumerate(layers):
         for index in range(len(encoder.get_submodule(layer))):
             places[f'{layer}.{index}'] = (len(places), stage, index, channels[stage])
@@ -73,13 +79,12 @@ def resnet_anatomy(encoder: nn.Module) -> Anatomy:
 def resnet_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     """Takes torchvision's and OpenMMLab's files: the same names, with or without ``backbone.``.
 
-    The classifier is left out, as are stages that the encoder does not have.
+    Heads are left out, as are stages that the encoder does not have.
 
     Raises:
         UserError: If the file's stem is not this encoder's: one 7x7 convolution (ResNet) or
             three of 3x3 (ResNetV1c and V1d).
     """
-    heads = ('fc.', 'head.', 'decode_head.', 'auxiliary_head.')
     tensors = rename(state, ((r'^(module\.)?(backbone\.)?', ''),))
     deep = any(name.startswith('stem.') for name in tensors)
     if (deep or 'conv1.weight' in tensors) and deep != bool(encoder.deep_stem):
@@ -91,7 +96,7 @@ def resnet_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
         )
     own = set(encoder.state_dict())
     later = tuple(f'layer{i}.' for i in range(len(encoder.res_layers) + 1, 5))
-    unused = [name for name in tensors if name not in own and name.startswith((*heads, *later))]
+    unused = [name for name in tensors if name not in own and name.startswith((*HEADS, *later))]
     for name in unused:
         del tensors[name]
     for name in own:  # files of before PyTorch 0.4 lack the counter, which eval mode does not use
@@ -108,15 +113,6 @@ def _is_norm(module: nn.Module) -> bool:
     return 'Norm' in type(module).__name__
 
 
-def _op(module: nn.Module, name: str, role: str, place: tuple[int, int, int, int]) -> OpSite:
-    return OpSite(*place, role, name, Tap(module, 'output', 'NCHW'))
-
-
-def _norm(module: nn.Module, name: str, role: str, place: tuple[int, int, int, int]) -> NormSite:
-    width = module.weight.shape[0]
-    return NormSite(*place[:3], width, role, name, Tap(module, 'output', 'NCHW'))
-
-
 def _stem_sites(encoder: nn.Module) -> list[Site]:
     if encoder.deep_stem:
         modules = [(f'stem.{name}', module) for name, module in encoder.stem.named_modules()]
@@ -125,22 +121,22 @@ def _stem_sites(encoder: nn.Module) -> list[Site]:
     sites: list[Site] = []
     for name, module in modules:
         if isinstance(module, nn.Conv2d):
-            sites.append(_op(module, name, 'stem', (-1, 0, -1, module.out_channels)))
+            sites.append(op_site(encoder, name, 'stem', (-1, 0, -1, module.out_channels)))
         elif _is_norm(module):
-            sites.append(_norm(module, name, 'stem', (-1, 0, -1, -1)))
+            sites.append(norm_site(encoder, name, 'stem', (-1, 0, -1, -1), layout='NCHW'))
     return sites
 
 
-def _block_sites(encoder: nn.Module, name: str, place: tuple[int, int, int, int]) -> list[Site]:
+def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     block = encoder.get_submodule(name)
     numbers = (1, 2, 3) if hasattr(block, 'conv3') else (1, 2)
     spatial = numbers[-2]
     conv, after = (block.get_submodule(f'conv{n}') for n in (spatial, spatial + 1))
     sites: list[Site] = [StreamSite(*place, 'in', (Tap(block, 'input', 'NCHW'),))]
     for n in numbers:
-        norm_name = getattr(block, f'norm{n}_name')
-        sites.append(_op(getattr(block, f'conv{n}'), f'{name}.conv{n}', f'conv{n}', place))
-        sites.append(_norm(getattr(block, norm_name), f'{name}.{norm_name}', f'bn{n}', place))
+        norm = f'{name}.{getattr(block, f"norm{n}_name")}'
+        sites.append(op_site(encoder, f'{name}.conv{n}', f'conv{n}', place))
+        sites.append(norm_site(encoder, norm, f'bn{n}', place, layout='NCHW'))
     sites.append(
         BranchSite(
             *place[:3],
@@ -155,7 +151,7 @@ def _block_sites(encoder: nn.Module, name: str, place: tuple[int, int, int, int]
     for index, module in enumerate(block.downsample or ()):
         path = f'{name}.downsample.{index}'
         if isinstance(module, nn.Conv2d):
-            sites.append(_op(module, path, 'downsample', place))
+            sites.append(op_site(encoder, path, 'downsample', place))
         elif _is_norm(module):
-            sites.append(_norm(module, path, 'downsample', place))
+            sites.append(norm_site(encoder, path, 'downsample', place, layout='NCHW'))
     return [*sites, StreamSite(*place, 'out', (Tap(block, 'output', 'NCHW'),))]

@@ -15,7 +15,14 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.encoders.common import check_out_indices, param_sites
+from rein_seg.encoders.common import (
+    Place,
+    check_out_indices,
+    default_out_indices,
+    norm_site,
+    op_site,
+    param_sites,
+)
 from rein_seg.encoders.timm_weights import convert_timm_weights
 from rein_seg.encoders.weights import Converted
 from rein_seg.errors import UserError, near_misses
@@ -24,7 +31,6 @@ from rein_seg.structures import (
     Anatomy,
     BranchSite,
     NormSite,
-    OpSite,
     SeqSite,
     Site,
     StreamSite,
@@ -99,7 +105,7 @@ class TimmEncoder(nn.Module):
         self.resample = resample
         self.model = build_timm(model, self.model_args)
         depth = len(self.model.blocks)
-        chosen = _default_indices(depth) if out_indices is None else out_indices
+        chosen = default_out_indices(depth) if out_indices is None else out_indices
         self.out_indices = check_out_indices(chosen, depth, unit='blocks')
         self.grid = ReportGrid(_square_patch(self.model))
         for block in self.model.blocks:
@@ -206,8 +212,8 @@ def timm_anatomy(encoder: nn.Module) -> Anatomy:
         replace(site, name=f'model.{site.name}') for site in param_sites(model, places)
     ]
     outside = (-1, -1, -1, channels)
-    sites.append(_op(encoder, 'model.patch_embed.proj', 'patch', outside))
-    sites += _norm(encoder, 'model.norm_pre', 'pre', outside)
+    sites.append(op_site(encoder, 'model.patch_embed.proj', 'patch', outside))
+    sites += _norms(encoder, 'model.norm_pre', 'pre', outside)
     for name, place in places.items():
         sites += _block_sites(encoder, f'model.{name}', place)
     return Anatomy(
@@ -222,11 +228,6 @@ def timm_anatomy(encoder: nn.Module) -> Anatomy:
         grid_module=encoder.grid,
         divisor=patch,
     )
-
-
-def _default_indices(depth: int) -> list[int]:
-    known = {12: [2, 5, 8, 11], 24: [7, 11, 15, 23]}
-    return known.get(depth) or sorted({max(0, depth * i // 4 - 1) for i in range(1, 5)})
 
 
 def _square_patch(model: nn.Module) -> int:
@@ -248,59 +249,40 @@ def _join_biases(attention: nn.Module) -> None:
     attention.q_bias = attention.k_bias = attention.v_bias = None
 
 
-def _op(
-    encoder: nn.Module,
-    name: str,
-    role: str,
-    place: tuple[int, int, int, int],
-    parts: tuple[str, ...] = (),
-) -> OpSite:
-    module = encoder.get_submodule(name)
-    layout = 'NCHW' if isinstance(module, nn.Conv2d) else 'NLC'
-    width = module.weight.shape[0] // len(parts) if parts else 0
-    slices = tuple((part, i * width, (i + 1) * width) for i, part in enumerate(parts))
-    return OpSite(*place, role, name, Tap(module, 'output', layout), slices)
+def _norms(encoder: nn.Module, name: str, role: str, place: Place) -> list[NormSite]:
+    absent = isinstance(encoder.get_submodule(name), nn.Identity)
+    return [] if absent else [norm_site(encoder, name, role, place)]
 
 
-def _norm(
-    encoder: nn.Module, name: str, role: str, place: tuple[int, int, int, int]
-) -> list[NormSite]:
-    module = encoder.get_submodule(name)
-    if isinstance(module, nn.Identity):
-        return []
-    width = module.weight.shape[0]
-    return [NormSite(*place[:3], width, role, name, Tap(module, 'output', 'NLC'))]
-
-
-def _attention_ops(encoder: nn.Module, name: str, place: tuple[int, int, int, int]) -> list[Site]:
+def _attention_ops(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     attention = encoder.get_submodule(name)
     if attention.qkv is not None:
-        ops = [_op(encoder, f'{name}.qkv', 'qkv', place, ('q', 'k', 'v'))]
+        ops = [op_site(encoder, f'{name}.qkv', 'qkv', place, ('q', 'k', 'v'))]
     else:
-        ops = [_op(encoder, f'{name}.{part}_proj', 'qkv', place, (part,)) for part in 'qkv']
+        ops = [op_site(encoder, f'{name}.{part}_proj', 'qkv', place, (part,)) for part in 'qkv']
     if getattr(attention, 'gate', None) is not None:
-        ops.insert(0, _op(encoder, f'{name}.gate', 'attn_gate', place))
-    norm = _norm(encoder, f'{name}.norm', 'attn_norm', place)
-    return [*ops, *norm, _op(encoder, f'{name}.proj', 'proj', place)]
+        ops.insert(0, op_site(encoder, f'{name}.gate', 'attn_gate', place))
+    norm = _norms(encoder, f'{name}.norm', 'attn_norm', place)
+    return [*ops, *norm, op_site(encoder, f'{name}.proj', 'proj', place)]
 
 
-def _ffn_ops(encoder: nn.Module, name: str, place: tuple[int, int, int, int]) -> list[Site]:
+def _ffn_ops(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     ffn = encoder.get_submodule(name)
     if hasattr(ffn, 'fc1_g'):  # SwiGLU of two linears
         ops = [
-            _op(encoder, f'{name}.fc1_g', 'fc1', place, ('gate',)),
-            _op(encoder, f'{name}.fc1_x', 'fc1', place, ('value',)),
+            op_site(encoder, f'{name}.fc1_g', 'fc1', place, ('gate',)),
+            op_site(encoder, f'{name}.fc1_x', 'fc1', place, ('value',)),
         ]
     else:
         parts: tuple[str, ...] = ()
         if hasattr(ffn, 'gate_last'):  # packed
             parts = ('value', 'gate') if ffn.gate_last else ('gate', 'value')
-        ops = [_op(encoder, f'{name}.fc1', 'fc1', place, parts)]
-    norm = _norm(encoder, f'{name}.norm', 'ffn_norm', place)
-    return [*ops, *norm, _op(encoder, f'{name}.fc2', 'fc2', place)]
+        ops = [op_site(encoder, f'{name}.fc1', 'fc1', place, parts)]
+    norm = _norms(encoder, f'{name}.norm', 'ffn_norm', place)
+    return [*ops, *norm, op_site(encoder, f'{name}.fc2', 'fc2', place)]
 
 
-def _block_sites(encoder: nn.Module, name: str, place: tuple[int, int, int, int]) -> list[Site]:
+def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     block = encoder.get_submodule(name)
 
     def tap(path: str, side: str) -> Tap:
@@ -322,11 +304,11 @@ def _block_sites(encoder: nn.Module, name: str, place: tuple[int, int, int, int]
 
     return [
         StreamSite(*place, 'in', (tap('', 'input'),)),
-        *_norm(encoder, f'{name}.norm1', 'norm1', place),
+        *_norms(encoder, f'{name}.norm1', 'norm1', place),
         *_attention_ops(encoder, f'{name}.attn', place),
         branch('attn', 'norm1', 'attn', 1),
         StreamSite(*place, 'mid', (tap('norm2', 'input'), tap('', 'output'))),
-        *_norm(encoder, f'{name}.norm2', 'norm2', place),
+        *_norms(encoder, f'{name}.norm2', 'norm2', place),
         *_ffn_ops(encoder, f'{name}.mlp', place),
         branch('ffn', 'norm2', 'mlp', 2),
         SeqSite(*place, entry=tap('', 'input'), exit=tap('', 'output')),

@@ -12,13 +12,20 @@ from collections.abc import Mapping, Set
 import torch
 from torch import Tensor, nn
 
+from rein_seg.encoders.vit_weights import strip_prefix
 from rein_seg.encoders.weights import Converted, resize_patch_kernel, resize_positions
 from rein_seg.errors import UserError
 
 _RESIZED = ('patch_embed.proj.weight', 'pos_embed')
 _UNUSED = (
     *('head.', 'head_dist.', 'fc_norm.', 'norm.', 'attn_pool.', 'lm_head.', 'mask_token'),
-    *('rope.', 'text.', 'logit_scale', 'logit_bias'),
+    *('rope.', 'text.', 'logit_scale', 'logit_bias', 'dino_head.', 'ibot_head.'),
+)
+# what timm's filters tell files apart by; whatever stands before the first that is there goes
+_ANCHORS = (
+    *('visual.class_embedding', 'visual.conv1.weight', 'visual.trunk.patch_embed.proj.weight'),
+    *('visual.patch_embed.proj.weight', 'vision_encoder.patch_embed.proj.weight'),
+    'patch_embed.proj.weight',
 )
 
 
@@ -33,8 +40,8 @@ def convert_timm_weights(
     """Returns tensors under the names of a `TimmEncoder`, each below ``model.``.
 
     Takes what timm's filter for the class takes (official files of the publications, timm's own,
-    OpenCLIP's) and files of this encoder's own names. Tables of rotary frequencies, final norms,
-    heads, mask tokens and text towers are left out.
+    OpenCLIP's) and files of this encoder's own names. Tables of rotary frequencies, indices of
+    relative positions, final norms, heads, mask tokens and text towers are left out.
 
     Args:
         state: Tensors by name, as downloaded.
@@ -47,8 +54,9 @@ def convert_timm_weights(
         UserError: If the file is no vision transformer that timm knows, or has biases for qkv that
             this model cannot hold (timm's plain DINOv3 names).
     """
+    own_names = f'model.{_RESIZED[0]}' in state
     state = _unwrapped(state)
-    sized = _resized(state, reference) if resample == 'bicubic' else state
+    sized = _resized(state, reference, own_names) if resample == 'bicubic' else state
     sized, lost = _without_lost_biases(sized, reference, name)
     filter_names = sys.modules[type(reference).__module__].checkpoint_filter_fn
     try:
@@ -58,8 +66,10 @@ def convert_timm_weights(
             f'the weights file is not one that timm reads for {name!r} '
             f'({type(error).__name__}: {error})'
         ) from error
+    settled = own_names or resample == 'bicubic'
+    filtered = _placed(filtered, sized, reference, same_grid=settled)
     tensors = {f'model.{key}': value for key, value in _joined(filtered).items()}
-    unused = [key for key in tensors if key not in wanted and key[6:].startswith(_UNUSED)]
+    unused = [key for key in tensors if key not in wanted and _is_unused(key[6:])]
     for key in unused:
         del tensors[key]
     left_out = [*lost, *_dropped(sized, filtered), *(key[6:] for key in unused)]
@@ -71,13 +81,20 @@ def convert_timm_weights(
 
 
 def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    for prefix in ('module.', 'backbone.', 'model.'):
-        if all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    for anchor in _ANCHORS:
+        if any(key == anchor or key.endswith('.' + anchor) for key in state):
+            return strip_prefix(state, anchor)
     return dict(state)
 
 
-def _resized(state: Mapping[str, Tensor], reference: nn.Module) -> dict[str, Tensor]:
+def _is_unused(name: str) -> bool:
+    # the index is a buffer; a table of biases that goes with it is a weight and stays an error
+    return name.startswith(_UNUSED) or name.endswith('relative_position_index')
+
+
+def _resized(
+    state: Mapping[str, Tensor], reference: nn.Module, own_names: bool
+) -> dict[str, Tensor]:
     """Rein's rule: bicubic by size, without antialias."""
     embed = reference.patch_embed
     prefix = 0 if reference.no_embed_class else reference.num_prefix_tokens
@@ -86,8 +103,31 @@ def _resized(state: Mapping[str, Tensor], reference: nn.Module) -> dict[str, Ten
         if key.endswith('patch_embed.proj.weight'):
             result[key] = resize_patch_kernel(value, embed.patch_size)
         elif key.endswith('pos_embed') and value.dim() == 3:
-            result[key] = resize_positions(value, embed.grid_size, num_prefix=prefix)
+            result[key] = resize_positions(
+                value, embed.grid_size, num_prefix=prefix, same_grid=own_names
+            )
     return result
+
+
+def _placed(
+    filtered: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    reference: nn.Module,
+    *,
+    same_grid: bool,
+) -> dict[str, Tensor]:
+    """Settles what timm cannot tell: of which grid as many positions as wanted are.
+
+    Those of a file of our own names, or that we resized, are of the same grid, others of a square.
+    """
+    grid = reference.patch_embed.grid_size
+    table = filtered.get('pos_embed')
+    given = next((value for key, value in state.items() if key.endswith('pos_embed')), None)
+    if table is None or given is None or table.shape != given.shape or grid[0] == grid[1]:
+        return dict(filtered)
+    prefix = 0 if reference.no_embed_class else reference.num_prefix_tokens
+    placed = resize_positions(given, grid, num_prefix=prefix, antialias=True, same_grid=same_grid)
+    return {**filtered, 'pos_embed': placed}
 
 
 def _without_lost_biases(
@@ -135,6 +175,6 @@ def _resampled(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> tu
     for leaf in _RESIZED:
         before = next((value for key, value in state.items() if key.endswith(leaf)), None)
         after = tensors.get(f'model.{leaf}')
-        if before is not None and after is not None and before.shape != after.shape:
+        if before is not None and after is not None and before is not after:
             notes.append(f'{leaf} {tuple(before.shape)} -> {tuple(after.shape)}')
     return tuple(notes)

@@ -2,20 +2,25 @@
 
 The token sequence is (B, P+N, C) with the prefix first; blocks are pre-norm.
 Module names: specs/peft_methods.md section 4.2, checked against mmpretrain 1.3.6.
+Their weights files: `convert_vit` in dinov2.py (ViT too) and `convert_clip` in clip.py.
 """
 
 from __future__ import annotations
 
 from torch import nn
 
-from rein_seg.encoders.common import check_out_indices, param_sites
+from rein_seg.encoders.common import (
+    Place,
+    check_out_indices,
+    norm_site,
+    op_site,
+    param_sites,
+)
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy
 from rein_seg.structures import (
     Anatomy,
     BranchSite,
-    NormSite,
-    OpSite,
     SeqSite,
     Site,
     StreamSite,
@@ -47,12 +52,11 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
     # mmpretrain's own class norms the last block's output only
     norm_acts = depth == len(encoder.layers) or getattr(encoder, 'norms_every_output', False)
     sites: list[Site] = [*param_sites(encoder, places, unused=() if norm_acts else ('ln1.',))]
-    sites.append(_op(encoder, 'patch_embed.projection', 'patch', (-1, -1, -1, channels)))
+    sites.append(op_site(encoder, 'patch_embed.projection', 'patch', (-1, -1, -1, channels)))
     for name, place in places.items():
         sites += _block_sites(encoder, name, place)
     if encoder.final_norm and norm_acts:
-        tap = Tap(encoder.ln1, 'output', 'NLC')
-        sites.append(NormSite(-1, -1, -1, channels, 'final', 'ln1', tap))
+        sites.append(norm_site(encoder, 'ln1', 'final', (-1, -1, -1, channels)))
     return Anatomy(
         family='vit',
         sites=tuple(sites),
@@ -67,21 +71,7 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
     )
 
 
-def _op(
-    encoder: nn.Module,
-    name: str,
-    role: str,
-    place: tuple[int, int, int, int],
-    parts: tuple[str, ...] = (),
-) -> OpSite:
-    module = encoder.get_submodule(name)
-    layout = 'NCHW' if isinstance(module, nn.Conv2d) else 'NLC'
-    width = module.weight.shape[0] // len(parts) if parts else 0
-    slices = tuple((part, i * width, (i + 1) * width) for i, part in enumerate(parts))
-    return OpSite(*place, role, name, Tap(module, 'output', layout), slices)
-
-
-def _block_sites(encoder: nn.Module, name: str, place: tuple[int, int, int, int]) -> list[Site]:
+def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     block = encoder.get_submodule(name)
     swiglu = hasattr(block.ffn, 'w12')
     fc1, fc2 = ('ffn.w12', 'ffn.w3') if swiglu else ('ffn.layers.0.0', 'ffn.layers.1')
@@ -91,9 +81,9 @@ def _block_sites(encoder: nn.Module, name: str, place: tuple[int, int, int, int]
 
     return [
         StreamSite(*place, 'in', (tap('', 'input'),)),
-        NormSite(*place, 'norm1', f'{name}.ln1', tap('ln1', 'output')),
-        _op(encoder, f'{name}.attn.qkv', 'qkv', place, ('q', 'k', 'v')),
-        _op(encoder, f'{name}.attn.proj', 'proj', place),
+        norm_site(encoder, f'{name}.ln1', 'norm1', place),
+        op_site(encoder, f'{name}.attn.qkv', 'qkv', place, ('q', 'k', 'v')),
+        op_site(encoder, f'{name}.attn.proj', 'proj', place),
         BranchSite(
             *place,
             'attn',
@@ -103,9 +93,9 @@ def _block_sites(encoder: nn.Module, name: str, place: tuple[int, int, int, int]
             exit_post=tap('attn.gamma1', 'output'),
         ),
         StreamSite(*place, 'mid', (tap('ln2', 'input'), tap('', 'output'))),
-        NormSite(*place, 'norm2', f'{name}.ln2', tap('ln2', 'output')),
-        _op(encoder, f'{name}.{fc1}', 'fc1', place, ('gate', 'value') if swiglu else ()),
-        _op(encoder, f'{name}.{fc2}', 'fc2', place),
+        norm_site(encoder, f'{name}.ln2', 'norm2', place),
+        op_site(encoder, f'{name}.{fc1}', 'fc1', place, ('gate', 'value') if swiglu else ()),
+        op_site(encoder, f'{name}.{fc2}', 'fc2', place),
         BranchSite(
             *place,
             'ffn',

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from rein_seg.encoders.weights import Converted, rename, resize_patch_kernel, resize_positions
@@ -43,8 +44,23 @@ def leave_out(
     return {name: tensor for name, tensor in state.items() if name not in unused}, unused
 
 
+def add_class_row(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Puts a row of zeros before positions that are a square grid alone, as timm's are.
+
+    In timm's models with registers the class token holds its position already, so this is exact.
+    """
+    table = tensors.get(POSITIONS)
+    if table is None or round(table.shape[1] ** 0.5) ** 2 != table.shape[1]:
+        return dict(tensors)
+    return {**tensors, POSITIONS: torch.cat((torch.zeros_like(table[:, :1]), table), dim=1)}
+
+
 def fit_plain_vit(
-    encoder: nn.Module, tensors: Mapping[str, Tensor], left_out: Sequence[str] = ()
+    encoder: nn.Module,
+    tensors: Mapping[str, Tensor],
+    left_out: Sequence[str] = (),
+    *,
+    own_names: bool = False,
 ) -> Converted | None:
     """Resamples patch kernel and positions to ``encoder``'s, after a look at what the file is.
 
@@ -52,6 +68,8 @@ def fit_plain_vit(
         encoder: A mmpretrain `VisionTransformer`, or a subclass.
         tensors: By its names.
         left_out: Names of the file that are left out already.
+        own_names: Whether the file had mmpretrain's names: then positions of as many rows as the
+            encoder has are taken as they are. Those of other files are of a square grid.
 
     Returns:
         None if the tensors are not those of a vision transformer.
@@ -79,6 +97,7 @@ def fit_plain_vit(
         num_prefix=prefix,
         mode=encoder.interpolate_mode,
         antialias=getattr(encoder, 'antialias', False),
+        same_grid=own_names,
     )
     if fitted[POSITIONS] is not tensors[POSITIONS]:
         side = round(rows**0.5)

@@ -11,9 +11,16 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from rein_seg.errors import UserError
+
+# what classifiers and segmentation models have beside their backbone
+HEADS = ('head.', 'fc.', 'neck.', 'decode_head.', 'auxiliary_head.')
+_TRANSFORMERS = (
+    r'(^|\.)(embeddings\.(patch_embeddings?|cls_token|class_embedding)\b'
+    r'|layer\.\d+\.attention\.|vision_model\.)'
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,24 @@ class Converted:
         more = f' and {len(self.left_out) - 5} more' if len(self.left_out) > 5 else ''
         parts += [f'left out {", ".join(self.left_out[:5])}{more}'] if self.left_out else []
         return '; '.join(parts) or 'taken as it is'
+
+
+def refuse_transformers(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Checks that a file is not in the layout of Hugging Face transformers, which none here takes.
+
+    Raises:
+        UserError: If it is: names like ``embeddings.cls_token`` that are not the encoder's own.
+    """
+    # a text tower may be of that library without the image tower being so
+    names = (n for n in state if re.search(_TRANSFORMERS, n) and 'text' not in n)
+    found = next(names, None)
+    if found is not None and found not in encoder.state_dict():
+        raise UserError(
+            f'the weights file is a Hugging Face transformers file (it has {found!r}), which '
+            f"{type(encoder).__name__} does not take: give the authors' own file, which "
+            "docs/weights.md names, or, for type='TimmEncoder', the timm/... model's from the hub "
+            '(pretrained=True, or its model.safetensors as checkpoint)'
+        )
 
 
 def rename(state: Mapping[str, Tensor], rules: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
@@ -77,6 +102,7 @@ def resize_positions(
     num_prefix: int = 1,
     mode: str = 'bicubic',
     antialias: bool = False,
+    same_grid: bool = False,
 ) -> Tensor:
     """Resizes (1, P+N, C) positions of a square grid to (1, P+HW, C), by size.
 
@@ -86,11 +112,15 @@ def resize_positions(
         num_prefix: P, rows kept as they are.
         mode: bicubic or bilinear.
         antialias: As in `torch.nn.functional.interpolate`.
+        same_grid: Takes just H W rows to be of the grid wanted, even if a square has as many
+            (2 x 8 and 4 x 4): for files that this encoder wrote.
 
     Raises:
         UserError: If N is neither.
     """
     prefix, patches = positions[:, :num_prefix], positions[:, num_prefix:]
+    if same_grid and patches.shape[1] == grid[0] * grid[1]:
+        return positions
     side = round(patches.shape[1] ** 0.5)
     if side * side != patches.shape[1]:
         if patches.shape[1] == grid[0] * grid[1]:

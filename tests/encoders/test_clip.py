@@ -57,6 +57,10 @@ def text():
     }
 
 
+def under_module(state):
+    return {f'module.{name}': tensor for name, tensor in state.items()}
+
+
 class Archive(nn.Module):
     """Holds a state dict under nested names, as a scripted model does."""
 
@@ -79,16 +83,10 @@ class Holder(nn.Module):
         return x
 
 
-def test_no_patch_bias_a_norm_before_the_blocks_and_quick_gelu():
-    encoder, seen = build(), {}
+def test_no_patch_bias_and_a_norm_before_the_blocks():
+    encoder = build()
     assert encoder.patch_embed.projection.bias is None
     assert encoder.layers[0].ln1.eps == encoder.pre_norm.eps == 1e-5
-    fc1 = encoder.layers[0].ffn.layers[0]
-    fc1[0].register_forward_hook(lambda module, args, out: seen.update(before=out))
-    fc1.register_forward_hook(lambda module, args, out: seen.update(after=out))
-    encoder(image())
-    expected = seen['before'] * torch.sigmoid(1.702 * seen['before'])
-    torch.testing.assert_close(seen['after'], expected)
 
 
 def test_positions_are_resized_bilinearly_by_size():
@@ -107,7 +105,21 @@ def test_class_embedding_enters_twice_unless_told_otherwise():
         torch.testing.assert_close(x, y)
 
 
-@pytest.mark.parametrize('layout', ['tower', 'whole', 'archive', 'ours'])
+@pytest.mark.parametrize('act', ['quick_gelu', 'gelu'])
+def test_activation_of_openai_and_of_openclip(act):
+    encoder, seen = build(**({} if act == 'quick_gelu' else dict(act=act))), {}
+    fc1 = encoder.layers[0].ffn.layers[0]
+    fc1[0].register_forward_hook(lambda module, args, out: seen.update(before=out))
+    fc1.register_forward_hook(lambda module, args, out: seen.update(after=out))
+    encoder(image())
+    x = seen['before']
+    expected = F.gelu(x) if act == 'gelu' else x * torch.sigmoid(1.702 * x)
+    torch.testing.assert_close(seen['after'], expected)
+    with pytest.raises(UserError, match="act='relu': expected one of"):
+        build(act='relu')
+
+
+@pytest.mark.parametrize('layout', ['tower', 'whole', 'archive', 'ours', 'openclip', 'module'])
 def test_official_names_reach_every_tensor(layout, tmp_path):
     original, path = build(init_seed=3), tmp_path / 'w.pt'
     state = official(original, '' if layout == 'tower' else 'visual.')
@@ -115,8 +127,13 @@ def test_official_names_reach_every_tensor(layout, tmp_path):
         half = {k: v.half() if v.is_floating_point() else v for k, v in {**text(), **state}.items()}
         torch.jit.script(Archive(half)).save(str(path))
     else:
-        content = {'tower': state, 'ours': original.state_dict()}.get(layout, {**state, **text()})
-        torch.save(content, path)
+        content = {
+            'tower': state,
+            'ours': original.state_dict(),
+            'openclip': {'state_dict': under_module({**state, **text()})},
+            'module': under_module(official(original)),
+        }
+        torch.save(content.get(layout, {**state, **text()}), path)
     cfg = {k: v for k, v in TINY.items() if k != 'init_seed'}
     encoder, _ = build_encoder({**cfg, 'checkpoint': str(path)})
     for name, tensor in original.state_dict().items():

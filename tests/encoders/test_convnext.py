@@ -17,6 +17,12 @@ CONVNEXT = dict(
     init_seed=0,
 )
 V2 = {**CONVNEXT, 'use_grn': True, 'layer_scale_init_value': 0.0}
+SEGMENTATION = {
+    'decode_head.conv_seg.weight': torch.ones(3, 16, 1, 1),
+    'decode_head.psp_modules.0.1.conv.weight': torch.ones(8, 16, 1, 1),
+    'auxiliary_head.convs.0.bn.running_mean': torch.ones(8),
+    'neck.lateral_convs.0.conv.weight': torch.ones(8, 8, 1, 1),
+}
 OUTPUT_NORMS = [f'norm{i}.{leaf}' for i in range(3) for leaf in ('weight', 'bias')]
 
 
@@ -75,8 +81,9 @@ def test_mmpretrain_file_and_a_segmentation_model_of_all_norms(tmp_path):
         k: v for k, v in prefixed.items() if k.removeprefix('backbone.') not in OUTPUT_NORMS
     }
     for i, file in enumerate((prefixed, classifier)):
-        head = {'head.fc.weight': torch.ones(4, 16)}
-        encoder = load(CONVNEXT, {**file, **head}, tmp_path / f'{i}.safetensors')
+        heads = {'head.fc.weight': torch.ones(4, 16)} if i else SEGMENTATION
+        encoder = load(CONVNEXT, {**file, **heads}, tmp_path / f'{i}.safetensors')
+        assert convnext_weights(encoder, {**file, **heads}).left_out == tuple(sorted(heads))
         assert torch.equal(encoder.norm3.weight, state['norm3.weight'])
         assert torch.equal(encoder.norm0.weight, state['norm0.weight']) == (i == 0)
 

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from rein_seg.encoders import build_encoder, find_anatomy
-from rein_seg.encoders.plain_vit import default_out_indices
+from rein_seg.encoders.common import default_out_indices
 from rein_seg.errors import UserError
 from rein_seg.structures import NormSite, ParamSite
 from tests.encoders.tiny import ENCODERS
@@ -132,6 +132,32 @@ def test_resized_positions_are_kept_while_nothing_changes():
     assert encoder.positions((4, 6)).dtype == torch.float64
 
 
+def round_trip(encoder):
+    with torch.no_grad():
+        encoder.pos_embed.add_(0.1)
+    encoder.positions((4, 6))
+    encoder.half().float()
+
+
+def from_vector(encoder):
+    vector = torch.nn.utils.parameters_to_vector(encoder.parameters())
+    torch.nn.utils.vector_to_parameters(2 * vector, encoder.parameters())
+
+
+def replace_data(encoder):
+    for factor in (2, 3):  # the second may come to lie where the first values were
+        encoder.pos_embed.data = factor * encoder.pos_embed.data
+
+
+@pytest.mark.parametrize('change', [round_trip, from_vector, replace_data])
+def test_resized_positions_follow_new_values(change):
+    encoder = build().requires_grad_(False)
+    encoder.positions((4, 6))
+    change(encoder)
+    fresh = encoder._resize((4, 6))
+    assert torch.equal(encoder.positions((4, 6)), fresh)
+
+
 def test_resized_positions_are_not_kept_while_they_train():
     encoder = build()
     encoder.requires_grad_(False)(image())
@@ -183,7 +209,20 @@ def test_compiles_to_one_graph_at_other_sizes_too(family):
         (dict(arch={**TINY['arch'], 'ffn_type': 'swiglu'}), "ffn_type='swiglu': expected"),
         (dict(out_type='cls_token'), "out_type='cls_token': expected one of"),
         (dict(interpolate_offset=1.5), 'interpolate_offset=1.5: expected'),
-        (dict(num_registers=-1), 'num_registers=-1: expected 0 or more'),
+        (dict(num_registers=-1), 'num_registers=-1: expected a whole number, 0 or more'),
+        (dict(num_registers='2'), "num_registers='2': expected a whole number"),
+        (dict(arch=3), r'arch=3: expected a name .small, .* or a dict of embed_dims'),
+        (dict(arch={**TINY['arch'], 'num_layers': 0}), 'arch.num_layers=0: expected .* 1 or more'),
+        (dict(arch={**TINY['arch'], 'num_heads': 3}), 'embed_dims=16 and num_heads=3: .* divides'),
+        (dict(patch_size=0), 'patch_size=0: expected a whole number, 1 or more'),
+        (dict(patch_size=8.0), 'patch_size=8.0: expected a whole number'),
+        (dict(img_size=7), 'img_size=7: expected .* at least patch_size=8'),
+        (dict(img_size=(32, 4)), r'img_size=\(32, 4\): expected .* at least patch_size=8'),
+        (dict(img_size='32'), "img_size='32': expected a side in pixels"),
+        (dict(img_size=(32, 32, 3)), 'expected a side in pixels'),
+        (dict(out_indices=1), r'out_indices=1: expected a list of blocks'),
+        (dict(interpolate_offset='no'), "interpolate_offset='no': expected a number"),
+        (dict(layer_scale_init_value=None), 'layer_scale_init_value=None: expected a number'),
         (dict(layer_scale_init_value=0), 'layer_scale_init_value=0: expected more than 0'),
         (dict(num_register=4), "no 'num_register'.*did you mean 'num_registers'"),
     ],

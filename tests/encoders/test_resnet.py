@@ -144,10 +144,12 @@ def test_official_files_load(prefix, counters, tmp_path):
         if counters or not name.endswith('num_batches_tracked')
     }
     head = {'fc.weight': torch.ones(3, 3)}
+    if prefix:
+        head = {'decode_head.conv_seg.weight': torch.ones(3), 'neck.conv.weight': torch.ones(3)}
     encoder = load(PLAIN, {**state, **head}, tmp_path / 'file.safetensors')
     for name, value in state.items():
         assert torch.equal(encoder.state_dict()[name.removeprefix(prefix)], value)
-    assert resnet_weights(encoder, {**state, **head}).left_out == ('fc.weight',)
+    assert resnet_weights(encoder, {**state, **head}).left_out == tuple(head)
 
 
 def test_missing_or_foreign_tensors_are_errors(tmp_path):

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from rein_seg.encoders import build_encoder, find_anatomy, shapes_only
 from rein_seg.encoders import timm as timm_module
 from rein_seg.encoders import timm_weights as timm_weights_module
-from rein_seg.encoders.timm import TimmEncoder, _default_indices, build_timm, timm_weights
+from rein_seg.encoders.timm import TimmEncoder, build_timm, timm_weights
 from rein_seg.encoders.weights import resize_patch_kernel, resize_positions
 from rein_seg.errors import UserError
 from rein_seg.peft import PEFTMethod
@@ -106,6 +106,18 @@ def test_plain_dinov3_name_refuses_a_bias_it_would_lose(tmp_path):
     from_file(plain, saved(zero, tmp_path / 'b.safetensors'))
 
 
+def test_teacher_of_a_dinov3_training_run_is_taken_without_its_heads(tmp_path):
+    state = official_dinov3(randomised(DINOV3))
+    heads = {f'{name}.mlp.0.weight': torch.ones(2, 2) for name in ('dino_head', 'ibot_head')}
+    wrapped = {**{f'backbone.{k}': v for k, v in state.items()}, **heads}
+    torch.save({'teacher': wrapped}, tmp_path / 'teacher.pth')
+    encoder, _ = from_file(DINOV3, tmp_path / 'teacher.pth')
+    plain, _ = from_file(DINOV3, saved(state, tmp_path / 'plain.safetensors'))
+    for name, value in plain.state_dict().items():
+        assert torch.equal(encoder.state_dict()[name], value), name
+    assert 'dino_head.mlp.*.weight' in timm_weights(encoder, wrapped).left_out
+
+
 @pytest.mark.parametrize('cfg', [SIGLIP, EVA02], ids=['siglip', 'eva02'])
 def test_timm_own_file_computes_what_timm_computes(cfg, tmp_path):
     model = randomised(cfg)
@@ -174,6 +186,33 @@ def test_eva02_text_tower_and_visual_prefix_are_recognised():
     assert {'text.token_embedding.weight', 'logit_scale'} < set(done.left_out)
 
 
+def test_indices_of_relative_positions_are_left_out_and_weights_of_theirs_are_not(tmp_path):
+    encoder, _ = build_encoder(EVA02)
+    state = official_eva02(patch=8, side=4)
+    names = ('rel_pos_bias.relative_position_index', 'blocks.1.attn.relative_position_index')
+    state |= {name: torch.zeros(17, 17, dtype=torch.long) for name in names}
+    done = timm_weights(encoder, state)
+    assert set(done.tensors) == set(encoder.state_dict())
+    assert {names[0], 'blocks.*.attn.relative_position_index'} < set(done.left_out)
+    state['blocks.1.attn.relative_position_bias_table'] = torch.zeros(9, 2)
+    with pytest.raises(UserError, match='1 unexpected.*relative_position_bias_table'):
+        from_file(EVA02, saved(state, tmp_path / 'beit.safetensors'))
+
+
+@pytest.mark.parametrize('resample', ['timm', 'bicubic'])
+def test_as_many_positions_in_another_grid(resample, tmp_path):
+    """2 x 8 is as many as 4 x 4: files of the encoder's own are 2 x 8, others are square."""
+    cfg = {**EVA02, 'img_size': (16, 64), 'resample': resample}
+    encoder, _ = build_encoder({**cfg, 'init_seed': 3})
+    own, _ = from_file(cfg, saved(encoder.state_dict(), tmp_path / 'own.safetensors'))
+    assert torch.equal(own.model.pos_embed, encoder.model.pos_embed)
+    square = official_eva02(patch=8, side=4)
+    done = timm_weights(encoder, square)
+    expected = resize_positions(square['pos_embed'], (2, 8), antialias=resample == 'timm')
+    assert torch.equal(done.tensors['model.pos_embed'], expected)
+    assert done.resampled == ('pos_embed (1, 17, 16) -> (1, 17, 16)',)
+
+
 def test_a_file_of_another_kind_is_an_error_not_a_partial_load(tmp_path):
     path = saved({'layer1.0.conv1.weight': torch.ones(3)}, tmp_path / 'resnet.safetensors')
     with pytest.raises(UserError, match=r'0/\d+ tensors, 1 unexpected'):
@@ -210,13 +249,19 @@ def test_pretrained_goes_through_the_same_strict_loading(monkeypatch):
 
 @pytest.mark.parametrize(
     'given',
-    [{}, dict(pretrained=True, init_seed=0), dict(pretrained=True, checkpoint='a.pth'),
+    [{}, dict(pretrained=True, init_seed=0), dict(init_seed=0, checkpoint='a.pth'),
      dict(pretrained='url')],
 )  # fmt: skip
 def test_exactly_one_source_of_weights(given):
     cfg = {k: v for k, v in SIGLIP.items() if k != 'init_seed'}
     with pytest.raises(UserError, match='give exactly one of checkpoint'):
         build_encoder({**cfg, **given})
+
+
+def test_a_file_of_ones_own_comes_before_the_hub():
+    cfg = {**SIGLIP, 'init_seed': None, 'pretrained': True, 'checkpoint': 'a.pth'}
+    with pytest.raises(UserError, match="'a.pth' does not exist"):
+        build_encoder(cfg)
 
 
 def test_pretrained_needs_a_class_with_hub_ids():
@@ -256,9 +301,7 @@ def test_post_norm_blocks_are_refused():
 
 
 def test_default_outputs_follow_the_depth():
-    assert _default_indices(12) == [2, 5, 8, 11]
-    assert _default_indices(24) == [7, 11, 15, 23]
-    assert _default_indices(40) == [9, 19, 29, 39]
+    assert TimmEncoder('vit_tiny_patch16_224').out_indices == (2, 5, 8, 11)
     assert TimmEncoder('vit_tiny_patch16_224', model_args=dict(depth=4)).out_indices == (0, 1, 2, 3)
 
 

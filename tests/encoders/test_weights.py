@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from rein_seg.encoders import build_encoder, convert_weights
+from rein_seg.encoders.timm import build_timm
 from rein_seg.encoders.weights import Converted, rename, resize_patch_kernel, resize_positions
 from rein_seg.errors import UserError
 from tests.encoders.tiny import ENCODERS
@@ -125,6 +126,58 @@ def test_non_square_grid_takes_its_own_and_square_files(tmp_path):
     assert torch.equal(encoder.pos_embed, resize_positions(square.pos_embed, (4, 6)))
 
 
+def test_as_many_positions_in_another_grid(tmp_path):
+    """2 x 8 is as many as 4 x 4: files of the encoder's own are 2 x 8, others are square."""
+    cfg = {**PLAIN, 'img_size': (16, 64)}
+    original, square = random(cfg), official(random(PLAIN))
+    assert_loaded(load(cfg, original.state_dict(), tmp_path), original)
+    encoder = load(cfg, square, tmp_path)
+    assert torch.equal(encoder.pos_embed, resize_positions(square['pos_embed'], (2, 8)))
+    assert convert_weights(encoder, square).resampled == ('pos_embed 4x4 -> 2x8',)
+
+
+def test_registers_as_timm_keeps_them(tmp_path):
+    """Its class token holds its position, so the table has no row for it."""
+    args = dict(embed_dim=16, depth=2, num_heads=2, reg_tokens=2, mlp_ratio=2)
+    sizes = dict(img_size=32, patch_size=8)
+    model = build_timm('vit_small_patch14_reg4_dinov2', {**args, **sizes}).eval()
+    with torch.no_grad():
+        for param in model.parameters():
+            torch.nn.init.normal_(param, std=0.2)
+        assert model.pos_embed.shape == (1, 16, 16)
+        encoder = load(REGISTERS, model.state_dict(), tmp_path)
+        image = torch.randn(2, 3, 32, 32)
+        maps = model.forward_intermediates(image, indices=[0, 1], intermediates_only=True)
+        for x, y in zip(encoder(image), maps, strict=True):
+            torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5)
+    assert torch.equal(encoder.register_tokens, model.reg_token)
+    with pytest.raises(UserError, match='has 2 register tokens, the encoder 0: set num_registers'):
+        load(PLAIN, model.state_dict(), tmp_path)
+
+
+TRANSFORMERS = {
+    'dinov2': 'embeddings.patch_embeddings.projection.weight',
+    'class_token': 'dinov2.embeddings.cls_token',
+    'vit': 'vit.encoder.layer.0.attention.attention.query.weight',
+    'dinov3': 'layer.0.attention.q_proj.weight',
+    'clip': 'vision_model.embeddings.class_embedding',
+}
+
+
+@pytest.mark.parametrize('layout', TRANSFORMERS)
+@pytest.mark.parametrize('family', ['vit', 'dinov2_registers', 'clip_tower', 'dinov3', 'eva02'])
+def test_files_of_hugging_face_transformers_are_named(family, layout, tmp_path):
+    state = {TRANSFORMERS[layout]: torch.ones(1), 'other.weight': torch.ones(1)}
+    with pytest.raises(UserError, match=r'a Hugging Face transformers file .*docs/weights\.md'):
+        load(ENCODERS[family], state, tmp_path)
+
+
+def test_a_text_tower_of_transformers_is_no_reason_to_refuse_the_file():
+    encoder, _ = build_encoder(ENCODERS['clip_tower'])
+    state = {'text.transformer.encoder.layer.0.attention.self.query.weight': torch.ones(1)}
+    assert convert_weights(encoder, state).tensors == state
+
+
 def wider(state):
     state['patch_embed.proj.weight'] = torch.ones(384, 3, 8, 8)
     return {**state, **{f'blocks.{i}.norm1.weight': torch.ones(384) for i in range(12)}}
@@ -182,3 +235,5 @@ def test_positions_against_values_by_hand():
     with pytest.raises(UserError, match='have 3 patch rows'):
         resize_positions(table[:, :4], (2, 2))
     assert resize_positions(table[:, :4], (1, 3)).shape == (1, 4, 1)
+    assert resize_positions(table, (1, 4)) is not table
+    assert resize_positions(table, (1, 4), same_grid=True) is table
