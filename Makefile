@@ -30,7 +30,7 @@ test: $(INSTALLED)
 
 # The published system at full size, from files in the published layouts: minutes, 6 GB of memory.
 test-full: $(INSTALLED)
-	$(BIN)/python -m pytest -m full_size
+	$(BIN)/python -m pytest --full-size -m full_size
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -7,5 +7,5 @@ _base_ = [
 model = dict(
     backbone=dict(
         encoder={{_base_.encoder}},
-        peft=dict(type='Rein', num_tokens=100, rank=16, link_to_queries=True)),
+        peft=dict(type='Rein')),
     decode_head={{_base_.decode_head}})

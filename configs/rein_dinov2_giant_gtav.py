@@ -1,4 +1,4 @@
-# Rein on DINOv2-g, beside rein_dinov2_gtav.py. Nothing is published for it.
+# Rein on DINOv2-g, beside rein_dinov2_gtav.py. No score in our notes.
 #   python tools/train.py configs/rein_dinov2_giant_gtav.py
 _base_ = [
     './_base_/encoders/dinov2_giant.py', './_base_/heads/mask2former.py',
@@ -7,5 +7,5 @@ _base_ = [
 model = dict(
     backbone=dict(
         encoder={{_base_.encoder}},
-        peft=dict(type='Rein', num_tokens=100, rank=16, link_to_queries=True)),
+        peft=dict(type='Rein')),
     decode_head={{_base_.decode_head}})

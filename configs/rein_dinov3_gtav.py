@@ -1,4 +1,4 @@
-# Rein on DINOv3 ViT-L, GTAV -> urban scenes. Nothing is published for it.
+# Rein on DINOv3 ViT-L, GTAV -> urban scenes. No score in our notes.
 #   python tools/train.py configs/rein_dinov3_gtav.py
 _base_ = [
     './_base_/encoders/dinov3_large.py', './_base_/heads/mask2former.py',
@@ -7,5 +7,5 @@ _base_ = [
 model = dict(
     backbone=dict(
         encoder={{_base_.encoder}},
-        peft=dict(type='Rein', num_tokens=100, rank=16, link_to_queries=True)),
+        peft=dict(type='Rein')),
     decode_head={{_base_.decode_head}})

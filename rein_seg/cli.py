@@ -14,12 +14,15 @@ from rein_seg.errors import UserError
 EXIT_USER_ERROR = 2
 
 
-def add_common(parser: argparse.ArgumentParser, *, runs: bool = True) -> None:
+def add_common(
+    parser: argparse.ArgumentParser, *, runs: bool = True, work_dir: str = 'work_dirs/CONFIG_NAME'
+) -> None:
     """Adds the arguments that tools share, spelled as in mmseg.
 
     Args:
         parser: Parser of the tool.
         runs: Whether the tool trains or tests; others take ``--cfg-options`` alone.
+        work_dir: The tool's default folder, for the help.
     """
     parser.add_argument(
         '--cfg-options',
@@ -30,7 +33,7 @@ def add_common(parser: argparse.ArgumentParser, *, runs: bool = True) -> None:
     )
     if not runs:
         return
-    parser.add_argument('--work-dir', help='folder of the run (default: work_dirs/CONFIG_NAME)')
+    parser.add_argument('--work-dir', help=f'folder of the run (default: {work_dir})')
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast')
     parser.add_argument(
         '--launcher',

@@ -23,10 +23,16 @@ def repo() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
-def pytest_collection_modifyitems(items):
-    if torch.cuda.is_available():
-        return
-    skip = pytest.mark.skip(reason='no GPU here')
+def pytest_addoption(parser):
+    parser.addoption('--full-size', action='store_true', help='run the full_size tests, too')
+
+
+def pytest_collection_modifyitems(config, items):
+    skipped = {}
+    if not torch.cuda.is_available():
+        skipped['gpu'] = 'no GPU here'
+    if not config.getoption('full_size'):
+        skipped['full_size'] = 'needs 6 GB of memory and minutes: make test-full'
     for item in items:
-        if 'gpu' in item.keywords:
-            item.add_marker(skip)
+        for mark in skipped.keys() & item.keywords:
+            item.add_marker(pytest.mark.skip(reason=skipped[mark]))

@@ -10,6 +10,7 @@ from mmseg.registry import MODELS
 from rein_seg.apis import load_config
 from rein_seg.apis.count import build_shapes, count, count_table
 from rein_seg.errors import UserError
+from rein_seg.registry import PEFT_METHODS
 from rein_seg.segmentor import count_parameters
 
 CONFIGS = sorted((Path(__file__).parent.parent / 'configs').glob('*.py'))
@@ -60,6 +61,22 @@ def test_every_model_builds_without_weights_and_takes_its_crops(path):
         model.backbone.check_size(size)
 
 
+FULL_SIZE = [path for path in CONFIGS if re.fullmatch('rein_.*_(gtav|1024|acdc)', path.stem)]
+
+
+@pytest.mark.parametrize('path', FULL_SIZE, ids=lambda p: p.stem)
+def test_recipes_take_another_method_by_option(path):
+    cfg = load_config(str(path), cfg_options={'model.backbone.peft.type': 'LoRA'})
+    assert build_shapes(cfg).backbone.peft.rank == PEFT_METHODS.get('LoRA')().rank
+
+
+def test_one_gpu_command_has_the_batch_of_the_schedule():
+    for path in CONFIGS:
+        cfg, text = load_config(str(path)), path.read_text()
+        if 'dist_train.sh' in text:
+            assert f'batch_size={4 * cfg.train_dataloader.batch_size}' in text
+
+
 def test_swapping_the_method_by_option_needs_nothing_else():
     for method in ('LoRA', 'Frozen', 'Full'):
         options = {'model.backbone.peft.type': method}
@@ -69,13 +86,20 @@ def test_swapping_the_method_by_option_needs_nothing_else():
         assert not hasattr(model.decode_head, 'query_proj')
 
 
-def test_data_root_reaches_every_data_set_without_its_own():
-    path = str(CONFIGS[0].parent / 'rein_tiny_camvid.py')
-    cfg = load_config(path, cfg_options={'data_root': 'elsewhere'})
-    assert cfg.train_dataloader.dataset.data_root == 'elsewhere'
-    assert {d.data_root for d in cfg.val_dataloader.dataset.datasets} == {'elsewhere'}
-    gtav = load_config(str(CONFIGS[0].parent / 'rein_dinov2_gtav.py'))
-    assert gtav.train_dataloader.dataset.data_root == 'data/gta'
+@by_name
+def test_data_root_moves_every_data_set(path):
+    cfg = load_config(str(path), cfg_options={'data_root': 'elsewhere'})
+    for dataset in (cfg.train_dataloader.dataset, cfg.val_dataloader.dataset):
+        parts = dataset.get('datasets', [dataset])
+        assert {part.data_root for part in parts} == {'elsewhere'}
+
+
+def test_data_root_leaves_alone_a_data_set_with_its_own():
+    path = str(CONFIGS[0].parent / 'rein_dinov2_gtav.py')
+    options = {'data_root': 'x', 'train_dataloader.dataset.data_root': 'y'}
+    cfg = load_config(path, cfg_options=options)
+    assert cfg.train_dataloader.dataset.data_root == 'y'
+    assert {d.data_root for d in cfg.val_dataloader.dataset.datasets} == {'x'}
 
 
 def test_a_partial_test_cfg_keeps_the_protocol():
@@ -92,9 +116,12 @@ def test_max_iters_reaches_loop_and_schedule():
     assert [s.end for s in cfg.param_scheduler] == [20, 50]
 
 
-def test_data_root_that_reaches_nothing_is_refused():
-    path = str(CONFIGS[0].parent / 'rein_dinov2_gtav.py')
-    with pytest.raises(UserError, match='data_root: not in the config'):
+def test_data_root_that_reaches_nothing_is_refused(tmp_path):
+    """The config that a run leaves behind loads again, but its data sets have their roots."""
+    path = str(tmp_path / 'rein_dinov2_gtav.py')
+    load_config(str(CONFIGS[0].parent / 'rein_dinov2_gtav.py')).dump(path)
+    assert load_config(path).train_dataloader.dataset.data_root == 'data'
+    with pytest.raises(UserError, match="data_root='x' reaches no data set"):
         load_config(path, cfg_options={'data_root': 'x'})
 
 

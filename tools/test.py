@@ -18,7 +18,7 @@ def parse_args():
     )
     parser.add_argument('--out', help='folder for predictions as png files of class indexes')
     parser.add_argument('--show-dir', help='folder for predictions painted over the images')
-    add_common(parser)
+    add_common(parser, work_dir='work_dirs/CONFIG_NAME/test')
     return parser.parse_args()
 
 

@@ -111,10 +111,10 @@ def complete(cfg: Config) -> None:
     test_cfg = dict(cfg.benchmark.get('test_cfg') or {})
     cfg.model.test_cfg = {**test_cfg, **(cfg.model.get('test_cfg') or {})}
     root = cfg.get('data_root')
-    rootless = [dataset for dataset in _datasets(cfg) if 'data_root' not in dataset]
-    for dataset in rootless if root is not None else []:
-        dataset['data_root'] = root
-    if root is not None and not rootless:
+    if root is None:
+        return
+    roots = [dataset.setdefault('data_root', root) for dataset in _datasets(cfg)]
+    if root not in roots:
         raise UserError(
             f'data_root={root!r} reaches no data set: each has a data_root of its own; set those'
         )

@@ -18,7 +18,8 @@ class DomainDataset(BaseSegDataset):
 
     Args:
         domain: Name that every sample carries into the metric.
-        data_root: Folder that ``data_prefix`` is relative to.
+        data_root: Folder that ``data_prefix`` is relative to; left out of a config, the
+            top-level ``data_root`` (`load_config` fills it in).
         data_prefix: ``img_path`` and ``seg_map_path`` folders.
         img_suffix: End of an image's file name.
         seg_map_suffix: What stands in its place in the label's file name.
@@ -42,7 +43,7 @@ class DomainDataset(BaseSegDataset):
         img_suffix: str = '.png',
         seg_map_suffix: str = '.png',
         label_map: Mapping[int, int] | None = None,
-        hint: str = 'see docs/datasets.md for the layout each data set is expected in',
+        hint: str = 'layout: docs/datasets.md',
         **kwargs: Any,
     ) -> None:
         self.domain = domain
@@ -130,15 +131,11 @@ class DomainDataset(BaseSegDataset):
 
     def _folder(self, key: str, what: str) -> Path:
         folder = Path(self.data_prefix[key])
-        if self.data_root is not None and not Path(self.data_root).is_dir():
-            raise UserError(
-                f'domain {self.domain!r}: data_root {str(self.data_root)!r} does not exist; give '
-                f'it with --cfg-options data_root=DIR; {self.hint}'
-            )
         if not folder.is_dir():
             raise UserError(
-                f'domain {self.domain!r}: folder of {what} {str(folder)!r} does not exist; '
-                f'{self.hint}'
+                f'domain {self.domain!r}: folder of {what} {str(folder)!r} does not exist: put or '
+                'link the data there, or point data_root elsewhere (--cfg-options data_root=DIR, '
+                f"or in the data set's own config); {self.hint}"
             )
         return folder
 

@@ -36,24 +36,47 @@ def dinov2(width=1024, depth=24, patch=14, grid=37, registers=0, hidden=4096):
 
 def rein_and_head(width=1024, depth=24, tokens=100, rank=16, classes=19, dims=256):
     """The official adapter-only checkpoint: Rein and the whole head, 303 tensors."""
-    shapes = {
-        'backbone.reins.scale': (),
-        'backbone.reins.learnable_tokens_a': (depth, tokens, rank),
-        'backbone.reins.learnable_tokens_b': (depth, rank, width),
-        **_linear('backbone.reins.mlp_token2feat', width, width),
-        **_linear('backbone.reins.mlp_delta_f', width, width),
-        **_linear('backbone.reins.transform', width, dims),
-        **_linear('backbone.reins.merge', 3 * dims, dims),
+    rein = {
+        'scale': (),
+        'learnable_tokens_a': (depth, tokens, rank),
+        'learnable_tokens_b': (depth, rank, width),
+        **_linear('mlp_token2feat', width, width),
+        **_linear('mlp_delta_f', width, width),
+        **_linear('transform', width, dims),
+        **_linear('merge', 3 * dims, dims),
     }
-    pixel, decoder = 'decode_head.pixel_decoder', 'decode_head.transformer_decoder'
+    head = {
+        **_below('pixel_decoder', _pixel_decoder(width, dims)),
+        **_below('transformer_decoder', _transformer_decoder(dims)),
+        'level_embed.weight': (3, dims),
+        **_linear('cls_embed', dims, classes + 1),
+        **_linear('mask_embed.0', dims, dims),
+        **_linear('mask_embed.2', dims, dims),
+        **_linear('mask_embed.4', dims, dims),
+        **_linear('querys2feat', dims, dims),
+    }
+    return _draw(_below('backbone.reins', rein) | _below('decode_head', head), 1)
+
+
+def _pixel_decoder(width, dims):
+    """Projections of the four maps and six deformable layers."""
+    shapes = {
+        'level_encoding.weight': (3, dims),
+        'lateral_convs.0.conv.weight': (dims, width, 1, 1),
+        **_affine('lateral_convs.0.gn', dims),
+        'output_convs.0.conv.weight': (dims, dims, 3, 3),
+        **_affine('output_convs.0.gn', dims),
+        'mask_feature.weight': (dims, dims, 1, 1),
+        'mask_feature.bias': (dims,),
+    }
     for i in range(3):
         shapes |= {
-            f'{pixel}.input_convs.{i}.conv.weight': (dims, width, 1, 1),
-            f'{pixel}.input_convs.{i}.conv.bias': (dims,),
-            **_affine(f'{pixel}.input_convs.{i}.gn', dims),
+            f'input_convs.{i}.conv.weight': (dims, width, 1, 1),
+            f'input_convs.{i}.conv.bias': (dims,),
+            **_affine(f'input_convs.{i}.gn', dims),
         }
     for i in range(6):
-        layer = f'{pixel}.encoder.layers.{i}'
+        layer = f'encoder.layers.{i}'
         shapes |= {
             **_linear(f'{layer}.self_attn.sampling_offsets', dims, 192),
             **_linear(f'{layer}.self_attn.attention_weights', dims, 96),
@@ -64,17 +87,14 @@ def rein_and_head(width=1024, depth=24, tokens=100, rank=16, classes=19, dims=25
             **_affine(f'{layer}.norms.0', dims),
             **_affine(f'{layer}.norms.1', dims),
         }
-    shapes |= {
-        f'{pixel}.level_encoding.weight': (3, dims),
-        f'{pixel}.lateral_convs.0.conv.weight': (dims, width, 1, 1),
-        **_affine(f'{pixel}.lateral_convs.0.gn', dims),
-        f'{pixel}.output_convs.0.conv.weight': (dims, dims, 3, 3),
-        **_affine(f'{pixel}.output_convs.0.gn', dims),
-        f'{pixel}.mask_feature.weight': (dims, dims, 1, 1),
-        f'{pixel}.mask_feature.bias': (dims,),
-    }
+    return shapes
+
+
+def _transformer_decoder(dims):
+    """Nine layers of masked attention."""
+    shapes = _affine('post_norm', dims)
     for i in range(9):
-        layer = f'{decoder}.layers.{i}'
+        layer = f'layers.{i}'
         for attention in ('self_attn', 'cross_attn'):
             shapes |= {
                 f'{layer}.{attention}.attn.in_proj_weight': (3 * dims, dims),
@@ -87,16 +107,11 @@ def rein_and_head(width=1024, depth=24, tokens=100, rank=16, classes=19, dims=25
         }
         for j in range(3):
             shapes |= _affine(f'{layer}.norms.{j}', dims)
-    shapes |= {
-        **_affine(f'{decoder}.post_norm', dims),
-        'decode_head.level_embed.weight': (3, dims),
-        **_linear('decode_head.cls_embed', dims, classes + 1),
-        **_linear('decode_head.mask_embed.0', dims, dims),
-        **_linear('decode_head.mask_embed.2', dims, dims),
-        **_linear('decode_head.mask_embed.4', dims, dims),
-        **_linear('decode_head.querys2feat', dims, dims),
-    }
-    return _draw(shapes, 1)
+    return shapes
+
+
+def _below(prefix, shapes):
+    return {f'{prefix}.{name}': shape for name, shape in shapes.items()}
 
 
 def _linear(name, inputs, outputs):

@@ -92,7 +92,7 @@ def test_truncated_and_damaged_checkpoints(tmp_path):
 
 
 def test_checkpoints_written_with_numpy_1(tmp_path):
-    """Their arrays name modules that numpy 2 calls otherwise; every official checkpoint has some."""
+    """Their arrays name modules that numpy 2 calls otherwise; official checkpoints have some."""
     buffer = HistoryBuffer([1.0, 2.0], [1, 1])
     path, old = tmp_path / 'new.pth', tmp_path / 'old.pth'
     torch.save(dict(state_dict={'a': torch.ones(2)}, hub=buffer, score=np.float64(1.5)), path)

@@ -118,7 +118,9 @@ def test_checks_before_a_run_pass(name, folder, repo, monkeypatch):
 def test_a_layout_that_is_not_there(folder, repo, monkeypatch, tmp_path):
     cfg = load(repo, 'rein_dinov2_gtav', tmp_path, monkeypatch)
     os.symlink(folder / 'data/gta', Path(tmp_path) / 'gta')
-    with pytest.raises(UserError, match=r"'gtav': data_root 'data/gta' does not exist"):
+    with pytest.raises(
+        UserError, match=r"'gtav': folder of images 'data/gta/images' does not exist"
+    ):
         check_run(cfg, training=True)
 
 

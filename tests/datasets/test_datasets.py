@@ -51,7 +51,7 @@ def test_pairs_by_name_recursively_and_carries_the_domain(folder):
 
 
 def test_missing_root_folder_label_and_images(folder, tmp_path):
-    with pytest.raises(UserError, match="data_root .*none' does not exist; give it with --cfg-opt"):
+    with pytest.raises(UserError, match="folder of images .*none/images' does not exist: put"):
         build(tmp_path / 'none')
     with pytest.raises(UserError, match="folder of labels .*ids' does not exist"):
         build(folder, data_prefix=dict(img_path='images', seg_map_path='ids'))

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from rein_seg.peft import Rein
 from rein_seg.peft.hooks import Context
+from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, StreamSite
+from tests.checkpoint import official_model
 from tests.golden.collect import assert_gradient, assert_near, cases
 
 QUERY_LINEARS = ('transform.', 'merge.')
@@ -13,16 +14,7 @@ QUERY_LINEARS = ('transform.', 'merge.')
 
 def build(config, weights):
     """Builds our method from the official config and loads the official names."""
-    rein = Rein(
-        num_tokens=config['token_length'],
-        rank=config.get('lora_dim', 0),
-        link_to_queries=config['link_token_to_query'],
-        query_dims=config['query_dims'],
-        use_softmax=config['use_softmax'],
-        scale_init=config['scale_init'],
-        zero_init=config['zero_mlp_delta_f'],
-        init_patch_size=config['patch_size'],
-    )
+    rein = PEFT_METHODS.build(official_model.method_of(config))
     rein.build(anatomy(config, num_prefix=0))
     if not config['link_token_to_query']:  # officially these exist, untrained
         weights = {k: v for k, v in weights.items() if not k.startswith(QUERY_LINEARS)}

@@ -5,6 +5,7 @@ benchmark = dict(
     name='cityscapes_to_acdc', protocol='acdc-val-1920x1080, 1024 crops', num_classes=19,
     crop_size=(1024, 1024),
     test_cfg=dict(mode='slide', crop_size=(1024, 1024), stride=(683, 683), batch_windows=2))
+data_root = 'data'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadLabels'),
@@ -24,9 +25,9 @@ train_dataloader = dict(
     sampler=dict(type='StreamSampler'),
     dataset=dict(
         type='CityscapesSpaceDataset', domain='cityscapes', label_ids='cityscapes',
-        data_root='data/cityscapes', img_suffix='_leftImg8bit.png',
-        seg_map_suffix='_gtFine_labelIds.png',
-        data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
+        img_suffix='_leftImg8bit.png', seg_map_suffix='_gtFine_labelIds.png',
+        data_prefix=dict(img_path='cityscapes/leftImg8bit/train',
+                         seg_map_path='cityscapes/gtFine/train'),
         pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=1,
@@ -37,10 +38,9 @@ val_dataloader = dict(
         type='ConcatDataset',
         datasets=[
             dict(type='CityscapesSpaceDataset', domain=domain, label_ids='train',
-                 data_root='data/acdc', img_suffix='_rgb_anon.png',
-                 seg_map_suffix='_gt_labelTrainIds.png',
-                 data_prefix=dict(img_path=f'rgb_anon/{domain}/val',
-                                  seg_map_path=f'gt/{domain}/val'),
+                 img_suffix='_rgb_anon.png', seg_map_suffix='_gt_labelTrainIds.png',
+                 data_prefix=dict(img_path=f'acdc/rgb_anon/{domain}/val',
+                                  seg_map_path=f'acdc/gt/{domain}/val'),
                  test_mode=True, pipeline=test_pipeline)
             for domain in targets]))
 test_dataloader = val_dataloader

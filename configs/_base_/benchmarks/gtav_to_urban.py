@@ -4,6 +4,7 @@ targets = ['cityscapes', 'bdd100k', 'mapillary']
 benchmark = dict(
     name='gtav_to_urban', protocol='rein512', num_classes=19, crop_size=(512, 512),
     test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(341, 341), batch_windows=8))
+data_root = 'data'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadLabels'),
@@ -20,7 +21,7 @@ train_dataloader = dict(
     sampler=dict(type='StreamSampler'),
     dataset=dict(
         type='CityscapesSpaceDataset', domain='gtav', label_ids='cityscapes',
-        data_root='data/gta', data_prefix=dict(img_path='images', seg_map_path='labels'),
+        data_prefix=dict(img_path='gta/images', seg_map_path='gta/labels'),
         pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=1,
@@ -31,27 +32,27 @@ val_dataloader = dict(
         type='ConcatDataset',
         datasets=[
             dict(type='CityscapesSpaceDataset', domain='cityscapes', label_ids='cityscapes',
-                 data_root='data/cityscapes', img_suffix='_leftImg8bit.png',
-                 seg_map_suffix='_gtFine_labelIds.png',
-                 data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
+                 img_suffix='_leftImg8bit.png', seg_map_suffix='_gtFine_labelIds.png',
+                 data_prefix=dict(img_path='cityscapes/leftImg8bit/val',
+                                  seg_map_path='cityscapes/gtFine/val'),
                  test_mode=True,
                  pipeline=[
                      dict(type='LoadImageFromFile'),
                      dict(type='Resize', scale=(1024, 512), keep_ratio=True),
                      dict(type='LoadLabels'), dict(type='PackDomainInputs')]),
             dict(type='CityscapesSpaceDataset', domain='bdd100k', label_ids='train',
-                 data_root='data/bdd100k', img_suffix='.jpg', seg_map_suffix='.png',
-                 data_prefix=dict(img_path='images/10k/val',
-                                  seg_map_path='labels/sem_seg/masks/val'),
+                 img_suffix='.jpg', seg_map_suffix='.png',
+                 data_prefix=dict(img_path='bdd100k/images/10k/val',
+                                  seg_map_path='bdd100k/labels/sem_seg/masks/val'),
                  test_mode=True,
                  pipeline=[
                      dict(type='LoadImageFromFile'),
                      dict(type='Resize', scale=(1280, 720), keep_ratio=True),
                      dict(type='LoadLabels'), dict(type='PackDomainInputs')]),
             dict(type='CityscapesSpaceDataset', domain='mapillary', label_ids='mapillary',
-                 data_root='data/mapillary', img_suffix='.jpg', seg_map_suffix='.png',
-                 data_prefix=dict(img_path='validation/images',
-                                  seg_map_path='validation/labels'),
+                 img_suffix='.jpg', seg_map_suffix='.png',
+                 data_prefix=dict(img_path='mapillary/validation/images',
+                                  seg_map_path='mapillary/validation/labels'),
                  test_mode=True,
                  pipeline=[
                      dict(type='LoadImageFromFile'), dict(type='HalveImage'),

@@ -1,5 +1,5 @@
 # As gtav_to_urban.py with 1024 crops: 4 GPUs x 2 images. Rein's sizes of the test images for these
-# crops are not published; here every window is whole: images inside 2048x1024.
+# crops are not in our notes; here every window is whole: images inside 2048x1024.
 _base_ = './gtav_to_urban.py'
 benchmark = dict(
     name='gtav_to_urban_1024', protocol='1024 crops, images in 2048x1024', crop_size=(1024, 1024),
@@ -20,25 +20,25 @@ val_dataloader = dict(
     dataset=dict(
         datasets=[
             dict(type='CityscapesSpaceDataset', domain='cityscapes', label_ids='cityscapes',
-                 data_root='data/cityscapes', img_suffix='_leftImg8bit.png',
-                 seg_map_suffix='_gtFine_labelIds.png',
-                 data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
+                 img_suffix='_leftImg8bit.png', seg_map_suffix='_gtFine_labelIds.png',
+                 data_prefix=dict(img_path='cityscapes/leftImg8bit/val',
+                                  seg_map_path='cityscapes/gtFine/val'),
                  test_mode=True,
                  pipeline=[
                      dict(type='LoadImageFromFile'), fit,
                      dict(type='LoadLabels'), dict(type='PackDomainInputs')]),
             dict(type='CityscapesSpaceDataset', domain='bdd100k', label_ids='train',
-                 data_root='data/bdd100k', img_suffix='.jpg', seg_map_suffix='.png',
-                 data_prefix=dict(img_path='images/10k/val',
-                                  seg_map_path='labels/sem_seg/masks/val'),
+                 img_suffix='.jpg', seg_map_suffix='.png',
+                 data_prefix=dict(img_path='bdd100k/images/10k/val',
+                                  seg_map_path='bdd100k/labels/sem_seg/masks/val'),
                  test_mode=True,
                  pipeline=[
                      dict(type='LoadImageFromFile'), fit,
                      dict(type='LoadLabels'), dict(type='PackDomainInputs')]),
             dict(type='CityscapesSpaceDataset', domain='mapillary', label_ids='mapillary',
-                 data_root='data/mapillary', img_suffix='.jpg', seg_map_suffix='.png',
-                 data_prefix=dict(img_path='validation/images',
-                                  seg_map_path='validation/labels'),
+                 img_suffix='.jpg', seg_map_suffix='.png',
+                 data_prefix=dict(img_path='mapillary/validation/images',
+                                  seg_map_path='mapillary/validation/labels'),
                  test_mode=True,
                  pipeline=[
                      dict(type='LoadImageFromFile'), dict(type='HalveImage'), fit,
