@@ -22,3 +22,13 @@ def test_description_names_versions():
     described = environment.describe_environment()
     assert described['packages']['torch']
     assert described['packages']['rein-seg']
+
+
+def test_nothing_of_the_stack_was_compiled_here_and_mmdet_is_not_needed():
+    for name in ('onedl-mmcv', 'onedl-mmengine', 'onedl-mmsegmentation', 'onedl-mmpretrain'):
+        files = importlib.metadata.distribution(name).files or []
+        assert files
+        assert not [str(file) for file in files if str(file).endswith(('.so', '.pyd'))]
+    for name in ('mmdet', 'onedl-mmdetection', 'pycocotools'):
+        with pytest.raises(importlib.metadata.PackageNotFoundError):
+            importlib.metadata.version(name)
