@@ -77,7 +77,7 @@ def apply_options(cfg: Config, options: dict[str, Any]) -> None:
 
     Raises:
         UserError: If an option goes into something that is not a dict, or its first name is not in
-            the config: it would change nothing.
+            the config: it would change nothing; or a schedule would end before it begins.
     """
     names = {key.split('.', 1)[0] for key in options}
     for name in sorted(names - set(cfg)):
@@ -93,6 +93,12 @@ def apply_options(cfg: Config, options: dict[str, Any]) -> None:
         ]:
             if node.get(key) == before:
                 node[key] = cfg.max_iters
+    for schedule in cfg.get('param_scheduler') or []:
+        if schedule.get('end', float('inf')) <= schedule.get('begin', 0):
+            raise UserError(
+                f'{schedule.type} begins at iteration {schedule.begin} and ends at {schedule.end}: '
+                'train longer (max_iters) or give param_scheduler a shorter warm-up'
+            )
 
 
 def complete(cfg: Config) -> None:

@@ -79,6 +79,10 @@ OPTIONS = [
     (['val_evaluator.source=claer'], ("names the domain 'claer'", "did you mean 'clear'")),
     (['model.backbone.encoder.out_indices=[0,2]'], ('out_indices=[0, 2] goes beyond', '2 blocks')),
     (['model.backbone.encoder.out_indices=[0,7]'], ('Invalid out_indices 7',)),
+    (
+        ['max_iters=6', 'param_scheduler.0.begin=20', 'param_scheduler.0.end=6'],
+        ('PolyLR begins at iteration 20 and ends at 6', 'train longer'),
+    ),
     (['model.num_classes=7'], ('19 classes, the model num_classes=7',)),
     (['train_dataloader.dataset.domain=clera'], ('clera', 'clear')),
     (
