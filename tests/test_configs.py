@@ -151,6 +151,8 @@ PUBLISHED = {
     'rein_clip_gtav': (2_990_081, None, None),
     'rein_convnext_gtav': (8_289_156, None, None),
     'rein_resnet50_gtav': (13_187_588, None, None),
+    # less the neck
+    'rein_sam_gtav': (3_892_481, None, 637_026_048 - 918_528),
     'frozen_dinov2_gtav': (0, 20_565_204, 304_199_680 - 3 * 1024),
     'full_dinov2_gtav': (304_199_680 - 3 * 1024, 20_565_204, 0),
 }

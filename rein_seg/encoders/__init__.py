@@ -1,6 +1,6 @@
 """Encoder families: where things are in each, found by the encoder's class."""
 
-from rein_seg.encoders import clip, convnext, dinov2, resnet, timm, vit
+from rein_seg.encoders import clip, convnext, dinov2, resnet, sam_weights, timm, vit, vit_sam
 from rein_seg.encoders.build import build_encoder, convert_weights, find_anatomy, shapes_only
 
 __all__ = [
@@ -11,7 +11,9 @@ __all__ = [
     'dinov2',
     'find_anatomy',
     'resnet',
+    'sam_weights',
     'shapes_only',
     'timm',
     'vit',
+    'vit_sam',
 ]

@@ -236,9 +236,9 @@ def _draw(encoder: nn.Module, seed: int) -> None:
     if hasattr(encoder, 'pos_embed') and hasattr(encoder, 'patch_resolution'):
         prefix = encoder.num_extra_tokens
         with torch.no_grad():
-            encoder.pos_embed[:, prefix:] = sine_positions(
-                encoder.patch_resolution, encoder.embed_dims
-            )
+            table = encoder.pos_embed[:, prefix:]  # (1, H W, C), or (1, H, W, C) as SAM's
+            sines = sine_positions(encoder.patch_resolution, encoder.embed_dims)
+            table.copy_(sines.view_as(table))
 
 
 def sine_positions(grid: tuple[int, int], channels: int) -> Tensor:

@@ -55,7 +55,35 @@ def default_out_indices(depth: int) -> list[int]:
     return sorted({depth * quarter // 4 - 1 for quarter in range(1, 5)} - {-1})
 
 
-def check_out_indices(indices: Sequence[int], depth: int, *, unit: str) -> tuple[int, ...]:
+def check_image_size(img_size: Any, patch_size: int) -> None:
+    """Checks that ``img_size`` is a side in pixels, or two, of at least one patch.
+
+    Raises:
+        UserError: If it is not.
+    """
+    sides = [img_size] if isinstance(img_size, int) else img_size
+    pair = isinstance(sides, (list, tuple)) and (len(sides) == 2 or sides == [img_size])
+    if not pair or not all(type(side) is int and side >= patch_size for side in sides):
+        raise UserError(
+            f'encoder.img_size={img_size!r}: expected a side in pixels, or (height, width), each '
+            f'at least patch_size={patch_size}'
+        )
+
+
+def check_listed(name: str, indices: Any) -> None:
+    """Checks that the argument ``name`` is None or a list of whole numbers, and not empty.
+
+    Raises:
+        UserError: If it is not.
+    """
+    listed = isinstance(indices, (list, tuple)) and len(indices) > 0
+    if indices is not None and not (listed and all(type(i) is int for i in indices)):
+        raise UserError(f'encoder.{name}={indices!r}: expected a list of blocks, such as [7, 11]')
+
+
+def check_out_indices(
+    indices: Sequence[int], depth: int, *, unit: str, name: str = 'out_indices'
+) -> tuple[int, ...]:
     """Returns ``indices`` as a tuple if each names one of ``depth`` units, in rising order.
 
     Raises:
@@ -65,12 +93,12 @@ def check_out_indices(indices: Sequence[int], depth: int, *, unit: str) -> tuple
     chosen = tuple(int(index) for index in indices)
     if any(not 0 <= index < depth for index in chosen):
         raise UserError(
-            f'out_indices={list(chosen)} goes beyond the encoder: it has {depth} {unit}, '
+            f'{name}={list(chosen)} goes beyond the encoder: it has {depth} {unit}, '
             f'so indexes run from 0 to {depth - 1}'
         )
     if list(chosen) != sorted(set(chosen)):
         raise UserError(
-            f'out_indices={list(chosen)} must rise without repeats: maps come out in forward order'
+            f'{name}={list(chosen)} must rise without repeats: maps come out in forward order'
         )
     return chosen
 
@@ -144,7 +172,7 @@ def param_sites(
 
 def _role(name: str, param: nn.Parameter, norms: set[str]) -> str:
     owner, _, leaf = name.rpartition('.')
-    if leaf == 'pos_embed':
+    if leaf == 'pos_embed' or leaf.startswith('rel_pos_'):
         return 'pos'
     if leaf.endswith(('token', 'tokens')):
         return 'token'

@@ -12,7 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rein_seg.encoders.common import check_count, check_number, default_out_indices
+from rein_seg.encoders.common import (
+    check_count,
+    check_image_size,
+    check_listed,
+    check_number,
+    default_out_indices,
+)
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
 
@@ -82,8 +88,8 @@ class PlainViT(VisionTransformer):
         if out_type not in _OUT_TYPES:
             raise UserError(f'encoder.out_type={out_type!r}: expected one of {_OUT_TYPES}')
         check_count('patch_size', patch_size)
-        _check_image(img_size, patch_size)
-        _check_outputs(out_indices)
+        check_image_size(img_size, patch_size)
+        check_listed('out_indices', out_indices)
         if not 0 <= check_number('interpolate_offset', interpolate_offset) < 1:
             raise UserError(
                 f'encoder.interpolate_offset={interpolate_offset}: expected at least 0 (resize by '
@@ -210,21 +216,3 @@ def _arch_sizes(
             'expected a width that the number of heads divides'
         )
     return dict(arch)
-
-
-def _check_image(img_size: Any, patch_size: int) -> None:
-    sides = [img_size] if isinstance(img_size, int) else img_size
-    pair = isinstance(sides, (list, tuple)) and (len(sides) == 2 or sides == [img_size])
-    if not pair or not all(type(side) is int and side >= patch_size for side in sides):
-        raise UserError(
-            f'encoder.img_size={img_size!r}: expected a side in pixels, or (height, width), each '
-            f'at least patch_size={patch_size}'
-        )
-
-
-def _check_outputs(out_indices: Any) -> None:
-    listed = isinstance(out_indices, (list, tuple)) and len(out_indices) > 0
-    if out_indices is not None and not (listed and all(type(i) is int for i in out_indices)):
-        raise UserError(
-            f'encoder.out_indices={out_indices!r}: expected a list of blocks, such as [7, 11]'
-        )

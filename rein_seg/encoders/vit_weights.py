@@ -82,7 +82,7 @@ def fit_plain_vit(
     if PATCH not in tensors or POSITIONS not in tensors or not blocks:
         return None
     fitted = dict(tensors)
-    _check_size(encoder, (fitted[PATCH].shape[0], max(blocks) + 1))
+    check_size(encoder, (fitted[PATCH].shape[0], max(blocks) + 1))
     _check_registers(encoder, fitted[REGISTERS].shape[1] if REGISTERS in fitted else 0)
     resampled = []
     kernel, prefix = encoder.patch_embed.projection.kernel_size, encoder.num_extra_tokens
@@ -105,7 +105,12 @@ def fit_plain_vit(
     return Converted(fitted, tuple(left_out), tuple(resampled))
 
 
-def _check_size(encoder: nn.Module, size: tuple[int, int]) -> None:
+def check_size(encoder: nn.Module, size: tuple[int, int]) -> None:
+    """Checks that a file's (width, blocks) are the encoder's.
+
+    Raises:
+        UserError: If they are not.
+    """
     own = (encoder.embed_dims, len(encoder.layers))
     if size != own:
         names = [_SIZES.get(s, 'ViT of no usual size') for s in (size, own)]

@@ -50,7 +50,9 @@ class Converted:
 
 
 def refuse_transformers(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Checks that a file is not in the layout of Hugging Face transformers, which none here takes.
+    """Checks that a file is not in a layout of Hugging Face transformers that none here takes.
+
+    Its SAM has names of its own, which `SAMViT` takes.
 
     Raises:
         UserError: If it is: names like ``embeddings.cls_token`` that are not the encoder's own.

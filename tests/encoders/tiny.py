@@ -83,4 +83,19 @@ ENCODERS = {
         dilations=[1, 1],
         init_seed=0,
     ),
+    'sam': dict(
+        type='SAMViT',
+        arch=dict(
+            embed_dims=16,
+            num_layers=2,
+            num_heads=2,
+            feedforward_channels=32,
+            global_attn_indexes=[1],
+        ),
+        img_size=32,
+        patch_size=8,
+        window_size=3,
+        out_indices=[0, 1],
+        init_seed=0,
+    ),
 }
