@@ -5,6 +5,7 @@ import weakref
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import nn
@@ -295,3 +296,26 @@ def test_autocast_keeps_gate_and_mix_in_float32():
 def test_what_cannot_work_is_refused(options, message):
     with pytest.raises(UserError, match=message):
         backbone(**options)
+
+
+@pytest.fixture
+def process_group():
+    dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize('saving', [False, True])
+def test_data_parallel_training_finds_every_parameter_used(process_group, saving):
+    class Losses(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone = backbone(num_experts=8, activation_checkpointing=saving)
+
+        def forward(self, image):
+            loss = self.backbone(image).maps[-1].square().mean()
+            return loss + sum(self.backbone.peft.aux_losses().values())
+
+    model = nn.parallel.DistributedDataParallel(Losses())
+    for _ in range(2):  # an unused parameter raises in the second step
+        model(torch.randn(1, 3, 32, 32)).backward()
