@@ -146,6 +146,7 @@ class Experts(nn.Module):
         bound = 1 / math.sqrt(9 * rank)  # the default of a convolution
         nn.init.uniform_(self.weight, -bound, bound)
 
+    @torch.compiler.disable  # row counts differ from batch to batch: it would compile each time
     def forward(self, d: Tensor, chosen: Tensor, gates: Tensor | None) -> Tensor:
         """Returns the sum of each row's chosen experts, times their gates if given.
 

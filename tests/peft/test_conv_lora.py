@@ -298,6 +298,19 @@ def test_what_cannot_work_is_refused(options, message):
         backbone(**options)
 
 
+def test_compile_gives_the_same_output_and_compiles_once():
+    model = backbone().eval()
+    for param in model.peft.parameters():
+        nn.init.normal_(param, std=0.1)
+    compiled = torch.compile(model.encoder, backend='aot_eager')
+    with torch.no_grad():
+        for batch in range(3):
+            image = torch.randn(4, 3, 32, 32)
+            expected = model.encoder(image)
+            with torch._dynamo.config.patch(error_on_recompile=batch > 0):
+                torch.testing.assert_close(compiled(image), expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.fixture
 def process_group():
     dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
