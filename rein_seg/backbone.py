@@ -5,7 +5,8 @@ B batch, H x W image, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from mmengine.model import BaseModule
@@ -145,7 +146,25 @@ class CheckpointedCall:
         """Runs the block."""
         # stopping the second pass early would leave out hooks at the exit, which take prompts out
         with set_checkpoint_early_stop(False):
-            return checkpoint(self._run, self.state.grid, *args, use_reentrant=False, **kwargs)
+            return checkpoint(
+                self._run,
+                self.state.grid,
+                *args,
+                use_reentrant=False,
+                context_fn=self._passes,
+                **kwargs,
+            )
+
+    def _passes(self) -> tuple[AbstractContextManager, AbstractContextManager]:
+        return nullcontext(), self._second_pass()
+
+    @contextmanager
+    def _second_pass(self) -> Iterator[None]:
+        self.state.recomputing = True
+        try:
+            yield
+        finally:
+            self.state.recomputing = False
 
     def _run(self, grid: tuple[int, int], *args: Any, **kwargs: Any) -> Any:
         self.state.grid = grid

@@ -41,10 +41,13 @@ class RunState:
     Attributes:
         grid: (H, W) of the current image, for layouts that do not show it (NLC).
         num_prompts: Tokens that methods hold inserted at this moment, after the prefix tokens.
+        recomputing: Whether a block runs a second time, for the backward pass of activation
+            checkpointing.
     """
 
     grid: tuple[int, int] = (0, 0)
     num_prompts: int = 0
+    recomputing: bool = False
 
 
 @dataclass(frozen=True)

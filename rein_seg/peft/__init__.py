@@ -1,9 +1,10 @@
 """Parameter-efficient tuning methods: one file each, written once against typed sites."""
 
 from rein_seg.peft.base import PEFTMethod
+from rein_seg.peft.conv_lora import ConvLoRA
 from rein_seg.peft.frozen import Frozen
 from rein_seg.peft.full import Full
 from rein_seg.peft.lora import LoRA
 from rein_seg.peft.rein import Rein
 
-__all__ = ['Frozen', 'Full', 'LoRA', 'PEFTMethod', 'Rein']
+__all__ = ['ConvLoRA', 'Frozen', 'Full', 'LoRA', 'PEFTMethod', 'Rein']

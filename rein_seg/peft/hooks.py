@@ -50,6 +50,11 @@ class Context:
         """Tokens in front of the patches now: class, registers and inserted prompts."""
         return self._num_prefix + self._state.num_prompts if self.layout == 'NLC' else 0
 
+    @property
+    def recomputing(self) -> bool:
+        """Whether this is the second pass of activation checkpointing: keep nothing from it."""
+        return self._state.recomputing
+
     def grid(self, x: Tensor) -> tuple[int, int]:
         """Returns (H, W) of the patches in ``x``."""
         if self.layout == 'NLC':

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError
 from rein_seg.peft.base import PEFTMethod
 from rein_seg.peft.hooks import Context
+from rein_seg.peft.targets import Rows, find_targets, module_key, part_names
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, OpSite
 
@@ -140,43 +141,27 @@ class LoRA(PEFTMethod):
                     f'LoRA cannot update the grouped convolution {site.name!r} '
                     f'(groups={site.module.groups}): leave role {site.role!r} out of parts'
                 )
-            self.layers[_key(site)] = LoRALayer(
+            self.layers[module_key(site)] = LoRALayer(
                 site.module, rows, rank=self.rank, alpha=self.alpha, dropout=self.dropout
             )
 
     def connect(self, anatomy: Anatomy) -> None:
         """Hooks each layer to its operation."""
         for site, _ in self._targets(anatomy):
-            self.hook(site, self.layers[_key(site)])
+            self.hook(site, self.layers[module_key(site)])
 
     @torch.no_grad()
     def fold(self) -> None:
         """Folds s B A into each weight."""
         assert self._anatomy is not None
         for site, _ in self._targets(self._anatomy):
-            layer = self.layers[_key(site)]
+            layer = self.layers[module_key(site)]
             assert isinstance(layer, LoRALayer)
             site.module.weight += layer.delta_weight()
 
-    def _targets(self, anatomy: Anatomy) -> list[tuple[OpSite, tuple[tuple[int, int], ...]]]:
-        sites = anatomy.find(OpSite, blocks=self.blocks)
-        known = {site.role for site in sites} | {p[0] for site in sites for p in site.parts}
-        wanted = tuple(p for p in DEFAULT_PARTS if p in known) if self.parts is None else self.parts
-        unknown = [part for part in wanted if part not in known]
-        if unknown or not wanted:
-            raise UserError(
-                f'LoRA parts={list(wanted)}: the {anatomy.family!r} encoder has no {unknown}; '
-                f'it has {sorted(known)}'
-            )
-        targets = []
-        for site in sites:
-            rows = tuple((start, stop) for name, start, stop in site.parts if name in wanted)
-            if site.role in wanted:
-                rows = ((0, site.module.weight.shape[0]),)
-            if rows:
-                targets.append((site, rows))
-        return targets
-
-
-def _key(site: OpSite) -> str:
-    return site.name.replace('.', '_')
+    def _targets(self, anatomy: Anatomy) -> list[tuple[OpSite, Rows]]:
+        wanted = self.parts
+        if wanted is None:
+            known = part_names(anatomy, blocks=self.blocks)
+            wanted = tuple(part for part in DEFAULT_PARTS if part in known)
+        return find_targets(anatomy, 'LoRA', parts=wanted, blocks=self.blocks)

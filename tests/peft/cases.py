@@ -45,4 +45,16 @@ CASES = [
         dict(type='Rein', num_tokens=5, rank=4, query_dims=8, use_softmax=False),
         merges=False,
     ),
+    Case(
+        'conv_lora',
+        dict(type='ConvLoRA', num_experts=3),
+        merges=False,
+        without=('convnext', 'resnet'),
+    ),
+    Case(
+        'conv_lora_top2',
+        dict(type='ConvLoRA', parts=['fc1', 'fc2'], num_experts=3, top_k=2, multiply_by_gates=True),
+        merges=False,
+        families=('dinov2_registers', 'convnext', 'convnext_conv'),
+    ),
 ]
