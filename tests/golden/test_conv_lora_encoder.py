@@ -1,4 +1,4 @@
-"""ConvLoRA in SAM's encoder against the official one: every block, the neck and the balance loss."""
+"""ConvLoRA in the encoder of SAM against the official one: blocks, neck and balance loss."""
 
 import pytest
 import torch
