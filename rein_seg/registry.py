@@ -61,6 +61,11 @@ def register_key_map(*class_names: str) -> Callable[[KeyMapFn], KeyMapFn]:
     return register
 
 
+def key_map(module: nn.Module) -> KeyMapFn | None:
+    """Returns the key map of a module's class, or None where it has none."""
+    return KEY_MAPS.get(class_name(module))
+
+
 def build_with_hints(cls: type, args: dict, *, what: str) -> nn.Module:
     """Calls ``cls(**args)``, turning an unknown argument into one clear error.
 
@@ -105,10 +110,13 @@ def describe_method(cfg: Mapping[str, Any]) -> dict[str, Any]:
     Two configs that build the same method describe it equally: what adapters are compared by.
     """
     args = dict(cfg)
-    cls = PEFT_METHODS.module_dict[args['type']]
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(cls).parameters.items()
-        if parameter.default is not inspect.Parameter.empty
-    }
-    return {'type': args.pop('type'), **defaults, **args}
+    name = args.pop('type')
+    return {'type': name, **with_defaults(PEFT_METHODS.module_dict[name], args)}
+
+
+def with_defaults(cls: type, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of a class with the defaults of those that are left out."""
+    parameters = inspect.signature(cls).parameters
+    empty = inspect.Parameter.empty
+    defaults = {name: p.default for name, p in parameters.items() if p.default is not empty}
+    return {**defaults, **args}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rein_seg.checkpoint.strict import load_strict
 from rein_seg.errors import UserError
-from rein_seg.registry import KEY_MAPS, class_name
+from rein_seg.registry import key_map
 
 _THEIRS, _OURS = 'backbone.reins.', 'backbone.peft.stages.'
 _QUERY_LINEARS = ('transform.', 'merge.')
@@ -201,9 +201,9 @@ def _check_encoder(have: dict[str, Tensor], model: Any, source: str) -> int:
                 "weights: give the encoder's official file in model.backbone.encoder.checkpoint"
             )
         return 0
-    name = class_name(encoder)
+    convert = key_map(encoder)
     try:
-        state = KEY_MAPS[name](encoder, have).tensors if name in KEY_MAPS else have
+        state = convert(encoder, have).tensors if convert else have
     except UserError as error:
         raise UserError(
             f"{source}: the backbone in the file is not the config's {info.name!r}: {error}"

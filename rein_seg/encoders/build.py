@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
 import json
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
@@ -23,7 +22,7 @@ from rein_seg.encoders.common import check_config
 from rein_seg.encoders.weights import Converted, refuse_transformers
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
-from rein_seg.registry import ANATOMIES, KEY_MAPS, build_with_hints, class_name
+from rein_seg.registry import ANATOMIES, build_with_hints, class_name, key_map, with_defaults
 from rein_seg.structures import Anatomy
 
 # of ImageNet, which DINOv2, EVA02 in Rein's recipe, SAM and ConvNeXt use; 0..255 RGB
@@ -106,36 +105,11 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
     pretrained = pretrained if checkpoint is None else False  # a file of one's own comes first
     name = args.pop('name', None) or str(args.get('type'))
     mean, std = args.pop('mean', None), args.pop('std', None)
-    if [checkpoint is not None, seed is not None, pretrained is True].count(True) != 1 or (
-        pretrained not in (True, False)
-    ):
-        raise UserError(
-            f'encoder {name!r}: give exactly one of checkpoint=FILE (its pretrained weights), '
-            'pretrained=True (weights by hub id, where the class has one) and init_seed=N (random '
-            f'weights, for tests); came checkpoint={checkpoint!r}, pretrained={pretrained!r}, '
-            f'init_seed={seed!r}'
-        )
-    shapes = _SHAPES_ONLY.get()
-    if not shapes and checkpoint is not None and not Path(checkpoint).is_file():
-        raise UserError(
-            f'encoder {name!r}: weights file {checkpoint!r} does not exist; download it as '
-            'docs/weights.md says, or point model.backbone.encoder.checkpoint to it'
-        )
+    _check_source(name, checkpoint=checkpoint, pretrained=pretrained, seed=seed)
     check_config(args)
-    try:
-        with quiet_imports():  # the class's package is imported here, on first use
-            cls = MODELS.get(str(args.get('type')))
-            if cls is None:
-                known = [name.rsplit('.', 1)[-1] for name in ANATOMIES]
-                raise UserError(
-                    f'encoder {name!r}: type={args.get("type")!r} is not registered; '
-                    f'{near_misses(str(args.get("type")), known)}'
-                )
-            options = {key: value for key, value in args.items() if key != 'type'}
-            encoder = build_with_hints(cls, copy.deepcopy(options), what=f'encoder {name!r}')
-    except AssertionError as error:  # mmpretrain checks its arguments with assert
-        raise UserError(f'encoder {name!r} cannot be built: {error}') from error
-    if shapes:
+    kind = args.pop('type', None)
+    encoder = _construct(name, kind, args)
+    if _SHAPES_ONLY.get():
         weights = 'none: shapes only'
     elif seed is not None:
         _draw(encoder, int(seed))
@@ -151,7 +125,39 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
     encoder.eval()
     mean = tuple(mean or getattr(encoder, 'image_mean', DEFAULT_MEAN))
     std = tuple(std or getattr(encoder, 'image_std', DEFAULT_STD))
-    return encoder, EncoderInfo(name, weights, describe(encoder, options), mean, std)
+    return encoder, EncoderInfo(name, weights, describe(encoder, args), mean, std)
+
+
+def _check_source(name: str, *, checkpoint: Any, pretrained: Any, seed: Any) -> None:
+    """Checks that the weights come from exactly one place, and that a file is there."""
+    given = [checkpoint is not None, pretrained is True, seed is not None]
+    if given.count(True) != 1 or pretrained not in (True, False):
+        raise UserError(
+            f'encoder {name!r}: give exactly one of checkpoint=FILE (its pretrained weights), '
+            'pretrained=True (weights by hub id, where the class has one) and init_seed=N (random '
+            f'weights, for tests); came checkpoint={checkpoint!r}, pretrained={pretrained!r}, '
+            f'init_seed={seed!r}'
+        )
+    if not _SHAPES_ONLY.get() and checkpoint is not None and not Path(checkpoint).is_file():
+        raise UserError(
+            f'encoder {name!r}: weights file {checkpoint!r} does not exist; download it as '
+            'docs/weights.md says, or point model.backbone.encoder.checkpoint to it'
+        )
+
+
+def _construct(name: str, kind: Any, args: Mapping[str, Any]) -> nn.Module:
+    try:
+        with quiet_imports():  # the class's package is imported here, on first use
+            cls = MODELS.get(str(kind))
+            if cls is None:
+                known = [full.rsplit('.', 1)[-1] for full in ANATOMIES]
+                raise UserError(
+                    f'encoder {name!r}: type={kind!r} is not registered; '
+                    f'{near_misses(str(kind), known)}'
+                )
+            return build_with_hints(cls, copy.deepcopy(dict(args)), what=f'encoder {name!r}')
+    except AssertionError as error:  # mmpretrain checks its arguments with assert
+        raise UserError(f'encoder {name!r} cannot be built: {error}') from error
 
 
 def describe(encoder: nn.Module, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,13 +166,7 @@ def describe(encoder: nn.Module, options: Mapping[str, Any]) -> dict[str, Any]:
     Two configs that build the same encoder are to be described equally: an adapter is compared by
     it. Defaults that depend on other arguments are read from the encoder.
     """
-    described = {'type': class_name(encoder)}
-    for name, parameter in inspect.signature(type(encoder)).parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            continue
-        default = parameter.default
-        described[name] = None if default is inspect.Parameter.empty else default
-    described |= options
+    described = {'type': class_name(encoder), **with_defaults(type(encoder), options)}
     for name, value in described.items():
         derived = getattr(encoder, name, None) if value is None else None
         if isinstance(derived, (bool, int, float, str, list, tuple, dict)):
@@ -186,8 +186,8 @@ def convert_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
             Hugging Face transformers.
     """
     refuse_transformers(encoder, state)
-    name = class_name(encoder)
-    return KEY_MAPS[name](encoder, state) if name in KEY_MAPS else Converted(state)
+    convert = key_map(encoder)
+    return convert(encoder, state) if convert else Converted(state)
 
 
 def find_anatomy(encoder: nn.Module) -> Anatomy:

@@ -11,6 +11,7 @@ from rein_seg.errors import UserError
 from rein_seg.structures import Layout, NormSite, OpSite, ParamSite, Tap
 
 Place = tuple[int, int, int, int]  # block, stage, depth, channels: what every site begins with
+ARCH_SIZES = ('embed_dims', 'num_layers', 'num_heads', 'feedforward_channels')
 
 
 def check_config(args: Mapping[str, Any]) -> None:
@@ -35,6 +36,21 @@ def check_count(name: str, value: Any, *, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UserError(f'encoder.{name}={value!r}: expected a whole number, {least} or more')
     return value
+
+
+def check_arch(arch: Mapping[str, Any]) -> None:
+    """Checks the sizes of a transformer that ``arch`` gives, all of `ARCH_SIZES`.
+
+    Raises:
+        UserError: If one is no whole number of at least 1, or the heads do not divide the width.
+    """
+    for key in ARCH_SIZES:
+        check_count(f'arch.{key}', arch[key])
+    if arch['embed_dims'] % arch['num_heads']:
+        raise UserError(
+            f'encoder.arch has embed_dims={arch["embed_dims"]} and num_heads={arch["num_heads"]}: '
+            'expected a width that the number of heads divides'
+        )
 
 
 def check_number(name: str, value: Any) -> float:

@@ -9,23 +9,25 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rein_seg.encoders.common import (
+    ARCH_SIZES,
+    check_arch,
     check_count,
     check_image_size,
     check_listed,
     check_number,
     default_out_indices,
 )
+from rein_seg.encoders.weights import resize_grid
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
 
 with quiet_imports():
     from mmpretrain.models.backbones.vision_transformer import VisionTransformer
 
-_ARCH_KEYS = ('embed_dims', 'num_layers', 'num_heads', 'feedforward_channels', 'ffn_type')
+_ARCH_KEYS = (*ARCH_SIZES, 'ffn_type')
 _FFN_TYPES = ('origin', 'swiglu_fused')
 _OUT_TYPES = ('featmap', 'raw')
 
@@ -166,15 +168,13 @@ class PlainViT(VisionTransformer):
         if self.interpolate_offset:
             offset = self.interpolate_offset
             target = dict(scale_factor=((grid[0] + offset) / height, (grid[1] + offset) / width))
-        patches = F.interpolate(
-            patches.float().unflatten(1, (height, width)).permute(0, 3, 1, 2),
+        patches = resize_grid(
+            patches.unflatten(1, (height, width)),
             mode=self.interpolate_mode,
-            align_corners=False,
             antialias=self.antialias,
             **target,
         )
-        patches = patches.flatten(2).transpose(1, 2).to(prefix.dtype)
-        return torch.cat((prefix, patches), dim=1)
+        return torch.cat((prefix, patches.flatten(1, 2).to(prefix.dtype)), dim=1)
 
     def _format_output(self, x: Tensor, hw: tuple[int, int]) -> Tensor:
         if self.out_type == 'raw':
@@ -201,18 +201,12 @@ def _arch_sizes(
             f'encoder.arch={arch!r}: expected a name ({", ".join(archs)}) or a dict of '
             f'{", ".join(_ARCH_KEYS)}'
         )
-    if set(arch) - {'ffn_type'} != set(_ARCH_KEYS[:4]):
+    if set(arch) - {'ffn_type'} != set(ARCH_SIZES):
         raise UserError(
-            f'encoder.arch has {sorted(arch)}: expected {", ".join(_ARCH_KEYS[:4])} and, '
+            f'encoder.arch has {sorted(arch)}: expected {", ".join(ARCH_SIZES)} and, '
             'if not "origin", ffn_type'
         )
     if arch.get('ffn_type', 'origin') not in _FFN_TYPES:
         raise UserError(f'encoder.arch.ffn_type={arch["ffn_type"]!r}: expected {_FFN_TYPES}')
-    for key in _ARCH_KEYS[:4]:
-        check_count(f'arch.{key}', arch[key])
-    if arch['embed_dims'] % arch['num_heads']:
-        raise UserError(
-            f'encoder.arch has embed_dims={arch["embed_dims"]} and num_heads={arch["num_heads"]}: '
-            'expected a width that the number of heads divides'
-        )
+    check_arch(arch)
     return dict(arch)

@@ -5,8 +5,6 @@ C channels, H x W grid of positions, w window side.
 
 from __future__ import annotations
 
-import re
-
 from torch import Tensor
 
 from rein_seg.encoders.sam_attention import resize_table
@@ -15,6 +13,7 @@ from rein_seg.encoders.vit_weights import (
     PATCH,
     POSITIONS,
     check_size,
+    count_blocks,
     leave_out,
     strip_prefix,
 )
@@ -54,10 +53,10 @@ def convert_sam(encoder: SAMViT, state: dict[str, Tensor]) -> Converted:
         tensors, neck = leave_out(tensors, _NECK)
         left_out += neck
     tensors = rename(tensors, _RULES)
-    blocks = [int(m[1]) for m in (re.match(r'layers\.(\d+)\.', name) for name in tensors) if m]
-    if PATCH not in tensors or tensors.get(POSITIONS, tensors[PATCH]).dim() != 4 or not blocks:
+    depth = count_blocks(tensors)
+    if PATCH not in tensors or tensors.get(POSITIONS, tensors[PATCH]).dim() != 4 or not depth:
         return Converted(state)  # no file of SAM: strict loading lists what does not fit
-    check_size(encoder, (tensors[PATCH].shape[0], max(blocks) + 1))
+    check_size(encoder, (tensors[PATCH].shape[0], depth))
     resampled = [*_fit_positions(encoder, tensors), *_fit_tables(encoder, tensors)]
     return Converted(tensors, left_out, tuple(resampled))
 

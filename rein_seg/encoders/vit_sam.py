@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.encoders.common import (
+    ARCH_SIZES,
     Place,
+    check_arch,
     check_count,
     check_image_size,
     check_listed,
@@ -27,6 +28,7 @@ from rein_seg.encoders.common import (
     param_sites,
 )
 from rein_seg.encoders.sam_attention import WindowAttention
+from rein_seg.encoders.weights import resize_grid
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
 from rein_seg.registry import register_anatomy
@@ -35,12 +37,11 @@ from rein_seg.structures import Anatomy, BranchSite, Site, StreamSite, Tap
 with quiet_imports():
     from mmpretrain.models.backbones.vit_sam import ViTSAM
 
-_ARCH_KEYS = ('embed_dims', 'num_layers', 'num_heads', 'feedforward_channels')
 _GLOBAL = 'global_attn_indexes'
 
 
 def _arch(width: int, depth: int, heads: int) -> dict[str, Any]:
-    sizes = dict(zip(_ARCH_KEYS, (width, depth, heads, 4 * width), strict=True))
+    sizes = dict(zip(ARCH_SIZES, (width, depth, heads, 4 * width), strict=True))
     return {**sizes, _GLOBAL: [depth * quarter // 4 - 1 for quarter in range(1, 5)]}
 
 
@@ -135,26 +136,18 @@ def resize_map(table: Tensor, grid: tuple[int, int]) -> Tensor:
     """Resizes (1, h, w, C) positions to (1, H, W, C), bicubically, by size."""
     if tuple(table.shape[1:3]) == tuple(grid):
         return table
-    channels_first = table.float().permute(0, 3, 1, 2)
-    resized = F.interpolate(channels_first, size=tuple(grid), mode='bicubic', align_corners=False)
-    return resized.permute(0, 2, 3, 1).to(table.dtype)
+    return resize_grid(table, mode='bicubic', size=tuple(grid)).to(table.dtype)
 
 
 def _arch_sizes(arch: str | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(arch, str) and arch in ARCHS:
         return dict(ARCHS[arch])
-    wanted = f'a dict of {", ".join((*_ARCH_KEYS, _GLOBAL))}'
+    wanted = f'a dict of {", ".join((*ARCH_SIZES, _GLOBAL))}'
     if isinstance(arch, str):
         raise UserError(f'encoder.arch={arch!r}: {near_misses(arch, ARCHS)} Or give {wanted}.')
-    if not isinstance(arch, Mapping) or set(arch) != {*_ARCH_KEYS, _GLOBAL}:
+    if not isinstance(arch, Mapping) or set(arch) != {*ARCH_SIZES, _GLOBAL}:
         raise UserError(f'encoder.arch={arch!r}: expected {", ".join(ARCHS)}, or {wanted}')
-    for key in _ARCH_KEYS:
-        check_count(f'arch.{key}', arch[key])
-    if arch['embed_dims'] % arch['num_heads']:
-        raise UserError(
-            f'encoder.arch has embed_dims={arch["embed_dims"]} and num_heads={arch["num_heads"]}: '
-            'expected a width that the number of heads divides'
-        )
+    check_arch(arch)
     check_out_indices(arch[_GLOBAL], arch['num_layers'], unit='blocks', name=f'arch.{_GLOBAL}')
     return dict(arch)
 

@@ -78,11 +78,11 @@ def fit_plain_vit(
         UserError: If they are those of a vision transformer of another size, or have another
             number of register tokens.
     """
-    blocks = [int(m[1]) for m in (re.match(r'layers\.(\d+)\.', name) for name in tensors) if m]
-    if PATCH not in tensors or POSITIONS not in tensors or not blocks:
+    depth = count_blocks(tensors)
+    if PATCH not in tensors or POSITIONS not in tensors or not depth:
         return None
     fitted = dict(tensors)
-    check_size(encoder, (fitted[PATCH].shape[0], max(blocks) + 1))
+    check_size(encoder, (fitted[PATCH].shape[0], depth))
     _check_registers(encoder, fitted[REGISTERS].shape[1] if REGISTERS in fitted else 0)
     resampled = []
     kernel, prefix = encoder.patch_embed.projection.kernel_size, encoder.num_extra_tokens
@@ -103,6 +103,12 @@ def fit_plain_vit(
         side = round(rows**0.5)
         resampled.append(f'{POSITIONS} {_by((side, side))} -> {_by(grid)}')
     return Converted(fitted, tuple(left_out), tuple(resampled))
+
+
+def count_blocks(tensors: Mapping[str, Tensor]) -> int:
+    """Returns how many blocks a file under mmpretrain's names has; 0 if it is of no transformer."""
+    found = (re.match(r'layers\.(\d+)\.', name) for name in tensors)
+    return max((int(match[1]) + 1 for match in found if match), default=0)
 
 
 def check_size(encoder: nn.Module, size: tuple[int, int]) -> None:

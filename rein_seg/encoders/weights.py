@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -133,6 +134,21 @@ def resize_positions(
         )
     if (side, side) == tuple(grid):
         return positions
-    table = patches.float().reshape(1, side, side, -1).permute(0, 3, 1, 2)
-    table = F.interpolate(table, size=grid, mode=mode, align_corners=False, antialias=antialias)
-    return torch.cat((prefix.float(), table.permute(0, 2, 3, 1).flatten(1, 2)), dim=1)
+    table = resize_grid(
+        patches.reshape(1, side, side, -1), mode=mode, antialias=antialias, size=grid
+    )
+    return torch.cat((prefix.float(), table.flatten(1, 2)), dim=1)
+
+
+def resize_grid(table: Tensor, *, mode: str, antialias: bool = False, **target: Any) -> Tensor:
+    """Resizes (1, h, w, C) positions to (1, H, W, C), in float32.
+
+    Args:
+        table: The positions.
+        mode: bicubic or bilinear.
+        antialias: As in `torch.nn.functional.interpolate`.
+        **target: ``size=(H, W)``, or ``scale_factor=``, which enters the places sampled.
+    """
+    channels_first = table.float().permute(0, 3, 1, 2)
+    options = dict(mode=mode, align_corners=False, antialias=antialias)
+    return F.interpolate(channels_first, **options, **target).permute(0, 2, 3, 1)

@@ -121,7 +121,7 @@ def test_gate_and_load_equal_the_official_ones(golden, monkeypatch):
     layer, inputs, expected = Layer(golden), golden.tensors('input'), golden.tensors('output')
     noisy = golden.meta['config']['noisy_gating']
     seen = {}
-    monkeypatch.setattr('rein_seg.peft.conv_lora.balance', lambda *both: seen.update(both=both))
+    monkeypatch.setattr('rein_seg.peft.mixture.balance', lambda *both: seen.update(both=both))
     if noisy:
         monkeypatch.setattr(layer.layer.gate, 'draw_noise', lambda like: inputs['noise'])
     d = layer.context.to_grid(nn.functional.linear(inputs['x'], layer.layer.lora_A))

@@ -11,8 +11,9 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from rein_seg.errors import UserError
-from rein_seg.peft.conv_lora import ConvLoRA, convolve
+from rein_seg.peft.conv_lora import ConvLoRA
 from rein_seg.peft.hooks import Context
+from rein_seg.peft.mixture import convolve
 from rein_seg.structures import Anatomy, OpSite, RunState, Tap
 from tests.encoders.tiny import ENCODERS
 
@@ -93,7 +94,7 @@ def test_expert_is_chosen_for_each_row_and_only_those_run(monkeypatch):
         ran.append((scale, len(d)))
         return d * scale
 
-    monkeypatch.setattr('rein_seg.peft.conv_lora.convolve', counted)
+    monkeypatch.setattr('rein_seg.peft.mixture.convolve', counted)
     d = torch.randn(9, 3, 4, 5)
     best = (d.mean((2, 3)) @ layer.gate.w_gate).argmax(1)
     delta = layer.expert_delta(d, context)

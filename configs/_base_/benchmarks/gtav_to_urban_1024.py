@@ -16,34 +16,13 @@ train_dataloader = dict(
         dict(type='RandomFlip', prob=0.5),
         dict(type='PhotoMetricDistortion'),
         dict(type='PackDomainInputs')]))
+# a list is replaced whole: the data sets are those of the base, with another Resize
 val_dataloader = dict(
     dataset=dict(
         datasets=[
-            dict(type='CityscapesSpaceDataset', domain='cityscapes', label_ids='cityscapes',
-                 img_suffix='_leftImg8bit.png', seg_map_suffix='_gtFine_labelIds.png',
-                 data_prefix=dict(img_path='cityscapes/leftImg8bit/val',
-                                  seg_map_path='cityscapes/gtFine/val'),
-                 test_mode=True,
-                 pipeline=[
-                     dict(type='LoadImageFromFile'), fit,
-                     dict(type='LoadLabels'), dict(type='PackDomainInputs')]),
-            dict(type='CityscapesSpaceDataset', domain='bdd100k', label_ids='train',
-                 img_suffix='.jpg', seg_map_suffix='.png',
-                 data_prefix=dict(img_path='bdd100k/images/10k/val',
-                                  seg_map_path='bdd100k/labels/sem_seg/masks/val'),
-                 test_mode=True,
-                 pipeline=[
-                     dict(type='LoadImageFromFile'), fit,
-                     dict(type='LoadLabels'), dict(type='PackDomainInputs')]),
-            dict(type='CityscapesSpaceDataset', domain='mapillary', label_ids='mapillary',
-                 img_suffix='.jpg', seg_map_suffix='.png',
-                 data_prefix=dict(img_path='mapillary/validation/images',
-                                  seg_map_path='mapillary/validation/labels'),
-                 test_mode=True,
-                 pipeline=[
-                     dict(type='LoadImageFromFile'), dict(type='HalveImage'), fit,
-                     dict(type='LoadLabels'), dict(type='HalveLabel'),
-                     dict(type='PackDomainInputs')])]))
+            dict(part, pipeline=[
+                fit if step['type'] == 'Resize' else step for step in part['pipeline']])
+            for part in _base_.val_dataloader.dataset.datasets]))
 test_dataloader = val_dataloader
 val_evaluator = dict(protocol=benchmark['protocol'])
 test_evaluator = val_evaluator
