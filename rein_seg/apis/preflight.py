@@ -14,6 +14,7 @@ from rein_seg.datasets import DomainDataset, leaf_datasets
 from rein_seg.datasets.stream import seed_everything
 from rein_seg.datasets.transforms import map_ids, read_label
 from rein_seg.errors import UserError, near_misses
+from rein_seg.evaluation import find_domain_metric, metric_class
 
 # labels read at most; a data set of up to this size is checked whole
 MAX_LABELS = 500
@@ -53,7 +54,9 @@ def check_run(cfg: Config, *, training: bool) -> dict[str, tuple[int, int]]:
                 size = check_window(part, cfg.model.get('test_cfg') or {})
             sizes[f'{key}, domain {getattr(part, "domain", "?")!r}'] = size
         if key != 'train_dataloader':
-            check_domains(parts, cfg[key.replace('dataloader', 'evaluator')])
+            evaluator = cfg[key.replace('dataloader', 'evaluator')]
+            check_domains(parts, evaluator)
+            check_scores(evaluator, cfg.model.get('test_cfg') or {})
     return sizes
 
 
@@ -88,12 +91,14 @@ def check_domains(parts: list[Any], evaluator: Any) -> None:
     """Checks that the metric's domains are those of the data sets, and that samples name theirs.
 
     Raises:
-        UserError: If not, or if no `DomainIoUMetric` evaluates.
+        UserError: If not, or if no `DomainMetric` evaluates.
     """
-    metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
-    metric = next((m for m in metrics if m.get('type') == 'DomainIoUMetric'), None)
+    metric = find_domain_metric(evaluator)
     if metric is None:
-        raise UserError('the evaluator has no DomainIoUMetric: results are made by domain')
+        raise UserError(
+            'the evaluator has neither DomainIoUMetric nor BinarySegMetric: results are made by '
+            'domain'
+        )
     domains = {getattr(part, 'domain', None) for part in parts}
     named = [metric.get('source'), *(metric.get('targets') or [])]
     for name in (n for n in named if n is not None and n not in domains):
@@ -107,6 +112,20 @@ def check_domains(parts: list[Any], evaluator: Any) -> None:
                 f'samples of {part.domain if hasattr(part, "domain") else type(part).__name__!r} '
                 'carry no domain: use a DomainDataset and end its pipeline with PackDomainInputs'
             )
+
+
+def check_scores(evaluator: Any, test_cfg: Mapping[str, Any]) -> None:
+    """Checks that the model keeps the scores if the metric needs them.
+
+    Raises:
+        UserError: If not.
+    """
+    metric = find_domain_metric(evaluator)
+    if metric_class(metric).needs_scores and not test_cfg.get('keep_scores', False):
+        raise UserError(
+            f'{metric["type"]} reads the scores of the foreground, which the model throws away: '
+            'set model.test_cfg.keep_scores=True'
+        )
 
 
 def check_labels(dataset: Any) -> None:
