@@ -273,7 +273,7 @@ def test_help_describes_every_argument(tool, monkeypatch):
         expected = {
             'train': 'work_dirs/CONFIG_NAME)',
             'test': 'work_dirs/CONFIG_NAME/test)',
-            'compare': 'work_dirs/compare/CONFIG_NAME, several configs: the name of their benchmark)',
+            'compare': 'CONFIG_NAME, several configs: the name of their benchmark)',
         }
         assert work_dir.help.endswith(expected[tool])
 

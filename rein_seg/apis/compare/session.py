@@ -149,7 +149,7 @@ class Session:
         if not stopped and run.state != 'finished':
             errors = processes.tail(folder / 'stderr.txt')
             run = replace(run, state='failed', error=processes.exit_reason(exit_code, errors))
-            self.say(f'{self._title(run)}: failed, {run.error}\n{errors}')
+            self.say('\n'.join(filter(None, [f'{self._title(run)}: failed, {run.error}', errors])))
         self._update(run)
         comparison = self._write(strict=False)
         if run.state == 'finished':
