@@ -4,7 +4,8 @@ source = 'tissue'
 targets = ['pale', 'dark', 'noisy', 'leafy']
 benchmark = dict(
     name='blobs', protocol='blobs-128', num_classes=2, crop_size=(128, 128),
-    test_cfg=dict(mode='whole', keep_scores=True))
+    test_cfg=dict(mode='whole', keep_scores=True),
+    selection=dict(metric=f'{source}/Dice_set', rule='greater'))
 data_root = 'data/blobs'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -32,5 +33,5 @@ val_dataloader = dict(
             for domain in [source] + targets]))
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='DomainIoUMetric', source=source, targets=targets, protocol=benchmark['protocol'])
+    type='BinarySegMetric', source=source, targets=targets, protocol=benchmark['protocol'])
 test_evaluator = val_evaluator
