@@ -39,7 +39,7 @@ class Look:
         vignette: Darkening of the corners.
         noise: Deviation of the sensor noise, in grey levels.
         blur: In pixels of a picture of 128x128.
-        jpeg: Quality, or None.
+        jpeg: Quality.
         aperture: Chance of a black frame around the view.
     """
 
@@ -50,11 +50,11 @@ class Look:
     lumen: float = 0.45
     fold: Range = (0.015, 0.045)
     decoys: int = 3
-    radius: Range = (0.07, 0.27)
+    radius: Range = (0.09, 0.3)
     counts: tuple[float, float, float] = (0.6, 0.28, 0.12)
-    dome: Range = (0.15, 0.6)
-    cloak: Range = (0.0, 0.13)
-    patterns: tuple[float, float, float, float] = (0.4, 0.35, 0.25, 0.0)
+    dome: Range = (0.25, 0.7)
+    cloak: Range = (0.0, 0.15)
+    patterns: tuple[float, float, float, float] = (0.33, 0.34, 0.33, 0.0)
     pattern: Range = (0.10, 0.30)
     edge: Range = (0.03, 0.2)
     gloss: Range = (0.3, 1.0)
@@ -66,7 +66,7 @@ class Look:
     vignette: Range = (0.1, 0.45)
     noise: Range = (1.0, 3.5)
     blur: Range = (0.0, 0.6)
-    jpeg: tuple[int, int] | None = (75, 96)
+    jpeg: tuple[int, int] = (75, 96)
     aperture: float = 0.35
 
 
@@ -93,23 +93,23 @@ _TABLE = {
         _TISSUE,
         colours=((0.12, 0.17, 0.50), (0.26, 0.33, 0.66)),
         lumen=0.7,
-        radius=(0.06, 0.20),
-        gloss=(0.8, 1.6),
-        spot=(0.28, 0.5),
-        exposure=(0.13, 0.22),
+        radius=(0.08, 0.24),
+        gloss=(0.5, 1.2),
+        spot=(0.35, 0.65),
+        exposure=(0.16, 0.26),
         gamma=(1.0, 1.3),
         vignette=(0.4, 0.8),
-        noise=(3.0, 6.0),
+        noise=(2.5, 5.0),
         aperture=0.7,
     ),
     'noisy': replace(
         _TISSUE,
         counts=(0.4, 0.35, 0.25),
-        radius=(0.06, 0.22),
+        radius=(0.08, 0.26),
         decoys=5,
-        noise=(9.0, 18.0),
-        blur=(0.6, 1.5),
-        jpeg=(18, 40),
+        noise=(6.0, 13.0),
+        blur=(0.4, 1.1),
+        jpeg=(25, 50),
         saturation=(0.5, 0.85),
         exposure=(0.34, 0.55),
         aperture=0.6,
@@ -121,12 +121,12 @@ _TABLE = {
         colours=((0.10, 0.22, 0.26), (0.26, 0.48, 0.56)),
         mottle=(0.1, 0.25),
         detail=(0.8, 1.1),
-        radius=(0.08, 0.28),
+        radius=(0.1, 0.32),
         counts=(0.8, 0.15, 0.05),
-        dome=(0.2, 0.6),
+        dome=(0.3, 0.8),
         patterns=(0.2, 0.2, 0.2, 0.4),
         pattern=(0.25, 0.5),
-        cloak=(0.0, 0.1),
+        cloak=(0.0, 0.2),
         gloss=(0.0, 0.15),
         spot=(0.9, 2.0),
         exposure=(0.34, 0.48),

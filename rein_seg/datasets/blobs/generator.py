@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from rein_seg.datasets.blobs.camera import draw_aperture, expose
-from rein_seg.datasets.blobs.domains import DOMAINS, Look, look_of
+from rein_seg.datasets.blobs.domains import DOMAINS, look_of
 from rein_seg.datasets.blobs.grounds import Ground, draw_ground
 from rein_seg.datasets.blobs.light import shine
-from rein_seg.datasets.blobs.shapes import Frame, Shape, draw_shape
+from rein_seg.datasets.blobs.shapes import Shape, draw_shape
+from rein_seg.datasets.blobs.sketch import Sketch, by_colour
 from rein_seg.datasets.blobs.textures import PATTERNS
-from rein_seg.datasets.procedural.draws import between, distance, weighted
+from rein_seg.datasets.procedural.draws import distance, weighted
 from rein_seg.datasets.procedural.request import check_request, generators
 
 GENERATOR_VERSION = 1
@@ -50,30 +51,30 @@ def render(
             not a whole number from SMALLEST to LARGEST.
     """
     check_request(domain, split, domains=DOMAINS, seed=seed, size=size)
-    plan, drawing = generators(domain, split, index, seed=seed, number=2)
-    look, frame = look_of(domain), Frame(int(size[0]), int(size[1]))
-    aperture = draw_aperture(plan, frame, look)
-    blobs, label = _blobs(plan, frame, look, aperture)
-    ground = draw_ground(drawing, frame, look)
-    colour, height = _cover(drawing, frame, look, ground=ground, blobs=blobs)
-    light = shine(drawing, frame, look, height)
-    bright = light.diffuse * ground.light
-    image = colour * bright[..., None] + (light.gloss * (0.3 + bright))[..., None]
-    return Picture(expose(drawing, frame, look, image, aperture), label)
+    plan, drawing = (
+        Sketch(rng, look_of(domain), *(int(side) for side in size))
+        for rng in generators(domain, split, index, seed=seed, number=2)
+    )
+    aperture = draw_aperture(plan)
+    blobs, label = _blobs(plan, aperture)
+    ground = draw_ground(drawing)
+    colour, height = _cover(drawing, ground, blobs=blobs)
+    diffuse, gloss = shine(drawing, height)
+    bright = diffuse * ground.light
+    light = colour * bright + gloss * (0.3 + bright)
+    return Picture(expose(drawing, light, aperture=aperture), label)
 
 
-def _blobs(
-    rng: np.random.Generator, frame: Frame, look: Look, aperture: np.ndarray | None
-) -> tuple[list[Shape], np.ndarray]:
+def _blobs(plan: Sketch, aperture: np.ndarray | None) -> tuple[list[Shape], np.ndarray]:
     """Returns outlines and label, with enough of the blobs in view."""
+    low, high = plan.look.radius
     while True:
-        count = 1 + weighted(rng, look.counts)
-        low, high = look.radius
-        high /= 1.0 + 0.25 * (count - 1)
-        shapes = []
-        for _ in range(count):
-            centre = rng.uniform(0.06, 0.94, 2) * frame.extent
-            shapes.append(draw_shape(rng, frame, centre, distance(rng, low, high)))
+        count = 1 + weighted(plan.rng, plan.look.counts)
+        most = high / (1.0 + 0.25 * (count - 1))
+        shapes = [
+            draw_shape(plan, plan.place(0.06), radius=distance(plan.rng, low, most))
+            for _ in range(count)
+        ]
         label = np.logical_or.reduce([shape.inside for shape in shapes])
         if aperture is not None:
             label &= aperture > 0.5
@@ -81,37 +82,27 @@ def _blobs(
             return shapes, label.astype(np.uint8)
 
 
-def _cover(
-    rng: np.random.Generator, frame: Frame, look: Look, *, ground: Ground, blobs: list[Shape]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns colour (H, W, 3) and height (H, W) with blobs, and with swellings that are none."""
+def _cover(sketch: Sketch, ground: Ground, *, blobs: list[Shape]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns colour (3, H, W) and height (H, W) with blobs, and with swellings that are none."""
     colour, height = ground.colour * ground.detail, ground.height
-    for _ in range(int(rng.integers(look.decoys + 1))):
-        radius = between(rng, 0.06, 0.2)
-        swelling = draw_shape(rng, frame, rng.uniform(0, 1, 2) * frame.extent, radius)
-        height = height + between(rng, *look.dome) * radius * swelling.dome(2.0)
+    for _ in range(int(sketch.rng.integers(sketch.look.decoys + 1))):
+        swelling = draw_shape(sketch, sketch.place(), radius=sketch.between((0.06, 0.2)))
+        rise = sketch.between(sketch.look.dome) * swelling.radius
+        height = height + rise * swelling.dome(2.0)
     for blob in blobs:
-        colour, height = _add_blob(rng, frame, look, ground, blob, colour, height)
-    return colour.astype(np.float32), height.astype(np.float32)
+        texture = PATTERNS[weighted(sketch.rng, sketch.look.patterns)](sketch)
+        strength = sketch.between(sketch.look.pattern)
+        skin = _skin(sketch, ground) * (1.0 + strength * texture)
+        colour = colour + blob.cover(sketch.between(sketch.look.edge)) * (skin - colour)
+        rise = sketch.between(sketch.look.dome) * blob.radius
+        height = height + rise * blob.dome(sketch.between((0.6, 1.4)))
+        height += (0.006 * strength) * (texture * blob.inside)
+    return colour, height
 
 
-def _add_blob(
-    rng: np.random.Generator,
-    frame: Frame,
-    look: Look,
-    ground: Ground,
-    blob: Shape,
-    colour: np.ndarray,
-    height: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    texture = PATTERNS[weighted(rng, look.patterns)](rng, frame)
-    strength = between(rng, *look.pattern)
-    cloak = between(rng, *look.cloak)
-    shift = 1.0 + cloak * rng.uniform(-1, 1, 3) + cloak * rng.uniform(-1, 1)
-    left = between(rng, 0.0, 0.3)  # of the ground's detail
-    detail = 1.0 + left * (ground.detail - 1.0)
-    skin = ground.colour * detail * np.float32(shift) * (1.0 + strength * texture)[..., None]
-    share = blob.cover(between(rng, *look.edge))[..., None]
-    relief = between(rng, *look.dome) * blob.radius * blob.dome(between(rng, 0.6, 1.4))
-    relief += 0.006 * strength * np.where(blob.inside, texture, 0.0)
-    return colour + share * (skin - colour), height + relief
+def _skin(sketch: Sketch, ground: Ground) -> np.ndarray:
+    """Returns a blob's colour (3, H, W) without texture: the ground's, nearly, and smoother."""
+    cloak = sketch.between(sketch.look.cloak)
+    shift = 1.0 + cloak * (sketch.rng.uniform(-1, 1, 3) + sketch.rng.uniform(-1, 1))
+    detail = 1.0 + sketch.between((0.0, 0.3)) * (ground.detail - 1.0)
+    return ground.colour * detail * by_colour(shift)

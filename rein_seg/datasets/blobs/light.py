@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from rein_seg.datasets.blobs.domains import Look
-from rein_seg.datasets.blobs.shapes import Frame, smooth
-from rein_seg.datasets.procedural.draws import between
+from rein_seg.datasets.blobs.sketch import Sketch, smooth
 
 
-@dataclass(frozen=True)
-class Light:
-    """What a surface sends back.
+def shine(sketch: Sketch, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lights a surface of heights (H, W) in sides.
 
-    Args:
-        diffuse: (H, W), a factor of the surface's colour.
-        gloss: (H, W), 0..1, highlights in the light's own colour.
+    Returns:
+        A factor of the surface's colour, and highlights, 0..1, in the lamp's own; each (H, W).
     """
-
-    diffuse: np.ndarray
-    gloss: np.ndarray
-
-
-def shine(rng: np.random.Generator, frame: Frame, look: Look, height: np.ndarray) -> Light:
-    """Lights a surface of heights (H, W) in sides."""
-    slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=frame.side / 8)
-    slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=frame.side / 8)
-    turn, tilt = rng.uniform(0, 2 * math.pi), between(rng, 0.1, 0.55)
-    towards = math.cos(turn) * tilt, math.sin(turn) * tilt
-    steepness = np.sqrt(1.0 + slope_x**2 + slope_y**2)
+    slopes = [
+        cv2.Sobel(height, cv2.CV_32F, *axis, scale=sketch.side / 8) for axis in ((1, 0), (0, 1))
+    ]
+    x, y = sketch.grid
+    spot = 0.5 + sketch.rng.normal(0.0, 0.12, 2)
+    away = x - np.float32(spot[0] * sketch.extent[0]), y - np.float32(spot[1] * sketch.extent[1])
+    turn, tilt = sketch.turn(), sketch.between((0.1, 0.55))
+    facing = 1.0 - (math.cos(turn) * tilt) * slopes[0] - (math.sin(turn) * tilt) * slopes[1]
     # what stands out is nearer to the lamp
-    diffuse = (1.0 - towards[0] * slope_x - towards[1] * slope_y) / steepness + 2.5 * height
-    x, y = frame.grid
-    spot = (0.5 + rng.normal(0, 0.12, 2)) * frame.extent
-    away_x, away_y = x - np.float32(spot[0]), y - np.float32(spot[1])
-    falloff = 1.0 / (1.0 + (away_x**2 + away_y**2) / between(rng, *look.spot) ** 2)
-    # a wet surface mirrors the lamp where its slope points there; the film of mucus is uneven
-    rough = 0.16
-    mirror_x = slope_x + rough * frame.noise(rng, 0.04) + 1.1 * away_x
-    mirror_y = slope_y + rough * frame.noise(rng, 0.04) + 1.1 * away_y
-    hit = np.exp(-(mirror_x**2 + mirror_y**2) / 0.02)
-    wet = smooth(0.35 + 1.2 * frame.noise(rng, 0.2))
-    gloss = between(rng, *look.gloss) * smooth(2.5 * hit - 0.9) * wet
-    return Light(np.clip(diffuse, 0.05, 1.8) * falloff, np.clip(gloss, 0.0, 1.0))
+    diffuse = facing / np.sqrt(1.0 + slopes[0] ** 2 + slopes[1] ** 2) + 2.5 * height
+    reach = sketch.between(sketch.look.spot)
+    falloff = 1.0 / (1.0 + (away[0] ** 2 + away[1] ** 2) / reach**2)
+    return np.clip(diffuse, 0.05, 1.8) * falloff, _highlights(sketch, slopes, away)
+
+
+def _highlights(
+    sketch: Sketch, slopes: list[np.ndarray], away: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """A wet surface mirrors the lamp where its slope points there; the film is uneven."""
+    miss = [s + 0.16 * sketch.noise(0.04) + 1.1 * a for s, a in zip(slopes, away, strict=True)]
+    hit = np.exp((miss[0] ** 2 + miss[1] ** 2) * -50.0)
+    wet = smooth(0.35 + 1.2 * sketch.noise(0.2))
+    return np.clip(sketch.between(sketch.look.gloss) * smooth(2.5 * hit - 0.9) * wet, 0.0, 1.0)
