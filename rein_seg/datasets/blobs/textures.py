@@ -16,7 +16,7 @@ _STEPS = 20  # N, of a vessel's path
 def pits(sketch: Sketch) -> np.ndarray:
     """Draws small dark openings in a lighter surface, about -1..1."""
     field = sketch.noise(sketch.between((0.017, 0.026)))
-    return 0.5 - 1.7 * smooth(2.2 * field - 0.1)
+    return 0.45 - 1.5 * smooth(2.2 * field - 0.1)
 
 
 def coils(sketch: Sketch) -> np.ndarray:
