@@ -16,7 +16,7 @@ from rein_seg.datasets.blobs.textures import PATTERNS
 from rein_seg.datasets.procedural.draws import distance, weighted
 from rein_seg.datasets.procedural.request import check_request, generators
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 # of the picture; below it blobs are drawn again
 _SMALLEST_SHARE = 0.006
 
