@@ -65,7 +65,7 @@ def build_comparison(runs: Sequence[Run], metrics: Sequence[str] = ()) -> dict[s
     return {
         'format': FORMAT,
         **shared,
-        'metrics': {name: {'better': _better(name)} for name in known},
+        'metrics': {name: _describe(name, finished) for name in known},
         'shown': choose_metrics(known, metrics) if finished else list(metrics),
         'variants': [
             summarise(name, [run for run in runs if run.variant == name], known) for name in names
@@ -127,6 +127,11 @@ def choose_metrics(known: Sequence[str], asked: Sequence[str]) -> list[str]:
 
 def _better(metric: str) -> str:
     return 'lower' if metric in LOWER_IS_BETTER else 'higher'
+
+
+def _describe(metric: str, finished: Sequence[Run]) -> dict[str, str]:
+    fractions = {name for run in finished for name in (run.results or {}).get('fractions', ())}
+    return {'better': _better(metric), 'unit': '0..1' if metric in fractions else '%'}
 
 
 def scores_of(results: Results, metric: str) -> dict[str, Any]:
