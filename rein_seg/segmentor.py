@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.structures import PixelData
 from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.utils import add_prefix
@@ -43,12 +44,14 @@ class PEFTSegmentor(EncoderDecoder):
         train_cfg: As in mmseg.
         test_cfg: ``mode`` whole or slide; with slide ``crop_size`` and ``stride`` (h, w) in pixels
             and ``batch_windows``, how many windows go through at once (default 4);
-            ``keep_logits`` keeps (K, H, W) logits in the results.
+            ``keep_logits`` keeps (K, H, W) logits in the results; ``keep_scores`` the probability
+            of the foreground, of two classes, as ``pred_scores``.
         data_preprocessor: Overrides the one made from the encoder's normalisation.
 
     Raises:
         UserError: If the method makes queries that the head does not take, a given ``in_channels``
-            differs from the encoder's, or ``test_cfg`` is not one of the two modes.
+            differs from the encoder's, ``test_cfg`` is not one of the two modes, or there is no
+            one foreground to keep scores of.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class PEFTSegmentor(EncoderDecoder):
             self.neck = MODELS.build({'in_channels': channels, **neck})
             channels, strides = self.neck.out_channels, None
         self._channels, self._strides, self._num_classes = channels, strides, num_classes
+        self._weights_file = backbone['encoder'].get('checkpoint')
         self.decode_head = self._build_head(decode_head)
         self.align_corners = self.decode_head.align_corners
         self.num_classes = self.decode_head.num_classes
@@ -83,7 +87,7 @@ class PEFTSegmentor(EncoderDecoder):
             many = auxiliary_head if isinstance(auxiliary_head, list) else [auxiliary_head]
             self.auxiliary_head = nn.ModuleList(self._build_head(head) for head in many)
         self.train_cfg = train_cfg
-        self.test_cfg = _checked_test_cfg(test_cfg)
+        self.test_cfg = _checked_test_cfg(test_cfg, num_classes)
         if built.query_dims is not None and not _takes_features(self.decode_head):
             raise UserError(
                 f'{type(built.peft).__name__} makes queries, but decode head '
@@ -169,12 +173,24 @@ class PEFTSegmentor(EncoderDecoder):
         return F.pad(inputs, (0, width, 0, height)) if height or width else inputs
 
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:
-        """Returns samples with ``pred_sem_seg``; logits only with ``test_cfg.keep_logits``."""
+        """Returns samples with ``pred_sem_seg``; more only as ``test_cfg`` says."""
         samples = super().postprocess_result(seg_logits, data_samples)
-        if not self.test_cfg.get('keep_logits', False):
-            for sample in samples:
+        for sample in samples:
+            if self.test_cfg.get('keep_scores', False):
+                scores = self._foreground(sample.seg_logits.data)
+                sample.set_data({'pred_scores': PixelData(data=scores)})
+            if not self.test_cfg.get('keep_logits', False):
                 del sample.seg_logits
         return samples
+
+    def _foreground(self, logits: Tensor) -> Tensor:
+        """Returns (1, H, W) probabilities of the second of two classes, in float32."""
+        logits = logits.float()
+        if len(logits) == 1:  # mmseg has put it through a sigmoid
+            return logits
+        if getattr(self.decode_head, 'predicts_scores', False):
+            return logits[1:] / logits.sum(0, keepdim=True).clamp(min=1e-12)
+        return logits.softmax(0)[1:]
 
     def _dump_init_info(self) -> None:
         """Writes nothing: four lines for each frozen tensor would drown the log."""
@@ -203,8 +219,11 @@ class PEFTSegmentor(EncoderDecoder):
         cls = MODELS.get(filled['type'])
         if _takes_features(cls):
             filled.setdefault('query_dims', self.backbone.query_dims)
-        if 'in_strides' in inspect.signature(cls).parameters:
+        takes = inspect.signature(cls).parameters
+        if 'in_strides' in takes:
             filled.setdefault('in_strides', self._strides and [self._strides[i] for i in index])
+        if 'checkpoint' in takes:  # the head's weights come in the encoder's file
+            filled.setdefault('checkpoint', self._weights_file)
         return filled
 
 
@@ -243,10 +262,15 @@ def slide_windows(image: Sequence[int], crop: Sequence[int], stride: Sequence[in
     return [(*rows, *columns) for rows in spans[0] for columns in spans[1]]
 
 
-def _checked_test_cfg(cfg: Mapping[str, Any] | None) -> Any:
+def _checked_test_cfg(cfg: Mapping[str, Any] | None, num_classes: int) -> Any:
     from mmengine.config import ConfigDict
 
     test_cfg = ConfigDict(cfg or {})
+    if test_cfg.get('keep_scores', False) and num_classes != 2:
+        raise UserError(
+            f'test_cfg.keep_scores=True keeps the probability of one foreground class, but there '
+            f'are {num_classes} classes; use it with num_classes=2'
+        )
     mode = test_cfg.setdefault('mode', 'whole')
     if mode not in ('whole', 'slide'):
         raise UserError(f'test_cfg.mode={mode!r}: expected whole or slide')

@@ -22,12 +22,12 @@ def test_config_loads_and_names_exist(path):
     cfg = load_config(str(path))
     assert cfg.work_dir == f'work_dirs/{path.stem}'
     assert cfg.model.num_classes == cfg.benchmark.num_classes
-    assert cfg.val_evaluator.protocol == cfg.benchmark.protocol
-    assert cfg.test_evaluator == cfg.val_evaluator
-    dataset = cfg.val_dataloader.dataset
-    parts = dataset.get('datasets', [dataset])
-    named = {cfg.val_evaluator.get('source'), *(cfg.val_evaluator.get('targets') or [])} - {None}
-    assert named == {part.domain for part in parts}
+    for use in ('val', 'test'):
+        evaluator, dataset = cfg[f'{use}_evaluator'], cfg[f'{use}_dataloader'].dataset
+        assert evaluator.protocol == cfg.benchmark.protocol
+        parts = dataset.get('datasets', [dataset])
+        named = {evaluator.get('source'), *(evaluator.get('targets') or [])} - {None}
+        assert named == {part.domain for part in parts}
 
 
 @by_name

@@ -35,16 +35,17 @@ REIN = dict(type='Rein', num_tokens=5, rank=2, query_dims=8)
 UNLINKED = {**REIN, 'link_to_queries': False}
 
 
+KEEP = dict(mode='whole', keep_scores=True)
+
+
 def build(family='vit', head=LINEAR, peft=REIN, **options):
-    return MODELS.build(
-        dict(
-            type='PEFTSegmentor',
-            backbone=dict(type='PEFTBackbone', encoder=ENCODERS[family], peft=peft),
-            decode_head=head,
-            num_classes=4,
-            **options,
-        )
+    cfg = dict(
+        type='PEFTSegmentor',
+        backbone=dict(type='PEFTBackbone', encoder=ENCODERS[family], peft=peft),
+        decode_head=head,
+        num_classes=4,
     )
+    return MODELS.build({**cfg, **options})
 
 
 def samples(batch, height, width):
@@ -56,7 +57,7 @@ def samples(batch, height, width):
     return result
 
 
-@pytest.mark.parametrize('family', ['vit', 'convnext'])
+@pytest.mark.parametrize('family', ['vit', 'convnext', 'sam'])
 @pytest.mark.parametrize(
     ('head', 'peft', 'neck'),
     [
@@ -83,6 +84,43 @@ def test_train_step_and_prediction(family, head, peft, neck):
         result = model.predict(torch.randn(2, 3, 32, 64), samples(2, 32, 64))
     assert result[0].pred_sem_seg.data.shape == (1, 32, 64)
     assert 'seg_logits' not in result[0]
+
+
+@pytest.mark.parametrize('channels', [1, 2])
+def test_a_head_of_mmseg_segments_one_foreground_on_sam(channels):
+    head = {**UPER, 'out_channels': channels, 'threshold': 0.5}
+    if channels == 1:
+        head['loss_decode'] = [dict(type='StructureLoss'), dict(type='BalancedBCELoss')]
+    model = build('sam', head, dict(type='ConvLoRA'), num_classes=2, test_cfg=KEEP)
+    data = samples(2, 32, 64)
+    for sample in data:
+        sample.gt_sem_seg.data[sample.gt_sem_seg.data > 1] = 255
+    losses = model.loss(torch.randn(2, 3, 32, 64), data)
+    kinds = {'decode.loss_structure', 'decode.loss_balanced_bce'}
+    kinds = kinds if channels == 1 else {'decode.loss_ce'}
+    assert {k for k in losses if 'loss' in k} == {*kinds, 'peft.loss_balance'}
+    sum(v for k, v in losses.items() if 'loss' in k).backward()
+    with torch.no_grad():
+        (found,) = model.eval().predict(torch.randn(1, 3, 32, 64), samples(1, 32, 64))
+    scores = found.pred_scores.data
+    assert torch.equal((scores > 0.5).long(), found.pred_sem_seg.data.long())
+    assert 0 <= scores.min() < scores.max() <= 1
+
+
+@torch.no_grad()
+def test_mask2former_on_sam_gives_the_foregrounds_share_of_both_scores():
+    arch = {**ENCODERS['sam']['arch'], 'num_layers': 4}
+    encoder = {**ENCODERS['sam'], 'arch': arch, 'out_indices': [0, 1, 2, 3]}
+    backbone = dict(type='PEFTBackbone', encoder=encoder, peft=dict(type='ConvLoRA'))
+    test_cfg = {**KEEP, 'keep_logits': True}
+    options = dict(backbone=backbone, num_classes=2, test_cfg=test_cfg)
+    (found,) = (
+        build(head=MASK2FORMER, **options)
+        .eval()
+        .predict(torch.randn(1, 3, 32, 64), samples(1, 32, 64))
+    )
+    background, foreground = found.seg_logits.data  # scores, which do not add up to one
+    torch.testing.assert_close(found.pred_scores.data[0], foreground / (background + foreground))
 
 
 def test_auxiliary_heads_get_what_they_read():

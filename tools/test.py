@@ -25,16 +25,16 @@ def parse_args():
 def main():
     args = parse_args()
     from rein_seg.apis import load_config, test
+    from rein_seg.evaluation import find_domain_metric
 
     work_dir = args.work_dir
     cfg = load_config(args.config, work_dir=work_dir, cfg_options=args.cfg_options)
     if work_dir is None:
         cfg.work_dir += '/test'  # a training run's results stay what they are
     if args.out:
-        metrics = cfg.test_evaluator
-        for metric in [metrics] if isinstance(metrics, dict) else metrics:
-            if metric.type == 'DomainIoUMetric':
-                metric.output_dir = args.out
+        metric = find_domain_metric(cfg.test_evaluator)
+        if metric is not None:  # without one, the test says so
+            metric.output_dir = args.out
     if args.show_dir:
         cfg.default_hooks.visualization = dict(type='SegVisualizationHook', draw=True, interval=1)
         cfg.visualizer.save_dir = args.show_dir

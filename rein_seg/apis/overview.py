@@ -13,6 +13,7 @@ from torch import nn
 
 from rein_seg.checkpoint import atomic_path
 from rein_seg.datasets import leaf_datasets
+from rein_seg.evaluation import score_text
 
 _WIDTH, _GAP, _HEADER = 320, 6, 22
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -27,7 +28,7 @@ def draw_overview(path: Path, model: nn.Module, dataset: Any, results: dict[str,
         path: PNG file, written atomically.
         model: The segmentor.
         dataset: Test data set, of one domain or a concatenation of several.
-        results: As in results.json; the mIoU of each domain stands beside its row.
+        results: As in results.json; the main score of each domain stands beside its row.
     """
     palette = np.array(dataset.metainfo['palette'], np.uint8)[:, ::-1]  # OpenCV is BGR
     model.eval()
@@ -38,12 +39,24 @@ def draw_overview(path: Path, model: nn.Module, dataset: Any, results: dict[str,
         label = output.gt_sem_seg.data.squeeze(0).cpu().numpy()
         pred = output.pred_sem_seg.data.squeeze(0).cpu().numpy()
         image = cv2.imread(output.img_path)
-        score = results.get('domains', {}).get(output.domain, {}).get('mIoU')
-        title = output.domain + ('' if score is None else f'   mIoU {score:.1f} %')
-        rows.append(_row(title, [image, colour(label, palette), colour(pred, palette)]))
+        rows.append(
+            _row(
+                _title(output.domain, results),
+                [image, colour(label, palette), colour(pred, palette)],
+            )
+        )
     rows.append(_legend(dataset.metainfo['classes'], palette))
     with atomic_path(path) as temporary:
         temporary.write_bytes(cv2.imencode('.png', np.vstack(rows))[1].tobytes())
+
+
+def _title(domain: str, results: dict[str, Any]) -> str:
+    scores = results.get('domains', {}).get(domain, {})
+    column = next(iter(results.get('mean_over_targets', {})), None)
+    if scores.get(column) is None:
+        return domain
+    unit = '' if column in results.get('fractions', ()) else ' %'
+    return f'{domain}   {column} {score_text(results, column, scores[column])}{unit}'
 
 
 def colour(label: np.ndarray, palette: np.ndarray) -> np.ndarray:

@@ -12,8 +12,9 @@ from mmseg.registry import DATASETS
 
 from rein_seg.datasets import DomainDataset, leaf_datasets
 from rein_seg.datasets.stream import seed_everything
-from rein_seg.datasets.transforms import map_ids, read_label
+from rein_seg.datasets.transforms import load_classes
 from rein_seg.errors import UserError, near_misses
+from rein_seg.evaluation import find_domain_metric, metric_class
 
 # labels read at most; a data set of up to this size is checked whole
 MAX_LABELS = 500
@@ -53,7 +54,9 @@ def check_run(cfg: Config, *, training: bool) -> dict[str, tuple[int, int]]:
                 size = check_window(part, cfg.model.get('test_cfg') or {})
             sizes[f'{key}, domain {getattr(part, "domain", "?")!r}'] = size
         if key != 'train_dataloader':
-            check_domains(parts, cfg[key.replace('dataloader', 'evaluator')])
+            evaluator = cfg[key.replace('dataloader', 'evaluator')]
+            check_domains(parts, evaluator)
+            check_scores(evaluator, cfg.model.get('test_cfg') or {})
     return sizes
 
 
@@ -88,12 +91,14 @@ def check_domains(parts: list[Any], evaluator: Any) -> None:
     """Checks that the metric's domains are those of the data sets, and that samples name theirs.
 
     Raises:
-        UserError: If not, or if no `DomainIoUMetric` evaluates.
+        UserError: If not, or if no `DomainMetric` evaluates.
     """
-    metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
-    metric = next((m for m in metrics if m.get('type') == 'DomainIoUMetric'), None)
+    metric = find_domain_metric(evaluator)
     if metric is None:
-        raise UserError('the evaluator has no DomainIoUMetric: results are made by domain')
+        raise UserError(
+            'the evaluator has neither DomainIoUMetric nor BinarySegMetric: results are made by '
+            'domain'
+        )
     domains = {getattr(part, 'domain', None) for part in parts}
     named = [metric.get('source'), *(metric.get('targets') or [])]
     for name in (n for n in named if n is not None and n not in domains):
@@ -109,6 +114,20 @@ def check_domains(parts: list[Any], evaluator: Any) -> None:
             )
 
 
+def check_scores(evaluator: Any, test_cfg: Mapping[str, Any]) -> None:
+    """Checks that the model keeps the scores if the metric needs them.
+
+    Raises:
+        UserError: If not.
+    """
+    metric = find_domain_metric(evaluator)
+    if metric_class(metric).needs_scores and not test_cfg.get('keep_scores', False):
+        raise UserError(
+            f'{metric["type"]} reads the scores of the foreground, which the model throws away: '
+            'set model.test_cfg.keep_scores=True'
+        )
+
+
 def check_labels(dataset: Any) -> None:
     """Reads labels of a data set (500 at most, spread evenly) and checks their ids."""
     if not isinstance(dataset, DomainDataset):
@@ -118,14 +137,7 @@ def check_labels(dataset: Any) -> None:
     indexes = range(0, len(dataset), step)
 
     def check(index: int) -> None:
-        info = dataset.get_data_info(index)
-        map_ids(
-            read_label(info['seg_map_path']),
-            info['id_map'],
-            num_classes=info['num_classes'],
-            ignore_index=dataset.ignore_index,
-            path=info['seg_map_path'],
-        )
+        load_classes(dataset.get_data_info(index))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(check, indexes))

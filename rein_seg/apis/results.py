@@ -16,14 +16,14 @@ from rein_seg.apis.overview import draw_overview
 from rein_seg.checkpoint import save_adapter, write_json
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.environment import describe_environment
-from rein_seg.evaluation import DomainIoUMetric, class_table
+from rein_seg.evaluation import DomainMetric, class_table
 from rein_seg.segmentor import count_parameters
 
 
 def find_report(evaluator: Any) -> dict[str, Any]:
-    """Returns the report of the evaluator's `DomainIoUMetric`, empty where it has none."""
+    """Returns the report of the evaluator's first `DomainMetric`, empty where it has none."""
     for metric in evaluator.metrics:
-        if isinstance(metric, DomainIoUMetric):
+        if isinstance(metric, DomainMetric):
             return metric.report
     return {}
 
@@ -55,9 +55,12 @@ def write_run(cfg: Config, runner: PEFTRunner, results: dict[str, Any]) -> dict[
     """Writes adapter, results, environment and overview of a training run."""
     folder, model = Path(cfg.work_dir), runner.bare_model
     scores = {key: results.get(key) for key in ('protocol', 'mean_over_targets')}
-    by_domain = {k: v['mIoU'] for k, v in results.get('domains', {}).items()}
+    by_domain = {
+        column: {name: one[column] for name, one in results['domains'].items()}
+        for column in results.get('mean_over_targets', {})
+    }
     metadata = adapter_metadata(
-        cfg, model, scores={**scores, 'mIoU': by_domain}, config=runner.config_text
+        cfg, model, scores={**scores, **by_domain}, config=runner.config_text
     )
     size = save_adapter(folder / 'adapter.safetensors', model, metadata)
     results = {**results, 'adapter': {'file': 'adapter.safetensors', **size}}
@@ -70,7 +73,8 @@ def adapter_metadata(cfg: Config, model: Any, *, scores: dict, config: str) -> d
     Args:
         cfg: Config of the run.
         model: The segmentor.
-        scores: ``mIoU`` of each domain, ``protocol`` and ``mean_over_targets`` where known.
+        scores: ``mIoU`` (and others) of each domain, ``protocol`` and ``mean_over_targets`` where
+            known.
         config: Text of the resolved config.
     """
     return {

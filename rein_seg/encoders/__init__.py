@@ -1,6 +1,16 @@
 """Encoder families: where things are in each, found by the encoder's class."""
 
-from rein_seg.encoders import clip, convnext, dinov2, resnet, sam_weights, timm, vit, vit_sam
+from rein_seg.encoders import (
+    clip,
+    convnext,
+    dinov2,
+    resnet,
+    sam_weights,
+    swin_weights,
+    timm,
+    vit,
+    vit_sam,
+)
 from rein_seg.encoders.build import build_encoder, convert_weights, find_anatomy, shapes_only
 
 __all__ = [
@@ -13,6 +23,7 @@ __all__ = [
     'resnet',
     'sam_weights',
     'shapes_only',
+    'swin_weights',
     'timm',
     'vit',
     'vit_sam',

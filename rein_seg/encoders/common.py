@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
 from rein_seg.errors import UserError
-from rein_seg.structures import Layout, NormSite, OpSite, ParamSite, Tap
+from rein_seg.structures import (
+    BranchSite,
+    Layout,
+    NormSite,
+    OpSite,
+    ParamSite,
+    Side,
+    Site,
+    StreamSite,
+    Tap,
+)
 
 Place = tuple[int, int, int, int]  # block, stage, depth, channels: what every site begins with
 ARCH_SIZES = ('embed_dims', 'num_layers', 'num_heads', 'feedforward_channels')
@@ -86,7 +96,7 @@ def check_image_size(img_size: Any, patch_size: int) -> None:
         )
 
 
-def check_listed(name: str, indices: Any) -> None:
+def check_listed(name: str, indices: Any, *, unit: str = 'blocks') -> None:
     """Checks that the argument ``name`` is None or a list of whole numbers, and not empty.
 
     Raises:
@@ -94,7 +104,7 @@ def check_listed(name: str, indices: Any) -> None:
     """
     listed = isinstance(indices, (list, tuple)) and len(indices) > 0
     if indices is not None and not (listed and all(type(i) is int for i in indices)):
-        raise UserError(f'encoder.{name}={indices!r}: expected a list of blocks, such as [7, 11]')
+        raise UserError(f'encoder.{name}={indices!r}: expected a list of {unit}, such as [0, 1]')
 
 
 def check_out_indices(
@@ -154,6 +164,45 @@ def norm_site(
     return NormSite(*place[:3], width, role, name, Tap(module, 'output', layout))
 
 
+def map_block_sites(
+    encoder: nn.Module, name: str, place: Place, *, norms: tuple[str, str]
+) -> list[Site]:
+    """Returns the sites of a mmpretrain block whose stream is (B, H, W, C), as in SAM and Swin.
+
+    Args:
+        encoder: The encoder.
+        name: Module name of the block; its attention cuts windows itself, or has none.
+        place: Where it is.
+        norms: Names of its two norms.
+    """
+    block = encoder.get_submodule(name)
+    norm1, norm2 = norms
+
+    def tap(path: str, side: Side) -> Tap:
+        return Tap(block.get_submodule(path) if path else block, side, 'NHWC')
+
+    def op(path: str, role: str, parts: tuple[str, ...] = ()) -> Site:
+        return op_site(encoder, f'{name}.{path}', role, place, parts, layout='NHWC')
+
+    def branch(kind: Literal['attn', 'ffn'], norm: str, exit_: str) -> Site:
+        raw, normed = tap(norm, 'input'), tap(norm, 'output')
+        return BranchSite(*place, kind, raw, normed, exit_pre=tap(exit_, 'output'), exit_post=None)
+
+    return [
+        StreamSite(*place, 'in', (tap('', 'input'),)),
+        norm_site(encoder, f'{name}.{norm1}', 'norm1', place, layout='NHWC'),
+        op('attn.qkv', 'qkv', ('q', 'k', 'v')),
+        op('attn.proj', 'proj'),
+        branch('attn', norm1, 'attn'),
+        StreamSite(*place, 'mid', (tap(norm2, 'input'), tap('', 'output'))),
+        norm_site(encoder, f'{name}.{norm2}', 'norm2', place, layout='NHWC'),
+        op('ffn.layers.0.0', 'fc1'),
+        op('ffn.layers.1', 'fc2'),
+        branch('ffn', norm2, 'ffn.gamma2'),
+        StreamSite(*place, 'out', (tap('', 'output'),)),
+    ]
+
+
 def param_sites(
     encoder: nn.Module,
     places: dict[str, Place],
@@ -165,7 +214,8 @@ def param_sites(
     Args:
         encoder: The encoder.
         places: Module name of each block -> (block, stage, depth, channels), up to the block of
-            the last output; parameters of later blocks get no site.
+            the last output; parameters of later blocks get no site. Other modules that lie beside
+            the blocks, such as a merging of patches, are listed too.
         unused: Names of further modules behind the last output.
     """
     kinds = {name.split('.', 1)[0] for name in places}
@@ -188,7 +238,7 @@ def param_sites(
 
 def _role(name: str, param: nn.Parameter, norms: set[str]) -> str:
     owner, _, leaf = name.rpartition('.')
-    if leaf == 'pos_embed' or leaf.startswith('rel_pos_'):
+    if leaf == 'pos_embed' or leaf.startswith(('rel_pos_', 'relative_position_')):
         return 'pos'
     if leaf.endswith(('token', 'tokens')):
         return 'token'

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 
-import torch
 from torch import Tensor, nn
 
 from rein_seg.encoders.common import (
@@ -18,7 +17,7 @@ from rein_seg.encoders.common import (
     op_site,
     param_sites,
 )
-from rein_seg.encoders.weights import HEADS, Converted, rename
+from rein_seg.encoders.weights import HEADS, Converted, fill_output_norms, rename
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map
 from rein_seg.structures import Anatomy, BranchSite, Layout, Site, StreamSite, Tap
@@ -96,13 +95,8 @@ def convnext_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
             tensors[name] = tensor.reshape(own[name].shape)
         elif name in own and re.search(r'pointwise_conv[12]\.weight$', name):
             tensors[name] = _pointwise(tensor, own[name].dim())
-    others = [
-        n for n in own if re.fullmatch(r'norm\d\.(weight|bias)', n) and not n.startswith(last)
-    ]
-    filled = [] if any(name in tensors for name in others) else others
-    for name in filled:
-        tensors[name] = torch.full_like(own[name], float(name.endswith('weight')))
-    return Converted(tensors, left_out=tuple(sorted(unused)), filled=tuple(filled))
+    filled = fill_output_norms(tensors, own, last)
+    return Converted(tensors, left_out=tuple(sorted(unused)), filled=filled)
 
 
 def _pointwise(weight: Tensor, dims: int) -> Tensor:

@@ -23,6 +23,7 @@ from rein_seg.encoders.common import (
     check_listed,
     check_out_indices,
     default_out_indices,
+    map_block_sites,
     norm_site,
     op_site,
     param_sites,
@@ -32,7 +33,7 @@ from rein_seg.encoders.weights import resize_grid
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
 from rein_seg.registry import register_anatomy
-from rein_seg.structures import Anatomy, BranchSite, Site, StreamSite, Tap
+from rein_seg.structures import Anatomy, Site
 
 with quiet_imports():
     from mmpretrain.models.backbones.vit_sam import ViTSAM
@@ -167,7 +168,7 @@ def sam_anatomy(encoder: SAMViT) -> Anatomy:
     sites: list[Site] = [*param_sites(encoder, places)]
     sites.append(op_site(encoder, 'patch_embed.projection', 'patch', (-1, -1, -1, channels)))
     for name, place in places.items():
-        sites += _block_sites(encoder, name, place)
+        sites += map_block_sites(encoder, name, place, norms=('ln1', 'ln2'))
     widths = [channels] * len(outputs)
     if encoder.neck:
         widths[-1] = encoder.out_channels
@@ -183,34 +184,6 @@ def sam_anatomy(encoder: SAMViT) -> Anatomy:
         stage_channels=(channels,),
         divisor=patch,
     )
-
-
-def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
-    block = encoder.get_submodule(name)
-
-    def tap(path: str, side: str) -> Tap:
-        return Tap(block.get_submodule(path) if path else block, side, 'NHWC')
-
-    def op(path: str, role: str, parts: tuple[str, ...] = ()) -> Site:
-        return op_site(encoder, f'{name}.{path}', role, place, parts, layout='NHWC')
-
-    def branch(kind: str, norm: str, exit_: str) -> Site:
-        raw, normed = tap(norm, 'input'), tap(norm, 'output')
-        return BranchSite(*place, kind, raw, normed, exit_pre=tap(exit_, 'output'), exit_post=None)
-
-    return [
-        StreamSite(*place, 'in', (tap('', 'input'),)),
-        norm_site(encoder, f'{name}.ln1', 'norm1', place, layout='NHWC'),
-        op('attn.qkv', 'qkv', ('q', 'k', 'v')),
-        op('attn.proj', 'proj'),
-        branch('attn', 'ln1', 'attn'),
-        StreamSite(*place, 'mid', (tap('ln2', 'input'), tap('', 'output'))),
-        norm_site(encoder, f'{name}.ln2', 'norm2', place, layout='NHWC'),
-        op('ffn.layers.0.0', 'fc1'),
-        op('ffn.layers.1', 'fc2'),
-        branch('ffn', 'ln2', 'ffn.gamma2'),
-        StreamSite(*place, 'out', (tap('', 'output'),)),
-    ]
 
 
 def _neck_sites(encoder: nn.Module, place: Place) -> list[Site]:

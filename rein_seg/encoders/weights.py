@@ -87,6 +87,33 @@ def rename(state: Mapping[str, Tensor], rules: Sequence[tuple[str, str]]) -> dic
     return renamed
 
 
+def fill_output_norms(
+    tensors: dict[str, Tensor], own: Mapping[str, Tensor], last: str
+) -> tuple[str, ...]:
+    """Adds to a classifier's tensors the norms of outputs that it lacks, as the identity.
+
+    It has one norm, that of its last stage. A file with any norm of another output is not one.
+
+    Args:
+        tensors: By the encoder's names; changed in place.
+        own: The encoder's.
+        last: Name of the last stage's norm, such as ``norm3``.
+
+    Returns:
+        The names that were added.
+    """
+    others = [
+        name
+        for name in own
+        if re.fullmatch(r'norm\d\.(weight|bias)', name) and not name.startswith(last)
+    ]
+    if any(name in tensors for name in others):
+        return ()
+    for name in others:
+        tensors[name] = torch.full_like(own[name], float(name.endswith('weight')))
+    return tuple(others)
+
+
 def resize_patch_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
     """Resizes a (C, 3, p, p) patch kernel bicubically, as Rein's conversion does.
 

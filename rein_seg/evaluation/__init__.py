@@ -1,6 +1,17 @@
 """Metrics by domain."""
 
+from rein_seg.evaluation.binary import BinarySegMetric
 from rein_seg.evaluation.domain_iou import DomainIoUMetric
-from rein_seg.evaluation.tables import class_table, domain_table
+from rein_seg.evaluation.domain_metric import DomainMetric, find_domain_metric, metric_class
+from rein_seg.evaluation.tables import class_table, domain_table, score_text
 
-__all__ = ['DomainIoUMetric', 'class_table', 'domain_table']
+__all__ = [
+    'BinarySegMetric',
+    'DomainIoUMetric',
+    'DomainMetric',
+    'class_table',
+    'domain_table',
+    'find_domain_metric',
+    'metric_class',
+    'score_text',
+]

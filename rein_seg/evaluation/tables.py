@@ -10,19 +10,26 @@ def domain_table(report: Mapping[str, Any]) -> str:
     """Returns one row for each domain, the source first, and the mean over targets.
 
     Args:
-        report: As `DomainIoUMetric.report`; scores in %.
+        report: As `DomainMetric.report`: the columns are the scores of its mean.
     """
+    mean = report['mean_over_targets']
+
+    def cells(scores: Mapping[str, Any]) -> list[str]:
+        return [score_text(report, key, scores[key]) for key in mean]
+
     rows = []
     for name, scores in report['domains'].items():
         role = 'source' if name == report['source'] else 'other'
         role = 'target' if name in report['targets'] else role
-        rows.append((name, role, str(scores['images']), _pc(scores['mIoU']), _pc(scores['aAcc'])))
-    mean = report['mean_over_targets']
-    if mean['mIoU'] is not None:
+        rows.append((name, role, str(scores['images']), *cells(scores)))
+    averaged = any(value is not None for value in mean.values())
+    if averaged:
         count = str(sum(report['domains'][name]['images'] for name in report['targets']))
-        rows.append(('mean', 'targets', count, _pc(mean['mIoU']), _pc(mean['aAcc'])))
-    title = f'protocol {report["protocol"]}, scores in %'
-    return title + '\n' + table(('domain', 'role', 'images', 'mIoU', 'aAcc'), rows, rule_last=True)
+        rows.append(('mean', 'targets', count, *cells(mean)))
+    units = ''.join(f', {key} in 0..1' for key in report.get('fractions', ()))
+    title = f'protocol {report["protocol"]}, scores in %{units}'
+    head = ('domain', 'role', 'images', *mean)
+    return title + '\n' + table(head, rows, rule_last=averaged)
 
 
 def class_table(report: Mapping[str, Any]) -> str:
@@ -30,7 +37,13 @@ def class_table(report: Mapping[str, Any]) -> str:
     domains = list(report['domains'])
     classes = list(next(iter(report['domains'].values()))['IoU'])
     rows = [
-        (name, *(_pc(report['domains'][domain]['IoU'][name]) for domain in domains))
+        (
+            name,
+            *(
+                score_text(report, 'IoU', report['domains'][domain]['IoU'][name])
+                for domain in domains
+            ),
+        )
         for name in classes
     ]
     return table(('IoU', *domains), rows)
@@ -54,5 +67,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, rule_last: bool
     return '\n'.join((line(head), rule, *body))
 
 
-def _pc(value: float | None) -> str:
-    return '-' if value is None or value != value else f'{value:.2f}'
+def score_text(report: Mapping[str, Any], key: str, value: float | None) -> str:
+    """Returns a score as text: two decimals of a percentage, four of a fraction, - for none."""
+    if value is None or value != value:
+        return '-'
+    return f'{value:.4f}' if key in report.get('fractions', ()) else f'{value:.2f}'

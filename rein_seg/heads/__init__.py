@@ -1,6 +1,8 @@
-"""Decode heads of our own; mmseg's are used as they are."""
+"""Decode heads and losses of our own; mmseg's are used as they are."""
 
+from rein_seg.heads.binary_losses import BalancedBCELoss, StructureLoss
 from rein_seg.heads.linear_head import LinearHead
 from rein_seg.heads.mask2former import Mask2FormerHead
+from rein_seg.heads.sam import SAMHead
 
-__all__ = ['LinearHead', 'Mask2FormerHead']
+__all__ = ['BalancedBCELoss', 'LinearHead', 'Mask2FormerHead', 'SAMHead', 'StructureLoss']

@@ -21,7 +21,8 @@ from tests.encoders.tiny import ENCODERS
 
 FAMILIES = sorted(ENCODERS)
 TOKEN_FAMILIES = [name for name in FAMILIES if not name.startswith(('convnext', 'resnet'))]
-SEQ_FAMILIES = [name for name in TOKEN_FAMILIES if name != 'sam']  # its blocks keep the grid
+# the blocks of sam and swin keep the grid
+SEQ_FAMILIES = [name for name in TOKEN_FAMILIES if name not in ('sam', 'swin')]
 FFN_FAMILIES = [name for name in FAMILIES if not name.startswith('resnet')]
 
 
@@ -271,9 +272,13 @@ def test_param_roles(family):
     assert 'norm' in roles.values()
     if family in TOKEN_FAMILIES:
         positions = [role for name, role in roles.items() if name.endswith('pos_embed')]
-        assert positions == ([] if family == 'dinov3' else ['pos'])
+        assert positions == ([] if family in ('dinov3', 'swin') else ['pos'])
         matrices = [role for name, role in roles.items() if name.endswith('attn.proj.weight')]
         assert matrices == ['weight'] * anatomy.num_blocks
+    if family == 'swin':  # "bias" in its name, but no bias
+        assert roles['stages.1.blocks.0.attn.relative_position_bias_table'] == 'pos'
+        assert roles['stages.0.downsample.reduction.weight'] == 'weight'
+        assert set(roles) == {name for name, _ in encoder.named_parameters()}
     if family == 'dinov3':
         assert roles['model.reg_token'] == 'token'
         assert roles['model.blocks.1.gamma_2'] == 'scale'
@@ -306,6 +311,7 @@ def test_find_says_what_there_is():
     ('family', 'change'),
     [
         ('convnext', dict(out_indices=[0])),
+        ('swin', dict(out_indices=[0])),
         ('vit', dict(out_indices=[0, 1], final_norm=True)),
     ],
 )

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmpretrain.models.backbones.vit_sam import ViTSAM
 from mmseg.registry import MODELS
 
+from rein_seg.apis.plain_forms import attention_with_bias
 from rein_seg.encoders import build_encoder, convert_weights, find_anatomy, shapes_only
 from rein_seg.encoders.sam_attention import attend_with_positions, resize_table
 from rein_seg.encoders.vit_sam import resize_map
@@ -82,13 +83,14 @@ def test_attention_equals_its_formula_with_gradients(grid):
     shapes = [(2, 2, count, 6)] * 3 + [(7, 6), (11, 6)]
     given = [torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes]
     results = []
-    for compute in (attend_with_positions, naive):
+    for compute in (attend_with_positions, attention_with_bias, naive):
         leaves = [tensor.clone().requires_grad_() for tensor in given]
         out = compute(*leaves, grid)
         (out * torch.linspace(-1, 1, out.numel()).view(out.shape)).sum().backward()
         results.append([out, *(leaf.grad for leaf in leaves)])
-    for x, y in zip(*results, strict=True):
-        torch.testing.assert_close(x, y, rtol=1e-6, atol=1e-6)
+    for fast, plain, formula in zip(*results, strict=True):
+        torch.testing.assert_close(fast, formula, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(plain, formula, rtol=1e-6, atol=1e-6)
 
 
 def naive(q, k, v, table_h, table_w, grid):

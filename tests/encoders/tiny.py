@@ -98,4 +98,11 @@ ENCODERS = {
         out_indices=[0, 1],
         init_seed=0,
     ),
+    # an 8 x 12 grid of a 32 x 48 image, then 4 x 6: windows of 3 pad both
+    'swin': dict(
+        type='Swin',
+        arch=dict(embed_dims=16, depths=[2, 2], num_heads=[2, 4]),
+        window_size=3,
+        init_seed=0,
+    ),
 }

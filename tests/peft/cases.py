@@ -29,6 +29,11 @@ CASES = [
     ),
     Case('lora_patch', dict(type='LoRA', parts=['patch', 'fc2'], rank=2), without=('resnet',)),
     Case(
+        'lora_windows',
+        dict(type='LoRA', parts=['q', 'proj', 'merge'], rank=2),
+        families=('swin',),
+    ),
+    Case(
         'lora_gate',
         dict(type='LoRA', parts=['gate', 'proj'], rank=2),
         families=('dinov2_swiglu', 'eva02'),
@@ -52,9 +57,15 @@ CASES = [
         without=('convnext', 'resnet'),
     ),
     Case(
+        'conv_lora_all',
+        dict(type='ConvLoRA', parts=['qkv', 'proj', 'fc1', 'fc2'], num_experts=2),
+        merges=False,
+        families=('sam', 'swin'),
+    ),
+    Case(
         'conv_lora_top2',
         dict(type='ConvLoRA', parts=['fc1', 'fc2'], num_experts=3, top_k=2, multiply_by_gates=True),
         merges=False,
-        families=('dinov2_registers', 'convnext', 'convnext_conv'),
+        families=('dinov2_registers', 'convnext', 'convnext_conv', 'swin'),
     ),
 ]

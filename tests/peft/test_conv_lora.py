@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import nn
 
+from rein_seg.apis.plain_forms import dense_mixture
 from rein_seg.errors import UserError
 from rein_seg.peft.conv_lora import ConvLoRA
 from rein_seg.peft.hooks import Context
-from rein_seg.peft.mixture import convolve
 from rein_seg.structures import Anatomy, OpSite, RunState, Tap
 from tests.encoders.tiny import ENCODERS
 
@@ -47,13 +47,7 @@ def one_layer(op, *, layout='NHWC', num_prefix=0, grid=(0, 0), **options):
 def dense_delta(layer, d):
     """All experts on all rows, then the choice: what the sparse form must equal."""
     chosen, gates, aux = layer.gate(d.mean((2, 3)))
-    experts = layer.experts
-    each = [
-        convolve(d, weight, bias, scale=scale, mode=experts.mode)
-        for weight, bias, scale in zip(experts.weight, experts.bias, experts.scales, strict=True)
-    ]
-    weights = gates if layer.multiply_by_gates else torch.zeros_like(gates).scatter(1, chosen, 1.0)
-    return torch.einsum('nbrhw,bn->brhw', torch.stack(each), weights), aux
+    return dense_mixture(layer.experts, d, chosen, gates if layer.multiply_by_gates else None), aux
 
 
 def dense_forward(layer, x, y):

@@ -74,6 +74,7 @@ class Mask2FormerHead(BaseModule):
     """
 
     takes_features = True
+    predicts_scores = True
     align_corners = False
 
     def __init__(

@@ -6,7 +6,9 @@ P points, M matched masks of all predictions and images, h x w mask, H x W label
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,7 @@ from rein_seg.heads.mask2former.points import (
     sample_classes,
     sample_own,
     sample_shared,
+    sample_valid,
 )
 
 
@@ -53,14 +56,17 @@ class SetLoss(nn.Module):
     """Matches every prediction on its own and computes class, mask and dice losses.
 
     Pixels of other ids than 0..K-1 belong to no mask: they are background of every mask and not
-    left out of the mask losses, as officially. Everything is float32.
+    left out of the mask losses, as officially, unless ``leave_out_ignored``. Everything is float32.
 
     Args:
         num_classes: K.
-        class_weight: Of the class loss and cost.
-        mask_weight: Of the binary cross-entropy loss and cost.
-        dice_weight: Of the dice loss and cost.
+        class_weight: Of the class loss.
+        mask_weight: Of the binary cross-entropy loss.
+        dice_weight: Of the dice loss.
+        cost_weights: Of the class, mask and dice costs of matching; None takes those of the losses.
         no_object_weight: Of queries without a match in the class loss.
+        leave_out_ignored: Points that a pixel of no class contributes to count in no mask loss or
+            cost, and the uncertain ones are chosen from the others.
         num_points: P.
         oversample: Candidates for each mask, in units of P.
         uncertain_share: Part of the P loss points taken from the most uncertain candidates.
@@ -79,7 +85,9 @@ class SetLoss(nn.Module):
         class_weight: float = 2.0,
         mask_weight: float = 5.0,
         dice_weight: float = 5.0,
+        cost_weights: Sequence[float] | None = None,
         no_object_weight: float = 0.1,
+        leave_out_ignored: bool = False,
         num_points: int = 12544,
         oversample: float = 3.0,
         uncertain_share: float = 0.75,
@@ -87,6 +95,8 @@ class SetLoss(nn.Module):
         super().__init__()
         self.num_classes = num_classes
         self.weights = (class_weight, mask_weight, dice_weight)
+        self.cost_weights = tuple(cost_weights or self.weights)
+        self.leave_out_ignored = leave_out_ignored
         self.num_points = num_points
         self.num_candidates = int(num_points * oversample)
         self.num_uncertain = int(num_points * uncertain_share)
@@ -151,12 +161,15 @@ class SetLoss(nn.Module):
         x = sample_shared(masks.flatten(0, 1), flat)  # (LB, Q, P)
         image = torch.arange(images, device=masks.device).repeat(layers)
         t = sample_classes(labels, image, flat, self.num_classes).transpose(1, 2)  # (LB, P, K)
+        valid = self.valid(labels, image, flat)  # (LB, P)
+        t = t * valid[..., None]
+        number = valid.sum(-1).clamp(min=1)[:, None, None]
         # t softplus(-x) + (1 - t) softplus(x) = softplus(x) - t x
-        bce = (F.softplus(x).sum(-1)[..., None] - x @ t) / x.shape[-1]
-        s = x.sigmoid_()
+        bce = ((F.softplus(x) @ valid[..., None]) - x @ t) / number
+        s = x.sigmoid_() * valid[:, None]
         dice = 1 - (2 * s @ t + 1) / (s.sum(-1)[..., None] + t.sum(1)[:, None] + 1)
         label = -classes.softmax(-1)[..., : self.num_classes].flatten(0, 1)
-        each = [w * c for w, c in zip(self.weights, (label, bce, dice), strict=True)]
+        each = [w * c for w, c in zip(self.cost_weights, (label, bce, dice), strict=True)]
         return torch.stack(each).unflatten(1, (layers, images))
 
     def match(
@@ -205,11 +218,13 @@ class SetLoss(nn.Module):
     ) -> dict[str, Tensor]:
         """Returns the (L,) mask and dice losses."""
         chosen = masks[matches.layer, matches.image, matches.query]  # (M, h, w)
-        points = self.loss_points(chosen, draws)
-        target = sample_class(labels, matches.image, matches.label, points)
+        points = self.loss_points(chosen, draws, partial(self.valid, labels, matches.image))
+        valid = self.valid(labels, matches.image, points)
+        target = sample_class(labels, matches.image, matches.label, points) * valid
         x = sample_own(chosen, points)  # (M, P)
-        bce = F.binary_cross_entropy_with_logits(x, target, reduction='none').mean(1)
-        s = x.sigmoid()
+        bce = F.binary_cross_entropy_with_logits(x, target, valid, reduction='none').sum(1)
+        bce = bce / valid.sum(1).clamp(min=1)
+        s = x.sigmoid() * valid
         dice = 1 - (2 * (s * target).sum(1) + 1) / (s.sum(1) + target.sum(1) + 1)
         # without any match the losses are 0, still with a gradient: of 0
         start = masks[:, 0, 0, 0, 0] * 0
@@ -221,11 +236,27 @@ class SetLoss(nn.Module):
             )
         }
 
+    def valid(self, labels: Tensor, image: Tensor, points: Tensor) -> Tensor:
+        """Returns (R, P): 1 for each of the (R, P, 2) points that counts, else 0.
+
+        Args:
+            labels: (B, H, W).
+            image: (R,) image of each row.
+            points: (R, P, 2).
+        """
+        if not self.leave_out_ignored:
+            return points.new_ones(points.shape[:2])
+        return sample_valid(labels, image, points, self.num_classes)
+
     @torch.no_grad()
-    def loss_points(self, masks: Tensor, draws: Draws) -> Tensor:
-        """Returns (M, P, 2) points: the most uncertain candidates, then fresh ones."""
+    def loss_points(
+        self, masks: Tensor, draws: Draws, valid: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Returns (M, P, 2) points: the most uncertain valid candidates, then fresh ones."""
         candidates = draws.candidates(len(masks), self.num_candidates, masks.device)
         doubt = -sample_own(masks, candidates).abs()
+        if valid is not None:
+            doubt = doubt.masked_fill(valid(candidates) == 0, -torch.inf)
         best = doubt.topk(self.num_uncertain, dim=1).indices
         uncertain = candidates.gather(1, best[..., None].expand(-1, -1, 2))
         rest = self.num_points - self.num_uncertain

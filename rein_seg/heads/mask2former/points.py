@@ -106,6 +106,24 @@ def sample_class(labels: Tensor, image: Tensor, wanted: Tensor, points: Tensor) 
     )
 
 
+def sample_valid(labels: Tensor, image: Tensor, points: Tensor, num_classes: int) -> Tensor:
+    """Says which points only pixels of the classes 0..K-1 contribute to.
+
+    Args:
+        labels: (B, H, W) class ids.
+        image: (R,) image of each row.
+        points: (R, P, 2).
+        num_classes: K.
+
+    Returns:
+        (R, P), 1 or 0.
+    """
+    valid = points.new_ones(points.shape[:2])
+    for index, share in corners(points, labels.shape[-2:]):
+        valid *= is_class(_gather(labels, image, index), num_classes) | (share == 0)
+    return valid
+
+
 def is_class(labels: Tensor, num_classes: int) -> Tensor:
     """Says which ids are 0..K-1."""
     return (labels >= 0) & (labels < num_classes)

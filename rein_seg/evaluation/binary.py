@@ -1,0 +1,130 @@
+"""Scores of binary tasks - polyps, camouflage, shadows, leaves, roads - domain by domain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from mmseg.registry import METRICS
+
+from rein_seg.errors import UserError
+from rein_seg.evaluation.binary_scores import SCORES, image_scores, overlap
+from rein_seg.evaluation.domain_iou import area_scores, count_areas
+from rein_seg.evaluation.domain_metric import DomainMetric, read_map
+
+_FRACTIONS = ('MAE',)
+
+
+@METRICS.register_module()
+class BinarySegMetric(DomainMetric):
+    """Scores of a foreground probability, for each domain, then the mean over targets.
+
+    The table has these columns, in % but for MAE:
+
+    - ``S``: S-measure. ``E``, ``E_max``, ``E_adaptive``: mean and maximum of the E-measure over 256
+      thresholds (of the curve that is the mean of the images' curves), and at twice the map's mean.
+      ``wF``: weighted F. ``MAE``: mean absolute error. All four are means over images, of maps that
+      are stretched to 0..1, image by image.
+    - ``BER``: 100 - the mean of the two classes' accuracies, at 125 / 255; mean over images.
+    - ``IoU_image``, ``Dice_image``: of the foreground, mean over images; ``IoU_set``, ``Dice_set``:
+      of the pixels of all images; all at ``threshold``.
+    - ``mIoU``, ``aAcc``: of both classes, of the pixels of all images, as `DomainIoUMetric`.
+
+    Pixels with ``ignore_index`` are as if outside of the image, also for stretching. An image
+    without foreground has S = 1 - mean, wF = 0, the accuracy of the background in BER, and IoU and
+    Dice of 1 where nothing is predicted, else 0. An image without a valid pixel has no score.
+
+    For ``save_best`` name a column, such as ``mean/S`` or ``kvasir/IoU_image``, and the ``rule``:
+    ``greater``, or ``less`` for MAE and BER.
+
+    Args:
+        metrics: What to compute, of S, E, wF, MAE, BER, IoU and Dice, in the table's order; mIoU
+            and aAcc follow. None takes all; wF takes most of the time.
+        beta2: Weight of recall in wF: 0.3 as in Conv-LoRA's code; 1 is the measure's own default.
+        threshold: Probability above which a pixel is foreground.
+        **kwargs: As `DomainMetric`.
+
+    Raises:
+        UserError: As `DomainMetric`; if a name in ``metrics`` is unknown, the data set has not two
+            classes, or samples carry no ``pred_scores``, or scores outside of 0..1.
+
+    Source: the code of Conv-LoRA, ICLR 2024. Differs from it: none; it has no Dice, no scores of a
+    whole set and no ignored pixels, and docs/decisions/0009 says where it leaves a score undefined.
+    """
+
+    needs_scores = True
+
+    def __init__(
+        self,
+        *,
+        metrics: Sequence[str] | None = None,
+        beta2: float = 0.3,
+        threshold: float = 0.5,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.metrics = tuple(SCORES if metrics is None else dict.fromkeys(metrics))
+        unknown = [name for name in self.metrics if name not in SCORES]
+        if unknown:
+            raise UserError(
+                f'BinarySegMetric metrics={list(self.metrics)}: {unknown[0]!r} is unknown; '
+                f'choose of {list(SCORES)}'
+            )
+        self.columns = (*(c for name in self.metrics for c in SCORES[name]), 'mIoU', 'aAcc')
+        self.fractions = tuple(name for name in self.columns if name in _FRACTIONS)
+        self.beta2, self.threshold = beta2, threshold
+
+    def measure(self, sample: Mapping[str, Any], label: np.ndarray) -> dict[str, Any]:
+        """Returns the ``areas`` of an image, as `count_areas`, and its scores if it has any."""
+        scores = self._read_scores(sample, label.shape)
+        pred, valid = (scores > self.threshold).astype(np.int64), label != self.ignore_index
+        areas = {'areas': count_areas(pred, label, 2, self.ignore_index)}
+        if not valid.any():
+            return areas
+        return areas | image_scores(
+            scores,
+            label == 1,
+            None if valid.all() else valid,
+            metrics=self.metrics,
+            beta2=self.beta2,
+            threshold=self.threshold,
+        )
+
+    def _read_scores(self, sample: Mapping[str, Any], size: tuple[int, ...]) -> np.ndarray:
+        classes = self.dataset_meta['classes']
+        if len(classes) != 2:
+            raise UserError(
+                'BinarySegMetric is for two classes, the background first; the data set has '
+                f'{len(classes)}: {list(classes)}; use DomainIoUMetric'
+            )
+        if 'pred_scores' not in sample:
+            raise UserError(
+                f'sample {sample.get("img_path")!r} carries no pred_scores, which BinarySegMetric '
+                'reads: set model.test_cfg.keep_scores=True'
+            )
+        scores = read_map(sample, 'pred_scores', size)
+        if not (scores.min() >= 0 and scores.max() <= 1):  # so written, nan does not pass
+            raise UserError(
+                f'sample {sample.get("img_path")!r}: pred_scores go from {scores.min()} to '
+                f'{scores.max()}, expected probabilities 0..1: logits need a sigmoid or softmax'
+            )
+        return scores
+
+    def summarise(self, measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Returns the scores of one domain."""
+        areas = sum(one['areas'] for one in measured)
+        scored = [one for one in measured if len(one) > 1]
+        names = [key for key in scored[0] if key != 'areas'] if scored else []
+        scores = {name: np.mean([one[name] for one in scored], axis=0) for name in names}
+        if 'E_curve' in scores:
+            curve = scores['E_curve']
+            scores |= {'E': curve.mean(), 'E_max': curve.max()}
+        for name in ('IoU', 'Dice'):
+            if f'{name}_image' in scores:
+                scores[f'{name}_set'] = overlap(name, *areas[:, 1])
+        columns = {
+            key: float(scores[key] * (1 if key in _FRACTIONS else 100)) if key in scores else None
+            for key in self.columns[:-2]
+        }
+        return columns | area_scores(areas, self.dataset_meta['classes'])

@@ -1,0 +1,152 @@
+"""Losses of one foreground class, for any head with one output channel.
+
+B batch, H x W image.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from rein_seg.errors import UserError
+
+BCE_FORMS = ('mean', 'weighted')
+
+
+class BinaryLoss(nn.Module):
+    """What the losses here share: labels 0, 1 and ``ignore_index``, in float32.
+
+    Args:
+        loss_weight: Factor of the loss.
+        loss_name: Key in the dict of losses.
+    """
+
+    def __init__(self, *, loss_weight: float = 1.0, loss_name: str) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        self._loss_name = loss_name
+
+    @property
+    def loss_name(self) -> str:
+        """Key in the dict of losses, which mmseg's heads read."""
+        return self._loss_name
+
+    def forward(
+        self, logits: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = 255
+    ) -> Tensor:
+        """Returns the loss, a scalar.
+
+        Args:
+            logits: (B, 1, H, W).
+            label: (B, H, W) integers.
+            weight: Not taken; mmseg passes one where its head has a sampler.
+            ignore_index: Label of pixels that change no loss.
+
+        Raises:
+            UserError: If there is a weight, or not one channel.
+        """
+        if logits.shape[1] != 1:
+            raise UserError(
+                f'{type(self).__name__} compares one channel with labels 0 and 1, the head gives '
+                f'{logits.shape[1]}: set decode_head.out_channels=1'
+            )
+        if weight is not None:
+            raise UserError(f'{type(self).__name__} takes no pixel weights: remove the sampler')
+        valid = (label != ignore_index)[:, None].float()
+        target = (label[:, None] == 1).float()
+        with torch.autocast(logits.device.type, enabled=False):
+            return self.loss_weight * self.compare(logits.float(), target, valid)
+
+    def compare(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Returns the loss of (B, 1, H, W) logits; ``target`` and ``valid`` are 0 or 1."""
+        raise NotImplementedError
+
+
+@MODELS.register_module()
+class StructureLoss(BinaryLoss):
+    """Cross-entropy plus soft IoU, with more weight where the label varies within 31 pixels.
+
+    w = 1 + 5 |mean over 31 x 31 of y - y|;
+    IoU part = 1 - (sum w p y + 1) / (sum w (p + y) - sum w p y + 1), for each image.
+
+    Args:
+        bce: What becomes of w in the cross-entropy. ``mean``: nothing, the plain mean over the
+            batch, which is what PraNet's, and so Conv-LoRA's, code computes, since the reduction
+            it asks for has long been without effect. ``weighted``: sum w bce / sum w for each
+            image, as the paper says.
+        window: Side in pixels; outside the image the label counts as 0.
+        loss_weight: Factor of the loss.
+
+    Raises:
+        UserError: If ``bce`` is neither, or ``window`` is even.
+
+    Source: Fan et al., "PraNet" (MICCAI 2020), Sec. 2.3. Differs from it: see ``bce``; ignored
+    pixels count in no sum, and as their image's background within the windows.
+    """
+
+    def __init__(
+        self,
+        *,
+        bce: str = 'mean',
+        window: int = 31,
+        loss_weight: float = 1.0,
+        loss_name: str = 'loss_structure',
+    ) -> None:
+        super().__init__(loss_weight=loss_weight, loss_name=loss_name)
+        if bce not in BCE_FORMS:
+            raise UserError(f'StructureLoss: bce={bce!r}, expected one of {", ".join(BCE_FORMS)}')
+        if window < 1 or window % 2 == 0:
+            raise UserError(f'StructureLoss: window={window}, expected an odd number of pixels')
+        self.bce = bce
+        self.window = window
+
+    def compare(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Returns the mean over images of both parts."""
+        weight = self.pixel_weights(target) * valid
+        bce = F.binary_cross_entropy_with_logits(logits, target, reduction='none') * valid
+        if self.bce == 'mean':
+            entropy = bce.sum() / valid.sum().clamp(min=1)
+        else:
+            entropy = ((weight * bce).sum((2, 3)) / weight.sum((2, 3)).clamp(min=1)).mean()
+        return entropy + self.soft_iou(logits.sigmoid(), target, weight).mean()
+
+    def pixel_weights(self, target: Tensor) -> Tensor:
+        """Returns w (B, 1, H, W), 1 to 6."""
+        mean = F.avg_pool2d(target, self.window, stride=1, padding=self.window // 2)
+        return 1 + 5 * (mean - target).abs()
+
+    @staticmethod
+    def soft_iou(probability: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Returns the IoU part of each image, (B, 1)."""
+        both = (weight * probability * target).sum((2, 3))
+        either = (weight * (probability + target)).sum((2, 3)) - both
+        return 1 - (both + 1) / (either + 1)
+
+
+@MODELS.register_module()
+class BalancedBCELoss(BinaryLoss):
+    """Cross-entropy in which foreground and background have the same total weight in a batch.
+
+    n1 / (n0 + n1) * mean of -(n0 / n1 y log p + (1 - y) log(1 - p)), with n1 foreground and n0
+    background pixels.
+
+    Args:
+        loss_weight: Factor of the loss.
+
+    Source: for shadows, Conv-LoRA's code (Zhong et al., ICLR 2024).
+    """
+
+    def __init__(self, *, loss_weight: float = 1.0, loss_name: str = 'loss_balanced_bce') -> None:
+        super().__init__(loss_weight=loss_weight, loss_name=loss_name)
+
+    def compare(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Returns the loss of the batch."""
+        foreground = (target * valid).sum() + 1e-10
+        background = ((1 - target) * valid).sum()
+        each = F.binary_cross_entropy_with_logits(
+            logits, target, reduction='none', pos_weight=background / foreground
+        )
+        share = foreground / (foreground + background)
+        return share * (each * valid).sum() / valid.sum().clamp(min=1)

@@ -1,0 +1,190 @@
+"""SAM's mask decoder as a decode head: one foreground class, or several classes.
+
+B batch, Q mask tokens, C channels, K classes, h x w grid of the image embedding, H x W image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from rein_seg.checkpoint import load_strict, read_state_dict
+from rein_seg.errors import UserError
+from rein_seg.heads.mask2former.head import combine
+from rein_seg.heads.mask2former.losses import Draws, SetLoss
+from rein_seg.heads.sam.decoder import Decoded, MaskDecoder
+from rein_seg.heads.sam.weights import convert_decoder
+
+# matching costs are Mask2Former's; the weights of the losses that the published code computes with
+SET_LOSS = dict(
+    class_weight=1.0,
+    mask_weight=1.0,
+    dice_weight=1.0,
+    cost_weights=(2.0, 5.0, 5.0),
+    leave_out_ignored=True,
+)
+
+
+@MODELS.register_module()
+class SAMHead(BaseModule):
+    """Decodes masks from the last map, the output of SAM's neck, without any prompt.
+
+    One foreground class (two classes, one output channel): one token, whose mask is the logit of
+    the foreground. Several: every token predicts a class and a mask, as in Mask2Former, matched
+    with the classes of the image. All tokens start alike where the weights are SAM's, and the
+    matching alone tells them apart.
+
+    Args:
+        in_channels: C_i of each map; filled in by the segmentor.
+        num_classes: K with the background; filled in by the segmentor.
+        in_index: Filled in by the segmentor; the last map is read.
+        out_channels: 1 for one foreground class, else K; default: 1 if K is 2.
+        num_tokens: Q; default: 1 for one foreground class, else 100.
+        checkpoint: File of SAM, as published, to start from; None starts at random. Filled in by
+            the segmentor with the encoder's.
+        decoder: Further arguments of `MaskDecoder`, such as ``dict(norm_eps=1e-5)``.
+        loss_decode: Loss, or list of losses, of one foreground class; default `StructureLoss`.
+        set_loss: Arguments of `SetLoss`, for several classes, beside its defaults here: loss
+            weights 1, 1, 1, cost weights 2, 5, 5, and ignored pixels left out.
+        threshold: Probability from which a pixel is foreground.
+        ignore_index: Label that no loss counts.
+
+    Shapes:
+        maps (..., (B, C, h, w)) -> `Decoded`; `predict` -> (B, 1, H, W) logits of the foreground,
+        or (B, K, H, W) sums of class probability times mask probability.
+
+    Raises:
+        UserError: If the arguments do not go together, or the checkpoint does not fit.
+
+    Source: Zhong et al., "Convolution Meets LoRA" (ICLR 2024), Sec. 3.3; Kirillov et al., ICCV
+    2023. Differs from it: ignored pixels are left out of the set losses, which fail on them in the
+    published code; points are sampled from masks at 4 h x 4 w instead of ones resized to the image.
+    """
+
+    align_corners = False
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        *,
+        num_classes: int,
+        in_index: Sequence[int] | None = None,
+        out_channels: int | None = None,
+        num_tokens: int | None = None,
+        checkpoint: str | None = None,
+        decoder: Mapping[str, Any] | None = None,
+        loss_decode: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        set_loss: Mapping[str, Any] | None = None,
+        threshold: float = 0.5,
+        ignore_index: int = 255,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if out_channels is None:
+            out_channels = 1 if num_classes == 2 else num_classes
+        binary = out_channels == 1
+        _check_outputs(num_classes, out_channels)
+        _check_losses(binary, loss_decode, set_loss, num_tokens)
+        self.in_index = len(in_channels) - 1 if in_index is None else in_index[-1]
+        self.num_classes, self.out_channels = num_classes, out_channels
+        self.threshold, self.ignore_index = threshold, ignore_index
+        self.predicts_scores = not binary
+        self.decoder = MaskDecoder(
+            in_channels[-1],
+            num_tokens or (1 if binary else 100),
+            num_classes=0 if binary else num_classes,
+            **(decoder or {}),
+        )
+        self.decoder.iou_prediction_head.requires_grad_(False)
+        if binary:
+            losses = loss_decode or dict(type='StructureLoss')
+            losses = [losses] if isinstance(losses, Mapping) else losses
+            self.loss_decode = nn.ModuleList(MODELS.build(dict(loss)) for loss in losses)
+        else:
+            self.set_loss = SetLoss(num_classes, **{**SET_LOSS, **(set_loss or {})})
+        if checkpoint is not None:
+            self._load(checkpoint)
+
+    def forward(self, maps: Sequence[Tensor]) -> Decoded:
+        """Returns tokens and mask logits (B, Q, 4h, 4w)."""
+        return self.decoder(maps[self.in_index])
+
+    def classify(self, decoded: Decoded) -> Tensor:
+        """Returns the (B, Q, K+1) class logits of the mask tokens; K is "no object"."""
+        return self.decoder.output_classifier_mlps(decoded.tokens[:, 1:])
+
+    def loss(
+        self,
+        maps: Sequence[Tensor],
+        data_samples: list,
+        train_cfg: Any,
+        draws: Draws | None = None,
+    ) -> dict[str, Tensor]:
+        """Returns the losses by name."""
+        decoded = self(maps)
+        labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
+        if self.out_channels == 1:
+            logits = resize(decoded.masks, tuple(labels.shape[-2:]))
+            return {
+                loss.loss_name: loss(logits, labels, ignore_index=self.ignore_index)
+                for loss in self.loss_decode
+            }
+        labels = labels.masked_fill(labels == self.ignore_index, self.num_classes)
+        return self.set_loss(self.classify(decoded)[None], decoded.masks[None], labels, draws)
+
+    def predict(self, maps: Sequence[Tensor], batch_img_metas: list[dict], test_cfg: Any) -> Tensor:
+        """Returns logits or scores in the size that the metas name (``img_shape``)."""
+        decoded = self(maps)
+        size = tuple(batch_img_metas[0]['img_shape'][:2])
+        if self.out_channels == 1:
+            return resize(decoded.masks, size)
+        return combine(self.classify(decoded).softmax(-1)[..., :-1], decoded.masks, size)
+
+    def _load(self, checkpoint: str) -> None:
+        if torch.empty(0).is_meta:  # sizes only, of a model that nobody runs
+            return
+        converted = convert_decoder(self.decoder, read_state_dict(checkpoint))
+        report = load_strict(
+            self.decoder, converted.tensors, what='mask decoder', source=checkpoint
+        )
+        print_log(f'{report} ({converted})', logger='current')
+
+
+def resize(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Returns (B, Q, H, W) of (B, Q, h, w), bilinearly."""
+    return F.interpolate(masks, size=size, mode='bilinear', align_corners=False)
+
+
+def _check_outputs(num_classes: int, out_channels: int) -> None:
+    if out_channels not in (1, num_classes) or not 2 <= num_classes <= 254:
+        raise UserError(
+            f'SAMHead: out_channels={out_channels} with num_classes={num_classes}; expected 1 '
+            '(one foreground class: num_classes=2 with the background) or num_classes, which is '
+            '2 to 254'
+        )
+    if out_channels == 1 and num_classes != 2:
+        raise UserError(
+            f'SAMHead: out_channels=1 tells one class from the background, but num_classes='
+            f'{num_classes}; leave out_channels out'
+        )
+
+
+def _check_losses(binary: bool, loss_decode: Any, set_loss: Any, num_tokens: int | None) -> None:
+    if binary and (set_loss is not None or num_tokens not in (None, 1)):
+        raise UserError(
+            'SAMHead with one foreground class has one mask token and no set loss: leave out '
+            f'num_tokens={num_tokens} and set_loss={set_loss}, choose a loss with loss_decode, or '
+            'give the background a mask of its own with out_channels=2'
+        )
+    if not binary and loss_decode is not None:
+        raise UserError(
+            'SAMHead with several classes matches masks with classes, so loss_decode='
+            f'{loss_decode} has no effect: remove it; set_loss takes the arguments of SetLoss'
+        )

@@ -1,0 +1,74 @@
+"""Official files of SAM into the mask decoder: names of Meta's and of Hugging Face's layout.
+
+Q mask tokens, C channels.
+"""
+
+from __future__ import annotations
+
+import re
+
+from torch import Tensor
+
+from rein_seg.encoders.vit_weights import leave_out, strip_prefix
+from rein_seg.encoders.weights import Converted, rename
+from rein_seg.errors import UserError
+from rein_seg.heads.sam.decoder import MaskDecoder
+
+TOKENS = 'mask_tokens.weight'
+NETWORKS = 'output_hypernetworks_mlps'
+CLASSIFIER = 'output_classifier_mlps'
+_MLP = rf'^mask_decoder\.({NETWORKS}\.\d+|iou_prediction_head)\.'
+_HUGGING_FACE = (
+    (_MLP + r'layers\.(0)\.', r'mask_decoder.\1.layers.1.'),
+    (_MLP + r'proj_in\.', r'mask_decoder.\1.layers.0.'),
+    (_MLP + r'proj_out\.', r'mask_decoder.\1.layers.2.'),
+    (r'^mask_decoder\.upscale_conv1\.', 'mask_decoder.output_upscaling.0.'),
+    (r'^mask_decoder\.upscale_layer_norm\.', 'mask_decoder.output_upscaling.1.'),
+    (r'^mask_decoder\.upscale_conv2\.', 'mask_decoder.output_upscaling.3.'),
+    (r'^(mask_decoder\.transformer\..*)layer_norm([1-4])\.', r'\1norm\2.'),
+    (r'^(mask_decoder\.transformer\.)layer_norm_final_attn\.', r'\1norm_final_attn.'),
+)
+_OURS = (
+    (r'^mask_decoder\.', ''),
+    (r'^prompt_encoder\.no_mask_embed\.weight$', 'no_mask_embed'),
+    (
+        r'^prompt_encoder\.(pe_layer\.positional_encoding_gaussian_matrix'
+        r'|shared_embedding\.positional_embedding)$',
+        'positional_encoding',
+    ),
+)
+# points, boxes and masks as prompts, the encoder, and a second copy of the positions
+_OTHER_PARTS = r'prompt_encoder\.|image_encoder\.|vision_encoder\.|shared_image_embedding\.'
+
+
+def convert_decoder(decoder: MaskDecoder, state: dict[str, Tensor]) -> Converted:
+    """Converts a file of SAM, as Meta or Hugging Face publish it, for ``decoder``.
+
+    With a shared hyper-network every token starts as SAM's first mask token, and its network is
+    kept. A file with one network is a promptless model's already: its tokens are taken as they are.
+    A class branch that the file has not keeps its random start.
+
+    Raises:
+        UserError: If the file holds no mask decoder.
+    """
+    tensors = strip_prefix(state, 'mask_decoder.iou_token.weight')
+    if 'mask_decoder.iou_token.weight' not in tensors:
+        raise UserError(
+            f'the weights file holds no mask decoder of SAM: of its {len(tensors)} tensors none '
+            'is called mask_decoder.iou_token.weight; give the whole file of SAM '
+            '(sam_vit_*.pth), or start at random with decode_head.checkpoint=None'
+        )
+    if any('.proj_in.' in name for name in tensors):
+        tensors = rename(tensors, _HUGGING_FACE)
+    tensors, left_out = leave_out(rename(tensors, _OURS), _OTHER_PARTS)
+    if _count_networks(tensors) > len(decoder.output_hypernetworks_mlps):
+        tensors, others = leave_out(tensors, rf'{NETWORKS}\.(?!0\.)')
+        left_out += others
+        tensors[TOKENS] = tensors[TOKENS][:1].repeat(decoder.mask_tokens.num_embeddings, 1)
+    new = {k: v for k, v in decoder.state_dict().items() if CLASSIFIER in k and k not in tensors}
+    return Converted({**tensors, **new}, left_out, filled=tuple(new))
+
+
+def _count_networks(tensors: dict[str, Tensor]) -> int:
+    found = (re.match(rf'{NETWORKS}\.(\d+)\.', name) for name in tensors)
+    return len({match[1] for match in found if match})
