@@ -240,7 +240,7 @@ def _run_entry(run: Run, metrics: Sequence[str]) -> dict[str, Any]:
         'scores': {metric: scores_of(run.results, metric) for metric in metrics},
         **costs_of(run),
         'sessions': len(run.sessions),
-        'parameters_sha256': run.results.get('parameters_sha256'),
+        **{key: run.results.get(key) for key in ('iterations', 'selected', 'parameters_sha256')},
     }
 
 
@@ -256,7 +256,9 @@ def notes(runs: Sequence[Run]) -> list[str]:
         found.append(f'{len(missing)} of {len(runs)} runs are not finished')
     finished = [run for run in runs if run.results is not None]
     steps = {run.variant: run.results.get('iterations') for run in finished}
-    if len(set(steps.values())) > 1:
+    # early stopping makes them differ by design
+    chosen = any('selected' in run.results for run in finished)
+    if len(set(steps.values())) > 1 and not chosen:
         listed = ', '.join(f'{name} {count}' for name, count in steps.items())
         found.append(f'the variants trained for different numbers of iterations: {listed}')
     sessions = [session for run in finished for session in run.sessions]

@@ -163,6 +163,8 @@ def test_notes_say_what_is_not_alike():
     assert 'different versions' in found
     assert 'NVIDIA H100; x86_64, 2 threads' in found
     assert '--jobs' in found
+    stopped = make_results(iterations=280, selected={'iteration': 240})
+    assert notes([make_run(), make_run('Rein', 0, stopped)]) == []
 
 
 def test_text():
