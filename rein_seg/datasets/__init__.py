@@ -1,8 +1,10 @@
 """Data sets whose samples carry their domain, and whose raw label ids are mapped at load."""
 
+from rein_seg.datasets.blobs_dataset import BlobsDataset
 from rein_seg.datasets.camvid import CamVidDataset
 from rein_seg.datasets.cityscapes_space import CITYSCAPES_LABEL_IDS, CityscapesSpaceDataset
 from rein_seg.datasets.domain_dataset import DomainDataset, leaf_datasets
+from rein_seg.datasets.drawn_dataset import DrawnDataset
 from rein_seg.datasets.folder_dataset import BinaryFolderDataset, FolderDataset
 from rein_seg.datasets.halve import HalveImage, HalveLabel
 from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
@@ -12,9 +14,11 @@ from rein_seg.datasets.transforms import LoadLabels, PackDomainInputs, ScoreAtIn
 __all__ = [
     'CITYSCAPES_LABEL_IDS',
     'BinaryFolderDataset',
+    'BlobsDataset',
     'CamVidDataset',
     'CityscapesSpaceDataset',
     'DomainDataset',
+    'DrawnDataset',
     'FolderDataset',
     'HalveImage',
     'HalveLabel',
