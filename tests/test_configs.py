@@ -153,6 +153,12 @@ PUBLISHED = {
     'rein_resnet50_gtav': (13_187_588, None, None),
     # less the neck
     'rein_sam_gtav': (3_892_481, None, 637_026_048 - 918_528),
+    # Conv-LoRA's table: 4.02, 4.00 and 3.51 M trained in ViT-H; 3.625 and 3.818 M in B and L
+    'conv_lora_sam_huge_polyp': (514_560, 4_020_096 - 514_560, None),
+    'lora_sam_huge_polyp': (491_520, 3_997_056 - 491_520, None),
+    'frozen_sam_huge_polyp': (0, 3_505_536, None),
+    'conv_lora_sam_base_polyp': (119_232, 3_505_536, None),
+    'conv_lora_sam_large_polyp': (312_192, 3_505_536, None),
     'frozen_dinov2_gtav': (0, 20_565_204, 304_199_680 - 3 * 1024),
     'full_dinov2_gtav': (304_199_680 - 3 * 1024, 20_565_204, 0),
 }

@@ -112,7 +112,7 @@ class FolderDataset(DomainDataset):
         if not kept:
             raise UserError(
                 f'part={self.part!r} of {len(pairs)} images with hold_out={self.hold_out} is '
-                'empty: hold out more often'
+                'empty: lower hold_out, or take a set of its own'
             )
         return kept
 

@@ -65,7 +65,7 @@ def build_comparison(runs: Sequence[Run], metrics: Sequence[str] = ()) -> dict[s
     return {
         'format': FORMAT,
         **shared,
-        'metrics': {name: {'better': _better(name)} for name in known},
+        'metrics': {name: _describe(name, finished) for name in known},
         'shown': choose_metrics(known, metrics) if finished else list(metrics),
         'variants': [
             summarise(name, [run for run in runs if run.variant == name], known) for name in names
@@ -127,6 +127,11 @@ def choose_metrics(known: Sequence[str], asked: Sequence[str]) -> list[str]:
 
 def _better(metric: str) -> str:
     return 'lower' if metric in LOWER_IS_BETTER else 'higher'
+
+
+def _describe(metric: str, finished: Sequence[Run]) -> dict[str, str]:
+    fractions = {name for run in finished for name in (run.results or {}).get('fractions', ())}
+    return {'better': _better(metric), 'unit': '0..1' if metric in fractions else '%'}
 
 
 def scores_of(results: Results, metric: str) -> dict[str, Any]:
@@ -235,7 +240,7 @@ def _run_entry(run: Run, metrics: Sequence[str]) -> dict[str, Any]:
         'scores': {metric: scores_of(run.results, metric) for metric in metrics},
         **costs_of(run),
         'sessions': len(run.sessions),
-        'parameters_sha256': run.results.get('parameters_sha256'),
+        **{key: run.results.get(key) for key in ('iterations', 'selected', 'parameters_sha256')},
     }
 
 
@@ -251,7 +256,9 @@ def notes(runs: Sequence[Run]) -> list[str]:
         found.append(f'{len(missing)} of {len(runs)} runs are not finished')
     finished = [run for run in runs if run.results is not None]
     steps = {run.variant: run.results.get('iterations') for run in finished}
-    if len(set(steps.values())) > 1:
+    # early stopping makes them differ by design
+    chosen = any('selected' in run.results for run in finished)
+    if len(set(steps.values())) > 1 and not chosen:
         listed = ', '.join(f'{name} {count}' for name, count in steps.items())
         found.append(f'the variants trained for different numbers of iterations: {listed}')
     sessions = [session for run in finished for session in run.sessions]

@@ -231,10 +231,7 @@ def _outcome(comparison: Mapping[str, Any], run: Run) -> str:
     )
     scores = entry['scores'][metric]
     parts = {'over targets': scores['mean_over_targets'], 'on the source': scores['source']}
-    said = [
-        f'{value:.{decimals(metric)}f} {where}'
-        for where, value in parts.items()
-        if value is not None
-    ]
+    digits = decimals(comparison, metric)
+    said = [f'{value:.{digits}f} {where}' for where, value in parts.items() if value is not None]
     took = '' if run.wall_seconds is None else f' in {duration(run.wall_seconds)}'
     return f'done{took}, {metric} {", ".join(said)}'

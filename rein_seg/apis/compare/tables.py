@@ -15,7 +15,7 @@ from rein_seg.evaluation.tables import table
 Comparison = Mapping[str, Any]
 Table = tuple[Sequence[str], list[Sequence[str]]]
 
-_DECIMALS = {'MAE': 4}  # 0..1; all other scores are in %
+_DECIMALS = {'%': 2, '0..1': 4}
 _COUNTS = {'method': 'method', 'head': 'neck_and_head'}
 
 
@@ -45,11 +45,10 @@ def _document(
 
 
 def _title(metric: str, comparison: Comparison) -> str:
-    unit = ', 0..1' if metric in _DECIMALS else ' in %'
-    better = comparison['metrics'][metric]['better']
+    about = comparison['metrics'][metric]
     return (
-        f'{metric}{unit} ({better} is better), mean±sample std over seeds; gap: what is lost from '
-        'source to targets; runs: finished / asked for'
+        f'{metric} in {about["unit"]} ({about["better"]} is better), mean±sample std over seeds; '
+        'gap: what is lost from source to targets; runs: finished / asked for'
     )
 
 
@@ -64,7 +63,7 @@ def score_table(comparison: Comparison, metric: str) -> Table:
         scores = variant['scores'][metric]
         single = [scores[key] for key in ('source', 'mean_over_targets', 'gap')]
         each = [scores['domains'].get(domain) for domain in (*targets, *others)]
-        cells = [_statistic(s, decimals(metric)) for s in (*single, *each)]
+        cells = [_statistic(s, decimals(comparison, metric)) for s in (*single, *each)]
         rows.append((variant['name'], _runs(variant), *_parameters(variant), *cells))
     return head, rows
 
@@ -142,9 +141,9 @@ def write_comparison(folder: str | os.PathLike, comparison: Comparison) -> None:
             temporary.write_text(writer(comparison))
 
 
-def decimals(metric: str) -> int:
+def decimals(comparison: Comparison, metric: str) -> int:
     """Returns how many digits behind the point a score is shown with."""
-    return _DECIMALS.get(metric, 2)
+    return _DECIMALS[comparison['metrics'][metric]['unit']]
 
 
 def file_size(count: float | None) -> str:

@@ -26,6 +26,7 @@ def binary_results(dice=80.0, mae=0.02, target_mae=0.05):
     return make_results(
         domains={'clear': scores, 'night': {**scores, 'MAE': target_mae}, 'fog': scores},
         targets=['night'],
+        fractions=['MAE'],
     )
 
 
@@ -62,9 +63,10 @@ def test_what_is_not_there_has_no_mean_and_no_gap():
 def test_gap_of_an_error_is_what_is_lost_too():
     assert scores_of(binary_results(), 'MAE')['gap'] == pytest.approx(0.03)
     table = build_comparison([make_run(results=binary_results())], ['MAE'])
-    assert table['metrics']['MAE'] == {'better': 'lower'}
-    assert table['metrics']['S'] == {'better': 'higher'}
-    assert 'MAE, 0..1 (lower is better)' in text_tables(table)
+    assert table['metrics']['MAE'] == {'better': 'lower', 'unit': '0..1'}
+    assert table['metrics']['S'] == {'better': 'higher', 'unit': '%'}
+    assert build_comparison([make_run(results=binary_results())])['shown'] == ['Dice_image']
+    assert 'MAE in 0..1 (lower is better)' in text_tables(table)
     assert score_table(table, 'MAE')[1][0][4:7] == ('0.0200', '0.0500', '0.0300')
 
 
@@ -161,6 +163,8 @@ def test_notes_say_what_is_not_alike():
     assert 'different versions' in found
     assert 'NVIDIA H100; x86_64, 2 threads' in found
     assert '--jobs' in found
+    stopped = make_results(iterations=280, selected={'iteration': 240})
+    assert notes([make_run(), make_run('Rein', 0, stopped)]) == []
 
 
 def test_text():

@@ -1,0 +1,13 @@
+# Conv-LoRA on a tiny SAM with its mask decoder, several classes: the embedded street scenes. Two
+# cores, 4 minutes.
+#   python tools/train.py configs/conv_lora_tiny_sam_miniscapes.py
+_base_ = [
+    './_base_/encoders/sam_tiny.py', './_base_/benchmarks/miniscapes.py',
+    './_base_/schedules/adamw_tiny.py', './_base_/runtime.py']
+model = dict(
+    backbone=dict(
+        encoder={{_base_.encoder}},
+        peft=dict(type='ConvLoRA')),
+    decode_head=dict(
+        type='SAMHead', num_tokens=40, set_loss=dict(num_points=2048),
+        decoder=dict(num_heads=4, hidden=256, iou_hidden=128)))
