@@ -1,4 +1,4 @@
-"""A sheet of examples: `python -m rein_seg.datasets.blobs.sheet FILE`."""
+"""A sheet of examples: `python -m rein_seg.datasets.blobs.sheet FILE [FIRST]`."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ from rein_seg.datasets.blobs.domains import DOMAINS
 from rein_seg.datasets.blobs.generator import render
 
 _GAP, _HEADER = 3, 18
-_OUTLINE = (80, 255, 80)
+_INK, _OUTLINE = (40, 40, 40), (80, 255, 80)
 
 
-def draw_sheet(
-    *, count: int = 8, split: str = 'val', side: int = 128, first: int = 0
-) -> np.ndarray:
-    """Draws a row of pictures for each domain, and the same with the blobs outlined below it."""
+def draw_sheet(*, count: int = 4, split: str = 'val', first: int = 0) -> np.ndarray:
+    """Draws a row for each domain: pictures, each beside itself with the blobs outlined."""
     rows = []
     for domain in DOMAINS:
         pictures = [render(domain, split, first + i) for i in range(count)]
-        plain = _strip([p.image for p in pictures])
-        told = _strip([outlined(p.image, p.label) for p in pictures])
-        title = np.full((_HEADER, plain.shape[1], 3), 255, np.uint8)
-        cv2.putText(title, domain, (2, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1, 16)
-        rows += [title, plain, told]
+        row = _strip([side for p in pictures for side in (p.image, outlined(p.image, p.label))])
+        title = np.full((_HEADER, row.shape[1], 3), 255, np.uint8)
+        cv2.putText(title, domain, (2, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA)
+        rows += [title, row]
     return np.vstack(rows)
 
 
@@ -41,9 +38,10 @@ def _strip(images: list[np.ndarray]) -> np.ndarray:
     return np.hstack([np.pad(image, padding, constant_values=255) for image in images])
 
 
-def main(path: str) -> None:
-    """Writes the sheet; the ending says the format."""
-    done, code = cv2.imencode(Path(path).suffix, draw_sheet(), [cv2.IMWRITE_JPEG_QUALITY, 80])
+def main(path: str, first: str = '0') -> None:
+    """Writes the sheet; the file's ending says the format."""
+    sheet = draw_sheet(first=int(first))
+    done, code = cv2.imencode(Path(path).suffix, sheet, [cv2.IMWRITE_JPEG_QUALITY, 75])
     assert done
     Path(path).write_bytes(code.tobytes())
 

@@ -177,9 +177,9 @@ def test_a_larger_size_shows_the_same(domain):
     assert np.corrcoef(a, b)[0, 1] > 0.9
 
 
-def test_the_sheet_has_two_rows_a_domain():
+def test_the_sheet_has_a_row_a_domain():
     sheet = draw_sheet(count=2)
-    assert sheet.shape == (len(DOMAINS) * (18 + 2 * 131), 2 * 131, 3)
+    assert sheet.shape == (len(DOMAINS) * (18 + 131), 2 * 2 * 131, 3)
 
 
 @pytest.mark.parametrize(
