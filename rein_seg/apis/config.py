@@ -38,6 +38,7 @@ _SECTIONS = {
     'param_scheduler': PARAM_SCHEDULERS,
     'visualizer': VISUALIZERS,
 }
+OWN_HOOKS = ('runtime_info', 'timer', 'logger', 'param_scheduler', 'checkpoint', 'sampler_seed')
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -94,7 +95,7 @@ def apply_options(cfg: Config, options: dict[str, Any]) -> None:
         for node, key in [(cfg.train_cfg, 'max_iters'), (cfg.train_cfg, 'val_interval')] + [
             (schedule, 'end') for schedule in cfg.param_scheduler
         ]:
-            if node.get(key) == before:
+            if node.get(key) == before and (before is not None or key != 'val_interval'):
                 node[key] = cfg.max_iters
     if 'epochs' in options and cfg.train_cfg.get('max_iters') is not None:
         raise UserError(
@@ -127,6 +128,10 @@ def complete(cfg: Config) -> None:
     cfg.model.test_cfg = {**test_cfg, **(cfg.model.get('test_cfg') or {})}
     fill_protocol(cfg, _datasets(cfg, _LOADERS[:1]), _datasets(cfg, _LOADERS[1:]))
     fill_selection(cfg)
+    # mmengine takes None for its own hooks only
+    for name in [name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None]:
+        if name not in OWN_HOOKS:
+            del cfg.default_hooks[name]
     root = cfg.get('data_root')
     if root is None:
         return

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 
 from rein_seg.errors import UserError, near_misses
+from rein_seg.evaluation.domain_metric import DomainMetric, metric_class
 
 FROM_BENCHMARK = 'benchmark'
 _EVALUATORS = ('val_evaluator', 'test_evaluator')
@@ -50,7 +51,8 @@ def fill_protocol(cfg: Config, training: Iterable[Any], testing: Iterable[Any]) 
     for key in _EVALUATORS:
         metrics = cfg.get(key) or []
         for metric in [metrics] if isinstance(metrics, dict) else metrics:
-            metric['protocol'] = chosen
+            if issubclass(metric_class(metric), DomainMetric):
+                metric['protocol'] = chosen
 
 
 def fill_selection(cfg: Config) -> None:
@@ -84,20 +86,20 @@ def fill_iterations(cfg: Config) -> None:
     """
     loop = cfg.train_cfg
     epochs = cfg.get('epochs')
+    if loop.get('max_iters') is None and cfg.get('max_iters') is not None:
+        loop['max_iters'] = cfg.max_iters
+    if loop.get('max_iters') is None or ('val_interval' in loop and loop.val_interval is None):
+        images = len(DATASETS.build(cfg.train_dataloader.dataset))
+        each = -(-images // (cfg.train_dataloader.batch_size * dist.get_world_size()))
     if loop.get('max_iters') is None:
         if not isinstance(epochs, int) or epochs < 1:
             raise UserError(
                 f'the schedule counts in epochs, and epochs={epochs!r}: give epochs=30, or '
                 'max_iters=10000 (iterations)'
             )
-        images = len(DATASETS.build(cfg.train_dataloader.dataset))
-        at_once = cfg.train_dataloader.batch_size * dist.get_world_size()
-        each = -(-images // at_once)
         cfg.max_iters = loop['max_iters'] = epochs * each
-        if loop.get('val_interval') is None:
-            loop['val_interval'] = each
     if 'val_interval' in loop and loop.val_interval is None:
-        loop['val_interval'] = loop.max_iters
+        loop['val_interval'] = min(each, loop.max_iters)
     for schedule in cfg.get('param_scheduler') or []:
         if 'end' in schedule and schedule.end is None:
             schedule['end'] = loop.max_iters

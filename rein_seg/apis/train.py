@@ -102,6 +102,7 @@ def load_best(runner: PEFTRunner) -> dict[str, Any]:
         return {}
     dist.barrier()  # the main process has written it
     meta = runner.load_checkpoint(path)['meta']
+    hook.save_best = None  # what is validated from here on is this file's, and no better one
     return {
         'metric': hook.key_indicators[0],
         'score': float(runner.message_hub.get_info('best_score')),

@@ -25,6 +25,10 @@ class BinaryLoss(nn.Module):
 
     def __init__(self, *, loss_weight: float = 1.0, loss_name: str) -> None:
         super().__init__()
+        if 'loss' not in loss_name:
+            raise UserError(
+                f'loss_name={loss_name!r}: only names with "loss" in them are trained on'
+            )
         self.loss_weight = loss_weight
         self._loss_name = loss_name
 

@@ -7,7 +7,9 @@ from mmengine.config import Config
 from mmpretrain.models.utils import LayerNorm2d
 from torch import nn
 
+from rein_seg.apis import load_config
 from rein_seg.apis.config import complete
+from rein_seg.apis.recipes import fill_iterations
 from rein_seg.errors import UserError
 from tests.engine.test_engine import hyper
 
@@ -43,6 +45,31 @@ def test_the_protocol_is_one_word(task):
     assert steps(original.train_dataloader.dataset) == steps(square.train_dataloader.dataset)
     with pytest.raises(UserError, match="protocol='square'; did you mean 'square1024'"):
         completed(task, protocol='square')
+
+
+def test_all_images_and_the_last_state_by_the_documented_options(repo):
+    path = str(repo / 'configs/conv_lora_sam_base_polyp.py')
+    options = {
+        'train_dataloader.dataset.part': None,
+        'default_hooks.checkpoint.save_best': None,
+        'default_hooks.early_stopping': None,
+    }
+    cfg = load_config(path, cfg_options=options)
+    assert 'early_stopping' not in cfg.default_hooks  # mmengine takes no None for it
+    assert cfg.default_hooks.checkpoint.save_best is None
+
+
+@pytest.mark.parametrize('through', ['option', 'leaf'])
+def test_iterations_override_epochs_and_leave_validation_by_epoch(repo, monkeypatch, through):
+    path = str(repo / 'configs/conv_lora_sam_base_polyp.py')
+    cfg = load_config(path, cfg_options={'max_iters': 1000} if through == 'option' else None)
+    if through == 'leaf':
+        cfg.max_iters = 1000
+    monkeypatch.setattr('rein_seg.apis.recipes.DATASETS.build', lambda _: range(1305))
+    fill_iterations(cfg)
+    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (1000, 327)
+    assert cfg.default_hooks.checkpoint.interval == 327
+    assert cfg.param_scheduler[0].end == 1000
 
 
 def test_a_data_set_may_have_its_own_pipeline(task):

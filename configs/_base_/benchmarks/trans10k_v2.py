@@ -17,4 +17,4 @@ train_dataloader = dict(dataset=dict(images, domain='trans10k_train', split='tra
 val_dataloader = dict(dataset=dict(images, domain=source, split='validation', test_mode=True))
 test_dataloader = dict(dataset=dict(images, domain='trans10k', split='test', test_mode=True))
 val_evaluator = dict(type='DomainIoUMetric', source=source)
-test_evaluator = dict(type='DomainIoUMetric', targets=targets)
+test_evaluator = dict(type='DomainIoUMetric', targets=targets, absent='zero')  # as officially

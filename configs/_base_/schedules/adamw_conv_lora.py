@@ -1,6 +1,6 @@
 # Conv-LoRA's schedule: AdamW, linear to 0 without warm-up, clipping at 1, batches of 4 over all GPUs.
 # It counts in the benchmark's epochs: None is filled in when a run starts; max_iters=N overrides.
-# Smaller batches: train_dataloader.batch_size=1 with optim_wrapper.accumulative_counts=4.
+# On 4 GPUs: train_dataloader.batch_size=1. Smaller batches: train_dataloader.batch_size=1 with optim_wrapper.accumulative_counts=4.
 # Validation by epoch; the benchmark's metric chooses the checkpoint and stops after 10 without gain.
 max_iters = None
 optim_wrapper = dict(
