@@ -38,6 +38,11 @@ CASES = [
         dict(type='LoRA', parts=['gate', 'proj'], rank=2),
         families=('dinov2_swiglu', 'eva02'),
     ),
+    Case(
+        'lora_kernel',
+        dict(type='LoRA', parts=['dw', 'fc2', 'merge'], rank=2, conv_form='kernel'),
+        families=('convnext', 'convnext_conv'),
+    ),
     Case('rein', dict(type='Rein', num_tokens=5, rank=4, query_dims=8), merges=False),
     Case('rein_full_tokens', dict(type='Rein', num_tokens=5, rank=0, query_dims=8), merges=False),
     Case(
