@@ -2,9 +2,12 @@
 
 from rein_seg.peft.base import PEFTMethod
 from rein_seg.peft.conv_lora import ConvLoRA
+from rein_seg.peft.dora import DoRA
 from rein_seg.peft.frozen import Frozen
 from rein_seg.peft.full import Full
 from rein_seg.peft.lora import LoRA
+from rein_seg.peft.pego import PEGO
 from rein_seg.peft.rein import Rein
+from rein_seg.peft.vera import VeRA
 
-__all__ = ['ConvLoRA', 'Frozen', 'Full', 'LoRA', 'PEFTMethod', 'Rein']
+__all__ = ['PEGO', 'ConvLoRA', 'DoRA', 'Frozen', 'Full', 'LoRA', 'PEFTMethod', 'Rein', 'VeRA']

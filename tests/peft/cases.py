@@ -43,6 +43,19 @@ CASES = [
         dict(type='LoRA', parts=['dw', 'fc2', 'merge'], rank=2, conv_form='kernel'),
         families=('convnext', 'convnext_conv'),
     ),
+    Case('dora', dict(type='DoRA', rank=4)),
+    Case(
+        'dora_parts',
+        dict(type='DoRA', parts=['k', 'proj', 'fc2', 'patch'], rank=2, rank_stabilized=True),
+        families=('dinov2', 'sam', 'swin'),
+    ),
+    Case('vera', dict(type='VeRA', rank=8), without=('resnet',)),
+    Case(
+        'vera_downsample',
+        dict(type='VeRA', parts=['downsample'], rank=8, seed=1),
+        families=('resnet',),
+    ),
+    Case('pego', dict(type='PEGO', rank=2, groups=3)),
     Case('rein', dict(type='Rein', num_tokens=5, rank=4, query_dims=8), merges=False),
     Case('rein_full_tokens', dict(type='Rein', num_tokens=5, rank=0, query_dims=8), merges=False),
     Case(
