@@ -8,6 +8,20 @@ from rein_seg.peft.full import Full
 from rein_seg.peft.lora import LoRA
 from rein_seg.peft.pego import PEGO
 from rein_seg.peft.rein import Rein
+from rein_seg.peft.soma import SoMA
+from rein_seg.peft.svf import SVF
 from rein_seg.peft.vera import VeRA
 
-__all__ = ['PEGO', 'ConvLoRA', 'DoRA', 'Frozen', 'Full', 'LoRA', 'PEFTMethod', 'Rein', 'VeRA']
+__all__ = [
+    'PEFTMethod',
+    'ConvLoRA',
+    'DoRA',
+    'Frozen',
+    'Full',
+    'LoRA',
+    'PEGO',
+    'Rein',
+    'SoMA',
+    'SVF',
+    'VeRA',
+]

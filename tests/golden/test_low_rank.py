@@ -1,10 +1,13 @@
-"""DoRA, VeRA (peft library), PEGO and SoMA (official code): outputs, gradients, merged weights."""
+"""DoRA and VeRA (peft library), PEGO and SoMA: outputs, gradients, merged weights."""
+
+import re
 
 import pytest
 import torch
+from mmseg.registry import MODELS
 
-from rein_seg.peft import PEGO, DoRA, VeRA
-from tests.golden.collect import assert_gradient, cases
+from rein_seg.peft import PEGO, DoRA, SoMA, VeRA
+from tests.golden.collect import assert_gradient, assert_near, cases
 from tests.golden.toy import Toy, assert_output, check_gradients, operation
 
 
@@ -125,3 +128,80 @@ def test_pego(golden):
     for name, (param, view) in own.items():
         assert_gradient(view(param.grad), gradients[name], name)
     check_merged(toy, method, golden, {'weight': 'qkv'})
+
+
+@pytest.mark.parametrize('golden', cases('soma', accepted('soma')))
+def test_soma(golden):
+    config, weights = golden.meta['config'], golden.tensors('weight')
+    original, initial = golden.tensors('original'), golden.tensors('initial')
+    toy = Toy({'op': operation(config, original['weight'], weights['bias'])})
+    components = 'principal' if config['first_eigen'] else 'minor'
+    method = toy.attach(
+        SoMA(
+            ['op'],
+            rank=config['r'],
+            alpha=config['lora_alpha'],
+            blocks=[0],
+            components=components,
+        )
+    )
+    layer = method.layers['op']
+    # signs of singular vectors are not unique: products are compared
+    start = layer.scaling * layer.product()
+    assert_near(start, initial['product'], 'product', 1e-5)
+    residual = original['weight'] - start
+    assert_near(residual, initial['weight'], 'residual', 1e-5)
+    values = torch.linalg.svdvals(original['weight'])
+    assert_near(values, golden.tensor('singular_values'), 'singular values', 1e-5)
+    own = {}
+    for ours, theirs in (
+        ('lora_A', 'lora_A.weight'),
+        ('lora_B', 'lora_B.weight'),
+        ('bias', 'bias'),
+    ):
+        param = getattr(layer, ours)
+        param.data.copy_(weights[theirs])
+        own[theirs] = (param, same)
+    check_gradients(toy, golden, own)
+    check_merged(toy, method, golden, {'weight': 'op'})
+
+
+@pytest.mark.parametrize(
+    'golden', cases('soma', lambda meta: meta.get('case') == 'trainable_names')
+)
+def test_soma_trains_the_official_parameters(golden):
+    config = golden.meta['config']
+    dim, depth, first = config['dim'], config['depth'], config['start_lora_idx']
+    total, rank = golden.meta['trainable_parameters'] - dim, config['r']  # mask_token's
+    # the width of the feed-forward is not in the sidecar: it follows from the total
+    square = 2 * rank * dim + dim
+    hidden, rest = divmod(total // (depth - first) - 5 * square, 2 * rank + 1)
+    assert rest == 0
+    cfg = dict(
+        type='mmpretrain.VisionTransformer',
+        arch=dict(embed_dims=dim, num_layers=depth, num_heads=1, feedforward_channels=hidden),
+        img_size=32,
+        patch_size=8,
+        out_indices=[depth - 1],
+        out_type='featmap',
+        final_norm=False,
+        init_seed=0,
+    )
+    assert config['bias'] == 'all'
+    parts, blocks = config['target_modules'], range(first, depth)
+    peft = dict(type='SoMA', parts=parts, rank=rank, blocks=blocks)
+    model = MODELS.build(dict(type='PEFTBackbone', encoder=cfg, peft=peft))
+    named = [name for name in golden.meta['trainable'] if name != 'mask_token']  # not used
+    count = 0
+    for name in named:
+        pattern = r'blocks\.(\d+)\.(?:attn|mlp)\.(\w+)\.(\w+)(?:\.weight)?'
+        block, part, leaf = re.fullmatch(pattern, name).groups()
+        count += part_of(model.peft, int(block), part, leaf).numel()
+    assert count == total == sum(p.numel() for p in model.peft.parameters())
+
+
+def part_of(method, block, part, leaf):
+    """One part's own slice of our stacked tensors."""
+    where = {'proj': 'attn_proj', 'fc1': 'ffn_layers_0_0', 'fc2': 'ffn_layers_1'}
+    tensor = getattr(method.layers[f'layers_{block}_{where.get(part, "attn_qkv")}'], leaf)
+    return tensor.chunk(3)['qkv'.index(part)] if part in 'qkv' else tensor

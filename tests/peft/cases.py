@@ -10,6 +10,7 @@ class Case:
     merges: bool = True
     families: tuple[str, ...] | None = None  # None: every family
     without: tuple[str, ...] = ()  # starts of names of families that lack the sites
+    start: float = 0.004  # how far an inexact start may be, as a part of the largest feature
     tags: tuple[str, ...] = field(default=())
 
 
@@ -56,6 +57,26 @@ CASES = [
         families=('resnet',),
     ),
     Case('pego', dict(type='PEGO', rank=2, groups=3)),
+    Case('soma', dict(type='SoMA', rank=4)),
+    Case(
+        'soma_principal',
+        dict(
+            type='SoMA', rank=3, alpha=6, blocks=[0, -1], components='principal', train_bias=False
+        ),
+        families=('dinov2', 'resnet', 'swin'),
+    ),
+    Case(
+        'soma_random_start',
+        dict(type='SoMA', rank=4, random_start=True),
+        families=('vit', 'convnext'),
+        start=0.05,
+    ),
+    Case('svf', dict(type='SVF')),
+    Case(
+        'svf_parts',
+        dict(type='SVF', parts=['q', 'v', 'fc2', 'patch']),
+        families=('vit', 'eva02', 'sam', 'swin'),
+    ),
     Case('rein', dict(type='Rein', num_tokens=5, rank=4, query_dims=8), merges=False),
     Case('rein_full_tokens', dict(type='Rein', num_tokens=5, rank=0, query_dims=8), merges=False),
     Case(
