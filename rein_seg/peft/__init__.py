@@ -1,6 +1,7 @@
 """Parameter-efficient tuning methods: one file each, written once against typed sites."""
 
 from rein_seg.peft.base import PEFTMethod
+from rein_seg.peft.bitfit import BitFit
 from rein_seg.peft.conv_lora import ConvLoRA
 from rein_seg.peft.dora import DoRA
 from rein_seg.peft.frozen import Frozen
@@ -14,6 +15,7 @@ from rein_seg.peft.vera import VeRA
 
 __all__ = [
     'PEFTMethod',
+    'BitFit',
     'ConvLoRA',
     'DoRA',
     'Frozen',

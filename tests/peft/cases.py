@@ -77,6 +77,13 @@ CASES = [
         dict(type='SVF', parts=['q', 'v', 'fc2', 'patch']),
         families=('vit', 'eva02', 'sam', 'swin'),
     ),
+    Case('bitfit', dict(type='BitFit')),
+    Case('norm_tuning', dict(type='BitFit', roles=['norm', 'norm_bias'])),
+    Case(
+        'bitfit_all',
+        dict(type='BitFit', roles=['bias', 'norm', 'norm_bias', 'scale', 'pos', 'token', 'weight']),
+    ),
+    Case('bitfit_blocks', dict(type='BitFit', roles=['bias', 'scale', 'norm_bias'], blocks=[-1])),
     Case('rein', dict(type='Rein', num_tokens=5, rank=4, query_dims=8), merges=False),
     Case('rein_full_tokens', dict(type='Rein', num_tokens=5, rank=0, query_dims=8), merges=False),
     Case(

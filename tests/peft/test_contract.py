@@ -229,7 +229,9 @@ def test_same_seed_same_output(case, family):
 
 
 @pytest.mark.parametrize('family', ['vit', 'dinov2_swiglu', 'convnext', 'swin'])
-@pytest.mark.parametrize('name', ['lora', 'rein', 'full'])
+@pytest.mark.parametrize(
+    'name', ['lora', 'rein', 'full', 'dora', 'vera', 'pego', 'soma', 'svf', 'bitfit']
+)
 def test_compile_gives_the_same_output(name, family):
     case = next(c for c in CASES if c.name == name)
     backbone = build(case, family).eval()
