@@ -10,6 +10,7 @@ from rein_seg.peft.lora import LoRA
 from rein_seg.peft.pego import PEGO
 from rein_seg.peft.rein import Rein
 from rein_seg.peft.soma import SoMA
+from rein_seg.peft.ssf import SSF
 from rein_seg.peft.svf import SVF
 from rein_seg.peft.vera import VeRA
 
@@ -24,6 +25,7 @@ __all__ = [
     'PEGO',
     'Rein',
     'SoMA',
+    'SSF',
     'SVF',
     'VeRA',
 ]

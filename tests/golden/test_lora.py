@@ -5,7 +5,7 @@ import torch
 
 from rein_seg.peft import LoRA
 from tests.golden.collect import cases
-from tests.golden.toy import Toy, assert_output, check_gradients, operation
+from tests.golden.toy import Toy, assert_output, check_gradients, operation, same
 
 
 def accepted(meta):
@@ -38,8 +38,7 @@ def build(golden):
     layer = method.layers['op']
     for param, value in ((layer.lora_A, a), (layer.lora_B, b)):
         param.data.copy_(value.reshape(param.shape))
-    plain = lambda grad: grad  # noqa: E731
-    return toy, method, {name_a: (layer.lora_A, plain), name_b: (layer.lora_B, plain)}
+    return toy, method, {name_a: (layer.lora_A, same), name_b: (layer.lora_B, same)}
 
 
 @pytest.mark.parametrize('golden', cases('lora', accepted))

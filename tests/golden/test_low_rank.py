@@ -8,15 +8,11 @@ from mmseg.registry import MODELS
 
 from rein_seg.peft import PEGO, DoRA, SoMA, VeRA
 from tests.golden.collect import assert_gradient, assert_near, cases
-from tests.golden.toy import Toy, assert_output, check_gradients, operation
+from tests.golden.toy import Toy, assert_output, check_gradients, operation, same
 
 
 def accepted(method):
     return lambda meta: meta.get('method') == method and 'tensors' in meta
-
-
-def same(grad):
-    return grad
 
 
 def check_merged(toy, method, golden, weights):

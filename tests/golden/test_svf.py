@@ -5,7 +5,7 @@ import torch
 
 from rein_seg.peft import SVF
 from tests.golden.collect import assert_near, cases
-from tests.golden.toy import Toy, assert_output, check_gradients, operation
+from tests.golden.toy import Toy, assert_output, check_gradients, operation, same
 
 
 def accepted(meta):
@@ -25,7 +25,7 @@ def test_svf(golden):
     assert_near(start, initial['weight'], 'initial weight', 1e-5)
     moved = golden.tensors('weight')['vector_S'] - initial['vector_S']
     layer.delta.data.copy_(moved.view_as(layer.delta))
-    check_gradients(toy, golden, {'vector_S': (layer.delta, lambda grad: grad)})
+    check_gradients(toy, golden, {'vector_S': (layer.delta, same)})
     method.merge()
     merged = golden.tensors('merged')
     torch.testing.assert_close(toy.ops['op'].weight, merged['weight'], rtol=1e-5, atol=1e-5)

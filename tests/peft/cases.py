@@ -77,6 +77,14 @@ CASES = [
         dict(type='SVF', parts=['q', 'v', 'fc2', 'patch']),
         families=('vit', 'eva02', 'sam', 'swin'),
     ),
+    Case('ssf', dict(type='SSF'), start=0.2),
+    Case('ssf_exact', dict(type='SSF', init_std=0)),
+    Case(
+        'ssf_roles',
+        dict(type='SSF', roles=['conv1', 'bn2', 'downsample', 'stem']),
+        families=('resnet',),
+        start=0.2,
+    ),
     Case('bitfit', dict(type='BitFit')),
     Case('norm_tuning', dict(type='BitFit', roles=['norm', 'norm_bias'])),
     Case(
