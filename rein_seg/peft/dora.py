@@ -42,14 +42,14 @@ class DoRALayer(LowRankPair):
 
     @torch.no_grad()  # the length counts as a constant in the backward pass: Sec. 4.3
     def norm(self, weight: Tensor) -> Tensor:
-        """Returns (out,) n in the precision of the weight, whatever autocast says."""
-        with torch.autocast(device_type=weight.device.type, enabled=False):
-            whole = weight + self.scaling * self.product()
-            return torch.linalg.vector_norm(whole.flatten(1), dim=1)
+        """Returns (out,) n."""
+        whole = weight + self.scaling * self.product()
+        return torch.linalg.vector_norm(whole.flatten(1), dim=1)
 
     def ratio(self, weight: Tensor) -> Tensor:
-        """Returns (out,) m / n, 1 outside the slices."""
-        ratio = self.magnitude / pick(self.norm(weight), self.rows)
+        """Returns (out,) m / n in its own precision, 1 outside the slices."""
+        with torch.autocast(device_type=weight.device.type, enabled=False):
+            ratio = self.magnitude / pick(self.norm(weight), self.rows)
         return spread(ratio, self.rows, self.out_features, fill=1.0)
 
     def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:

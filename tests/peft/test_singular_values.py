@@ -1,8 +1,13 @@
 """What is particular to SoMA and SVF: parts of pretrained weights, computed again on loading."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from mmengine.registry import PARAM_SCHEDULERS
+from torch import nn
 
+from rein_seg.apis import load_config
 from rein_seg.errors import UserError
 from rein_seg.peft.spectrum import decompose
 from rein_seg.structures import OpSite
@@ -133,3 +138,24 @@ def test_sizes_of_large_encoders_need_no_decomposition():
     """On the meta device: as in counting parameters."""
     with torch.device('meta'):
         assert decompose(torch.empty(64, 32, 3, 3))[2].shape == (64, 288)
+
+
+@pytest.mark.filterwarnings('ignore:Detected call of')  # no step is taken
+def test_recipe_of_soma_anneals_the_weight_decay_of_what_decays():
+    cfg = load_config(str(Path(__file__).parents[2] / 'configs' / 'soma_dinov2_gtav.py'))
+    lr, decay = cfg.optim_wrapper.optimizer.lr, cfg.optim_wrapper.optimizer.weight_decay
+    params = [nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    groups = [dict(params=params[:1], weight_decay=decay), dict(params=params[1:], weight_decay=0)]
+    optimizer = torch.optim.AdamW(groups, lr=lr)
+    schedule = PARAM_SCHEDULERS.build({**cfg.param_scheduler[1], 'optimizer': optimizer})
+    seen = []
+    for _ in range(cfg.max_iters):
+        seen.append([group['weight_decay'] for group in optimizer.param_groups])
+        schedule.step()
+    half = len(seen) // 2
+    assert seen[0][0] == 0.05
+    assert seen[half][0] == pytest.approx((0.05 + 1e-5) / 2, rel=1e-3)
+    assert optimizer.param_groups[0]['weight_decay'] == pytest.approx(1e-5, rel=1e-2)
+    assert {other for _, other in seen} == {0}
+    keys = cfg.optim_wrapper.paramwise_cfg.custom_keys
+    assert (keys['backbone.peft'].lr_mult, keys['query_embed'].decay_mult) == (0.5, 0.0)
