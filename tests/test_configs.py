@@ -156,6 +156,7 @@ PUBLISHED = {
     'frozen_dinov2_gtav': (0, 20_565_204, 304_199_680 - 3 * 1024),
     # specs/peft_methods.md, section 1, in full digits
     'bitfit_dinov2_gtav': (11 * 24 * 1024 + 1024, None, None),
+    'lora_qv_dinov2_gtav': (786_432, None, None),
     'dora_dinov2_gtav': (835_584, None, None),
     'vera_dinov2_gtav': (61_440, None, None),
     'pego_dinov2_gtav': (1_572_864, None, None),
