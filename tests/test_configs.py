@@ -160,6 +160,15 @@ PUBLISHED = {
     'conv_lora_sam_base_polyp': (119_232, 3_505_536, None),
     'conv_lora_sam_large_polyp': (312_192, 3_505_536, None),
     'frozen_dinov2_gtav': (0, 20_565_204, 304_199_680 - 3 * 1024),
+    # specs/peft_methods.md, section 1, in full digits
+    'bitfit_dinov2_gtav': (11 * 24 * 1024 + 1024, None, None),
+    'lora_qv_dinov2_gtav': (786_432, None, None),
+    'dora_dinov2_gtav': (835_584, None, None),
+    'vera_dinov2_gtav': (61_440, None, None),
+    'pego_dinov2_gtav': (1_572_864, None, None),
+    'soma_dinov2_gtav': (4_866_048, None, None),
+    'svf_dinov2_gtav': (98_304, None, None),
+    'ssf_dinov2_gtav': (22 * 24 * 1024 + 2 * 1024, None, None),
     'full_dinov2_gtav': (304_199_680 - 3 * 1024, 20_565_204, 0),
 }
 
