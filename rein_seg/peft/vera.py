@@ -170,6 +170,6 @@ def _check_op(site: OpSite) -> None:
     if set(op.kernel_size) != {1} or op.groups != 1:
         raise UserError(
             f'VeRA updates linears and dense 1x1 convolutions, not {site.name!r} '
-            f'(kernel {tuple(op.kernel_size)}, groups {op.groups}): leave role {site.role!r} out of '
-            'parts'
+            f'(kernel {tuple(op.kernel_size)}, groups {op.groups}): leave role {site.role!r} out '
+            'of parts'
         )
