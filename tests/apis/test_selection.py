@@ -48,8 +48,8 @@ def test_epochs_become_iterations_when_the_run_starts(tmp_path):
 def test_iterations_override_epochs(tmp_path):
     cfg = config(tmp_path, max_iters=6)
     fill_iterations(cfg)
-    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (6, 6)
-    assert (cfg.param_scheduler[0].end, cfg.default_hooks.checkpoint.interval) == (6, 6)
+    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (6, 4)  # still by epoch
+    assert (cfg.param_scheduler[0].end, cfg.default_hooks.checkpoint.interval) == (6, 4)
     with pytest.raises(UserError, match='epochs: the run has max_iters=6 iterations'):
         config(tmp_path, max_iters=6, epochs=2)
 
