@@ -78,9 +78,12 @@ def test_a_failed_run_does_not_stop_the_others(fake, tmp_path):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_stopping_leaves_runs_that_go_on(fake, tmp_path, number):
+def test_stopping_leaves_runs_that_go_on(fake, tmp_path, number, request):
     call, said = fake
     work = tmp_path / 'work'
+    # where the tests run in the background, Python starts with SIGINT ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
 
     def stop_when_it_runs():
         deadline = time.time() + 30
