@@ -207,8 +207,10 @@ def _fill_in(node: Any, key: str, value: Any) -> None:
 
 
 def _same_type(node: Any, value: Mapping[str, Any]) -> bool:
-    kind = value.get('type')
-    return isinstance(node, Mapping) and node.get('type', kind) == kind
+    """Says whether a part of a config is a dict that takes the same arguments."""
+    if not isinstance(node, Mapping) or 'type' not in value:
+        return isinstance(node, Mapping)
+    return node.get('type', value['type']) == value['type']
 
 
 def _take_out(node: Any, key: str, value: Any) -> None:
