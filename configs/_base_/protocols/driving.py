@@ -79,7 +79,9 @@ protocols = dict(
         test_pipelines=dict(
             cityscapes=fit(2048, 1024), bdd100k=fit(2048, 1024),
             mapillary=fit(2048, 1024, halved=True)),
-        not_known=['size of the test images: here inside 2048x1024, so that windows are whole']),
+        not_known=[
+            'size of the test images: here inside 2048x1024, so that windows are whole',
+            'whether Mapillary is halved: here as rein512']),
     # SoMA: the checkpoint is the best on the test images, among those of every 4000.
     soma512=dict(
         crop_size=(512, 512), batch_size=4, gpus=1, train_pipeline=crops(512, shortest_edge(512)),
