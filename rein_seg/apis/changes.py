@@ -45,7 +45,7 @@ def evaluation_changes(cfg: Config, use: str) -> list[str]:
             ours = {key: cfg.model.test_cfg.get(key) for key in _SCORED}
             wanted = {key: fact.value.get(key) for key in _SCORED}
             found += _differences('test_cfg', ours, wanted)
-        elif fact.use == use and fact.value is not None:
+        elif fact.use == use and protocol.get('test_pipelines'):
             found += _differences(fact.name, fact.node.get(fact.key), fact.value)
     if any(hook.get('type') == 'AutocastHook' for _, hook in hooks_of(cfg)):
         found.append('autocast')
@@ -59,21 +59,23 @@ def inherited_changes(cfg: Config, trained: Mapping[str, Any] | None) -> list[st
         cfg: Completed config.
         trained: What their file says: a `training_record`, None where it says nothing.
     """
-    name, protocol = chosen_protocol(cfg)
     protocols = cfg.get('protocols')
-    if not protocols:  # a name without a schedule says nothing of training
-        return []
-    if trained is None:
-        return [NOT_RECORDED]
-    theirs = trained['protocol']
-    if theirs == name or same(_training_part(protocols.get(theirs, {})), _training_part(protocol)):
-        return list(trained['changed'])
-    return [f'trained under {"a changed " if trained["changed"] else ""}{theirs}']
+    if trained is None:  # a name without a schedule says nothing of training
+        return [NOT_RECORDED] if protocols else []
+    ours, theirs = cfg.benchmark.get('protocol'), trained['protocol']
+    alike = ours == theirs or _train_alike(protocols or {}, str(ours), str(theirs))
+    changed = list(trained['changed'])
+    if not alike:
+        changed = [f'trained under {"a changed " if changed else ""}{theirs}']
+    if trained['benchmark'] != cfg.benchmark.get('name'):
+        changed.insert(0, f'trained for {trained["benchmark"]}')
+    return changed
 
 
 def training_record(cfg: Config) -> dict[str, Any]:
     """Returns what the files of a run say of its training."""
     return {
+        'benchmark': cfg.benchmark.get('name'),
         'protocol': cfg.benchmark.get('protocol'),
         'changed': training_changes(cfg),
         'selection': selection_text(cfg),
@@ -172,14 +174,14 @@ def _training_differences(cfg: Config, protocol: Mapping[str, Any]) -> Iterator[
 def _simple_differences(cfg: Config, protocol: Mapping[str, Any]) -> Iterator[str]:
     """Yields those of facts whose value is compared as it stands."""
     chosen = isinstance(protocol.get('selection'), Mapping)
+    compared = ['train_pipeline', 'max_iters', 'param_scheduler']
+    compared += ['val_interval'] if chosen else []  # else it chooses nothing
     for fact in facts(cfg, protocol):
         if fact.use != 'training' or fact.value is None:
             continue
         if fact.name == 'crop_size':
             yield from _differences('crop_size', cfg.model.get('crop_size'), fact.value)
-        elif fact.name in ('train_pipeline', 'max_iters', 'param_scheduler'):
-            yield from _differences(fact.name, fact.node.get(fact.key), fact.value)
-        elif fact.name == 'val_interval' and chosen:
+        elif fact.name in compared:
             yield from _differences(fact.name, fact.node.get(fact.key), fact.value)
     if 'selection' in protocol:
         ours, also = _selects(cfg), protocol.get('also_selects') or []
@@ -233,5 +235,9 @@ def _rule_text(protocol: Mapping[str, Any]) -> str:
     return f'the best checkpoint by {" or ".join(keys)}' if keys else 'no choice on targets'
 
 
-def _training_part(protocol: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in protocol.items() if key not in _EVALUATION}
+def _train_alike(protocols: Mapping[str, Any], one: str, other: str) -> bool:
+    parts = [
+        {key: value for key, value in protocols.get(name, {}).items() if key not in _EVALUATION}
+        for name in (one, other)
+    ]
+    return bool(parts[0]) and same(*parts)

@@ -74,16 +74,15 @@ class Fact:
 def chosen_protocol(cfg: Config) -> tuple[str | None, Mapping[str, Any]]:
     """Returns name and content of the protocol that a config chose.
 
-    Of a benchmark without ``protocols`` it is what `benchmark` says.
+    The sizes that it leaves out are those of ``benchmark``, which may be all there is.
 
     Raises:
         UserError: If there is no such protocol, or its content has an unknown key.
     """
+    benchmark = cfg.benchmark
+    sizes = {key: benchmark[key] for key in ('crop_size', 'test_cfg') if key in benchmark}
     if not cfg.get('protocols'):
-        benchmark = cfg.benchmark
-        return benchmark.get('protocol'), {
-            key: benchmark[key] for key in ('crop_size', 'test_cfg') if key in benchmark
-        }
+        return benchmark.get('protocol'), sizes
     name = cfg.get('protocol')
     there = available(cfg)
     if name not in there:
@@ -95,7 +94,7 @@ def chosen_protocol(cfg: Config) -> tuple[str | None, Mapping[str, Any]]:
     protocol = cfg.protocols[name]
     for key in set(protocol) - set(_KEYS):
         raise UserError(f'protocols.{name} has a key {key!r}; {near_misses(key, _KEYS)}')
-    return name, protocol
+    return name, {**sizes, **protocol}
 
 
 def available(cfg: Config) -> list[str]:

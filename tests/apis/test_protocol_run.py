@@ -1,4 +1,4 @@
-"""GTAV -> Cityscapes, BDD100K, Mapillary from end to end: trained once, tested under two protocols."""
+"""GTAV -> Cityscapes, BDD100K, Mapillary end to end: trained once, tested under two protocols."""
 
 import json
 
@@ -57,7 +57,9 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def tool(trained, monkeypatch, capsys):
     def run(name, *args):
-        return call(name, str(trained[0] / 'leaf.py'), *args, monkeypatch=monkeypatch, capsys=capsys)
+        return call(
+            name, str(trained[0] / 'leaf.py'), *args, monkeypatch=monkeypatch, capsys=capsys
+        )
 
     return run
 
@@ -67,7 +69,13 @@ def test_a_run_says_what_it_changed(trained):
     assert (results['protocol'], results['changed']) == ('rein512', CHANGED)
     assert (results['iterations'], results['selection']) == (20, 'last')
     assert list(results['domains']) == results['targets'] == TARGETS
-    record = dict(protocol='rein512', changed=CHANGED, selection='last', max_iters=20)
+    record = dict(
+        benchmark='gtav_to_urban',
+        protocol='rein512',
+        changed=CHANGED,
+        selection='last',
+        max_iters=20,
+    )
     assert results['training'] == record
     metadata = read_adapter(folder / 'run/adapter.safetensors').metadata
     assert (metadata['training'], metadata['selection']) == (record, 'last')

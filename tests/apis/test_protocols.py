@@ -128,7 +128,9 @@ def test_what_a_config_says_itself_holds_under_every_protocol(path):
 
 
 def test_protocols_that_are_not_there(path, rein512, repo):
-    with pytest.raises(UserError, match="protocol='soma'; did you mean 'soma512'.* has rein512, re"):
+    with pytest.raises(
+        UserError, match="protocol='soma'; did you mean 'soma512'.* has rein512, re"
+    ):
         load(path, protocol='soma')
     with pytest.raises(UserError, match="protocol='acdc1024'; .*'gtav_to_urban' has rein512"):
         with_protocol(rein512, 'acdc1024')
@@ -220,18 +222,23 @@ def test_what_an_evaluation_changes_is_named(path):
         return evaluation_changes(load(path, **options), use)
 
     assert changed() == changed(model__test_cfg__batch_windows=2) == []
-    assert changed(model__test_cfg__stride=[256, 256]) == ['test_cfg.stride 256x256 instead of 341x341']
+    assert changed(model__test_cfg__stride=[256, 256]) == [
+        'test_cfg.stride 256x256 instead of 341x341'
+    ]
     assert changed(model__test_cfg__mode='whole') == ['test_cfg.mode whole instead of slide']
     own = {'test_dataloader__dataset__datasets__1__pipeline': []}
     assert changed(**own) == ['test_pipeline of bdd100k']
     assert changed('val', **own) == []
+    assert changed(model__test_cfg__mode='whole', protocol='soma512')
     assert changed(protocol='vfmseg') == ['second stage of inference']
     assert changed(custom_hooks=[dict(type='AutocastHook')]) == ['autocast']
 
 
 def test_weights_bring_what_was_changed_in_their_training(path, rein512, repo):
     record = training_record(rein512)
-    assert record == dict(protocol='rein512', changed=[], selection='last', max_iters=40000)
+    assert record == dict(
+        benchmark='gtav_to_urban', protocol='rein512', changed=[], selection='last', max_iters=40000
+    )
     soma = with_protocol(rein512, 'soma512')
     assert inherited_changes(rein512, record) == []
     assert inherited_changes(soma, record) == ['trained under rein512']
@@ -239,6 +246,9 @@ def test_weights_bring_what_was_changed_in_their_training(path, rein512, repo):
     short = training_record(load(path, max_iters=20))
     assert inherited_changes(rein512, short) == ['max_iters 20 instead of 40000']
     assert inherited_changes(soma, short) == ['trained under a changed rein512']
+    acdc = load_config(str(repo / 'configs/rein_dinov2_cityscapes_to_acdc.py'))
+    other = dict(training_record(with_protocol(rein512, 'rein1024')), changed=[])
+    assert inherited_changes(acdc, other) == ['trained for gtav_to_urban']
     # the two of binary tasks train alike
     task = load_config(str(repo / 'configs/conv_lora_sam_huge_polyp.py'))
     square = with_protocol(task, 'square1024')
