@@ -79,10 +79,17 @@ def test_a_data_set_may_have_its_own_pipeline(task):
     assert 'LoadLabels' in steps(cfg.test_dataloader.dataset.datasets[0])
 
 
-def test_a_completed_config_takes_no_other_protocol(task):
+def test_a_completed_config_takes_another_protocol_unless_all_pipelines_are_its_own(task):
     """The config that a run leaves behind has its pipelines."""
     cfg = completed(task, protocol='square1024')
     assert completed(cfg).val_evaluator.protocol == 'square1024'
+    back = completed(cfg, protocol='original')
+    assert steps(back.val_dataloader.dataset) == steps(completed(task).val_dataloader.dataset)
+    own = [dict(type='LoadImageFromFile')]
+    for loader in ('val', 'test'):
+        node = cfg[f'{loader}_dataloader'].dataset
+        for part in node.get('datasets', [node]):
+            part.pipeline = own
     with pytest.raises(UserError, match="protocol='original' reaches no data set.*'square1024'"):
         completed(cfg, protocol='original')
 
