@@ -2,7 +2,9 @@
 
 from rein_seg.datasets.camvid import CamVidDataset
 from rein_seg.datasets.cityscapes_space import CITYSCAPES_LABEL_IDS, CityscapesSpaceDataset
+from rein_seg.datasets.decoded import LoadImageCached
 from rein_seg.datasets.domain_dataset import DomainDataset, leaf_datasets
+from rein_seg.datasets.fast_transforms import FastPhotoMetricDistortion, FastRandomCrop
 from rein_seg.datasets.folder_dataset import BinaryFolderDataset, FolderDataset
 from rein_seg.datasets.halve import HalveImage, HalveLabel
 from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
@@ -15,9 +17,12 @@ __all__ = [
     'CamVidDataset',
     'CityscapesSpaceDataset',
     'DomainDataset',
+    'FastPhotoMetricDistortion',
+    'FastRandomCrop',
     'FolderDataset',
     'HalveImage',
     'HalveLabel',
+    'LoadImageCached',
     'LoadLabels',
     'MiniScapesDataset',
     'PackDomainInputs',

@@ -43,6 +43,9 @@ class DomainDataset(BaseSegDataset):
         skip: Names of images to leave out, such as those with damaged labels, or a file of names,
             one a line.
         labelled: Whether there are labels; without, samples are images alone.
+        cache_dir: Folder for decoded copies of images (read by LoadImageCached) and mapped labels,
+            which load several times faster than png, bit for bit the same; it grows to about the
+            size of the data. None keeps none.
         hint: Where to get the data, for messages.
         **kwargs: As mmseg's `BaseSegDataset` (pipeline, metainfo, test_mode, ...).
 
@@ -71,6 +74,7 @@ class DomainDataset(BaseSegDataset):
         wrong_size: str = 'error',
         skip: str | Sequence[str] = (),
         labelled: bool = True,
+        cache_dir: str | None = None,
         hint: str = 'layout: docs/datasets.md',
         **kwargs: Any,
     ) -> None:
@@ -82,6 +86,7 @@ class DomainDataset(BaseSegDataset):
         self.domain = domain
         self.elsewhere, self.starts = dict(elsewhere or {}), tuple(starts)
         self.wrong_size, self.skip, self.labelled = wrong_size, skip, labelled
+        self.cache_dir = cache_dir
         self.id_map = None if label_map is None else {int(k): v for k, v in label_map.items()}
         self.hint = hint
         super().__init__(
@@ -92,6 +97,15 @@ class DomainDataset(BaseSegDataset):
             **kwargs,
         )
         self._check_ids()
+        self._check_cache()
+
+    def _check_cache(self) -> None:
+        steps = [type(step).__name__ for step in self.pipeline.transforms]
+        if self.cache_dir is not None and 'LoadImageFromFile' in steps:
+            raise UserError(
+                f'domain {self.domain!r}: cache_dir has no effect on LoadImageFromFile: let the '
+                'pipeline begin with LoadImageCached'
+            )
 
     def _check_ids(self) -> None:
         if self.reduce_zero_label or self.label_map is not None:
@@ -178,6 +192,7 @@ class DomainDataset(BaseSegDataset):
             'ignore_index': self.ignore_index,
             'decode': self.decode,
             'wrong_size': self.wrong_size,
+            'cache_dir': self.cache_dir,
         }
 
     def _folder(self, key: str, what: str) -> str:

@@ -93,6 +93,11 @@ def read_heads(path: str) -> Iterator[bytes]:
         yield read_bytes(path)
 
 
+def file_on_disk(path: str) -> str:
+    """Returns the zip that a member is in; of any other path itself."""
+    return _split(path[len(PREFIX) :])[0] if path.startswith(PREFIX) else path
+
+
 @register_backend('zip', prefixes='zip')
 class ZipBackend(BaseStorageBackend):
     """Lets everything that reads through mmengine read ``zip://DIR/NAME.zip/MEMBER``."""

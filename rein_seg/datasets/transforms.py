@@ -12,6 +12,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 
+from rein_seg.datasets.decoded import cached
 from rein_seg.datasets.label_files import image_sizes, read_label
 from rein_seg.errors import UserError
 
@@ -24,8 +25,8 @@ class LoadLabels(BaseTransform):
     """Loads a label image and maps its raw ids to class indexes with one look-up.
 
     Required keys: seg_map_path, num_classes, ignore_index, id_map, seg_fields; optional: decode,
-    wrong_size, ori_shape, file_shape. Added keys: gt_seg_map, (H, W) uint8 with class indexes and
-    the ignore index.
+    wrong_size, ori_shape, file_shape, cache_dir (where mapped copies are kept). Added keys:
+    gt_seg_map, (H, W) uint8 with class indexes and the ignore index.
 
     Raises:
         UserError: If the file cannot be read, is not what the data set says, has another size than
@@ -35,7 +36,16 @@ class LoadLabels(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Adds ``gt_seg_map``."""
-        results['gt_seg_map'] = load_classes(results)
+        folder = results.get('cache_dir')
+        if folder is None:
+            results['gt_seg_map'] = load_classes(results)
+        else:
+            # all that the classes of a file depend on
+            keys = ('id_map', 'num_classes', 'ignore_index', 'decode', 'wrong_size')
+            about = [results.get(key) for key in (*keys, 'file_shape', 'ori_shape')]
+            results['gt_seg_map'] = cached(
+                folder, results['seg_map_path'], f'label {about}', lambda: load_classes(results)
+            )
         results['seg_fields'].append('gt_seg_map')
         return results
 
