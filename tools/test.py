@@ -16,6 +16,14 @@ def parse_args():
     parser.add_argument(
         'weights', help='adapter.safetensors, or a checkpoint (.pth), official ones too'
     )
+    parser.add_argument(
+        '--protocol',
+        action='append',
+        default=[],
+        metavar='NAME',
+        help='protocol of the benchmark to evaluate under (default: that of the config); give it '
+        'several times for several tables of one model',
+    )
     parser.add_argument('--out', help='folder for predictions as png files of class indexes')
     parser.add_argument('--show-dir', help='folder for predictions painted over the images')
     add_common(parser, work_dir='work_dirs/CONFIG_NAME/test')
@@ -38,7 +46,7 @@ def main():
     if args.show_dir:
         cfg.default_hooks.visualization = dict(type='SegVisualizationHook', draw=True, interval=1)
         cfg.visualizer.save_dir = args.show_dir
-    test(cfg, args.weights, amp=args.amp, launcher=args.launcher)
+    test(cfg, args.weights, protocols=args.protocol, amp=args.amp, launcher=args.launcher)
 
 
 if __name__ == '__main__':

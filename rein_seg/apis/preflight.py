@@ -10,6 +10,9 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
+from rein_seg.apis.changes import check_sampling, check_selection
+from rein_seg.apis.nodes import hooks_of
+from rein_seg.apis.recipes import check_schedules
 from rein_seg.datasets import DomainDataset, leaf_datasets
 from rein_seg.datasets.stream import seed_everything
 from rein_seg.datasets.transforms import load_classes
@@ -21,12 +24,13 @@ MAX_LABELS = 500
 CROP_DRAWS = 8
 
 
-def check_run(cfg: Config, *, training: bool) -> dict[str, tuple[int, int]]:
+def check_run(cfg: Config, *, training: bool, labels: bool = True) -> dict[str, tuple[int, int]]:
     """Checks data sets, label ids, class counts and window sizes.
 
     Args:
         cfg: Completed config.
         training: Whether the training data set is used too.
+        labels: Whether label ids are read; another protocol has the same ones.
 
     Returns:
         Where images come from -> (height, width) that the encoder will get, for `check_sizes`.
@@ -35,6 +39,11 @@ def check_run(cfg: Config, *, training: bool) -> dict[str, tuple[int, int]]:
         UserError: For the first thing that would go wrong later.
     """
     _check_hooks(cfg)
+    if training:
+        check_schedules(cfg)
+        check_decay(cfg)
+        check_selection(cfg)
+        check_sampling(cfg)
     sizes: dict[str, tuple[int, int]] = {}
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
@@ -47,7 +56,8 @@ def check_run(cfg: Config, *, training: bool) -> dict[str, tuple[int, int]]:
             )
         parts = leaf_datasets(dataset)
         for part in parts:
-            check_labels(part)
+            if labels:
+                check_labels(part)
             if key == 'train_dataloader':
                 size = check_crop(part, cfg.model.get('crop_size'))
             else:
@@ -78,13 +88,27 @@ def check_sizes(backbone: Any, sizes: Mapping[str, tuple[int, int]]) -> None:
 
 
 def _check_hooks(cfg: Config) -> None:
-    hooks = [*(cfg.get('custom_hooks') or []), *(cfg.get('default_hooks') or {}).values()]
-    averaging = [hook['type'] for hook in hooks if hook and 'EMA' in str(hook.get('type'))]
+    averaging = [hook['type'] for _, hook in hooks_of(cfg) if 'EMA' in str(hook.get('type'))]
     if averaging:
         raise UserError(
             f'hook {averaging[0]!r} averages weights for validation only: the adapter written '
-            'would not be the one scored; it is not supported yet, leave it out'
+            'would not be the one scored; use ema=dict(begin=..., momentum=...) instead'
         )
+
+
+def check_decay(cfg: Config) -> None:
+    """Checks that a schedule of the weight decay leaves alone what does not decay.
+
+    Raises:
+        UserError: If it would make norms and tokens decay.
+    """
+    for schedule in cfg.get('param_scheduler') or []:
+        if schedule.get('param_name') == 'weight_decay' and schedule.get('eta_min'):
+            raise UserError(
+                f'{schedule.type} takes every weight decay to eta_min={schedule.eta_min}, that of '
+                'norms and tokens, which is 0, too: give eta_min_ratio, the last decay divided by '
+                'the first'
+            )
 
 
 def check_domains(parts: list[Any], evaluator: Any) -> None:

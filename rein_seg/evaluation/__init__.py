@@ -3,7 +3,7 @@
 from rein_seg.evaluation.binary import BinarySegMetric
 from rein_seg.evaluation.domain_iou import DomainIoUMetric
 from rein_seg.evaluation.domain_metric import DomainMetric, find_domain_metric, metric_class
-from rein_seg.evaluation.tables import class_table, domain_table, score_text
+from rein_seg.evaluation.tables import class_table, domain_table, protocol_table, score_text
 
 __all__ = [
     'BinarySegMetric',
@@ -13,5 +13,6 @@ __all__ = [
     'domain_table',
     'find_domain_metric',
     'metric_class',
+    'protocol_table',
     'score_text',
 ]

@@ -6,7 +6,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from rein_seg.encoders import build_encoder, find_anatomy
-from rein_seg.encoders.build import sine_positions
+from rein_seg.encoders.random_init import sine_positions
 from rein_seg.errors import UserError
 from tests.encoders.tiny import ENCODERS
 
