@@ -16,8 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from mmcv.transforms import LoadImageFromFile
-from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 
 from rein_seg.checkpoint import atomic_path
@@ -27,32 +25,6 @@ from rein_seg.errors import UserError
 _PREDICTOR, _ROWS_PER_STRIP = 317, 278  # TIFF tags
 _DIFFERENCES, _NONE = 2, 1
 _STRIP = 64
-
-
-@TRANSFORMS.register_module()
-class LoadImageCached(LoadImageFromFile):
-    """mmcv's `LoadImageFromFile`, with decoded copies where the data set has a ``cache_dir``.
-
-    Without one it is `LoadImageFromFile`.
-
-    Args:
-        **kwargs: As `LoadImageFromFile`.
-    """
-
-    def transform(self, results: dict) -> dict | None:
-        """Adds ``img``, (H, W, 3) uint8 BGR."""
-        folder = results.get('cache_dir')
-        if folder is None or self.to_float32 or self.ignore_empty:
-            return super().transform(results)
-
-        def decode() -> np.ndarray:
-            return super(LoadImageCached, self).transform(results)['img']
-
-        flavour = f'image {self.color_type} {self.imdecode_backend}'
-        image = cached(folder, results['img_path'], flavour, decode)
-        results['img'] = image
-        results['img_shape'] = results['ori_shape'] = image.shape[:2]
-        return results
 
 
 def cached(folder: str, source: str, flavour: str, make: Callable[[], np.ndarray]) -> np.ndarray:

@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from rein_seg.datasets.corruptions import check_corruption
 from rein_seg.datasets.files import is_there
 from rein_seg.datasets.label_files import Decode
 from rein_seg.datasets.pairing import Pair, leave_out, list_images, pair_folders, suffixes
@@ -43,7 +44,9 @@ class DomainDataset(BaseSegDataset):
         skip: Names of images to leave out, such as those with damaged labels, or a file of names,
             one a line.
         labelled: Whether there are labels; without, samples are images alone.
-        cache_dir: Folder for decoded copies of images (read by LoadImageCached) and mapped labels,
+        corruption: (name, severity 1 to 5) of `CORRUPTIONS`, that LoadDomainImage applies to images
+            as they are in their files; None for none.
+        cache_dir: Folder for decoded copies of images (read by LoadDomainImage) and mapped labels,
             which load several times faster than png, bit for bit the same; it grows to about the
             size of the data. None keeps none.
         hint: Where to get the data, for messages.
@@ -51,8 +54,8 @@ class DomainDataset(BaseSegDataset):
 
     Raises:
         UserError: If a folder is missing or holds no images, an image has no label, a name to skip
-            is not there, ``wrong_size`` is none of these, or ``label_map`` maps outside the
-            classes.
+            is not there, ``wrong_size`` or ``corruption`` is not known, or ``label_map`` maps
+            outside the classes.
     """
 
     # what a label picture's values mean; None: they are the raw ids
@@ -74,6 +77,7 @@ class DomainDataset(BaseSegDataset):
         wrong_size: str = 'error',
         skip: str | Sequence[str] = (),
         labelled: bool = True,
+        corruption: Sequence | None = None,
         cache_dir: str | None = None,
         hint: str = 'layout: docs/datasets.md',
         **kwargs: Any,
@@ -86,7 +90,9 @@ class DomainDataset(BaseSegDataset):
         self.domain = domain
         self.elsewhere, self.starts = dict(elsewhere or {}), tuple(starts)
         self.wrong_size, self.skip, self.labelled = wrong_size, skip, labelled
-        self.cache_dir = cache_dir
+        self.corruption, self.cache_dir = corruption, cache_dir
+        if corruption is not None:
+            self.corruption = check_corruption(corruption)
         self.id_map = None if label_map is None else {int(k): v for k, v in label_map.items()}
         self.hint = hint
         super().__init__(
@@ -97,15 +103,16 @@ class DomainDataset(BaseSegDataset):
             **kwargs,
         )
         self._check_ids()
-        self._check_cache()
+        self._check_loading()
 
-    def _check_cache(self) -> None:
+    def _check_loading(self) -> None:
         steps = [type(step).__name__ for step in self.pipeline.transforms]
-        if self.cache_dir is not None and 'LoadImageFromFile' in steps:
-            raise UserError(
-                f'domain {self.domain!r}: cache_dir has no effect on LoadImageFromFile: let the '
-                'pipeline begin with LoadImageCached'
-            )
+        for name in ('cache_dir', 'corruption'):
+            if getattr(self, name) is not None and 'LoadImageFromFile' in steps:
+                raise UserError(
+                    f'domain {self.domain!r}: {name} has no effect on LoadImageFromFile: let the '
+                    'pipeline begin with LoadDomainImage'
+                )
 
     def _check_ids(self) -> None:
         if self.reduce_zero_label or self.label_map is not None:
@@ -192,6 +199,7 @@ class DomainDataset(BaseSegDataset):
             'ignore_index': self.ignore_index,
             'decode': self.decode,
             'wrong_size': self.wrong_size,
+            'corruption': self.corruption,
             'cache_dir': self.cache_dir,
         }
 

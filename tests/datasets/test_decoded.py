@@ -13,7 +13,7 @@ from rein_seg.errors import UserError
 from tests.datasets.trees import GTAV, TREES
 
 PIPELINE = [
-    dict(type='LoadImageCached'),
+    dict(type='LoadDomainImage'),
     dict(type='LoadLabels'),
     dict(type='PackDomainInputs'),
 ]
@@ -107,7 +107,7 @@ def test_a_cache_that_cannot_be(tmp_path, monkeypatch):
     with pytest.raises(UserError, match='no copy of .*00001.png.* can be written'):
         read(build(tmp_path, cache_dir=str(tmp_path / 'file')))
     pipeline = [dict(type='LoadImageFromFile'), *PIPELINE[1:]]
-    with pytest.raises(UserError, match='begin with LoadImageCached'):
+    with pytest.raises(UserError, match='begin with LoadDomainImage'):
         build(tmp_path, cache_dir='x', pipeline=pipeline)
     read(build(tmp_path, cache_dir=str(tmp_path / 'copies')))
     for path in (tmp_path / 'copies').rglob('*.tif'):
