@@ -18,10 +18,7 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='StreamSampler'),
     dataset=dict(
-        type='CityscapesSpaceDataset', domain='cityscapes', label_ids='cityscapes',
-        img_suffix='_leftImg8bit.png', seg_map_suffix='_gtFine_labelIds.png',
-        data_prefix=dict(img_path='cityscapes/leftImg8bit/train',
-                         seg_map_path='cityscapes/gtFine/train')))
+        type='CityscapesSpaceDataset', domain='cityscapes', layout='cityscapes', split='train'))
 val_dataloader = dict(
     batch_size=1,
     num_workers=4,
@@ -30,11 +27,8 @@ val_dataloader = dict(
     dataset=dict(
         type='ConcatDataset',
         datasets=[
-            dict(type='CityscapesSpaceDataset', domain=domain, label_ids='train',
-                 img_suffix='_rgb_anon.png', seg_map_suffix='_gt_labelTrainIds.png',
-                 data_prefix=dict(img_path=f'acdc/rgb_anon/{domain}/val',
-                                  seg_map_path=f'acdc/gt/{domain}/val'),
-                 test_mode=True)
+            dict(type='CityscapesSpaceDataset', domain=domain, layout='acdc',
+                 split=f'{domain}/val', test_mode=True)
             for domain in targets]))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='DomainIoUMetric', targets=targets)

@@ -9,9 +9,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='StreamSampler'),
-    dataset=dict(
-        type='CityscapesSpaceDataset', domain='gtav', label_ids='cityscapes',
-        data_prefix=dict(img_path='gta/images', seg_map_path='gta/labels')))
+    dataset=dict(type='CityscapesSpaceDataset', domain='gtav', layout='gtav'))
 val_dataloader = dict(
     batch_size=1,
     num_workers=4,
@@ -20,21 +18,9 @@ val_dataloader = dict(
     dataset=dict(
         type='ConcatDataset',
         datasets=[
-            dict(type='CityscapesSpaceDataset', domain='cityscapes', label_ids='cityscapes',
-                 img_suffix='_leftImg8bit.png', seg_map_suffix='_gtFine_labelIds.png',
-                 data_prefix=dict(img_path='cityscapes/leftImg8bit/val',
-                                  seg_map_path='cityscapes/gtFine/val'),
-                 test_mode=True),
-            dict(type='CityscapesSpaceDataset', domain='bdd100k', label_ids='train',
-                 img_suffix='.jpg', seg_map_suffix='.png',
-                 data_prefix=dict(img_path='bdd100k/images/10k/val',
-                                  seg_map_path='bdd100k/labels/sem_seg/masks/val'),
-                 test_mode=True),
-            dict(type='CityscapesSpaceDataset', domain='mapillary', label_ids='mapillary',
-                 img_suffix='.jpg', seg_map_suffix='.png',
-                 data_prefix=dict(img_path='mapillary/validation/images',
-                                  seg_map_path='mapillary/validation/labels'),
-                 test_mode=True)]))
+            dict(type='CityscapesSpaceDataset', domain=domain, layout=domain, split=split,
+                 test_mode=True)
+            for domain, split in zip(targets, ('val', 'val', 'validation'))]))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='DomainIoUMetric', targets=targets)
 test_evaluator = val_evaluator

@@ -9,16 +9,16 @@ def fit(width, height, halved=False):
     halve_image, halve_label = (
         ([dict(type='HalveImage')], [dict(type='HalveLabel')]) if halved else ([], []))
     return [
-        dict(type='LoadImageFromFile'), *halve_image,
+        dict(type='LoadDomainImage'), *halve_image,
         dict(type='Resize', scale=(width, height), keep_ratio=True), dict(type='LoadLabels'),
         *halve_label, dict(type='PackDomainInputs')]
 
 
 def crops(side, resize):
     return [
-        dict(type='LoadImageFromFile'), dict(type='LoadLabels'), resize,
-        dict(type='RandomCrop', crop_size=(side, side), cat_max_ratio=0.75),
-        dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'),
+        dict(type='LoadDomainImage'), dict(type='LoadLabels'), resize,
+        dict(type='FastRandomCrop', crop_size=(side, side), cat_max_ratio=0.75),
+        dict(type='RandomFlip', prob=0.5), dict(type='FastPhotoMetricDistortion'),
         dict(type='PackDomainInputs')]
 
 
