@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from rein_seg.datasets.files import is_there
 from rein_seg.datasets.label_files import Decode
-from rein_seg.datasets.pairing import Pair, pair_folders, suffixes
-from rein_seg.errors import UserError
+from rein_seg.datasets.pairing import Pair, leave_out, list_images, pair_folders, suffixes
+from rein_seg.datasets.sizes import of_one_size
+from rein_seg.errors import UserError, near_misses
+
+WRONG_SIZE = ('error', 'skip', 'resize', 'keep')
 
 
 @DATASETS.register_module()
@@ -22,24 +27,33 @@ class DomainDataset(BaseSegDataset):
         domain: Name that every sample carries into the metric.
         data_root: Folder that ``data_prefix`` is relative to; left out of a config, the
             top-level ``data_root`` (`load_config` fills it in).
-        data_prefix: ``img_path`` and ``seg_map_path`` folders.
+        data_prefix: ``img_path`` and ``seg_map_path`` folders, or zips (``DIR/*_images.zip``, or a
+            folder in them, ``DIR/NAME.zip/images``).
+        elsewhere: For ``img_path`` and ``seg_map_path`` a list of other places; the first that
+            exists is taken where that of ``data_prefix`` does not.
         img_suffix: End of an image's file name; several are possible.
         seg_map_suffix: What stands in its place in the label's file name; likewise.
+        starts: Beginnings of the file names of images and of labels, where they differ.
         ann_file: File of names, one a line, that make up the split; '' takes all.
         label_map: Raw label id -> class index or ``ignore_index``; None means labels hold class
             indexes already. An id in neither is an error when it is read.
+        wrong_size: What becomes of a label that is not as large as its image's file: ``error``
+            when it is read, ``skip`` leaves the pair out (every header is read at the start),
+            ``resize`` brings the label to the image's size (nearest), ``keep`` does not look.
+        skip: Names of images to leave out, such as those with damaged labels, or a file of names,
+            one a line.
+        labelled: Whether there are labels; without, samples are images alone.
         hint: Where to get the data, for messages.
         **kwargs: As mmseg's `BaseSegDataset` (pipeline, metainfo, test_mode, ...).
 
     Raises:
-        UserError: If a folder is missing or holds no images, an image has no label, or
-            ``label_map`` maps outside the classes.
+        UserError: If a folder is missing or holds no images, an image has no label, a name to skip
+            is not there, ``wrong_size`` is none of these, or ``label_map`` maps outside the
+            classes.
     """
 
     # what a label picture's values mean; None: they are the raw ids
     decode: Decode | None = None
-    # whether a label must have the size of its image's file
-    same_size = False
     # whether labels without an image are left alone
     extra_labels = True
 
@@ -49,13 +63,25 @@ class DomainDataset(BaseSegDataset):
         *,
         data_root: str | None = None,
         data_prefix: Mapping[str, str] | None = None,
+        elsewhere: Mapping[str, Sequence[str]] | None = None,
         img_suffix: str | Sequence[str] = '.png',
         seg_map_suffix: str | Sequence[str] = '.png',
+        starts: Sequence[str] = ('', ''),
         label_map: Mapping[int, int] | None = None,
+        wrong_size: str = 'error',
+        skip: str | Sequence[str] = (),
+        labelled: bool = True,
         hint: str = 'layout: docs/datasets.md',
         **kwargs: Any,
     ) -> None:
+        if wrong_size not in WRONG_SIZE:
+            raise UserError(
+                f'domain {domain!r}: wrong_size={wrong_size!r}; '
+                f'{near_misses(wrong_size, WRONG_SIZE)}'
+            )
         self.domain = domain
+        self.elsewhere, self.starts = dict(elsewhere or {}), tuple(starts)
+        self.wrong_size, self.skip, self.labelled = wrong_size, skip, labelled
         self.id_map = None if label_map is None else {int(k): v for k, v in label_map.items()}
         self.hint = hint
         super().__init__(
@@ -85,7 +111,9 @@ class DomainDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict]:
         """Returns image and label path of every sample, in the order of `pairs`."""
         try:
-            pairs = self.pairs()
+            if not self.labelled:
+                return [dict(img_path=image, seg_fields=[]) for image in self._images()]
+            pairs = self._chosen(self.pairs())
         except UserError as error:
             raise UserError(f'domain {self.domain!r}: {error}') from error
         return [
@@ -105,10 +133,39 @@ class DomainDataset(BaseSegDataset):
             self._folder('seg_map_path', 'labels'),
             img_suffixes=suffixes(self.img_suffix),
             seg_suffixes=suffixes(self.seg_map_suffix),
+            starts=self.starts,
             split_file=self.ann_file,
             hint=self.hint,
             extra_labels=self.extra_labels,
         )
+
+    def _images(self) -> list[str]:
+        folder = self._folder('img_path', 'images')
+        found = suffixes(self.img_suffix)
+        return list_images(folder, found, start=self.starts[0], hint=self.hint)
+
+    def _chosen(self, pairs: list[Pair]) -> list[Pair]:
+        """Returns the pairs without those to skip, and without those of two sizes if so said."""
+        kept = leave_out(pairs, self._names_to_skip())
+        if self.wrong_size == 'skip':
+            kept = of_one_size(kept)
+        if len(kept) < len(pairs):
+            print_log(
+                f'data: {self.domain}: {len(pairs) - len(kept)} of {len(pairs)} images left out '
+                f'(skip, wrong_size={self.wrong_size!r})',
+                logger='current',
+            )
+        if not kept:
+            raise UserError(f'all {len(pairs)} images are left out')
+        return kept
+
+    def _names_to_skip(self) -> list[str]:
+        if not isinstance(self.skip, str):
+            return list(self.skip)
+        path = Path(self.data_root or '.', self.skip)
+        if not path.is_file():
+            raise UserError(f'skip={str(path)!r} is no file; give one, or a list of names')
+        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
 
     def get_data_info(self, idx: int) -> dict:
         """Returns one sample's paths, with what all samples share: domain and label ids."""
@@ -120,18 +177,20 @@ class DomainDataset(BaseSegDataset):
             'num_classes': len(self.metainfo['classes']),
             'ignore_index': self.ignore_index,
             'decode': self.decode,
-            'same_size': self.same_size,
+            'wrong_size': self.wrong_size,
         }
 
-    def _folder(self, key: str, what: str) -> Path:
-        folder = Path(self.data_prefix[key])
-        if not folder.is_dir():
+    def _folder(self, key: str, what: str) -> str:
+        others = [str(Path(self.data_root or '.', p)) for p in self.elsewhere.get(key, ())]
+        place = next((p for p in (self.data_prefix[key], *others) if is_there(p)), None)
+        if place is None:
+            also = f' (nor {" nor ".join(map(repr, others))})' if others else ''
             raise UserError(
-                f'folder of {what} {str(folder)!r} does not exist: put or link the data there, or '
-                "point data_root elsewhere (--cfg-options data_root=DIR, or in the data set's own "
-                f'config); {self.hint}'
+                f'folder of {what} {str(self.data_prefix[key])!r} does not exist{also}: put or '
+                'link the data there, or point data_root elsewhere (--cfg-options data_root=DIR, '
+                f"or in the data set's own config); {self.hint}"
             )
-        return folder
+        return place
 
 
 def leaf_datasets(dataset: Any) -> list[Any]:
