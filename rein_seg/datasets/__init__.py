@@ -8,6 +8,7 @@ from rein_seg.datasets.drawn_dataset import DrawnDataset
 from rein_seg.datasets.folder_dataset import BinaryFolderDataset, FolderDataset
 from rein_seg.datasets.halve import HalveImage, HalveLabel
 from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
+from rein_seg.datasets.rare_class import RareClassCrop, RareClassSampler
 from rein_seg.datasets.stream import SampleIndex, SeededDataset, StreamSampler
 from rein_seg.datasets.transforms import LoadLabels, PackDomainInputs, ScoreAtInputSize
 
@@ -25,6 +26,8 @@ __all__ = [
     'LoadLabels',
     'MiniScapesDataset',
     'PackDomainInputs',
+    'RareClassCrop',
+    'RareClassSampler',
     'SampleIndex',
     'ScoreAtInputSize',
     'SeededDataset',
