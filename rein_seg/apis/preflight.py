@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mmengine.config import Config
@@ -11,8 +10,9 @@ from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
 from rein_seg.datasets import DomainDataset, leaf_datasets
+from rein_seg.datasets.parallel import in_parallel
+from rein_seg.datasets.sample_check import check_sample
 from rein_seg.datasets.stream import seed_everything
-from rein_seg.datasets.transforms import load_classes
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation import find_domain_metric, metric_class
 
@@ -129,7 +129,11 @@ def check_scores(evaluator: Any, test_cfg: Mapping[str, Any]) -> None:
 
 
 def check_labels(dataset: Any) -> None:
-    """Reads labels of a data set (500 at most, spread evenly) and checks their ids."""
+    """Reads images and labels of a data set (500 at most, spread evenly), as the doctor does.
+
+    Raises:
+        UserError: For the first fault; tools/check_data.py lists all.
+    """
     if not isinstance(dataset, DomainDataset):
         print_log(f'data: {type(dataset).__name__}: label ids not checked', logger='current')
         return
@@ -137,12 +141,14 @@ def check_labels(dataset: Any) -> None:
     indexes = range(0, len(dataset), step)
 
     def check(index: int) -> None:
-        load_classes(dataset.get_data_info(index))
+        for fault in check_sample(dataset.get_data_info(index)).faults:
+            if not fault.allowed:
+                raise UserError(fault.message)
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(check, indexes))
+    in_parallel(check, indexes)
     print_log(
-        f'data: {dataset.domain}: {len(dataset)} images, label ids checked in {len(indexes)}',
+        f'data: {dataset.domain}: {len(dataset)} images, {len(indexes)} of them checked with '
+        'their labels',
         logger='current',
     )
 

@@ -186,7 +186,8 @@ def test_a_loader_brings_the_class_to_the_transforms(root, tmp_path):
 
     leaf = dict(
         type='DomainDataset', domain='town', data_root=str(root), label_map=IDS,
-        metainfo=dict(classes=CLASSES), pipeline=[*PIPELINE[:2], dict(type='SeeClass'), PIPELINE[2]],
+        metainfo=dict(classes=CLASSES),
+        pipeline=[*PIPELINE[:2], dict(type='SeeClass'), PIPELINE[2]],
     )  # fmt: skip
     loader = PEFTRunner.build_dataloader(
         dict(
