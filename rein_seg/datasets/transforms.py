@@ -73,8 +73,8 @@ def size_message(info: Mapping[str, Any], shape: tuple[int, ...], size: tuple[in
     return (
         f'label {info["seg_map_path"]!r} is {shape}, its image {info["img_path"]!r} {size} '
         '(height, width): expected one size; mend the pair, or give the data set '
-        "wrong_size='resize' (the label, nearest) or 'skip' (an image turned by its EXIF data loads as stored with "
-        "color_type='color_ignore_orientation' in LoadImageFromFile)"
+        "wrong_size='resize' (the label, nearest) or 'skip' (an image turned by its EXIF data "
+        "loads as stored with color_type='color_ignore_orientation' in LoadImageFromFile)"
     )
 
 

@@ -4,6 +4,8 @@ targets = ['cityscapes', 'bdd100k', 'mapillary']
 benchmark = dict(
     name='gtav_to_urban', protocol='rein512', num_classes=19, crop_size=(512, 512),
     test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(341, 341), batch_windows=8))
+expected_images = dict(
+    train=dict(gtav=24966), val=dict(cityscapes=500, bdd100k=1000, mapillary=2000))
 data_root = 'data'
 train_pipeline = [
     dict(type='LoadImageFromFile'),

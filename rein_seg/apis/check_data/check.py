@@ -16,6 +16,7 @@ from rein_seg.datasets.faults import (
     LISTING,
     MISSING,
     NO_IMAGE,
+    NO_LABEL,
     Fault,
     collect_faults,
 )
@@ -107,7 +108,7 @@ def _list(part: Part) -> PartCheck:
             for f in faults
         ]
     check.faults = faults
-    alone = sum('have no label' in f.message for f in faults)
+    alone = sum(f.kind == NO_LABEL for f in faults)
     check.found = len(check.infos) + alone
     gone = any(f.kind in (MISSING, LISTING) for f in faults) and not check.infos
     if part.expected is not None and check.found != part.expected and not gone:
