@@ -9,11 +9,10 @@ from mmengine import dist
 from mmengine.config import Config
 
 from rein_seg.apis.nodes import datasets_of, hooks_of, same
-from rein_seg.apis.protocols import LAST, available, chosen_protocol, facts
+from rein_seg.apis.protocols import DEFAULT_SAMPLER, LAST, available, chosen_protocol, facts
 from rein_seg.errors import UserError
 from rein_seg.evaluation import find_domain_metric
 
-RARE_CLASS_SAMPLER = 'RareClassSampler'
 NOT_RECORDED = 'training not recorded'
 _SCORED = ('mode', 'crop_size', 'stride')  # the rest of test_cfg changes speed, not scores
 _EVALUATION = ('test_cfg', 'test_pipelines', 'left_out', 'not_known')
@@ -128,21 +127,6 @@ def check_selection(cfg: Config) -> None:
                 )
 
 
-def check_sampling(cfg: Config) -> None:
-    """Checks that rare classes are drawn more often where that is asked for.
-
-    Raises:
-        UserError: If no sampler does.
-    """
-    if cfg.get('rare_class_sampling') and cfg.train_dataloader.sampler.type != RARE_CLASS_SAMPLER:
-        raise UserError(
-            f'protocol {cfg.benchmark.get("protocol")!r} draws images with rare classes more often '
-            f'(rare_class_sampling=True), and the sampler is {cfg.train_dataloader.sampler.type}: '
-            f'set train_dataloader.sampler.type={RARE_CLASS_SAMPLER} where this version has it, or '
-            'rare_class_sampling=False, which results will name as a change'
-        )
-
-
 def _training_differences(cfg: Config, protocol: Mapping[str, Any]) -> Iterator[str]:
     yield from _simple_differences(cfg, protocol)
     wrapper = cfg.get('optim_wrapper') or {}
@@ -161,9 +145,7 @@ def _training_differences(cfg: Config, protocol: Mapping[str, Any]) -> Iterator[
         yield 'early stopping'
     yield from _differences('ema', cfg.get('ema'), protocol.get('ema'))
     yield from _differences(
-        'rare_class_sampling',
-        bool(cfg.get('rare_class_sampling')),
-        bool(protocol.get('rare_class_sampling')),
+        'sampler', cfg.train_dataloader.get('sampler'), protocol.get('sampler', DEFAULT_SAMPLER)
     )
     if protocol.get('source_split') is not None:
         sources = list(datasets_of(cfg, ('train_dataloader',)))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
-from rein_seg.apis.changes import check_sampling, check_selection
+from rein_seg.apis.changes import check_selection
 from rein_seg.apis.nodes import hooks_of
 from rein_seg.apis.recipes import check_schedules
 from rein_seg.datasets import DomainDataset, leaf_datasets
+from rein_seg.datasets.parallel import in_parallel
+from rein_seg.datasets.sample_check import check_sample
 from rein_seg.datasets.stream import seed_everything
-from rein_seg.datasets.transforms import load_classes
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation import find_domain_metric, metric_class
 
@@ -43,7 +43,6 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> dict[str, 
         check_schedules(cfg)
         check_decay(cfg)
         check_selection(cfg)
-        check_sampling(cfg)
     sizes: dict[str, tuple[int, int]] = {}
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
@@ -153,7 +152,11 @@ def check_scores(evaluator: Any, test_cfg: Mapping[str, Any]) -> None:
 
 
 def check_labels(dataset: Any) -> None:
-    """Reads labels of a data set (500 at most, spread evenly) and checks their ids."""
+    """Reads images and labels of a data set (500 at most, spread evenly), as the doctor does.
+
+    Raises:
+        UserError: For the first fault; tools/check_data.py lists all.
+    """
     if not isinstance(dataset, DomainDataset):
         print_log(f'data: {type(dataset).__name__}: label ids not checked', logger='current')
         return
@@ -161,12 +164,14 @@ def check_labels(dataset: Any) -> None:
     indexes = range(0, len(dataset), step)
 
     def check(index: int) -> None:
-        load_classes(dataset.get_data_info(index))
+        for fault in check_sample(dataset.get_data_info(index)).faults:
+            if not fault.allowed:
+                raise UserError(fault.message)
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(check, indexes))
+    in_parallel(check, indexes)
     print_log(
-        f'data: {dataset.domain}: {len(dataset)} images, label ids checked in {len(indexes)}',
+        f'data: {dataset.domain}: {len(dataset)} images, {len(indexes)} of them checked with '
+        'their labels',
         logger='current',
     )
 

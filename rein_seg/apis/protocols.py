@@ -14,7 +14,7 @@ dict; all but ``test_pipelines`` may be left out:
 ``selection``           ``'last'``, or ``dict(metric=..., rule='greater')``
 ``also_selects``        further metrics that its numbers were chosen by
 ``ema``                 arguments of `TrainableEMAHook`
-``rare_class_sampling``  whether images with rare classes are drawn more often
+``sampler``             of the source; default `StreamSampler`, each image as often as another
 ``source_split``        the part of the source that trains, where that is not all of it
 ``test_cfg``            of the model
 ``test_pipelines``      domain -> pipeline; ``default`` for all others
@@ -41,13 +41,12 @@ from rein_seg.errors import UserError, near_misses
 LAST = 'last'
 _KEYS = (
     'crop_size', 'batch_size', 'gpus', 'train_pipeline', 'optim_wrapper', 'param_scheduler',
-    'max_iters', 'val_interval', 'selection', 'also_selects', 'ema', 'rare_class_sampling',
+    'max_iters', 'val_interval', 'selection', 'also_selects', 'ema', 'sampler',
     'source_split', 'test_cfg', 'test_pipelines', 'left_out', 'not_known',
 )  # fmt: skip
 # names that a protocol may bring into a config, so that an option may name them before
-OPEN_NAMES = frozenset(
-    {'max_iters', 'optim_wrapper', 'param_scheduler', 'ema', 'rare_class_sampling'}
-)
+OPEN_NAMES = frozenset({'max_iters', 'optim_wrapper', 'param_scheduler', 'ema'})
+DEFAULT_SAMPLER = {'type': 'StreamSampler'}
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,8 @@ def facts(cfg: Config, protocol: Mapping[str, Any]) -> Iterator[Fact]:
     if cfg.get('train_dataloader'):
         node = cfg.train_dataloader
         yield Fact('training', 'batch_size', node, 'batch_size', say('batch_size'))
-    for key in ('optim_wrapper', 'ema', 'rare_class_sampling'):
+        yield Fact('training', 'sampler', node, 'sampler', say('sampler', DEFAULT_SAMPLER))
+    for key in ('optim_wrapper', 'ema'):
         yield Fact('training', key, cfg, key, say(key))
     if cfg.get('train_cfg'):
         loop = cfg.train_cfg

@@ -11,6 +11,7 @@ from rein_seg.datasets.halve import HalveImage, HalveLabel
 from rein_seg.datasets.load_image import LoadDomainImage
 from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
 from rein_seg.datasets.random_scale import RandomScale
+from rein_seg.datasets.rare_class import RareClassCrop, RareClassSampler
 from rein_seg.datasets.stream import SampleIndex, SeededDataset, StreamSampler
 from rein_seg.datasets.transforms import LoadLabels, PackDomainInputs, ScoreAtInputSize
 
@@ -32,6 +33,8 @@ __all__ = [
     'MiniScapesDataset',
     'PackDomainInputs',
     'RandomScale',
+    'RareClassCrop',
+    'RareClassSampler',
     'SampleIndex',
     'ScoreAtInputSize',
     'SeededDataset',

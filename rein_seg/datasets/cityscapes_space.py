@@ -76,6 +76,7 @@ class CityscapesSpaceDataset(DomainDataset):
     Attributes:
         layout: The `Layout`, None without.
         split: As given.
+        expected_images: Number of images that the split has as downloaded, None if not known.
 
     Raises:
         UserError: If layout, split or label_ids is none of these.
@@ -99,10 +100,12 @@ class CityscapesSpaceDataset(DomainDataset):
             )
         if layout is None and split is not None:
             raise UserError(f'domain {domain!r}: split={split!r} has no effect without a layout')
-        self.layout, self.split, known = None, split, {}
+        self.layout, self.split, self.expected_images, known = None, split, None, {}
         if layout is not None:
             self.layout, known = _known(domain, layout, split, label_ids, kwargs)
             label_ids = label_ids or next(iter(self.layout.label_files))
+            if not (kwargs.get('ann_file') or kwargs.get('skip')):
+                self.expected_images = self.layout.splits[split or '']
             for key in data_prefix or {}:  # a place that is given is the one meant
                 known['elsewhere'].pop(key)
             data_prefix = {**known.pop('data_prefix'), **(data_prefix or {})}

@@ -1,6 +1,6 @@
 """The 15 corruptions of ImageNet-C at 5 severities, made as an image is loaded.
 
-They come from ``imagecorruptions-imaug``, an optional dependency. docs/decisions/0013 says why.
+They come from ``imagecorruptions-imaug``, an optional dependency. docs/decisions/0014 says why.
 
 H x W image.
 """

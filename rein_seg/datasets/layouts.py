@@ -21,7 +21,7 @@ class Layout:
         labels: Folder of labels.
         label_files: What labels hold (`CityscapesSpaceDataset`'s label_ids) -> end of their names;
             the first is what a download has.
-        splits: Split -> number of images; '' where there are no splits.
+        splits: Split -> number of images, None if it is not known; '' where there are no splits.
         source: Where to get it.
         img_suffix: End of images' names.
         starts: Beginnings of the names of images and of labels, where they differ.
@@ -34,7 +34,7 @@ class Layout:
     images: str
     labels: str
     label_files: Mapping[str, str]
-    splits: Mapping[str, int]
+    splits: Mapping[str, int | None]
     source: str
     img_suffix: str = '.png'
     starts: tuple[str, str] = ('', '')
@@ -158,11 +158,11 @@ LAYOUTS: dict[str, Layout] = {
         label_files={'train': '_gt_labelTrainIds.png', 'cityscapes': '_gt_labelIds.png'},
         splits={
             **{f'{name}/train': 400 for name in ('fog', 'night', 'rain', 'snow')},
-            **{'fog/val': 100, 'night/val': 106, 'rain/val': 100, 'snow/val': 100},
+            **{'fog/val': None, 'night/val': 106, 'rain/val': 100, 'snow/val': 100},
             **{f'{name}/test': 500 for name in ('fog', 'night', 'rain', 'snow')},
         },
         source='acdc.vision.ee.ethz.ch (rgb_anon_trainvaltest.zip, gt_trainval.zip)',
-        unverified='the counts of train and test; fog/val has 106 images in one source, 100 here',
+        unverified='the counts of train and test; of fog/val: 100 or 106, by source',
     ),
     'dark_zurich': Layout(
         images='dark_zurich/rgb_anon/{split}',

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from rein_seg.datasets.faults import LISTING, MISSING, NO_IMAGE, NO_LABEL, are_collected, refuse
 from rein_seg.datasets.files import list_files
 from rein_seg.errors import UserError
 
@@ -60,17 +61,23 @@ def pair_folders(
     if alone:
         needed = str(Path(labels_dir, _name(alone[0], seg_start, seg_suffixes[0])))
         others = f' (or {_or(seg_suffixes[1:])})' if seg_suffixes[1:] else ''
-        raise UserError(
+        refuse(
+            NO_LABEL,
+            [images[stem] for stem in alone],
             f'{len(alone)} of {len(wanted)} images have no label; first: '
-            f'{images[alone[0]]!r} needs {needed!r}{others}'
+            f'{images[alone[0]]!r} needs {needed!r}{others}',
         )
-    spare = [] if split_file or extra_labels else sorted(set(labels) - set(images))
+        wanted = [stem for stem in wanted if stem in labels]
+    allowed = bool(split_file) or (extra_labels and not are_collected())
+    spare = [] if allowed else sorted(set(labels) - set(images))
     if spare:
-        raise UserError(
+        refuse(
+            NO_IMAGE,
+            [labels[stem] for stem in spare],
             f'{len(spare)} of {len(labels)} labels have no image; first: '
             f'{labels[spare[0]]!r} belongs to none that ends in '
             f'{_or(img_suffixes)} in {str(images_dir)!r}; name further suffixes with img_suffix, '
-            'or allow it with extra_labels=True'
+            'or allow it with extra_labels=True',
         )
     return [(images[stem], labels[stem]) for stem in wanted]
 
@@ -109,9 +116,11 @@ def leave_out(pairs: Sequence[Pair], names: Sequence[str]) -> list[Pair]:
         if not hits:
             kept.append(pair)
     if left - met:
-        raise UserError(
+        refuse(
+            MISSING,
+            sorted(left - met),
             f'skip names {len(left - met)} images that are not there; first: '
-            f'{sorted(left - met)[0]!r}'
+            f'{sorted(left - met)[0]!r}',
         )
     return kept
 
@@ -160,18 +169,21 @@ def pair_csv(path: Path, *, root: Path, columns: Sequence[str] | None = None) ->
         (_place(row[image_at], path.parent, root), _place(row[label_at], path.parent, root))
         for row in rows
     ]
-    _check_there(path, root, [file for pair in pairs for file in pair])
-    return pairs
+    missing = _check_there(path, root, [file for pair in pairs for file in pair])
+    return [pair for pair in pairs if not missing & {*pair}]
 
 
-def _check_there(path: Path, root: Path, files: Sequence[Path]) -> None:
+def _check_there(path: Path, root: Path, files: Sequence[Path]) -> set[Path]:
     missing = [file for file in files if not file.is_file()]
     if missing:
-        raise UserError(
+        refuse(
+            MISSING,
+            missing,
             f'csv {str(path)!r} names {len(missing)} files of {len(files)} that are not there; '
             f'first: {str(missing[0])!r} (paths are relative to the csv or to {str(root)!r}; name '
-            'the columns of a header with csv_columns)'
+            'the columns of a header with csv_columns)',
         )
+    return set(missing)
 
 
 def _place(name: str, *folders: Path) -> Path:
@@ -189,8 +201,10 @@ def _listed(split_file: str, images: dict[str, str], suffixes: Sequence[str]) ->
     missing = sorted(stems - set(images))
     if missing:
         name = f'{missing[0]}{suffixes[0]}'
-        raise UserError(
-            f'{split_file!r} lists {len(missing)} images that are not there; first: {name!r}'
+        refuse(
+            MISSING,
+            missing,
+            f'{split_file!r} lists {len(missing)} images that are not there; first: {name!r}',
         )
     if not stems:
         raise UserError(f'ann_file {split_file!r} lists no image')
@@ -208,10 +222,13 @@ def _stems(
         if stem is None or _stem(name, without) is not None:
             continue
         if stem in names:
-            raise UserError(
+            refuse(
+                LISTING,
+                [files[name]],
                 f'{str(folder)!r} has two files of one name, {names[stem]!r} and {name!r}: say '
-                'which is meant with img_suffix and seg_map_suffix'
+                'which is meant with img_suffix and seg_map_suffix',
             )
+            continue
         names[stem] = name
     return {stem: files[name] for stem, name in names.items()}
 

@@ -62,14 +62,9 @@ def load_classes(info: Mapping[str, Any]) -> np.ndarray:
     """
     path, decode, policy = info['seg_map_path'], info.get('decode'), info.get('wrong_size', 'keep')
     raw = read_label(path, decode)
-    size = None if policy == 'keep' else _other_size(info, raw.shape)
+    size = None if policy == 'keep' else other_size(info, raw.shape)
     if size is not None and policy != 'resize':
-        raise UserError(
-            f'label {path!r} is {raw.shape}, its image {info["img_path"]!r} {size} (height, '
-            "width): expected one size; mend the pair, or give the data set wrong_size='resize' "
-            "(the label, nearest) or 'skip' (an image turned by its EXIF data loads as stored with "
-            "color_type='color_ignore_orientation' in LoadImageFromFile)"
-        )
+        raise UserError(size_message(info, raw.shape, size))
     classes = map_ids(
         raw,
         info['id_map'],
@@ -83,7 +78,17 @@ def load_classes(info: Mapping[str, Any]) -> np.ndarray:
     return cv2.resize(classes, size[::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def _other_size(info: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[int, int] | None:
+def size_message(info: Mapping[str, Any], shape: tuple[int, ...], size: tuple[int, int]) -> str:
+    """Says that a sample's label and image have two sizes, and what to do."""
+    return (
+        f'label {info["seg_map_path"]!r} is {shape}, its image {info["img_path"]!r} {size} '
+        '(height, width): expected one size; mend the pair, or give the data set '
+        "wrong_size='resize' (the label, nearest) or 'skip' (an image turned by its EXIF data "
+        "loads as stored with color_type='color_ignore_orientation' in LoadImageFromFile)"
+    )
+
+
+def other_size(info: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[int, int] | None:
     """Returns the (height, width) of a sample's image, None if it is that of the label."""
     loaded = info.get('file_shape') or info.get('ori_shape')
     sizes = {tuple(loaded)} if loaded else image_sizes(info['img_path'])

@@ -29,7 +29,7 @@ from rein_seg.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from rein_seg.datasets.stream import SeededDataset, StreamSampler
+from rein_seg.datasets.stream import SeededDataset, is_stream
 from rein_seg.errors import UserError
 from rein_seg.version import __version__
 
@@ -68,7 +68,7 @@ class PEFTRunner(Runner):
         """Builds a loader; see mmengine's `Runner.build_dataloader`."""
         if isinstance(dataloader, dict):
             dataloader = copy.deepcopy(dataloader)
-            if dataloader.get('sampler', {}).get('type') == StreamSampler.__name__:
+            if is_stream(dataloader.get('sampler')):
                 dataloader['dataset'] = SeededDataset(DATASETS.build(dataloader['dataset']))
             if dataloader.get('num_workers', 0) == 0:
                 dataloader['persistent_workers'] = False

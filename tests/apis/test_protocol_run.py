@@ -143,5 +143,4 @@ def test_protocols_are_refused_before_anything_is_built(trained, tool, tmp_path)
         *tool('train', *options, 'protocol=soma512'),
         'ema begins at iteration 12000, the run ends at 20',
     )
-    assert_refused(*tool('train', *options, 'protocol=mfuser'), 'rare_class_sampling=False')
     assert not list(tmp_path.glob('*.pth'))

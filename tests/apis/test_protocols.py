@@ -6,7 +6,6 @@ import pytest
 
 from rein_seg.apis import load_config
 from rein_seg.apis.changes import (
-    check_sampling,
     check_selection,
     evaluation_changes,
     inherited_changes,
@@ -73,7 +72,8 @@ def test_one_word_is_the_whole_protocol(rein512, name):
     assert {cfg.benchmark.protocol, cfg.val_evaluator.protocol, cfg.test_evaluator.protocol} == {
         name
     }
-    assert tuple(steps(cfg.train_dataloader.dataset)['RandomCrop'].crop_size) == (crop, crop)
+    kind = 'RareClassCrop' if name in ('tqdm', 'mfuser', 'vfmseg') else 'FastRandomCrop'
+    assert tuple(steps(cfg.train_dataloader.dataset)[kind].crop_size) == (crop, crop)
 
 
 def test_what_is_special_of_each(rein512):
@@ -91,7 +91,12 @@ def test_what_is_special_of_each(rein512):
         ('PolyLR', 1500, 20000),
     ]
     assert [(s.begin, s.end) for s in vltseg.param_scheduler] == [(500, 5000)]
-    assert tqdm.rare_class_sampling is vfmseg.rare_class_sampling is True
+    assert [c.train_dataloader.sampler.type for c in (rein512, tqdm, vfmseg)] == [
+        'StreamSampler',
+        'RareClassSampler',
+        'RareClassSampler',
+    ]
+    assert [step.type for step in tqdm.train_dataloader.dataset.pipeline][3] == 'RareClassCrop'
     for cfg in (rein512, vfmseg, tqdm, vltseg):
         assert 'ema' not in cfg
         assert selection_text(cfg) == 'last'
@@ -183,7 +188,14 @@ CHANGES = [
     (dict(train_dataloader__dataset__pipeline=[]), ['train_pipeline']),
     (dict(param_scheduler=[]), ['param_scheduler']),
     (dict(ema=dict(begin=5)), ['ema']),
-    (dict(rare_class_sampling=True), ['rare_class_sampling True instead of False']),
+    (
+        dict(train_dataloader__sampler=dict(type='InfiniteSampler')),
+        ['sampler.type InfiniteSampler instead of StreamSampler'],
+    ),
+    (
+        dict(protocol='mfuser', train_dataloader__sampler__type='StreamSampler'),
+        ['sampler.type StreamSampler instead of RareClassSampler'],
+    ),
     (
         dict(protocol='soma512', default_hooks__checkpoint__save_best=None),
         ['selection last instead of mean/mIoU'],
@@ -290,15 +302,6 @@ def test_the_source_may_choose(repo, tmp_path):
     assert task.default_hooks.checkpoint.save_best == 'polyp_val/S'
     check_selection(task)  # its validation images are held out of the source's
     assert not on_targets(task, 'polyp_val/S')
-
-
-def test_rare_classes_are_not_promised_without_a_sampler(path):
-    cfg = load(path, protocol='mfuser')
-    with pytest.raises(UserError, match="protocol 'mfuser' draws .*rare_class_sampling=False"):
-        check_sampling(cfg)
-    cfg = load(path, protocol='mfuser', rare_class_sampling=False)
-    check_sampling(cfg)
-    assert training_changes(cfg) == ['rare_class_sampling False instead of True']
 
 
 def test_decay_that_would_rise_is_refused(rein512):

@@ -16,7 +16,6 @@ data_root = 'data'
 train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='StreamSampler'),
     dataset=dict(
         type='CityscapesSpaceDataset', domain='cityscapes', layout='cityscapes', split='train'))
 val_dataloader = dict(

@@ -8,7 +8,6 @@ data_root = 'data'
 train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='StreamSampler'),
     dataset=dict(type='CityscapesSpaceDataset', domain='gtav', layout='gtav'))
 val_dataloader = dict(
     batch_size=1,

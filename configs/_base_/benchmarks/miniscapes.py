@@ -10,7 +10,7 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadLabels'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
+    dict(type='FastPhotoMetricDistortion'),
     dict(type='PackDomainInputs')]
 test_pipeline = [
     dict(type='LoadImageFromFile'), dict(type='LoadLabels'), dict(type='PackDomainInputs')]

@@ -14,10 +14,10 @@ def fit(width, height, halved=False):
         *halve_label, dict(type='PackDomainInputs')]
 
 
-def crops(side, resize):
+def crops(side, resize, crop='FastRandomCrop'):
     return [
         dict(type='LoadDomainImage'), dict(type='LoadLabels'), resize,
-        dict(type='FastRandomCrop', crop_size=(side, side), cat_max_ratio=0.75),
+        dict(type=crop, crop_size=(side, side), cat_max_ratio=0.75),
         dict(type='RandomFlip', prob=0.5), dict(type='FastPhotoMetricDistortion'),
         dict(type='PackDomainInputs')]
 
@@ -56,6 +56,8 @@ def warmup(end):
     return dict(type='LinearLR', start_factor=1e-6, begin=0, end=end, by_epoch=False)
 
 
+RARE = dict(type='RareClassSampler')
+RARE_UNSAID = 'temperature and least pixels of rare class sampling: here as DAFormer, 0.01 and 3000'
 UNSAID = (
     'augmentation, cat_max_ratio: here flip 0.5, PhotoMetricDistortion and 0.75, as rein512',
     'power of the poly schedule, betas and eps of AdamW: here as rein512')
@@ -99,8 +101,9 @@ protocols = dict(
             mapillary=fit(2048, 1024, halved=True)),
         not_known=["momentum of the average: here 0.0002, mmengine's default"]),
     tqdm=dict(
-        crop_size=(512, 512), batch_size=8, source_split='train', rare_class_sampling=True,
-        train_pipeline=crops(512, dict(type='RandomScale', ratio_range=(0.5, 2.0))),
+        crop_size=(512, 512), batch_size=8, source_split='train', sampler=RARE,
+        train_pipeline=crops(
+            512, dict(type='RandomScale', ratio_range=(0.5, 2.0)), 'RareClassCrop'),
         optim_wrapper=adamw(1e-5, 1e-4, backbone=0.1),
         param_scheduler=[warmup(1500), poly(1500)],
         max_iters=20000, val_interval=20000, selection='last',
@@ -110,10 +113,11 @@ protocols = dict(
         not_known=[
             'number of GPUs, each with 8 images',
             'the size that the ratio 0.5 to 2 is of: here that of the image',
-            'start of the warm-up: here a millionth', *UNSAID]),
+            'start of the warm-up: here a millionth', RARE_UNSAID, *UNSAID]),
     mfuser=dict(
-        crop_size=(512, 512), batch_size=2, rare_class_sampling=True,
-        train_pipeline=crops(512, dict(type='RandomScale', ratio_range=(0.5, 2.0))),
+        crop_size=(512, 512), batch_size=2, sampler=RARE,
+        train_pipeline=crops(
+            512, dict(type='RandomScale', ratio_range=(0.5, 2.0)), 'RareClassCrop'),
         optim_wrapper=adamw(1e-4, 1e-5), param_scheduler=[warmup(1500), poly(1500)],
         max_iters=20000, val_interval=20000, selection='last',
         test_cfg=slide(512, 341, 8),
@@ -122,10 +126,11 @@ protocols = dict(
         not_known=[
             'number of GPUs, each with 2 images',
             'the size that the ratio 0.5 to 2 is of: here that of the image',
-            'start of the warm-up: here a millionth', *UNSAID]),
+            'start of the warm-up: here a millionth', RARE_UNSAID, *UNSAID]),
     vfmseg=dict(
-        crop_size=(1024, 1024), batch_size=2, gpus=1, rare_class_sampling=True,
-        train_pipeline=crops(1024, dict(type='Resize', scale=(2560, 1440), keep_ratio=True)),
+        crop_size=(1024, 1024), batch_size=2, gpus=1, sampler=RARE,
+        train_pipeline=crops(
+            1024, dict(type='Resize', scale=(2560, 1440), keep_ratio=True), 'RareClassCrop'),
         optim_wrapper=adamw(1e-4, 0.05), param_scheduler=[poly()],
         max_iters=40000, val_interval=40000, selection='last', also_selects=['cityscapes/mIoU'],
         test_cfg=slide(512, 320, 8),
@@ -138,7 +143,7 @@ protocols = dict(
             'range of the multi-scale resize: here 2560x1440 alone',
             'the second stage of inference',
             'which numbers are of the last checkpoint, which of the best on Cityscapes: here the '
-            'last, or default_hooks.checkpoint.save_best=cityscapes/mIoU', *UNSAID]),
+            'last, or default_hooks.checkpoint.save_best=cityscapes/mIoU', RARE_UNSAID, *UNSAID]),
     # A re-implementation; the original's protocol is not in our notes.
     vltseg=dict(
         crop_size=(512, 512), batch_size=16, gpus=1,
@@ -150,4 +155,4 @@ protocols = dict(
             cityscapes=fit(1024, 512), bdd100k=fit(1024, 512), mapillary=fit(1024, 512)),
         not_known=[
             'rate of the first 500 iterations: here the full one', *UNSAID]))
-del UNSAID
+del RARE, RARE_UNSAID, UNSAID
