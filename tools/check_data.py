@@ -1,5 +1,8 @@
 #!/usr/bin/env python
-"""Check all data of a benchmark: python tools/check_data.py gtav_to_urban --data-root DIR"""
+"""Check all data of a benchmark: python tools/check_data.py gtav_to_urban --data-root DIR
+
+Of a folder it checks whatever data sets of the benchmarks lie in it.
+"""
 
 import argparse
 import sys
@@ -14,7 +17,10 @@ def parse_args():
         'usage.'
     )
     parser.add_argument(
-        'name', metavar='NAME|CONFIG', help='file of configs/_base_/benchmarks, or a config (.py)'
+        'name',
+        metavar='NAME|CONFIG|DIR',
+        help='file of configs/_base_/benchmarks, a config (.py), or a folder with data sets of '
+        'benchmarks in it',
     )
     parser.add_argument('--data-root', help="in the place of the config's data_root")
     parser.add_argument('--out', help='folder for the files (default: work_dirs/check_data/NAME)')

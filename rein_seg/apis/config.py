@@ -51,7 +51,8 @@ def load_config(
 
     The ``protocol`` fills in what is open: pipelines, schedule, sizes, the rule that chooses the
     checkpoint. The model gets ``num_classes``, ``crop_size`` and ``test_cfg`` from ``benchmark``
-    where it does not say otherwise; data sets without a ``data_root`` get the top-level one.
+    where it does not say otherwise; data sets without a ``data_root`` get the top-level one, those
+    of training the top-level ``cache_dir``, if there is one.
 
     Args:
         path: Config file.
@@ -127,6 +128,9 @@ def complete(cfg: Config) -> None:
     for name in [name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None]:
         if name not in OWN_HOOKS:
             del cfg.default_hooks[name]
+    if cfg.get('cache_dir') is not None:
+        for dataset in datasets_of(cfg, LOADERS[:1]):
+            dataset.setdefault('cache_dir', cfg.cache_dir)
     root = cfg.get('data_root')
     if root is None:
         return

@@ -17,7 +17,8 @@ EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 def datasets_of(cfg: Config, loaders: Iterable[str] = LOADERS) -> Iterator[Any]:
     """Yields the config of every data set, inside ConcatDataset and the like too, in order."""
-    waiting = [cfg[key].dataset for key in reversed(tuple(loaders)) if cfg.get(key)]
+    waiting = [cfg[key] for key in reversed(tuple(loaders)) if cfg.get(key)]
+    waiting = [loader.dataset for loader in waiting if 'dataset' in loader]
     while waiting:
         dataset = waiting.pop()
         inner = dataset.get('datasets') or ([dataset.dataset] if 'dataset' in dataset else [])

@@ -44,8 +44,8 @@ _KEYS = (
     'max_iters', 'val_interval', 'selection', 'also_selects', 'ema', 'sampler',
     'source_split', 'test_cfg', 'test_pipelines', 'left_out', 'not_known',
 )  # fmt: skip
-# names that a protocol may bring into a config, so that an option may name them before
-OPEN_NAMES = frozenset({'max_iters', 'optim_wrapper', 'param_scheduler', 'ema'})
+# names that may be absent from a config's file: a protocol brings them, or nothing does
+OPEN_NAMES = frozenset({'max_iters', 'optim_wrapper', 'param_scheduler', 'ema', 'cache_dir'})
 DEFAULT_SAMPLER = {'type': 'StreamSampler'}
 
 

@@ -203,13 +203,22 @@ class DomainDataset(BaseSegDataset):
             'cache_dir': self.cache_dir,
         }
 
-    def _folder(self, key: str, what: str) -> str:
+    def places(self, key: str) -> list[str]:
+        """Returns the folders or zips that are looked at, the first that is there is taken.
+
+        Args:
+            key: ``img_path`` or ``seg_map_path``.
+        """
         others = [str(Path(self.data_root or '.', p)) for p in self.elsewhere.get(key, ())]
-        place = next((p for p in (self.data_prefix[key], *others) if is_there(p)), None)
+        return [str(self.data_prefix.get(key, '')), *others]
+
+    def _folder(self, key: str, what: str) -> str:
+        first, *others = self.places(key)
+        place = next((p for p in (first, *others) if is_there(p)), None)
         if place is None:
             also = f' (nor {" nor ".join(map(repr, others))})' if others else ''
             raise UserError(
-                f'folder of {what} {str(self.data_prefix[key])!r} does not exist{also}: put or '
+                f'folder of {what} {first!r} does not exist{also}: put or '
                 'link the data there, or point data_root elsewhere (--cfg-options data_root=DIR, '
                 f"or in the data set's own config); {self.hint}"
             )

@@ -16,6 +16,7 @@ from rein_seg.apis.preflight import check_labels
 from rein_seg.datasets import faults as kinds
 from rein_seg.errors import UserError
 from tests.apis.tiny_run import REPO
+from tests.datasets.trees import TREES
 
 TEXT = """
 data_root = 'data'
@@ -221,3 +222,14 @@ def test_each_corruption_is_of_the_same_files(tmp_path):
         ('train/cityscapes', 'train', 2975),
         ('val/cityscapes', 'test', 500),
     ]
+
+
+def test_a_folder_is_checked_for_what_lies_in_it(tmp_path):
+    for name in ('cityscapes', 'acdc'):
+        TREES[name].write(tmp_path, numbers=(1, 2))
+    parts = read_parts(str(tmp_path))
+    assert sorted(part.name for part in parts) == ['val/cityscapes', 'val/night']
+    assert [check.found for check in check_data(parts)] == [2, 2]
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(UserError, match=r"empty' holds no data set of the benchmarks"):
+        read_parts(str(tmp_path / 'empty'))

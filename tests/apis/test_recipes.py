@@ -127,3 +127,10 @@ def test_schedule_decays_the_two_dimensional_norm_but_no_bias_and_no_other_norm(
         'output_upscaling.1.weight',
     }
     assert set(found.values()) == {(3e-4, 1e-4), (3e-4, 0.0)}
+
+
+def test_one_word_keeps_decoded_copies_of_the_training_data(repo):
+    path = str(repo / 'configs/rein_dinov2_gtav_synthia.py')
+    cfg = load_config(path, cfg_options={'cache_dir': 'copies'})
+    assert [d.cache_dir for d in cfg.train_dataloader.dataset.datasets] == ['copies'] * 2
+    assert all('cache_dir' not in d for d in cfg.val_dataloader.dataset.datasets)

@@ -5,20 +5,20 @@ protocol = 'original'  # scores at the size of the label's file; square1024: off
 data_root = 'data'
 square = dict(type='Resize', scale=(1024, 1024), interpolation='bicubic', backend='pillow')
 train_pipeline = [
-    dict(type='LoadImageFromFile'), dict(type='LoadLabels'), square,
+    dict(type='LoadDomainImage'), dict(type='LoadLabels'), square,
     dict(type='RandomFlip', prob=0.5), dict(type='PackDomainInputs')]
 protocols = dict(
     original=dict(
         train_pipeline=train_pipeline,
         test_pipelines=dict(
             default=[
-                dict(type='LoadImageFromFile'), square, dict(type='LoadLabels'),
+                dict(type='LoadDomainImage'), square, dict(type='LoadLabels'),
                 dict(type='PackDomainInputs')])),
     square1024=dict(
         train_pipeline=train_pipeline,
         test_pipelines=dict(
             default=[
-                dict(type='LoadImageFromFile'), dict(type='LoadLabels'), square,
+                dict(type='LoadDomainImage'), dict(type='LoadLabels'), square,
                 dict(type='ScoreAtInputSize'), dict(type='PackDomainInputs')])))
 benchmark = dict(
     num_classes=2, crop_size=(1024, 1024), test_cfg=dict(mode='whole', keep_scores=True))

@@ -5,7 +5,7 @@ benchmark = dict(
     test_cfg=dict(mode='slide', crop_size=(256, 256), stride=(104, 224), batch_windows=4))
 data_root = 'data/camvid'
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadDomainImage'),
     dict(type='LoadLabels'),
     dict(type='RandomChoiceResize', scales=[int(360 * s * 0.1) for s in range(8, 16)],
          resize_type='ResizeShortestEdge', max_size=1920),
@@ -14,7 +14,7 @@ train_pipeline = [
     dict(type='FastPhotoMetricDistortion'),
     dict(type='PackDomainInputs')]
 test_pipeline = [
-    dict(type='LoadImageFromFile'), dict(type='LoadLabels'), dict(type='PackDomainInputs')]
+    dict(type='LoadDomainImage'), dict(type='LoadLabels'), dict(type='PackDomainInputs')]
 train_dataloader = dict(
     batch_size=2,
     num_workers=0,

@@ -7,7 +7,7 @@ protocols = dict(
         _base_.protocols.rein1024, not_known=[],
         test_pipelines=dict(
             default=[
-                dict(type='LoadImageFromFile'),
+                dict(type='LoadDomainImage'),
                 dict(type='Resize', scale=(1920, 1080), keep_ratio=True),
                 dict(type='LoadLabels'), dict(type='PackDomainInputs')])))
 targets = ['night', 'snow', 'fog', 'rain']

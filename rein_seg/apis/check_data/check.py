@@ -131,9 +131,8 @@ def _listing_fault(dataset: DomainDataset, error: UserError) -> Fault:
 
 def _place(dataset: DomainDataset, key: str) -> str:
     """Returns the folder that is read, or the first that is looked for."""
-    first = str(dataset.data_prefix.get(key, ''))
-    others = [str(Path(dataset.data_root or '.', p)) for p in dataset.elsewhere.get(key, ())]
-    return next((place for place in (first, *others) if is_there(place)), first)
+    places = dataset.places(key)
+    return next((place for place in places if is_there(place)), places[0])
 
 
 def _tree(dataset: DomainDataset) -> list[str]:
@@ -145,12 +144,9 @@ def _tree(dataset: DomainDataset) -> list[str]:
         ('img_path', dataset.img_suffix, dataset.starts[0]),
         ('seg_map_path', dataset.seg_map_suffix, dataset.starts[1]),
     ):
-        places = [dataset.data_prefix.get(key, '')] + [
-            Path(dataset.data_root or '.', p) for p in dataset.elsewhere.get(key, ())
-        ]
         ends = suffixes(ends)
         end = ends[0] if len(ends) == 1 else '{' + ','.join(ends) + '}'
-        lines.append(' or '.join(f'{place}/**/{start}*{end}' for place in places))
+        lines.append(' or '.join(f'{place}/**/{start}*{end}' for place in dataset.places(key)))
     return lines if dataset.labelled else lines[:1]
 
 
