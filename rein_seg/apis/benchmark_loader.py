@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +33,7 @@ MMSEG = 'mmseg'
 MMSEG_RAW = 'mmseg, raw ids mapped'
 OURS = 'ours, raw ids mapped'
 OURS_COPIES = 'ours, decoded copies'
+OURS_RAW = 'ours, raw copies'
 
 
 def benchmark_loader(
@@ -46,9 +47,9 @@ def benchmark_loader(
 ) -> dict[str, Any]:
     """Measures images/s of the training pipeline of gtav_to_urban, way by way in turn.
 
-    Four ways: mmseg's transforms on labels that hold class indexes already, mmseg's mapping raw
-    ids, ours on raw ids, and ours with decoded copies (the first round, which is not counted,
-    makes them).
+    Five ways: mmseg's transforms on labels that hold class indexes already, mmseg's mapping raw
+    ids, ours on raw ids, and ours with decoded copies, compressed and raw (the first round, which
+    is not counted, makes them).
 
     Args:
         images: How many, each once a round.
@@ -61,7 +62,8 @@ def benchmark_loader(
     Returns:
         For each way ``images_per_s``, ``ratio`` to mmseg (median of the rounds), ``ratio_range``,
         and ``steps``: ms an image of each transform; ``mapping`` with ms and the share of ours;
-        ``files`` with mean MB of images and copies.
+        ``files`` with mean MB of images and of copies
+        with their labels.
 
     Raises:
         UserError: If there are not so many images.
@@ -96,13 +98,18 @@ def benchmark_loader(
         each = 1000 / result[OURS]['images_per_s']
         spent = _mapping_ms(infos)
         result['mapping'] = {'ms': spent, 'share_of_ours': spent / each}
-        copies = list(Path(folder, 'copies').rglob('*.tif'))
+        copies = Path(folder, 'copies')
         result['files'] = {
             'images': images,
             'image_mb': float(np.mean([len(read_bytes(info['img_path'])) for info in infos])) / 1e6,
-            'copies_mb': sum(path.stat().st_size for path in copies) / images / 1e6,
+            'copies_mb': _size(copies.rglob('*.tif')) / images / 1e6,
+            'raw_copies_mb': _size(copies.rglob('*.npy')) / images / 1e6,
         }
         return result
+
+
+def _size(paths: Iterable[Path]) -> int:
+    return sum(path.stat().st_size for path in paths)
 
 
 def _draw(root: Path, images: int, size: tuple[int, int]) -> None:
@@ -160,11 +167,13 @@ def _ways(infos: list[dict], folder: Path, crop: int) -> dict[str, tuple[list[di
         path.parent.mkdir(exist_ok=True)
         cv2.imwrite(str(path), load_classes(info))
         converted.append({**info, 'seg_map_path': str(path), 'label_map': None})
+    copies = {'cache_dir': str(folder / 'copies')}
     return {
         MMSEG: (converted, plain),
         MMSEG_RAW: ([{**info, 'label_map': CITYSCAPES_LABEL_IDS} for info in infos], plain),
         OURS: (infos, ours),
-        OURS_COPIES: ([{**info, 'cache_dir': str(folder / 'copies')} for info in infos], ours),
+        OURS_COPIES: ([{**info, **copies} for info in infos], ours),
+        OURS_RAW: ([{**info, **copies, 'cache_raw': True} for info in infos], ours),
     }
 
 

@@ -17,8 +17,8 @@ from rein_seg.datasets.decoded import cached
 class LoadDomainImage(LoadImageFromFile):
     """mmcv's `LoadImageFromFile`, for data sets with ``cache_dir`` or ``corruption``.
 
-    Without them it is `LoadImageFromFile`. Required key: img_path; optional: cache_dir, corruption.
-    Added keys: img, img_shape, ori_shape.
+    Without them it is `LoadImageFromFile`. Required key: img_path; optional: cache_dir,
+    cache_raw, corruption. Added keys: img, img_shape, ori_shape.
 
     Args:
         **kwargs: As `LoadImageFromFile`.
@@ -35,7 +35,7 @@ class LoadDomainImage(LoadImageFromFile):
 
         if folder is not None:
             flavour = f'image {self.color_type} {self.imdecode_backend} {corruption}'
-            image = cached(folder, path, flavour, make)
+            image = cached(folder, path, flavour, make, raw=results.get('cache_raw', False))
         elif corruption is not None:
             image = make()
         else:

@@ -25,7 +25,8 @@ class LoadLabels(BaseTransform):
     """Loads a label image and maps its raw ids to class indexes with one look-up.
 
     Required keys: seg_map_path, num_classes, ignore_index, id_map, seg_fields; optional: decode,
-    wrong_size, ori_shape, file_shape, cache_dir (where mapped copies are kept). Added keys:
+    wrong_size, ori_shape, file_shape, cache_dir (where mapped copies are kept),
+    cache_raw. Added keys:
     gt_seg_map, (H, W) uint8 with class indexes and the ignore index.
 
     Raises:
@@ -44,7 +45,11 @@ class LoadLabels(BaseTransform):
             keys = ('id_map', 'num_classes', 'ignore_index', 'decode', 'wrong_size')
             about = [results.get(key) for key in (*keys, 'file_shape', 'ori_shape')]
             results['gt_seg_map'] = cached(
-                folder, results['seg_map_path'], f'label {about}', lambda: load_classes(results)
+                folder,
+                results['seg_map_path'],
+                f'label {about}',
+                lambda: load_classes(results),
+                raw=results.get('cache_raw', False),
             )
         results['seg_fields'].append('gt_seg_map')
         return results

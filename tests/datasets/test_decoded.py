@@ -43,13 +43,14 @@ def images(root):
         cv2.imwrite(str(path), rng.integers(0, 256, (4, 6, 3)).astype(np.uint8))
 
 
+@pytest.mark.parametrize('raw', [False, True])
 @pytest.mark.parametrize('num_workers', [0, 2])
-def test_copies_are_equal_and_read(tmp_path, num_workers, monkeypatch):
+def test_copies_are_equal_and_read(tmp_path, num_workers, raw, monkeypatch):
     GTAV.write(tmp_path, numbers=(1, 2, 3))
     images(tmp_path)
     plain = read(build(tmp_path))
     cache = tmp_path / 'copies'
-    dataset = build(tmp_path, cache_dir=str(cache))
+    dataset = build(tmp_path, cache_dir=str(cache), cache_raw=raw)
     same(plain, read(dataset, num_workers=num_workers))
     copies = sorted(cache.rglob('*'))
     assert sum(path.is_file() for path in copies) == 6
@@ -109,11 +110,13 @@ def test_a_cache_that_cannot_be(tmp_path, monkeypatch):
     pipeline = [dict(type='LoadImageFromFile'), *PIPELINE[1:]]
     with pytest.raises(UserError, match='begin with LoadDomainImage'):
         build(tmp_path, cache_dir='x', pipeline=pipeline)
-    read(build(tmp_path, cache_dir=str(tmp_path / 'copies')))
-    for path in (tmp_path / 'copies').rglob('*.tif'):
-        path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(UserError, match=r'decoded copy .* cannot be read: .*; delete it'):
-        read(build(tmp_path, cache_dir=str(tmp_path / 'copies')))
+    for raw, suffix, whole in ((False, 'tif', 20), (True, 'npy', 20), (True, 'npy', 130)):
+        cache = dict(cache_dir=str(tmp_path / f'copies{whole}'), cache_raw=raw)
+        read(build(tmp_path, **cache))
+        for path in (tmp_path / f'copies{whole}').rglob(f'*.{suffix}'):
+            path.write_bytes(path.read_bytes()[:whole])
+        with pytest.raises(UserError, match=r'decoded copy .* cannot be read: .*; delete it'):
+            read(build(tmp_path, **cache))
 
 
 @pytest.mark.parametrize('compression', ['zstd', 'tiff_lzw'])

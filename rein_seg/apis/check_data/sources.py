@@ -21,7 +21,15 @@ from rein_seg.errors import UserError, near_misses
 BENCHMARKS = Path(__file__).resolve().parents[3] / 'configs/_base_/benchmarks'
 USES = ('train', 'val', 'test')
 # what has no bearing on the files
-_ASIDE = ('pipeline', 'test_mode', 'lazy_init', 'serialize_data', 'cache_dir', 'corruption')
+_ASIDE = (
+    'pipeline',
+    'test_mode',
+    'lazy_init',
+    'serialize_data',
+    'cache_dir',
+    'cache_raw',
+    'corruption',
+)
 
 
 @dataclass
