@@ -14,8 +14,8 @@ def parse_args():
         description='Times what one worker of a loader does for gtav_to_urban: read, map, resize, '
         "crop, distort. mmseg's transforms on labels already converted, mmseg's mapping raw ids, "
         'ours on raw ids, and ours with decoded copies, compressed and raw, in turn; checks that '
-        'all make the same output. Prints images/s, ratios to mmseg, ms of each step, and the share '
-        'of the mapping.',
+        'all make the same output. Prints images/s, ratios to mmseg, ms of each step, and the '
+        'share of the mapping.',
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument('--images', type=int, default=8, help='images a round')
