@@ -10,6 +10,7 @@ from mmseg.registry import DATASETS
 
 from rein_seg.datasets.corruptions import CORRUPTIONS, check_corruption, corrupt
 from rein_seg.errors import UserError
+from tests.datasets.test_layouts import PREDICTED, check_by_hand, score
 from tests.datasets.trees import CITYSCAPES
 
 PIPELINE = [
@@ -131,3 +132,17 @@ def test_all_of_them_with_the_library(name):
     assert made[0].shape == image.shape and made[0].dtype == np.uint8
     np.testing.assert_array_equal(made[1], made[2])
     assert all((one != image).any() for one in made)
+
+
+def test_iou_by_hand_of_a_corrupted_domain(tmp_path):
+    pytest.importorskip('imagecorruptions')
+    CITYSCAPES.write(tmp_path, numbers=(1, 2))
+    for path in (tmp_path / 'cityscapes').rglob('*.png'):  # the library needs 32 pixels a side
+        small = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), small.repeat(8, 0).repeat(8, 1))
+    predicted = PREDICTED.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    pipeline = [PIPELINE[0], *PIPELINE[2:]]
+    clean = build(tmp_path, domain='d', pipeline=pipeline)
+    dataset = build(tmp_path, domain='d', pipeline=pipeline, corruption=('brightness', 5))
+    assert (dataset[0]['inputs'] > clean[0]['inputs']).all()
+    check_by_hand(score(dataset, predicted=predicted), 2)

@@ -41,13 +41,13 @@ def build(root, options, **more):
     )
 
 
-def score(dataset, num_workers=0):
+def score(dataset, num_workers=0, predicted=PREDICTED):
     metric = DomainIoUMetric(targets=['d'], protocol='by hand')
     metric.dataset_meta = dataset.metainfo
     for batch in DataLoader(dataset, num_workers=num_workers, collate_fn=list):
         for item in batch:
             sample = item['data_samples']
-            sample.pred_sem_seg = PixelData(data=PREDICTED)
+            sample.pred_sem_seg = PixelData(data=predicted)
             metric.process(None, [sample.to_dict()])
     metric.compute_metrics(metric.results)
     return metric.report['domains']['d']
