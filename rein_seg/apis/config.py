@@ -92,25 +92,29 @@ def apply_options(cfg: Config, options: dict[str, Any]) -> None:
     known = set(cfg) | OPEN_NAMES
     for name in sorted(names - known):
         raise UserError(f'--cfg-options {name}: not in the config; {near_misses(name, known)}')
-    before = cfg.get('max_iters')
+    before = {cfg.get('max_iters'), (cfg.get('train_cfg') or {}).get('max_iters')}
     try:
         cfg.merge_from_dict(options)
     except (TypeError, KeyError, AssertionError) as error:
         raise UserError(f'--cfg-options {options} does not fit: {error}') from error
     if 'max_iters' in options:
-        for node, key in [(cfg.train_cfg, 'max_iters'), (cfg.train_cfg, 'val_interval')] + [
-            (schedule, 'end') for schedule in cfg.get('param_scheduler') or []
-        ]:
-            if before is None and key == 'val_interval':
-                continue  # validation stays by epoch
-            if key in node and node[key] == before:
-                node[key] = cfg.max_iters
+        _reach_max_iters(cfg, before)
     if 'epochs' in options and cfg.train_cfg.get('max_iters') is not None:
         raise UserError(
             f'--cfg-options epochs: the run has max_iters={cfg.train_cfg.max_iters} iterations, so '
             'epochs would change nothing; give max_iters'
         )
     check_schedules(cfg)
+
+
+def _reach_max_iters(cfg: Config, before: set[int | None]) -> None:
+    """Has what ended with the run end with its new ``max_iters``."""
+    for node, key in [(cfg.train_cfg, 'max_iters'), (cfg.train_cfg, 'val_interval')] + [
+        (schedule, 'end') for schedule in cfg.get('param_scheduler') or []
+    ]:
+        by_epoch = key == 'val_interval' and node.get(key) is None
+        if key in node and node[key] in before and not by_epoch:
+            node[key] = cfg.max_iters
 
 
 def complete(cfg: Config) -> None:

@@ -7,6 +7,7 @@ import pytest
 from rein_seg.apis import load_config, train
 from rein_seg.apis.test import check_weights
 from rein_seg.checkpoint import read_adapter
+from rein_seg.datasets import PackDomainInputs
 from tests.apis.driving_trees import write_trees
 from tests.apis.test_bad_input import assert_refused, call
 from tests.apis.tiny_run import REPO
@@ -83,8 +84,15 @@ def test_a_run_says_what_it_changed(trained):
     assert f'protocol rein512, changed: {"; ".join(CHANGED)}, scores in %' in log
 
 
-def test_one_model_under_two_protocols(trained, tool, tmp_path):
+def test_one_model_under_two_protocols(trained, tool, tmp_path, monkeypatch):
     folder, results = trained
+    widths, pack = [], PackDomainInputs.transform
+
+    def note(self, sample):
+        widths.append(sample['img'].shape[1])
+        return pack(self, sample)
+
+    monkeypatch.setattr(PackDomainInputs, 'transform', note)
     adapter = str(folder / 'run/adapter.safetensors')
     code, err = tool(
         'test', adapter, '--protocol', 'rein512', '--protocol', 'soma512',
@@ -97,7 +105,8 @@ def test_one_model_under_two_protocols(trained, tool, tmp_path):
     assert (found['selection'], found['training']) == ('last', results['training'])
     rein, soma = found['protocols'].values()
     assert rein['domains'] == results['domains']
-    assert soma['domains'] != rein['domains']  # of images twice as large
+    # cityscapes, bdd100k, mapillary, then cityscapes and mapillary at twice the size
+    assert list(dict.fromkeys(widths)) == [1024, 1280, 683, 2048, 1365]
     assert rein['changed'] == CHANGED
     assert (soma['protocol'], soma['changed']) == ('soma512', ['trained under a changed rein512'])
     assert soma['not_known']

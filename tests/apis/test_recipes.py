@@ -11,6 +11,7 @@ from rein_seg.apis import load_config
 from rein_seg.apis.config import complete
 from rein_seg.apis.recipes import fill_iterations
 from rein_seg.errors import UserError
+from tests.apis.tiny_run import tiny_config
 from tests.engine.test_engine import hyper
 
 
@@ -134,3 +135,9 @@ def test_one_word_keeps_decoded_copies_of_the_training_data(repo):
     cfg = load_config(path, cfg_options={'cache_dir': 'copies'})
     assert [d.cache_dir for d in cfg.train_dataloader.dataset.datasets] == ['copies'] * 2
     assert all('cache_dir' not in d for d in cfg.val_dataloader.dataset.datasets)
+
+
+def test_iterations_of_an_option_reach_a_loop_with_its_own(tmp_path):
+    cfg = tiny_config(tmp_path, max_iters=8)
+    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (8, 8)
+    assert cfg.param_scheduler[0].end == 8
