@@ -5,7 +5,7 @@ WORK_DIR ?= work_dirs/demo
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-full lint format install clean
+.PHONY: demo test test-full lint published format install clean
 
 install: $(INSTALLED)
 
@@ -38,6 +38,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+# After a change of a benchmark or a protocol in configs/: the record that results are compared with.
+published: $(INSTALLED)
+	$(BIN)/python -c "from rein_seg.apis.published import write; write()"
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

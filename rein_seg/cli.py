@@ -44,6 +44,17 @@ def add_common(
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
+def positive(text: str) -> int:
+    """Returns a whole number above 0, as argparse's ``type``.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a whole number above 0')
+    return int(text)
+
+
 def run(main: Callable[[], object], *, interrupted: str = 'go on with --resume') -> int:
     """Runs ``main``; a `UserError` becomes one line on stderr and exit code 2.
 

@@ -9,7 +9,7 @@ import sys
 
 
 def parse_args():
-    from rein_seg.cli import add_common
+    from rein_seg.cli import add_common, positive
 
     parser = argparse.ArgumentParser(
         description='Reads every image and label of a benchmark and reports all that is wrong with '
@@ -24,7 +24,7 @@ def parse_args():
     )
     parser.add_argument('--data-root', help="in the place of the config's data_root")
     parser.add_argument('--out', help='folder for the files (default: work_dirs/check_data/NAME)')
-    parser.add_argument('--workers', type=int, help='threads (default: one a core, 8 at most)')
+    parser.add_argument('--workers', type=positive, help='threads (default: one a core, 8 at most)')
     parser.add_argument(
         '--duplicates', action='store_true', help='look for training images among the others, too'
     )
@@ -40,7 +40,7 @@ def main():
 
     from rein_seg.apis import check_data as doctor
 
-    name = Path(args.name).stem
+    name = Path(args.name).resolve().stem
     parts = doctor.read_parts(args.name, data_root=args.data_root, cfg_options=args.cfg_options)
     checks = doctor.check_data(parts, workers=args.workers, duplicates=args.duplicates)
     paths = doctor.write_report(args.out or f'work_dirs/check_data/{name}', name, checks)

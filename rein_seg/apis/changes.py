@@ -8,12 +8,19 @@ from typing import Any
 from mmengine import dist
 from mmengine.config import Config
 
+from rein_seg.apis.differences import differences
 from rein_seg.apis.nodes import datasets_of, hooks_of, same
-from rein_seg.apis.protocols import DEFAULT_SAMPLER, LAST, available, chosen_protocol, facts
+from rein_seg.apis.protocols import DEFAULT_SAMPLER, LAST, available, facts, stated_protocol
+from rein_seg.apis.published import (
+    data_changes,
+    metric_changes,
+    published,
+    published_benchmark,
+)
+from rein_seg.apis.weights import NOT_RECORDED
 from rein_seg.errors import UserError
 from rein_seg.evaluation import find_domain_metric
 
-NOT_RECORDED = 'training not recorded'
 _SCORED = ('mode', 'crop_size', 'stride')  # the rest of test_cfg changes speed, not scores
 _EVALUATION = ('test_cfg', 'test_pipelines', 'left_out', 'not_known')
 _STOPS = ('EarlyStoppingHook', 'PatienceHook')
@@ -25,8 +32,10 @@ def training_changes(cfg: Config) -> list[str]:
     Args:
         cfg: Completed config, as it will run on all processes.
     """
-    _, protocol = chosen_protocol(cfg)
-    found = list(_training_differences(cfg, protocol))
+    _, protocol = stated_protocol(cfg)
+    found = [*data_changes(cfg, 'train'), *_training_differences(cfg, protocol)]
+    if _selects(cfg) is not None:  # by scores of these
+        found += [*data_changes(cfg, 'val'), *metric_changes(cfg, 'val')]
     return list(dict.fromkeys(found + list((protocol.get('left_out') or {}).get('training', []))))
 
 
@@ -37,15 +46,15 @@ def evaluation_changes(cfg: Config, use: str) -> list[str]:
         cfg: Completed config.
         use: ``val`` or ``test``, whose loader it is.
     """
-    _, protocol = chosen_protocol(cfg)
-    found = []
+    _, protocol = stated_protocol(cfg)
+    found = [*data_changes(cfg, use), *metric_changes(cfg, use), *_preprocessor(cfg)]
     for fact in facts(cfg, protocol):
         if fact.name == 'test_cfg' and fact.value is not None:
             ours = {key: cfg.model.test_cfg.get(key) for key in _SCORED}
             wanted = {key: fact.value.get(key) for key in _SCORED}
-            found += _differences('test_cfg', ours, wanted)
+            found += differences('test_cfg', ours, wanted)
         elif fact.use == use and protocol.get('test_pipelines'):
-            found += _differences(fact.name, fact.node.get(fact.key), fact.value)
+            found += differences(fact.name, fact.node.get(fact.key), fact.value)
     if any(hook.get('type') == 'AutocastHook' for _, hook in hooks_of(cfg)):
         found.append('autocast')
     return found + list((protocol.get('left_out') or {}).get('evaluation', []))
@@ -99,7 +108,8 @@ def on_targets(cfg: Config, key: str) -> bool:
         key: Such as ``mean/mIoU``; what names no domain is of all of them.
     """
     metric = find_domain_metric(cfg.get('val_evaluator') or {}) or {}
-    source = metric.get('source')
+    shipped = published_benchmark(cfg)
+    source = (shipped['metrics']['val'] if shipped else metric).get('source')
     domains = {dataset.get('domain') for dataset in datasets_of(cfg, ('val_dataloader',))}
     return not domains <= {source} and key.split('/')[0] != source
 
@@ -110,7 +120,7 @@ def check_selection(cfg: Config) -> None:
     Raises:
         UserError: If a hook would choose a checkpoint, or the end of training, on them.
     """
-    name, protocol = chosen_protocol(cfg)
+    name, protocol = stated_protocol(cfg)
     allowed = _allowed(protocol)
     for place, hook in hooks_of(cfg):
         for word in ('save_best', 'monitor'):
@@ -127,24 +137,30 @@ def check_selection(cfg: Config) -> None:
                 )
 
 
+def _preprocessor(cfg: Config) -> Iterator[str]:
+    if cfg.model.get('data_preprocessor') is not None:  # else it is the encoder's
+        yield 'data_preprocessor'
+
+
 def _training_differences(cfg: Config, protocol: Mapping[str, Any]) -> Iterator[str]:
+    yield from _preprocessor(cfg)
     yield from _simple_differences(cfg, protocol)
     wrapper = cfg.get('optim_wrapper') or {}
     if protocol.get('optim_wrapper') is not None:
         ours = {key: value for key, value in wrapper.items() if key != 'type'}
-        yield from _differences('optim_wrapper', ours, protocol['optim_wrapper'])
+        yield from differences('optim_wrapper', ours, protocol['optim_wrapper'])
     if protocol.get('batch_size') is not None:
         gpus = protocol.get('gpus')
         ours = cfg.train_dataloader.batch_size * (dist.get_world_size() if gpus else 1)
-        yield from _differences('batch', ours, protocol['batch_size'] * (gpus or 1))
+        yield from differences('batch', ours, protocol['batch_size'] * (gpus or 1))
     if protocol.get('max_iters') is None:
         return  # it is no schedule
     if wrapper.get('type', 'OptimWrapper') != 'OptimWrapper':
         yield 'autocast'
     if any(hook.get('type') in _STOPS for _, hook in hooks_of(cfg)):
         yield 'early stopping'
-    yield from _differences('ema', cfg.get('ema'), protocol.get('ema'))
-    yield from _differences(
+    yield from differences('ema', cfg.get('ema'), protocol.get('ema'))
+    yield from differences(
         'sampler', cfg.train_dataloader.get('sampler'), protocol.get('sampler', DEFAULT_SAMPLER)
     )
     if protocol.get('source_split') is not None:
@@ -162,37 +178,14 @@ def _simple_differences(cfg: Config, protocol: Mapping[str, Any]) -> Iterator[st
         if fact.use != 'training' or fact.value is None:
             continue
         if fact.name == 'crop_size':
-            yield from _differences('crop_size', cfg.model.get('crop_size'), fact.value)
+            yield from differences('crop_size', cfg.model.get('crop_size'), fact.value)
         elif fact.name in compared:
-            yield from _differences(fact.name, fact.node.get(fact.key), fact.value)
+            yield from differences(fact.name, fact.node.get(fact.key), fact.value)
     if 'selection' in protocol:
         ours, also = _selects(cfg), protocol.get('also_selects') or []
         wanted = protocol['selection']['metric'] if chosen else None
         if ours != wanted and ours not in also:
             yield f'selection {ours or LAST} instead of {wanted or LAST}'
-
-
-def _differences(name: str, ours: Any, theirs: Any) -> Iterator[str]:
-    if same(ours, theirs):
-        return
-    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        for key in dict.fromkeys((*theirs, *ours)):
-            yield from _differences(f'{name}.{key}', ours.get(key), theirs.get(key))
-    elif _short(ours) and _short(theirs):
-        yield f'{name} {_text(ours)} instead of {_text(theirs)}'
-    else:
-        yield name
-
-
-def _short(value: Any) -> bool:
-    plain = (str, int, float, type(None))
-    if isinstance(value, (list, tuple)):
-        return len(value) < 4 and all(isinstance(part, plain) for part in value)
-    return isinstance(value, plain)
-
-
-def _text(value: Any) -> str:
-    return 'x'.join(str(v) for v in value) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _selects(cfg: Config) -> str | None:
@@ -209,7 +202,8 @@ def _allowed(protocol: Mapping[str, Any]) -> list[str]:
 
 
 def _allowed_by_name(cfg: Config, name: str) -> list[str]:
-    return _allowed((cfg.get('protocols') or {}).get(name, {}))
+    own = (cfg.get('protocols') or {}).get(name, {})
+    return _allowed(published()['protocols'].get(name, own))
 
 
 def _rule_text(protocol: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from torch import nn
 
 from rein_seg.apis.inference import dataset_meta
 from rein_seg.apis.results import adapter_metadata
-from rein_seg.apis.test import check_weights, load_weights
+from rein_seg.apis.weights import check_weights, load_weights
 from rein_seg.checkpoint import save_adapter, save_checkpoint, to_official
 from rein_seg.errors import UserError
 from rein_seg.version import __version__

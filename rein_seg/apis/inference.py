@@ -15,7 +15,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 from rein_seg.apis.config import load_config
-from rein_seg.apis.test import load_weights
+from rein_seg.apis.weights import load_weights
 from rein_seg.errors import UserError
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from mmengine.config import Config
@@ -10,11 +11,12 @@ from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
 from rein_seg.apis.changes import check_selection
+from rein_seg.apis.differences import differences
 from rein_seg.apis.nodes import hooks_of
 from rein_seg.apis.recipes import check_schedules
 from rein_seg.datasets import DomainDataset, leaf_datasets
 from rein_seg.datasets.parallel import in_parallel
-from rein_seg.datasets.sample_check import check_sample
+from rein_seg.datasets.sample_check import SampleCheck, check_sample, indexes_for_ids
 from rein_seg.datasets.stream import seed_everything
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation import find_domain_metric, metric_class
@@ -24,16 +26,28 @@ MAX_LABELS = 500
 CROP_DRAWS = 8
 
 
-def check_run(cfg: Config, *, training: bool, labels: bool = True) -> dict[str, tuple[int, int]]:
+@dataclass
+class Checked:
+    """What the checks before a run found out.
+
+    Attributes:
+        sizes: Where images come from -> (height, width) that the encoder will get, for
+            `check_sizes`.
+        numbers: train, val or test -> what is said where a data set has not as many images as it
+            has as downloaded.
+    """
+
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    numbers: dict[str, list[str]] = field(default_factory=dict)
+
+
+def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
     """Checks data sets, label ids, class counts and window sizes.
 
     Args:
         cfg: Completed config.
         training: Whether the training data set is used too.
         labels: Whether label ids are read; another protocol has the same ones.
-
-    Returns:
-        Where images come from -> (height, width) that the encoder will get, for `check_sizes`.
 
     Raises:
         UserError: For the first thing that would go wrong later.
@@ -43,7 +57,7 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> dict[str, 
         check_schedules(cfg)
         check_decay(cfg)
         check_selection(cfg)
-    sizes: dict[str, tuple[int, int]] = {}
+    checked = Checked()
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
         dataset = DATASETS.build(cfg[key].dataset)
@@ -54,6 +68,8 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> dict[str, 
                 f'{cfg.model.num_classes}: take both from one benchmark'
             )
         parts = leaf_datasets(dataset)
+        use = key.removesuffix('_dataloader')
+        checked.numbers[use] = list(_numbers(parts, (cfg.get('expected_images') or {}).get(use)))
         for part in parts:
             if labels:
                 check_labels(part)
@@ -61,12 +77,20 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> dict[str, 
                 size = check_crop(part, cfg.model.get('crop_size'))
             else:
                 size = check_window(part, cfg.model.get('test_cfg') or {})
-            sizes[f'{key}, domain {getattr(part, "domain", "?")!r}'] = size
+            checked.sizes[f'{key}, domain {getattr(part, "domain", "?")!r}'] = size
         if key != 'train_dataloader':
             evaluator = cfg[key.replace('dataloader', 'evaluator')]
             check_domains(parts, evaluator)
             check_scores(evaluator, cfg.model.get('test_cfg') or {})
-    return sizes
+    return checked
+
+
+def _numbers(parts: list[Any], stated: Mapping[str, int] | None) -> Iterator[str]:
+    for part in parts:
+        domain = getattr(part, 'domain', None)
+        expected = (stated or {}).get(domain, getattr(part, 'expected_images', None))
+        if expected is not None:
+            yield from differences(f'images of {domain}', len(part), expected)
 
 
 def check_sizes(backbone: Any, sizes: Mapping[str, tuple[int, int]]) -> None:
@@ -129,6 +153,11 @@ def check_domains(parts: list[Any], evaluator: Any) -> None:
             f'the evaluator names the domain {name!r}, which no data set has; '
             f'{near_misses(name, [str(d) for d in domains])}'
         )
+    if metric.get('source') in (metric.get('targets') or []):
+        raise UserError(
+            f'the evaluator has {metric.source!r} as source and among its targets: a mean over '
+            'unseen domains cannot have the one that was seen'
+        )
     for part in parts:
         if 'domain' not in part[0]['data_samples']:
             raise UserError(
@@ -163,12 +192,17 @@ def check_labels(dataset: Any) -> None:
     step = max(1, -(-len(dataset) // MAX_LABELS))
     indexes = range(0, len(dataset), step)
 
-    def check(index: int) -> None:
-        for fault in check_sample(dataset.get_data_info(index)).faults:
+    def check(index: int) -> SampleCheck:
+        sample = check_sample(dataset.get_data_info(index))
+        for fault in sample.faults:
             if not fault.allowed:
                 raise UserError(fault.message)
+        return sample
 
-    in_parallel(check, indexes)
+    samples = in_parallel(check, indexes)
+    message = indexes_for_ids(dataset.get_data_info(0), samples) if dataset.labelled else None
+    if message is not None:
+        raise UserError(f'domain {dataset.domain!r}: {message}')
     print_log(
         f'data: {dataset.domain}: {len(dataset)} images, {len(indexes)} of them checked with '
         'their labels',

@@ -36,6 +36,7 @@ from typing import Any
 from mmengine.config import Config
 
 from rein_seg.apis.nodes import LOADERS, datasets_of, domain_metrics, same
+from rein_seg.apis.published import published, published_benchmark
 from rein_seg.errors import UserError, near_misses
 
 LAST = 'last'
@@ -94,6 +95,30 @@ def chosen_protocol(cfg: Config) -> tuple[str | None, Mapping[str, Any]]:
     for key in set(protocol) - set(_KEYS):
         raise UserError(f'protocols.{name} has a key {key!r}; {near_misses(key, _KEYS)}')
     return name, {**sizes, **protocol}
+
+
+def stated_protocol(cfg: Config) -> tuple[str | None, Mapping[str, Any]]:
+    """Returns name and content of the chosen protocol, as shipped if its name is that of one.
+
+    Raises:
+        UserError: As `chosen_protocol`, or if the name is a shipped one's that is not there for
+            this benchmark.
+    """
+    name, own = chosen_protocol(cfg)
+    shipped = published()['protocols'].get(name)
+    if shipped is None:
+        return name, own
+    benchmark = published_benchmark(cfg)
+    if benchmark is None and cfg.get('protocols'):
+        return name, shipped
+    there = benchmark['protocols'] if benchmark else []
+    if name not in there:
+        raise UserError(
+            f'protocol {name!r} is one of this package, and benchmark '
+            f'{cfg.benchmark.get("name")!r} has {", ".join(there) or "no protocols"}: give your '
+            'own a name of its own'
+        )
+    return name, {**benchmark['sizes'], **shipped}
 
 
 def available(cfg: Config) -> list[str]:
@@ -190,7 +215,11 @@ def _iterations(cfg: Config) -> int | None:
 def _test_pipeline(cfg: Config, protocol: Mapping[str, Any], dataset: Any) -> Any | None:
     domain = dataset.get('domain')
     pipelines = protocol.get('test_pipelines') or {}
-    like = (cfg.benchmark.get('evaluated_as') or {}).get(domain, domain)
+    shipped = published_benchmark(cfg)
+    data = shipped['data'].values() if shipped else ()
+    its_own = any(node['domain'] == domain for nodes in data for node in nodes)
+    names = shipped if its_own else cfg.benchmark
+    like = (names.get('evaluated_as') or {}).get(domain, domain)
     return pipelines.get(like, pipelines.get('default'))
 
 

@@ -16,8 +16,9 @@ from rein_seg.apis.changes import evaluation_changes, inherited_changes
 from rein_seg.apis.config import with_protocol
 from rein_seg.apis.nodes import datasets_of
 from rein_seg.apis.preflight import check_window
-from rein_seg.apis.test import check_weights, load_weights
+from rein_seg.apis.protocols import stated_protocol
 from rein_seg.apis.train import check_model, make_runner, note_changes, prepare
+from rein_seg.apis.weights import check_weights, load_weights
 from rein_seg.checkpoint import write_json
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation.submission import SubmissionWriter
@@ -96,7 +97,7 @@ def submit(
     prepare(cfg, amp=amp, launcher=launcher)
     # before the loader is replaced: afterwards the protocol's domains are gone
     changed = [*inherited_changes(cfg, trained), *evaluation_changes(cfg, 'test')]
-    _test_on_server(cfg, about, folder or f'{cfg.work_dir}/submit_{server}')
+    changed += _test_on_server(cfg, about, folder or f'{cfg.work_dir}/submit_{server}')
     sizes, found = _check(cfg, about)
     runner = make_runner(cfg)
     check_model(cfg, runner, sizes)
@@ -105,6 +106,7 @@ def submit(
     evaluator = runner.test_on(cfg)
     if not dist.is_main_process():
         return {}
+    name, protocol = stated_protocol(cfg)
     writer = next(m for m in evaluator.metrics if isinstance(m, SubmissionWriter))
     content = {
         'server': server,
@@ -114,8 +116,10 @@ def submit(
         'images': found,
         'config': Path(cfg.filename).name if cfg.filename else None,
         'weights_file': Path(weights).name,
-        'protocol': cfg.benchmark.get('protocol'),
+        'benchmark': cfg.benchmark.get('name'),
+        'protocol': name,
         'changed': changed,
+        'not_known': list(protocol.get('not_known') or []),
         'training': trained,
         'test_cfg': dict(cfg.model.test_cfg),
     }
@@ -124,8 +128,8 @@ def submit(
     return content
 
 
-def _test_on_server(cfg: Config, about: Server, folder: str) -> None:
-    """Puts the server's images in the place of the test data, in place."""
+def _test_on_server(cfg: Config, about: Server, folder: str) -> list[str]:
+    """Replaces the test data by the server's images, in place; returns what that changes."""
     known = {dataset.get('domain'): dataset for dataset in datasets_of(cfg, ('test_dataloader',))}
     first = next(iter(known.values()))
     cfg.test_dataloader.dataset = dict(
@@ -145,6 +149,11 @@ def _test_on_server(cfg: Config, about: Server, folder: str) -> None:
         ],
     )
     cfg.test_evaluator = dict(type='SubmissionWriter', folder=folder)
+    return [
+        f'{domain} resized as {first.get("domain")}'
+        for domain in about.splits
+        if domain not in known
+    ]
 
 
 def _without_labels(pipeline: list[Any]) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,9 @@ import rein_seg.apis.results as outcome
 from rein_seg.apis.changes import evaluation_changes, inherited_changes
 from rein_seg.apis.config import with_protocol
 from rein_seg.apis.preflight import check_run
-from rein_seg.apis.protocols import LAST, chosen_protocol
+from rein_seg.apis.protocols import stated_protocol
 from rein_seg.apis.train import check_model, make_runner, note_changes, prepare
-from rein_seg.checkpoint import (
-    load_adapter,
-    load_checkpoint,
-    read_adapter,
-    read_checkpoint,
-    read_state_dict,
-)
+from rein_seg.apis.weights import check_weights, load_weights
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.errors import UserError
 from rein_seg.evaluation import find_domain_metric, protocol_table
@@ -62,8 +56,10 @@ def test(
     sizes: dict[str, tuple[int, int]] = {}
     for i, one in enumerate(cfgs.values()):
         prepare(one, amp=amp, launcher=launcher)
-        note_changes(one, [*inherited_changes(one, trained), *evaluation_changes(one, 'test')])
-        for place, size in check_run(one, training=False, labels=i == 0).items():
+        checked = check_run(one, training=False, labels=i == 0)
+        changed = [*inherited_changes(one, trained), *evaluation_changes(one, 'test')]
+        note_changes(one, [*changed, *checked.numbers['test']])
+        for place, size in checked.sizes.items():
             sizes[f'{place}, protocol {one.benchmark.get("protocol")!r}'] = size
     runner = make_runner(next(iter(cfgs.values())))
     check_model(cfg, runner, sizes)
@@ -113,7 +109,7 @@ def _evaluate(cfg: Config, runner: PEFTRunner, several: bool) -> dict[str, Any]:
     report = outcome.find_report(runner.test_on(cfg))
     if not dist.is_main_process():
         return {}
-    name, protocol = chosen_protocol(cfg)
+    name, protocol = stated_protocol(cfg)
     report = {
         **report,
         'not_known': list(protocol.get('not_known') or []),
@@ -124,41 +120,3 @@ def _evaluate(cfg: Config, runner: PEFTRunner, several: bool) -> dict[str, Any]:
     picture = f'overview_{name}.png' if several else 'overview.png'
     outcome.write_overview(cfg, runner, report, runner.test_dataloader, picture)
     return report
-
-
-def check_weights(path: str) -> dict[str, Any] | None:
-    """Checks that a weights file can be read, before models and data are built.
-
-    Returns:
-        What it says of its training, None where it says nothing: protocol, what was changed in it,
-        how the checkpoint was chosen.
-
-    Raises:
-        UserError: If not.
-    """
-    if str(path).endswith('.safetensors'):
-        return read_adapter(path).metadata.get('training')
-    read_state_dict(path)
-    meta = read_checkpoint(path).get('meta')
-    record = meta.get('training') if isinstance(meta, Mapping) else None
-    return record and _at_iteration(record, meta.get('iter'))
-
-
-def _at_iteration(record: Mapping[str, Any], iteration: int | None) -> dict[str, Any]:
-    """Returns the record of a checkpoint; one before the last was chosen, by whoever took it."""
-    last = record.get('max_iters')
-    if record['selection'] != LAST or iteration in (None, last):
-        return dict(record)
-    text = f'iteration {iteration} of {last}'
-    return {**record, 'selection': text, 'changed': [*record['changed'], f'checkpoint of {text}']}
-
-
-def load_weights(model: Any, path: str) -> str:
-    """Loads an adapter file or a checkpoint into a model; returns the coverage report.
-
-    Raises:
-        UserError: If it was made for another model.
-    """
-    if str(path).endswith('.safetensors'):
-        return load_adapter(path, model, model.identity)
-    return load_checkpoint(read_checkpoint(path), model, source=str(path))

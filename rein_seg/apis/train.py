@@ -15,8 +15,9 @@ import rein_seg.apis.results as outcome
 from rein_seg.apis.changes import evaluation_changes, training_record
 from rein_seg.apis.nodes import domain_metrics
 from rein_seg.apis.preflight import check_run, check_sizes
-from rein_seg.apis.protocols import chosen_protocol
+from rein_seg.apis.protocols import LAST, stated_protocol
 from rein_seg.apis.recipes import fill_average, fill_iterations
+from rein_seg.apis.weights import resumed, started_from
 from rein_seg.engine.ema import TrainableEMAHook
 from rein_seg.engine.runner import PEFTRunner, latest_checkpoint, setup_distributed
 from rein_seg.errors import UserError
@@ -78,15 +79,23 @@ def train(
 def build_runner(cfg: Config, *, amp: bool, launcher: str) -> PEFTRunner:
     """Checks a training run, then builds its runner."""
     prepare(cfg, amp=amp, launcher=launcher)
-    sizes = check_run(cfg, training=True)
+    checked = check_run(cfg, training=True)
     fill_iterations(cfg)
     record = training_record(cfg)
-    note_changes(cfg, [*record['changed'], *evaluation_changes(cfg, 'val')])
+    record['changed'] += checked.numbers['train']
+    if record['selection'] != LAST:
+        record['changed'] += checked.numbers['val']
+    if cfg.get('resume'):
+        record = resumed(record, cfg.load_from)
+    elif cfg.get('load_from'):
+        record['changed'].append(started_from(cfg.load_from))
+    evaluation = [*evaluation_changes(cfg, 'val'), *checked.numbers['val']]
+    note_changes(cfg, [*record['changed'], *evaluation])
     runner = make_runner(cfg)
     runner.training_record = record
     if cfg.get('ema'):
         runner.register_hook(make_known(TrainableEMAHook, **cfg.ema))
-    check_model(cfg, runner, sizes)
+    check_model(cfg, runner, checked.sizes)
     return runner
 
 
@@ -131,7 +140,7 @@ def note_changes(cfg: Config, changed: Sequence[str]) -> None:
         metric.pop('changed', None)
         if changed:
             metric['changed'] = changed
-    name, protocol = chosen_protocol(cfg)
+    name, protocol = stated_protocol(cfg)
     print_log(f'protocol {name}, changed: {"; ".join(changed) or "nothing"}', logger='current')
     for text in protocol.get('not_known') or []:
         print_log(f'protocol {name}, not known: {text}', logger='current')

@@ -19,13 +19,14 @@ CHANNELS = 'label of several channels'
 FORM = 'label not as its data set says'
 SIZE = 'label and image of two sizes'
 IDS = 'ids that map nowhere'
+INDEXES = 'class indexes where raw ids are expected'
 COUNT = 'number of images'
 DUPLICATE = 'same image in training and test'
 
 # in the order of reports
 KINDS = (
     MISSING, LISTING, COUNT, NO_LABEL, NO_IMAGE, BAD_IMAGE, BAD_LABEL, CHANNELS, FORM, SIZE, IDS,
-    DUPLICATE,
+    INDEXES, DUPLICATE,
 )  # fmt: skip
 
 

@@ -48,9 +48,9 @@ def list_files(place: str | Path) -> dict[str, str]:
     if not is_zip_place(place):
         files = (path for path in Path(place).rglob('*') if not path.name.startswith('.'))
         return {path.relative_to(place).as_posix(): str(path) for path in files}
-    pattern, inner = _split(str(place))
+    _, inner = _split(str(place))
     found: dict[str, str] = {}
-    for archive in sorted(glob.glob(pattern)):
+    for archive in _archives(str(place)):
         members = [name for name in _contents(archive) if _is_file(name)]
         folder = _common_folder(members) if inner is None else inner.rstrip('/') + '/'
         for member in members:
@@ -64,7 +64,7 @@ def list_files(place: str | Path) -> dict[str, str]:
 
 def is_there(place: str | Path) -> bool:
     """Returns whether a folder, or a zip that matches, exists."""
-    return bool(glob.glob(_split(str(place))[0])) if is_zip_place(place) else Path(place).is_dir()
+    return bool(_archives(str(place))) if is_zip_place(place) else Path(place).is_dir()
 
 
 def read_bytes(path: str, *, most: int | None = None) -> bytes:
@@ -111,6 +111,12 @@ class ZipBackend(BaseStorageBackend):
         return self.get(filepath).decode(encoding)
 
 
+def _archives(place: str) -> list[str]:
+    """Returns the zips that a place names; its last part may be a pattern, no folder is one."""
+    pattern = Path(_split(place)[0])
+    return sorted(glob.glob(str(Path(glob.escape(str(pattern.parent)), pattern.name))))
+
+
 def _split(path: str) -> tuple[str, str | None]:
     match = _IN_ZIP.fullmatch(path)
     if match is None:
@@ -141,7 +147,7 @@ def _contents(archive: str) -> dict[str, zipfile.ZipInfo]:
     try:
         state = Path(archive).stat()
         return _read_contents(archive, state.st_mtime_ns, state.st_size)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
         raise UserError(f'zip {archive!r} cannot be read: {error}; download it again') from error
 
 

@@ -73,7 +73,7 @@ def read_label(path: str, decode: Decode | None = None) -> np.ndarray:
             raw = (decode or read_ids)(image, path)
     except UserError:
         raise
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(
             f'label {path!r} cannot be read: {error}; mend the file, or leave its image out with '
             'skip=[NAME, ...] in the data set'

@@ -6,7 +6,8 @@ import hashlib
 import io
 import struct
 import zlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +45,33 @@ class SampleCheck:
     raw: dict[int, int] = field(default_factory=dict)
     classes: dict[int, int] = field(default_factory=dict)
     digest: str = ''
+
+
+def indexes_for_ids(info: Mapping[str, Any], samples: Iterable[SampleCheck]) -> str | None:
+    """Returns what is wrong if labels that should hold raw ids hold class indexes, else None.
+
+    Class indexes of 19 classes are raw ids, too, of void for the most part: nothing else tells.
+
+    Args:
+        info: What the data set says of a sample.
+        samples: What its samples hold.
+    """
+    raw: Counter = Counter()
+    classes: Counter = Counter()
+    for sample in samples:
+        raw.update(sample.raw)
+        classes.update(sample.classes)
+    indexes = {*range(info['num_classes']), info['ignore_index']}
+    mapped = any(info['id_map'].get(i) != i for i in raw) if info['id_map'] else False
+    void = raw[info['ignore_index']]
+    lost, labelled = classes[info['ignore_index']] - void, sum(classes.values()) - void
+    if not mapped or not set(raw) <= indexes or 2 * lost <= labelled:
+        return None
+    return (
+        f'labels such as {info["seg_map_path"]!r} hold the ids {sorted(raw)}, and {lost} of '
+        f'{labelled} pixels would be ignored: they look like class indexes, where raw '
+        "ids are expected; if they are, give the data set label_ids='train' (label_map=None)"
+    )
 
 
 def check_sample(info: Mapping[str, Any], *, digest: bool = False) -> SampleCheck:

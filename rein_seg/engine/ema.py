@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rein_seg.errors import UserError
 
-_RAW = 'raw_state_dict'
+RAW = 'raw_state_dict'
 
 
 @HOOKS.register_module()
@@ -101,12 +101,12 @@ class TrainableEMAHook(Hook):
         if not self.averages:
             return
         state = checkpoint['state_dict']
-        checkpoint[_RAW] = {name: state[name] for name in self.averages}
+        checkpoint[RAW] = {name: state[name] for name in self.averages}
         state.update({name: average.cpu() for name, average in self.averages.items()})
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Takes average and parameters of the run that goes on."""
-        raw = checkpoint.get(_RAW)
+        raw = checkpoint.get(RAW)
         if raw is None or not runner._resume or self._finished:
             return  # the average alone is wanted
         state, params = checkpoint['state_dict'], trainable(runner.bare_model)

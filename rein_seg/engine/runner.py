@@ -30,6 +30,7 @@ from rein_seg.checkpoint import (
     save_checkpoint,
 )
 from rein_seg.datasets.stream import SeededDataset, is_stream
+from rein_seg.engine.ema import RAW, TrainableEMAHook
 from rein_seg.errors import UserError
 from rein_seg.version import __version__
 
@@ -93,6 +94,12 @@ class PEFTRunner(Runner):
             raise UserError(
                 f'{filename}: the run to resume has seed {meta.get("seed")}, this one {self.seed}; '
                 f'set --cfg-options randomness.seed={meta.get("seed")} to see the same data'
+            )
+        averaging = any(isinstance(hook, TrainableEMAHook) for hook in self._hooks)
+        if self._resume and RAW in checkpoint and not averaging:
+            raise UserError(
+                f'{filename}: the run to resume averages its weights, this one does not; give it '
+                'the ema that it was begun with'
             )
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         report = load_checkpoint(checkpoint, self.bare_model, source=str(filename))

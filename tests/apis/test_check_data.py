@@ -1,5 +1,6 @@
 """The doctor: every planted fault is reported with its file, and clean data has none."""
 
+import dataclasses
 import importlib.util
 import json
 import shutil
@@ -233,3 +234,25 @@ def test_a_folder_is_checked_for_what_lies_in_it(tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(UserError, match=r"empty' holds no data set of the benchmarks"):
         read_parts(str(tmp_path / 'empty'))
+
+
+def test_what_a_folder_takes(tmp_path, monkeypatch, capsys):
+    path = tmp_path / 'data/camvid'
+    for kind, end in (('images', 'jpg'), ('labels', 'png')):
+        (path / kind / 'day_train').mkdir(parents=True)
+        cv2.imwrite(str(path / kind / f'day_train/a.{end}'), np.zeros(SIZE, np.uint8))
+    for root in (path, path.parent):
+        assert [part.name for part in read_parts(str(root))] == ['train/day']
+    with pytest.raises(UserError, match='--data-root and --cfg-options go with a benchmark'):
+        read_parts(str(path), data_root='x')
+    monkeypatch.setattr(sys, 'argv', ['tools/check_data.py', str(path), '--workers', '-3'])
+    with pytest.raises(SystemExit, match='2'):
+        cli.run(load_tool().main)
+    assert "'-3': expected a whole number above 0" in capsys.readouterr().err
+
+
+def test_converted_labels_are_a_fault(tmp_path):
+    tree = dataclasses.replace(TREES['cityscapes'], ids=(0, 13, 255))
+    tree.write(tmp_path, numbers=(1, 2))
+    check = check_data(read_parts('cityscapes_to_urban', data_root=str(tmp_path)))[1]
+    assert kinds.INDEXES in [fault.kind for fault in check.wrong]

@@ -33,7 +33,16 @@ default_hooks = dict(checkpoint=dict(interval=10))
 """
 pytestmark = pytest.mark.slow
 TARGETS = ['cityscapes', 'bdd100k', 'mapillary']
-CHANGED = ['max_iters 20 instead of 40000', 'batch 1 instead of 4']
+CHANGED = [
+    'max_iters 20 instead of 40000',
+    'batch 1 instead of 4',
+    'images of gtav 4 instead of 24966',
+]
+NUMBERS = [
+    'images of cityscapes 1 instead of 500',
+    'images of bdd100k 1 instead of 1000',
+    'images of mapillary 1 instead of 2000',
+]
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -67,7 +76,7 @@ def tool(trained, monkeypatch, capsys):
 
 def test_a_run_says_what_it_changed(trained):
     folder, results = trained
-    assert (results['protocol'], results['changed']) == ('rein512', CHANGED)
+    assert (results['protocol'], results['changed']) == ('rein512', [*CHANGED, *NUMBERS])
     assert (results['iterations'], results['selection']) == (20, 'last')
     assert list(results['domains']) == results['targets'] == TARGETS
     record = dict(
@@ -81,7 +90,7 @@ def test_a_run_says_what_it_changed(trained):
     metadata = read_adapter(folder / 'run/adapter.safetensors').metadata
     assert (metadata['training'], metadata['selection']) == (record, 'last')
     log = next((folder / 'run').glob('*/*.log')).read_text()
-    assert f'protocol rein512, changed: {"; ".join(CHANGED)}, scores in %' in log
+    assert f'protocol rein512, changed: {"; ".join([*CHANGED, *NUMBERS])}, scores in %' in log
 
 
 def test_one_model_under_two_protocols(trained, tool, tmp_path, monkeypatch):
@@ -107,8 +116,9 @@ def test_one_model_under_two_protocols(trained, tool, tmp_path, monkeypatch):
     assert rein['domains'] == results['domains']
     # cityscapes, bdd100k, mapillary, then cityscapes and mapillary at twice the size
     assert list(dict.fromkeys(widths)) == [1024, 1280, 683, 2048, 1365]
-    assert rein['changed'] == CHANGED
-    assert (soma['protocol'], soma['changed']) == ('soma512', ['trained under a changed rein512'])
+    assert rein['changed'] == [*CHANGED, *NUMBERS]
+    trained_so = 'trained under a changed rein512'
+    assert (soma['protocol'], soma['changed']) == ('soma512', [trained_so, *NUMBERS])
     assert soma['not_known']
     log = next((tmp_path / 'test').glob('*/*.log')).read_text()
     assert log.count('coverage') <= log.count('0 unexpected') == 1  # loaded once
@@ -116,7 +126,7 @@ def test_one_model_under_two_protocols(trained, tool, tmp_path, monkeypatch):
         row = [report['protocol'], *(f'{report["domains"][d]["mIoU"]:.2f}' for d in TARGETS)]
         row.append(f'{report["mean_over_targets"]["mIoU"]:.2f}')
         assert row in [line.split() for line in log.splitlines()]
-    assert 'soma512, changed: trained under a changed rein512\n' in log
+    assert f'soma512, changed: {"; ".join([trained_so, *NUMBERS])}\n' in log
     pictures = sorted(p.relative_to(tmp_path).as_posix() for p in (tmp_path / 'out').rglob('*.png'))
     assert len(pictures) == 6
     assert pictures[0] == 'out/rein512/bdd100k/a_00000.png'

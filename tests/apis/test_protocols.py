@@ -172,7 +172,7 @@ def test_several_sources_get_the_pipeline_of_the_protocol(path):
     pipelines = [dataset.pipeline for dataset in datasets_of(cfg, ('train_dataloader',))]
     assert len(pipelines) == 2
     assert same(pipelines, [cfg.protocols.soma512.train_pipeline] * 2)
-    assert training_changes(cfg) == []
+    assert training_changes(cfg) == ['training data gtav, synthia instead of gtav']
 
 
 CHANGES = [
@@ -209,7 +209,25 @@ CHANGES = [
     (dict(model__backbone__peft__type='LoRA'), []),
     (dict(train_cfg__val_interval=5000, train_dataloader__num_workers=1), []),
     (dict(protocol='tqdm'), ['all source images instead of the split train']),
-    (dict(protocol='tqdm', train_dataloader__dataset__ann_file='train.txt'), []),
+    (
+        dict(protocol='tqdm', train_dataloader__dataset__ann_file='train.txt'),
+        ['training data of gtav.ann_file train.txt instead of None'],
+    ),
+    (
+        dict(
+            train_dataloader__dataset__layout='cityscapes', train_dataloader__dataset__split='val'
+        ),
+        [
+            'training data of gtav.layout cityscapes instead of gtav',
+            'training data of gtav.split val instead of None',
+        ],
+    ),
+    (dict(train_dataloader__dataset__data_prefix__img_path='elsewhere'), []),
+    (dict(train_dataloader__dataset__cache_dir='copies'), []),
+    (dict(model__data_preprocessor=dict(type='SegDataPreProcessor')), ['data_preprocessor']),
+    # what ships under a name is what counts, whatever a config makes of it
+    (dict(protocols__rein512__max_iters=10), ['max_iters 10 instead of 40000']),
+    (dict(protocols__rein512__batch_size=1), ['batch 1 instead of 4']),
     (
         dict(protocol='vfmseg', default_hooks__checkpoint__save_best='cityscapes/mIoU'),
         ['scales of the resize around 2560x1440'],
@@ -244,6 +262,19 @@ def test_what_an_evaluation_changes_is_named(path):
     assert changed(model__test_cfg__mode='whole', protocol='soma512')
     assert changed(protocol='vfmseg') == ['second stage of inference']
     assert changed(custom_hooks=[dict(type='AutocastHook')]) == ['autocast']
+    assert changed(protocols__rein512__test_cfg__stride=(512, 512)) == [
+        'test_cfg.stride 512x512 instead of 341x341'
+    ]
+    one = {'test_evaluator.targets': ['cityscapes'], 'test_evaluator.ignore_index': 10}
+    assert evaluation_changes(load_config(path, cfg_options=one), 'test') == [
+        'metric.targets cityscapes instead of cityscapes, bdd100k, mapillary',
+        'metric.ignore_index 10 instead of None',
+    ]
+    assert changed(test_evaluator__absent='zero') == ['metric.absent zero instead of None']
+    corrupted = {'test_dataloader.dataset.datasets.0.corruption': ['fog', 1]}
+    assert evaluation_changes(load_config(path, cfg_options=corrupted), 'test') == [
+        'test data of cityscapes.corruption fog, 1 instead of None'
+    ]
 
 
 def test_weights_bring_what_was_changed_in_their_training(path, rein512, repo):
@@ -290,6 +321,10 @@ def test_nothing_is_chosen_on_targets_unless_the_protocol_does(path, rein512):
     one = dict(default_hooks__checkpoint__save_best='cityscapes/mIoU')
     check_selection(load(path, protocol='vfmseg', **one))
     assert 'vfmseg' in refused(path, **one)
+    # neither another definition of the protocol nor another source of the metric allows it
+    own = dict(one, protocols__rein512__also_selects=['cityscapes/mIoU'])
+    assert "protocol 'rein512' does not" in refused(path, **own)
+    assert 'chooses on target' in refused(path, **one, val_evaluator__source='cityscapes')
 
 
 def test_the_source_may_choose(repo, tmp_path):
@@ -321,3 +356,28 @@ def test_the_average_has_one_place(path):
     assert cfg.ema == dict(begin=0, momentum=0.1)
     with pytest.raises(UserError, match='leave one of them out'):
         load(path, custom_hooks=[hook], ema=dict(begin=3))
+
+
+def test_the_name_of_a_shipped_protocol_is_its_own(path, repo):
+    tiny = load(str(repo / 'configs/rein_tiny_miniscapes.py'), benchmark__protocol='rein512')
+    with pytest.raises(UserError, match="'miniscapes' has miniscapes-256x128: give your own"):
+        training_changes(tiny)
+    bare = load(path, benchmark__name='mine')
+    for key in ('protocols', 'protocol'):
+        bare.pop(key)
+    with pytest.raises(UserError, match="'mine' has no protocols: give your own a name of its own"):
+        training_changes(bare)
+    own = load(path, benchmark__name='mine', max_iters=10)
+    assert training_changes(own) == ['max_iters 10 instead of 40000']
+
+
+def test_the_best_of_vfmseg_is_one_of_several(path):
+    cfg = load(path, protocol='vfmseg', default_hooks__checkpoint__save_best='cityscapes/mIoU')
+    assert selection_text(cfg) == 'best of cityscapes/mIoU on targets, every 4000 iterations'
+
+
+def test_a_wrapper_with_a_pipeline_is_named(path):
+    one = dict(load_config(path).train_dataloader.dataset)
+    mix = dict(type='MultiImageMixDataset', dataset=one, pipeline=[dict(type='RandomMosaic')])
+    cfg = load(path, train_dataloader__dataset=dict(mix, _delete_=True))
+    assert training_changes(cfg) == ['training data through MultiImageMixDataset']

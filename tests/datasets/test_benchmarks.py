@@ -110,9 +110,12 @@ def test_image_and_label_sizes_and_classes(name, folder, repo, monkeypatch):
 @pytest.mark.parametrize('name', SIZES)
 def test_checks_before_a_run_pass(name, folder, repo, monkeypatch):
     cfg = load(repo, name, folder, monkeypatch)
-    sizes = check_run(cfg, training=True)
+    checked = check_run(cfg, training=True)
+    sizes = checked.sizes
     assert len(sizes) == 1 + len(SIZES[name])
     assert set(sizes.values()) == {tuple(cfg.benchmark.crop_size)}
+    if name == 'rein_dinov2_gtav':
+        assert checked.numbers['val'][1].endswith(' instead of 1000')
 
 
 def test_a_layout_that_is_not_there(folder, repo, monkeypatch, tmp_path):

@@ -1,5 +1,6 @@
 """Each data set as downloaded: loader -> mapping -> metric, with IoU computed by hand."""
 
+import dataclasses
 import zipfile
 
 import cv2
@@ -10,6 +11,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import DATASETS
 from torch.utils.data import DataLoader
 
+from rein_seg.apis.preflight import check_labels
 from rein_seg.datasets import CityscapesSpaceDataset
 from rein_seg.datasets.cityscapes_space import LABEL_IDS, SYNTHIA_CLASSES
 from rein_seg.datasets.layouts import LAYOUTS
@@ -226,3 +228,27 @@ def test_images_without_labels(tmp_path):
 def test_what_is_not_known(tmp_path, options, message):
     with pytest.raises(UserError, match=message):
         build(tmp_path, options)
+
+
+def test_class_indexes_where_raw_ids_are_expected_are_told(tmp_path):
+    tree = dataclasses.replace(GTAV, ids=(0, 13, 255))
+    tree.write(tmp_path, numbers=(1, 2))
+    with pytest.raises(UserError, match=r'hold the ids \[0, 13, 255\], and 24 of 40 pixels'):
+        check_labels(build(tmp_path, GTAV.options))
+    check_labels(build(tmp_path, GTAV.options, label_ids='train'))
+
+
+def test_zips_below_a_folder_with_brackets(tmp_path):
+    root = tmp_path / 'data[1]'
+    GTAV.write_zips(root, {'01': (1, 2)})
+    assert len(build(root, GTAV.options)) == 2
+
+
+def test_a_zip_of_another_version_is_named(tmp_path):
+    GTAV.write_zips(tmp_path, {'01': (1,)})
+    path = tmp_path / 'gta/01_images.zip'
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b'PK\x01\x02') + 6] = 99
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"zip .*01_images.zip' cannot be read: .*version 9.9"):
+        build(tmp_path, GTAV.options)

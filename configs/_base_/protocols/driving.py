@@ -132,7 +132,7 @@ protocols = dict(
         train_pipeline=crops(
             1024, dict(type='Resize', scale=(2560, 1440), keep_ratio=True), 'RareClassCrop'),
         optim_wrapper=adamw(1e-4, 0.05), param_scheduler=[poly()],
-        max_iters=40000, val_interval=40000, selection='last', also_selects=['cityscapes/mIoU'],
+        max_iters=40000, val_interval=4000, selection='last', also_selects=['cityscapes/mIoU'],
         test_cfg=slide(512, 320, 8),
         test_pipelines=dict(
             cityscapes=fit(2048, 1024), bdd100k=fit(2048, 1024), mapillary=fit(2048, 1024)),
@@ -141,6 +141,7 @@ protocols = dict(
             evaluation=['second stage of inference']),
         not_known=[
             'range of the multi-scale resize: here 2560x1440 alone',
+            'iterations between validations, of which the best is kept: here 4000',
             'the second stage of inference',
             'which numbers are of the last checkpoint, which of the best on Cityscapes: here the '
             'last, or default_hooks.checkpoint.save_best=cityscapes/mIoU', RARE_UNSAID, *UNSAID]),

@@ -13,6 +13,7 @@ from rein_seg.datasets import DomainDataset, FolderDataset
 from rein_seg.datasets.faults import (
     COUNT,
     DUPLICATE,
+    INDEXES,
     LISTING,
     MISSING,
     NO_IMAGE,
@@ -23,7 +24,7 @@ from rein_seg.datasets.faults import (
 from rein_seg.datasets.files import is_there
 from rein_seg.datasets.pairing import suffixes
 from rein_seg.datasets.parallel import in_parallel
-from rein_seg.datasets.sample_check import SampleCheck, check_sample
+from rein_seg.datasets.sample_check import SampleCheck, check_sample, indexes_for_ids
 from rein_seg.errors import UserError
 
 
@@ -81,6 +82,9 @@ def check_data(
         )
         for sample in check.samples:
             check.faults += sample.faults
+        message = indexes_for_ids(check.infos[0], check.samples) if check.samples else None
+        if message is not None:
+            check.faults.append(Fault(INDEXES, _place(check.part.dataset, 'seg_map_path'), message))
     if duplicates:
         _find_duplicates(checks)
     return checks

@@ -14,11 +14,11 @@ from mmseg.registry import DATASETS
 
 from rein_seg.apis.config import apply_options
 from rein_seg.apis.nodes import datasets_of
+from rein_seg.apis.published import BENCHMARKS
 from rein_seg.datasets import DomainDataset, DrawnDataset
 from rein_seg.datasets.files import is_there
 from rein_seg.errors import UserError, near_misses
 
-BENCHMARKS = Path(__file__).resolve().parents[3] / 'configs/_base_/benchmarks'
 USES = ('train', 'val', 'test')
 # what has no bearing on the files
 _ASIDE = (
@@ -70,6 +70,11 @@ def read_parts(
     if path.suffix != '.py' and not path.is_dir():
         path = BENCHMARKS / f'{name}.py'
     if path.is_dir():
+        if data_root is not None or cfg_options:
+            raise UserError(
+                f'{name!r} is a folder, whose data sets are found by their layout: --data-root and '
+                '--cfg-options go with a benchmark or a config'
+            )
         return _lying_in(path)
     if not path.is_file():
         known = [p.stem for p in BENCHMARKS.glob('*.py')]
@@ -92,7 +97,12 @@ def read_parts(
 def _lying_in(folder: Path) -> list[Part]:
     parts: dict[str, Part] = {}
     for path in sorted(BENCHMARKS.glob('*.py')):
-        _add_parts(parts, path, {'data_root': str(folder)}, only_there=True)
+        root = Config.fromfile(str(path)).get('data_root')
+        if root is None:
+            continue  # a part of benchmarks
+        # as `data` holds data/camvid, and as data/camvid itself
+        for place in dict.fromkeys((folder, folder / Path(root).name)):
+            _add_parts(parts, path, {'data_root': str(place)}, only_there=True)
     if not parts:
         raise UserError(
             f'{str(folder)!r} holds no data set of the benchmarks here in the layout of '
@@ -106,8 +116,6 @@ def _add_parts(
 ) -> None:
     """Adds the data sets of a config to those that are known, by what their files are."""
     cfg = Config.fromfile(str(path))
-    if only_there and cfg.get('data_root') is None:
-        return  # a part of benchmarks
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     apply_options(cfg, options)
     expected = cfg.get('expected_images') or {}
