@@ -11,6 +11,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 
 import rein_seg.apis.results as outcome
+from rein_seg.apis.inference_cost import time_inference
 from rein_seg.apis.preflight import check_run, check_sizes
 from rein_seg.apis.recipes import fill_iterations
 from rein_seg.engine.runner import PEFTRunner, latest_checkpoint, setup_distributed
@@ -18,7 +19,12 @@ from rein_seg.errors import UserError
 
 
 def train(
-    cfg: Config, *, resume: bool = False, amp: bool = False, launcher: str = 'none'
+    cfg: Config,
+    *,
+    resume: bool = False,
+    amp: bool = False,
+    launcher: str = 'none',
+    inference_cost: bool = False,
 ) -> dict[str, Any]:
     """Trains, evaluates, and writes what a run leaves into ``cfg.work_dir``.
 
@@ -30,6 +36,7 @@ def train(
         resume: Go on from the newest checkpoint in ``cfg.work_dir``.
         amp: bfloat16 autocast in training and evaluation.
         launcher: none, or pytorch under torchrun.
+        inference_cost: Also time inference, with the method as it stands and merged.
 
     Returns:
         The content of ``results.json`` (main process; an empty dict on others).
@@ -60,6 +67,9 @@ def train(
     results.update(iterations=runner.iter, parameters_sha256=digest)
     if selected:
         results['selected'] = selected
+    if inference_cost:
+        size = runner.val_dataloader.dataset[0]['inputs'].shape[-2:]
+        results['inference'] = time_inference(runner.bare_model, size, amp=amp)
     return outcome.write_run(cfg, runner, results)
 
 
