@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rein_seg.apis.compare.page import page
 from rein_seg.checkpoint import atomic_path, write_json
 from rein_seg.evaluation.tables import table
 
@@ -143,6 +144,7 @@ def _csv_cells(variant: Mapping[str, Any], comparison: Comparison) -> Iterator[t
 WRITERS: dict[str, Callable[[Comparison], str]] = {
     'comparison.md': markdown,
     'comparison.csv': csv_table,
+    'comparison.html': page,
 }
 
 
@@ -151,7 +153,7 @@ def write_comparison(folder: str | os.PathLike, comparison: Comparison) -> None:
     write_json(Path(folder) / 'comparison.json', comparison)
     for name, writer in WRITERS.items():
         with atomic_path(Path(folder) / name) as temporary:
-            temporary.write_text(writer(comparison))
+            temporary.write_text(writer(comparison), encoding='utf-8')
 
 
 def decimals(comparison: Comparison, metric: str) -> int:
