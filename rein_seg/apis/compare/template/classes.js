@@ -87,6 +87,6 @@ function drawClasses() {
   const over = domain === TARGETS ? 'mean over the targets that have the class' : `domain ${domain}`;
   find('#classes .about').replaceChildren(
     `${score} in ${unit}, mean over seeds, ${over}${base ? `, less that of ${minus}` : ''}; bold: the best of a class. `,
-    `${ends[0]} `, ramp, ` ${ends[1]}`);
+    make('span', { class: 'together' }, `${ends[0]} `, ramp, ` ${ends[1]}`));
   drawTable(find('#classes .scroll'), 'classes', columns, rows);
 }

@@ -44,8 +44,8 @@ function whiskers(point) {
 function obstacles(point) {
   const { x, y, spanX, spanY } = point;
   const boxes = [{ x0: x - 7, x1: x + 7, y0: y - 7, y1: y + 7 }];
-  if (spanY) boxes.push({ x0: x - 2, x1: x + 2, y0: Math.min(...spanY), y1: Math.max(...spanY) });
-  if (spanX) boxes.push({ x0: Math.min(...spanX), x1: Math.max(...spanX), y0: y - 2, y1: y + 2 });
+  if (spanY) boxes.push({ x0: x - 5, x1: x + 5, y0: Math.min(...spanY), y1: Math.max(...spanY) });
+  if (spanX) boxes.push({ x0: Math.min(...spanX), x1: Math.max(...spanX), y0: y - 5, y1: y + 5 });
   return boxes;
 }
 
@@ -85,7 +85,7 @@ const size = (id) => {
 /** Mean target score over the trained parameters of the method. */
 function drawParameters(metric, about) {
   const { width, height } = size('parameters');
-  const area = { x0: 56, x1: width - 10, y0: 10, y1: height - 44 };
+  const area = { x0: 60, x1: width - 10, y0: 10, y1: height - 44 };
   const usable = visible().filter((v) => v.parameters && meanOf(v.scores[metric].mean_over_targets) !== null);
   const heads = [...new Set(scored.filter((v) => v.parameters).map((v) => v.parameters.neck_and_head))].sort((a, b) => a - b);
   const head = heads.map(short).filter((text, i, all) => i === 0 || i === all.length - 1).join(' to ');
@@ -120,11 +120,10 @@ function drawParameters(metric, about) {
 /** Target score over source score: how much of what is learned carries over. */
 function drawSources(metric, about) {
   const { width, height } = size('domains-scatter');
-  const area = { x0: 56, x1: width - 10, y0: 10, y1: height - 44 };
-  const above = data.metrics[metric].better === 'higher' ? 'higher' : 'lower';
+  const area = { x0: 60, x1: width - 10, y0: 10, y1: height - 44 };
+  const better = data.metrics[metric].better === 'higher' ? 'up and to the right' : 'down and to the left';
   caption('domains-scatter', `Source against mean target ${metric}`,
-    `Whiskers: sample standard deviation over seeds. Better: further right and ${above}, nearer to the `
-    + 'dashed line of no gap.'.replace('further right', above === 'higher' ? 'further right' : 'further left'));
+    `Whiskers: sample standard deviation over seeds. Better: ${better}, nearer to the dashed line of no gap.`);
   const usable = visible().filter((v) =>
     meanOf(v.scores[metric].source) !== null && meanOf(v.scores[metric].mean_over_targets) !== null);
   if (!usable.length) return show('domains-scatter', null);
@@ -172,12 +171,13 @@ function drawBars(metric, about) {
   if (!values.length) return show('bars', null);
   const width = Math.max(260, find('#bars .chart').clientWidth);
   const upright = width >= 620;
-  const band = upright ? Math.min(26, (width - 60) / groups.length / (variants.length + 1.2)) : 12;
+  const band = upright ? Math.min(26, (width - 60) / groups.length / (variants.length + 1.2)) : 14;
+  const names = upright ? 0 : Math.min(width * 0.3, Math.max(...variants.map((v) => textWidth(v.name, 11.5)))) + 8;
   const length = upright ? (width - 50) / groups.length : band * variants.length + 30;
   const height = upright ? 340 : length * groups.length + 40;
   const area = upright
     ? { x0: 46, x1: width - 4, y0: 8, y1: height - 40 }
-    : { x0: 6, x1: width - 6, y0: 4, y1: height - 26 };
+    : { x0: names, x1: width - 8, y0: 4, y1: height - 26 };
   const top = Math.max(...values.flatMap(ends)) * 1.04 || 1;
   const along = upright
     ? (value) => area.y1 - (Math.max(0, value) / top) * (area.y1 - area.y0)
@@ -193,12 +193,13 @@ function drawBars(metric, about) {
     const role = group.role ? `(${group.role})` : '';
     drawing.append(...(upright
       ? [words(from + length / 2, area.y1 + 17, group.title, { 'text-anchor': 'middle' }), words(from + length / 2, area.y1 + 32, role, { 'text-anchor': 'middle', class: 'tick' })]
-      : [words(area.x0, from + 14, `${group.title} ${role}`, { class: 'halo', 'font-weight': 600 })]));
+      : [words(area.x0 + 4, from + 14, `${group.title} ${role}`, { class: 'halo', 'font-weight': 600 })]));
     variants.forEach((variant, i) => {
       const statistic = group.of(variant);
       if (meanOf(statistic) === null) return;
       const tip = `${variant.name}, ${group.title} ${role}\n${metric} ${spread(statistic, about.digits)}`;
-      drawing.append(part(variant, tip, bar(upright, start + i * band, band, along, statistic, colour(variant))));
+      const name = upright ? null : words(area.x0 - 5, start + (i + 0.78) * band, variant.name, { 'text-anchor': 'end', class: 'tick' });
+      drawing.append(part(variant, tip, name, bar(upright, start + i * band, band, along, statistic, colour(variant))));
     });
   });
   drawing.append(upright ? line(area.x0, area.y1, area.x1, area.y1, 'axis') : line(area.x0, area.y0, area.x0, area.y1, 'axis'));

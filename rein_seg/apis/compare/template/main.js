@@ -104,6 +104,7 @@ if (data.command) {
   find('#again').hidden = false;
   find('#again pre').textContent = data.command;
 }
+find('#runs').open = data.runs.some((run) => run.state !== 'finished');
 draw();
 followTips();
 addEventListener('hashchange', draw);

@@ -97,7 +97,7 @@ function runsColumn() {
     key: 'runs', title: 'runs', about: 'finished / asked for', value: (v) => v.finished,
     cell: (v) => {
       const text = `${v.finished}/${v.runs}`;
-      return v.failed ? { text: `${text}, ${v.failed} failed`, className: 'state-failed' } : text;
+      return v.failed ? { text: `${text} ✗`, className: 'state-failed', title: `${v.failed} failed` } : text;
     },
   };
 }
@@ -126,17 +126,17 @@ function drawScores(metric) {
     variantColumn(),
     runsColumn(),
     parameterColumn('method', 'method', 'trained parameters of the method, in the encoder'),
-    parameterColumn('neck_and_head', 'head', 'trained parameters of neck and head'),
-    data.source && statisticColumn('source', `source: ${data.source}`, (v) => of(v).source, better, digits),
     statisticColumn('targets', 'targets', (v) => of(v).mean_over_targets, better, digits, 'mean over targets'),
+    data.source && statisticColumn('source', `source: ${data.source}`, (v) => of(v).source, better, digits),
     statisticColumn('gap', 'gap', (v) => of(v).gap, 'lower', digits, 'what is lost from source to targets'),
     ...domainsOf(metric).filter((domain) => domain !== data.source).map((domain) =>
       statisticColumn(`domain.${domain}`, domain, (v) => of(v).domains[domain], better, digits)),
+    parameterColumn('neck_and_head', 'head', 'trained parameters of neck and head'),
   ];
   find('#scores').hidden = false;
   find('#scores .about').textContent =
     `${metric} in ${unit}, ${better} is better: mean ± sample standard deviation over seeds; bold: the `
-    + 'best mean. Targets: mean over all targets; gap: what is lost from source to targets. method, '
+    + 'best mean; ✗: a run failed. Targets: mean over all targets; gap: what is lost from source to targets. method, '
     + 'head: trained parameters in the encoder, and in neck and head. A click on a heading sorts.';
   drawTable(find('#scores .scroll'), 'sort', columns.filter(Boolean), data.variants);
 }
