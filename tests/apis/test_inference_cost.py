@@ -20,7 +20,7 @@ def build(folder, peft, **test_cfg):
     cfg.model.test_cfg = {**cfg.model.test_cfg, **test_cfg}
     model = MODELS.build(cfg.model)
     with torch.no_grad():
-        for name, parameter in model.backbone.peft.trainable_parameters():
+        for _, parameter in model.backbone.peft.trainable_parameters():
             parameter += 0.02 * torch.randn_like(parameter)
     return model
 

@@ -84,7 +84,10 @@ def command_line(
     for key, flag in flags.items():
         words += [flag, *map(str, given.get(key) or ())] if given.get(key) else []
     if cfg_options:
-        words += ['--cfg-options', *(f'{key}={_plain(value)}' for key, value in cfg_options.items())]
+        words += [
+            '--cfg-options',
+            *(f'{key}={_plain(value)}' for key, value in cfg_options.items()),
+        ]
     return shlex.join([*words, *['--amp'] * amp])
 
 

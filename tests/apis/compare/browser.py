@@ -1,4 +1,4 @@
-"""Asks a page in a real headless browser, over no protocol: what it answers is in the dumped DOM."""
+"""Asks a page in a real headless browser; what it answers is in the dumped DOM."""
 
 import html
 import json

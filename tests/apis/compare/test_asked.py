@@ -20,7 +20,10 @@ def config(folder, says=SAYS):
 def test_the_config_says(tmp_path):
     asked = ask([config(tmp_path)], peft=None, seeds=None, metrics=None)
     assert asked.seeds == [0, 2]
-    assert parse_peft(asked.peft) == {'Frozen': {'type': 'Frozen'}, 'R4': {'type': 'LoRA', 'rank': 4}}
+    assert parse_peft(asked.peft) == {
+        'Frozen': {'type': 'Frozen'},
+        'R4': {'type': 'LoRA', 'rank': 4},
+    }
 
 
 def test_what_is_given_comes_first(tmp_path):
@@ -55,7 +58,7 @@ def test_it_is_no_part_of_a_run(tmp_path):
     assert 'comparison' not in variant.content
     with pytest.raises(UserError, match='--cfg-options comparison: use --peft, --seeds'):
         plan_variants([config(tmp_path)], cfg_options={'comparison.seeds': [0]})
-    with pytest.raises(UserError, match="without a type: give dict"):
+    with pytest.raises(UserError, match='without a type: give dict'):
         plan_variants([config(tmp_path)], peft=[{'rank': 4}])
 
 

@@ -103,8 +103,9 @@ def test_stopping_leaves_runs_that_go_on(fake, tmp_path, number, request):
         pass  # no child is left to hold it
     found = call(seeds=[0, 8])
     assert [run['state'] for run in found['runs']] == ['finished'] * 4
-    assert calls(work / 'LoRA/seed_8')[1] == '--cfg-options randomness.seed=8 --inference-cost --resume'
-    assert calls(work / 'Frozen/seed_8') == ['--cfg-options randomness.seed=8 --inference-cost']
+    said = '--cfg-options randomness.seed=8 --inference-cost'
+    assert calls(work / 'LoRA/seed_8') == [said, f'{said} --resume']
+    assert calls(work / 'Frozen/seed_8') == [said]
 
 
 def test_several_at_a_time(fake):

@@ -128,7 +128,8 @@ function drawScores(metric) {
     parameterColumn('method', 'method', 'trained parameters of the method, in the encoder'),
     statisticColumn('targets', 'targets', (v) => of(v).mean_over_targets, better, digits, 'mean over targets'),
     data.source && statisticColumn('source', `source: ${data.source}`, (v) => of(v).source, better, digits),
-    statisticColumn('gap', 'gap', (v) => of(v).gap, 'lower', digits, 'what is lost from source to targets'),
+    // not marked as best: who learns nothing loses nothing
+    statisticColumn('gap', 'gap', (v) => of(v).gap, null, digits, 'what is lost from source to targets'),
     ...domainsOf(metric).filter((domain) => domain !== data.source).map((domain) =>
       statisticColumn(`domain.${domain}`, domain, (v) => of(v).domains[domain], better, digits)),
     parameterColumn('neck_and_head', 'head', 'trained parameters of neck and head'),
@@ -166,7 +167,7 @@ function costCell(variant, key, text) {
 function drawCosts() {
   const there = ([key]) => scored.some((v) => meanOf(v.costs[key]) !== null || (MERGED[key] && v.not_mergeable));
   const columns = COSTS.filter(there).map(([key, title, about, text]) => ({
-    key, title, about, better: 'lower',
+    key, title, about,
     value: (v) => meanOf(v.costs[key]),
     cell: (v) => costCell(v, key, text),
   }));
@@ -175,9 +176,10 @@ function drawCosts() {
   const size = (scored.find((v) => v.inference_size) || {}).inference_size;
   const inference = size
     ? ` ms / image: forward time of one image or window of ${size[0]} × ${size[1]} pixels; encoder: time of `
-      + "encoder and method over the frozen encoder's alone; merged: with the method folded into weights."
+      + "encoder and method over the frozen encoder's alone, taken in turns in one process, so steadier than "
+      + 'the times; merged: with the method folded into weights.'
     : '';
-  find('#costs .about').textContent = `Means over seeds; bold: the least.${inference}`;
+  find('#costs .about').textContent = `Means over seeds; a cell tells its deviation.${inference}`;
   drawTable(find('#costs .scroll'), 'costs', [variantColumn(), runsColumn(), parameters, ...columns], data.variants);
   const notes = scored.filter((v) => v.not_mergeable).map((v) => make('li', {}, `${v.name}: ${v.not_mergeable}`));
   find('#costs .footnotes').replaceChildren(...notes);
