@@ -162,51 +162,67 @@ function barGroups(metric) {
   return many ? [...groups, mean] : groups;
 }
 
-/** Bars by domain: side by side where there is room, else one below the other. */
+/** Where bars stand, side by side where there is room, or lie, one below the other. */
+function barLayout(groups, variants, top) {
+  const width = Math.max(260, find('#bars .chart').clientWidth);
+  if (width >= 620) {
+    const area = { x0: 46, x1: width - 4, y0: 8, y1: 300 };
+    const length = (area.x1 - area.x0) / groups.length;
+    const band = Math.min(26, length / (variants.length + 1.2));
+    const along = (value) => area.y1 - (Math.max(0, value) / top) * (area.y1 - area.y0);
+    return { upright: true, width, height: 340, area, length, band, along };
+  }
+  const names = Math.min(width * 0.3, Math.max(...variants.map((v) => textWidth(v.name, 11.5))));
+  const [band, length] = [14, 14 * variants.length + 30];
+  const area = { x0: names + 8, x1: width - 8, y0: 4, y1: length * groups.length + 14 };
+  const along = (value) => area.x0 + (Math.max(0, value) / top) * (area.x1 - area.x0);
+  return { upright: false, width, height: area.y1 + 26, area, length, band, along };
+}
+
+function barAxis({ upright, area, along }, ticks) {
+  const base = upright ? [area.x0, area.y1, area.x1, area.y1] : [area.x0, area.y0, area.x0, area.y1];
+  const grid = ticks.map((tick) => (upright
+    ? [line(area.x0, along(tick), area.x1, along(tick), 'grid'), words(area.x0 - 7, along(tick) + 4, `${tick}`, { 'text-anchor': 'end', class: 'tick' })]
+    : [line(along(tick), area.y0, along(tick), area.y1, 'grid'), words(along(tick), area.y1 + 17, `${tick}`, { 'text-anchor': 'middle', class: 'tick' })]));
+  return { grid, base: line(...base, 'axis') };
+}
+
+function groupTitle({ upright, area, length }, group, from, role) {
+  if (!upright) return [words(area.x0 + 4, from + 14, `${group.title} ${role}`, { class: 'halo', 'font-weight': 600 })];
+  const middle = { 'text-anchor': 'middle' };
+  const x = from + length / 2;
+  return [words(x, area.y1 + 17, group.title, middle), words(x, area.y1 + 32, role, { ...middle, class: 'tick' })];
+}
+
+/** Bars by domain. */
 function drawBars(metric, about) {
   caption('bars', `${metric} by domain`, `${about.unit}, ${data.metrics[metric].better} is better; bars: mean, whiskers: sample standard deviation over seeds.`);
   const variants = visible();
   const groups = barGroups(metric);
   const values = groups.flatMap((g) => variants.map(g.of)).filter((s) => meanOf(s) !== null);
   if (!values.length) return show('bars', null);
-  const width = Math.max(260, find('#bars .chart').clientWidth);
-  const upright = width >= 620;
-  const band = upright ? Math.min(26, (width - 60) / groups.length / (variants.length + 1.2)) : 14;
-  const names = upright ? 0 : Math.min(width * 0.3, Math.max(...variants.map((v) => textWidth(v.name, 11.5)))) + 8;
-  const length = upright ? (width - 50) / groups.length : band * variants.length + 30;
-  const height = upright ? 340 : length * groups.length + 40;
-  const area = upright
-    ? { x0: 46, x1: width - 4, y0: 8, y1: height - 40 }
-    : { x0: names, x1: width - 8, y0: 4, y1: height - 26 };
   const top = Math.max(...values.flatMap(ends)) * 1.04 || 1;
-  const along = upright
-    ? (value) => area.y1 - (Math.max(0, value) / top) * (area.y1 - area.y0)
-    : (value) => area.x0 + (Math.max(0, value) / top) * (area.x1 - area.x0);
-  const drawing = frame(width, height, `${metric} by domain`);
-  const ticks = ticksOf(0, top, upright ? 6 : 4);
-  drawing.append(...ticks.flatMap((tick) => (upright
-    ? [line(area.x0, along(tick), area.x1, along(tick), 'grid'), words(area.x0 - 7, along(tick) + 4, `${tick}`, { 'text-anchor': 'end', class: 'tick' })]
-    : [line(along(tick), area.y0, along(tick), area.y1, 'grid'), words(along(tick), area.y1 + 17, `${tick}`, { 'text-anchor': 'middle', class: 'tick' })])));
-  groups.forEach((group, g) => {
+  const layout = barLayout(groups, variants, top);
+  const { upright, area, length, band } = layout;
+  const axis = barAxis(layout, ticksOf(0, top, upright ? 6 : 4));
+  const drawing = frame(layout.width, layout.height, `${metric} by domain`);
+  const parts = groups.map((group, g) => {
     const from = (upright ? area.x0 : area.y0) + g * length;
     const start = upright ? from + (length - band * variants.length) / 2 : from + 20;
     const role = group.role ? `(${group.role})` : '';
-    drawing.append(...(upright
-      ? [words(from + length / 2, area.y1 + 17, group.title, { 'text-anchor': 'middle' }), words(from + length / 2, area.y1 + 32, role, { 'text-anchor': 'middle', class: 'tick' })]
-      : [words(area.x0 + 4, from + 14, `${group.title} ${role}`, { class: 'halo', 'font-weight': 600 })]));
-    variants.forEach((variant, i) => {
+    const bars = variants.map((variant, i) => {
       const statistic = group.of(variant);
-      if (meanOf(statistic) === null) return;
+      if (meanOf(statistic) === null) return null;
       const tip = `${variant.name}, ${group.title} ${role}\n${metric} ${spread(statistic, about.digits)}`;
       const name = upright ? null : words(area.x0 - 5, start + (i + 0.78) * band, variant.name, { 'text-anchor': 'end', class: 'tick' });
-      drawing.append(part(variant, tip, name, bar(upright, start + i * band, band, along, statistic, colour(variant))));
+      return part(variant, tip, name, bar(layout, start + i * band, statistic, colour(variant)));
     });
+    return [groupTitle(layout, group, from, role), bars];
   });
-  drawing.append(upright ? line(area.x0, area.y1, area.x1, area.y1, 'axis') : line(area.x0, area.y0, area.x0, area.y1, 'axis'));
-  show('bars', drawing);
+  show('bars', fill(drawing, {}, [axis.grid, parts, axis.base]));
 }
 
-function bar(upright, at, band, along, statistic, fillColour) {
+function bar({ upright, band, along }, at, statistic, fillColour) {
   const [zero, tip, thick] = [along(0), along(statistic.mean), band * 0.84];
   const box = upright
     ? { x: at + (band - thick) / 2, y: tip, width: thick, height: Math.max(0.5, zero - tip) }
