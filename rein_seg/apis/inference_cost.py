@@ -16,9 +16,16 @@ from torch import nn
 
 from rein_seg.apis.benchmark import replaced
 
+_MOST_ROUNDS = 50
+
 
 def time_inference(
-    model: nn.Module, size: Sequence[int], *, amp: bool = False, repeats: int = 5
+    model: nn.Module,
+    size: Sequence[int],
+    *,
+    amp: bool = False,
+    repeats: int = 5,
+    seconds: float = 1.0,
 ) -> dict[str, Any]:
     """Times one image, or one window where the model slides.
 
@@ -29,13 +36,15 @@ def time_inference(
         model: A `PEFTSegmentor`.
         size: (H, W) of the images in pixels; the window's is taken where the model slides.
         amp: bfloat16 autocast.
-        repeats: Counted calls of each way.
+        repeats: Counted calls of each way, at least.
+        seconds: Goes on so long, for calls that are short, up to 50 of each way.
 
     Returns:
         ``size`` (H, W) in pixels; medians in milliseconds: ``ms_per_image`` of the whole model,
         ``ms_per_image_merged`` (None where ``not_mergeable`` says why), ``encoder_ms`` of encoder
         and method, ``encoder_ms_merged``, ``encoder_ms_frozen`` without the method; and
-        ``encoder_ratio``, ``encoder_ratio_merged`` to the latter, the medians over the rounds.
+        ``encoder_ratio``, ``encoder_ratio_merged`` to the latter, each by its fastest call: on a
+        machine that does other things, too, those are disturbed least.
     """
     height, width = model.test_cfg.crop_size if model.test_cfg.mode == 'slide' else size
     parameter = next(model.parameters())
@@ -61,7 +70,7 @@ def time_inference(
         if module is not None:
             module.eval()
     with torch.no_grad(), torch.autocast(image.device.type, torch.bfloat16, enabled=amp):
-        took = _take_turns(ways, repeats=repeats, device=image.device)
+        took = _take_turns(ways, repeats, seconds, image.device)
     model.train(was_training)
     return {'size': [height, width], **_figures(took), 'not_mergeable': reason}
 
@@ -87,19 +96,27 @@ def _merged(backbone: nn.Module) -> tuple[nn.Module | None, str | None]:
 
 
 def _take_turns(
-    ways: Mapping[str, Callable[[], Any]], *, repeats: int, device: torch.device
+    ways: Mapping[str, Callable[[], Any]], repeats: int, seconds: float, device: torch.device
 ) -> dict[str, list[float]]:
     """Returns the times of each way, in milliseconds."""
+    for way in ways.values():
+        _milliseconds(way, device)
     took: dict[str, list[float]] = {name: [] for name in ways}
-    for round_ in range(repeats + 1):
+    begun = time.perf_counter()
+    for round_ in range(max(repeats, _MOST_ROUNDS)):
+        if round_ >= repeats and time.perf_counter() - begun > seconds:
+            break
         for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            if device.type == 'cuda':
-                torch.cuda.synchronize()
-            if round_:
-                took[name].append(1000 * (time.perf_counter() - start))
+            took[name].append(_milliseconds(way, device))
     return took
+
+
+def _milliseconds(way: Callable[[], Any], device: torch.device) -> float:
+    start = time.perf_counter()
+    way()
+    if device.type == 'cuda':
+        torch.cuda.synchronize()
+    return 1000 * (time.perf_counter() - start)
 
 
 def _figures(took: Mapping[str, Sequence[float]]) -> dict[str, float | None]:
@@ -108,7 +125,7 @@ def _figures(took: Mapping[str, Sequence[float]]) -> dict[str, float | None]:
     )
     figures |= {name: round(statistics.median(each), 3) for name, each in took.items()}
     for suffix in ('', '_merged'):
-        pairs = zip(took.get(f'encoder_ms{suffix}', ()), took['encoder_ms_frozen'], strict=False)
-        ratios = [way / frozen for way, frozen in pairs]
-        figures[f'encoder_ratio{suffix}'] = round(statistics.median(ratios), 4) if ratios else None
+        own = took.get(f'encoder_ms{suffix}')
+        ratio = min(own) / min(took['encoder_ms_frozen']) if own else None
+        figures[f'encoder_ratio{suffix}'] = None if ratio is None else round(ratio, 4)
     return figures

@@ -6,7 +6,13 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-from rein_seg.apis.inference_cost import _frozen, _merged, time_inference
+from rein_seg.apis.inference_cost import (
+    _figures,
+    _frozen,
+    _merged,
+    _take_turns,
+    time_inference,
+)
 from tests.apis.tiny_run import tiny_config
 from tests.peft.cases import CASES
 
@@ -36,7 +42,7 @@ def test_every_method(tmp_path, case):
     model = build(tmp_path, case.cfg)
     before = logits(model)
     model.train()
-    found = time_inference(model, SIZE, repeats=2)
+    found = time_inference(model, SIZE, repeats=2, seconds=0)
     assert model.training
     assert torch.equal(logits(model), before)
     assert not model.backbone.peft.merged
@@ -68,4 +74,14 @@ def test_what_is_timed_is_what_it_is_called(tmp_path):
 def test_a_window_is_what_goes_through_at_once(tmp_path):
     slide = dict(mode='slide', crop_size=(16, 32), stride=(8, 16))
     model = build(tmp_path, dict(type='Frozen'), **slide)
-    assert time_inference(model, (32, 64), repeats=1, amp=True)['size'] == [16, 32]
+    assert time_inference(model, (32, 64), repeats=1, seconds=0, amp=True)['size'] == [16, 32]
+
+
+def test_short_calls_are_repeated_and_the_fastest_make_the_ratio():
+    calls = []
+    took = _take_turns({'a': lambda: calls.append(1)}, 3, 60.0, torch.device('cpu'))
+    assert (len(calls), len(took['a'])) == (51, 50)  # one is not counted
+    assert len(_take_turns({'a': lambda: None}, 3, 0.0, torch.device('cpu'))['a']) == 3
+    found = _figures({'ms_per_image': [4, 9, 5], 'encoder_ms': [3, 9], 'encoder_ms_frozen': [8, 2]})
+    assert found['ms_per_image'] == 5
+    assert (found['encoder_ratio'], found['encoder_ratio_merged']) == (1.5, None)

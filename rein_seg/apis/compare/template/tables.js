@@ -176,8 +176,8 @@ function drawCosts() {
   const size = (scored.find((v) => v.inference_size) || {}).inference_size;
   const inference = size
     ? ` ms / image: forward time of one image or window of ${size[0]} × ${size[1]} pixels; encoder: time of `
-      + "encoder and method over the frozen encoder's alone, taken in turns in one process, so steadier than "
-      + 'the times; merged: with the method folded into weights.'
+      + "encoder and method over the frozen encoder's alone, the fastest calls in one process, so steadier "
+      + 'than the times; merged: with the method folded into weights.'
     : '';
   find('#costs .about').textContent = `Means over seeds; a cell tells its deviation.${inference}`;
   drawTable(find('#costs .scroll'), 'costs', [variantColumn(), runsColumn(), parameters, ...columns], data.variants);
