@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from rein_seg.apis import load_config
@@ -35,7 +36,8 @@ def test_leaf_is_short_and_says_how_to_run_it(path):
     lines = path.read_text().splitlines()
     assert len(lines) <= 25
     header = [line for line in lines if line.startswith('#')]
-    assert any(f'python tools/train.py configs/{path.name}' in line for line in header)
+    tool = 'compare' if 'comparison' in Config.fromfile(path) else 'train'
+    assert any(f'python tools/{tool}.py configs/{path.name}' in line for line in header)
 
 
 @by_name

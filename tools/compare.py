@@ -9,13 +9,17 @@ DESCRIPTION = """\
 Trains several variants with several seeds on one benchmark, one process a run, and puts their
 results side by side: scores on source and targets, parameters, time, memory, adapter size.
 
-Leaves comparison.json, comparison.md and comparison.csv in the work folder, rewritten each time a
-run ends, and every run in VARIANT/seed_N/. The same command again runs only what is missing and
-goes on with interrupted runs from their newest checkpoint. A run that fails does not stop the
-others; the exit code is 1 then.
+Leaves comparison.json, .md, .csv and .html in the work folder, rewritten each time a run ends, and
+every run in VARIANT/seed_N/; the page opens from disk, without a network. The same command again
+runs only what is missing and goes on with interrupted runs from their newest checkpoint. A run that
+fails does not stop the others; the exit code is 1 then.
+
+A config may say itself what to compare: comparison = dict(peft=['Rein', 'LoRA'], seeds=[0, 1]).
 """
 EXAMPLES = """\
 examples:
+  ten methods, two seeds, the embedded benchmark, as the config says:
+    tools/compare.py configs/compare_miniscapes.py
   three methods on one config, seeds 0, 1 and 2:
     tools/compare.py configs/rein_tiny_miniscapes.py --peft ConvLoRA LoRA Frozen
   arguments, under a name of your own:
@@ -38,18 +42,17 @@ def parse_args():
     parser.add_argument(
         '--peft',
         nargs='+',
-        default=[],
         metavar='TYPE|NAME=TYPE|NAME={JSON}',
         help="methods in place of the config's own, a variant each; JSON gives arguments, and the "
-        'type where NAME is not one (default: the configs as they are)',
+        "type where NAME is not one (default: the config's `comparison`, else the configs as they "
+        'are)',
     )
     parser.add_argument(
-        '--seeds', type=int, nargs='+', default=[0, 1, 2], metavar='N', help='default: 0 1 2'
+        '--seeds', type=int, nargs='+', metavar='N', help="default: the config's, else 0 1 2"
     )
     parser.add_argument(
         '--metric',
         nargs='+',
-        default=[],
         metavar='KEY',
         help='scores to show, a table each: mIoU, aAcc, Dice_image, ... as in results.json '
         '(default: Dice_image for binary tasks, else mIoU)',

@@ -16,6 +16,11 @@ def parse_args():
     parser.add_argument(
         '--resume', action='store_true', help='go on from the newest checkpoint of the work folder'
     )
+    parser.add_argument(
+        '--inference-cost',
+        action='store_true',
+        help='time inference, too: as trained, with the method merged, and the frozen encoder',
+    )
     add_common(parser)
     return parser.parse_args()
 
@@ -25,7 +30,13 @@ def main():
     from rein_seg.apis import load_config, train
 
     cfg = load_config(args.config, work_dir=args.work_dir, cfg_options=args.cfg_options)
-    train(cfg, resume=args.resume, amp=args.amp, launcher=args.launcher)
+    train(
+        cfg,
+        resume=args.resume,
+        amp=args.amp,
+        launcher=args.launcher,
+        inference_cost=args.inference_cost,
+    )
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 
 import rein_seg.apis.results as outcome
 from rein_seg.apis.changes import evaluation_changes, training_record
+from rein_seg.apis.inference_cost import time_inference
 from rein_seg.apis.nodes import domain_metrics
 from rein_seg.apis.preflight import check_run, check_sizes
 from rein_seg.apis.protocols import LAST, stated_protocol
@@ -26,7 +27,12 @@ T = TypeVar('T')
 
 
 def train(
-    cfg: Config, *, resume: bool = False, amp: bool = False, launcher: str = 'none'
+    cfg: Config,
+    *,
+    resume: bool = False,
+    amp: bool = False,
+    launcher: str = 'none',
+    inference_cost: bool = False,
 ) -> dict[str, Any]:
     """Trains, evaluates, and writes what a run leaves into ``cfg.work_dir``.
 
@@ -38,6 +44,7 @@ def train(
         resume: Go on from the newest checkpoint in ``cfg.work_dir``.
         amp: bfloat16 autocast in training and evaluation.
         launcher: none, or pytorch under torchrun.
+        inference_cost: Also time inference, with the method as it stands and merged.
 
     Returns:
         The content of ``results.json`` (main process; an empty dict on others).
@@ -73,6 +80,9 @@ def train(
     )
     if selected:
         results['selected'] = selected
+    if inference_cost:
+        size = runner.val_dataloader.dataset[0]['inputs'].shape[-2:]
+        results['inference'] = time_inference(runner.bare_model, size, amp=amp)
     return outcome.write_run(cfg, runner, results)
 
 

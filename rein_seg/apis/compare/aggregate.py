@@ -17,7 +17,20 @@ FORMAT = 'rein_seg-comparison/1'
 LOWER_IS_BETTER = frozenset({'MAE', 'BER'})
 # what must be one and the same for scores to stand side by side
 _SHARED = ('benchmark', 'protocol', 'source', 'targets', 'num_classes')
-_COSTS = ('seconds_per_iteration', 'wall_seconds', 'peak_memory_mib', 'adapter_bytes')
+# names in results['inference'] -> names of costs
+_INFERENCE = {
+    'ms_per_image': 'inference_ms',
+    'ms_per_image_merged': 'inference_ms_merged',
+    'encoder_ratio': 'encoder_ratio',
+    'encoder_ratio_merged': 'encoder_ratio_merged',
+}
+_COSTS = (
+    'seconds_per_iteration',
+    'wall_seconds',
+    'peak_memory_mib',
+    'adapter_bytes',
+    *_INFERENCE.values(),
+)
 
 Results = Mapping[str, Any]
 
@@ -48,12 +61,15 @@ class Run:
     error: str | None = None
 
 
-def build_comparison(runs: Sequence[Run], metrics: Sequence[str] = ()) -> dict[str, Any]:
+def build_comparison(
+    runs: Sequence[Run], metrics: Sequence[str] = (), *, command: str | None = None
+) -> dict[str, Any]:
     """Returns the content of ``comparison.json``.
 
     Args:
         runs: In the order of the table.
         metrics: Those to show; none takes the default of `choose_metrics`.
+        command: What makes the same again.
 
     Raises:
         UserError: If runs are of different benchmarks, or a metric is not in their results.
@@ -64,6 +80,7 @@ def build_comparison(runs: Sequence[Run], metrics: Sequence[str] = ()) -> dict[s
     names = list(dict.fromkeys(run.variant for run in runs))
     return {
         'format': FORMAT,
+        'command': command,
         **shared,
         'metrics': {name: _describe(name, finished) for name in known},
         'shown': choose_metrics(known, metrics) if finished else list(metrics),
@@ -190,18 +207,27 @@ def summarise(name: str, runs: Sequence[Run], metrics: Sequence[str]) -> dict[st
         **{key: first.get(key) for key in ('method', 'encoder', 'parameters', 'iterations')},
         'scores': {metric: _score_statistics(results, metric) for metric in metrics},
         'costs': {key: statistic(cost[key] for cost in costs) for key in _COSTS},
+        'inference_size': first.get('inference', {}).get('size'),
+        'not_mergeable': first.get('inference', {}).get('not_mergeable'),
         'classes': class_statistics(results),
     }
 
 
 def costs_of(run: Run) -> dict[str, float | None]:
-    """Returns what a finished run took; ``wall_seconds`` with start-up and evaluation."""
+    """Returns what a finished run took; ``wall_seconds`` with start-up and evaluation.
+
+    ``inference_ms`` is the time of one image, ``encoder_ratio`` that of the encoder with the method
+    over the frozen encoder's; ``_merged`` with the method folded into weights, None where it cannot
+    be (or was not measured).
+    """
     results = run.results or {}
+    inference = results.get('inference', {})
     return {
         'seconds_per_iteration': results.get('seconds', {}).get('per_iteration'),
         'wall_seconds': run.wall_seconds,
         'peak_memory_mib': results.get('peak_memory_mib'),
         'adapter_bytes': results.get('adapter', {}).get('bytes'),
+        **{cost: inference.get(key) for key, cost in _INFERENCE.items()},
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from rein_seg.apis.compare.asked import KEY, Method
 from rein_seg.apis.config import load_config
 from rein_seg.apis.count import build_shapes
 from rein_seg.checkpoint import atomic_path
@@ -55,7 +56,7 @@ class Variant:
 def plan_variants(
     configs: Sequence[str],
     *,
-    peft: Sequence[str] = (),
+    peft: Sequence[Method] = (),
     cfg_options: Mapping[str, Any] | None = None,
 ) -> list[Variant]:
     """Loads every config with every method, and builds each model without its weights.
@@ -71,6 +72,8 @@ def plan_variants(
     """
     for key in _OWN_OPTIONS.keys() & set(cfg_options or {}):
         raise UserError(f'--cfg-options {key}: the comparison sets it; use {_OWN_OPTIONS[key]}')
+    if any(key.split('.')[0] == KEY for key in cfg_options or {}):
+        raise UserError(f'--cfg-options {KEY}: use --peft, --seeds and --metric')
     methods = parse_peft(peft)
     asked = []
     for config in configs:
@@ -88,28 +91,41 @@ def plan_variants(
     return [Variant(name, path, _plain(name, cfg)) for name, path, cfg in loaded]
 
 
-def parse_peft(words: Sequence[str]) -> dict[str, dict[str, Any]]:
+def parse_peft(words: Sequence[Method]) -> dict[str, dict[str, Any]]:
     """Returns names -> method configs.
 
     Args:
         words: Each ``TYPE``, ``NAME=TYPE`` or ``NAME={JSON}``; JSON without a ``type`` takes the
-            name for it.
+            name for it. In a config also a dict: the method's, and its ``name`` (default: type).
 
     Raises:
-        UserError: If JSON does not parse or is no object, or a name comes twice.
+        UserError: If JSON does not parse or is no object, a dict has no type, or a name comes
+            twice.
     """
     methods: dict[str, dict[str, Any]] = {}
     for word in words:
-        name, _, spec = word.partition('=')
+        name, method = _from_dict(word) if isinstance(word, Mapping) else _from_word(word)
         if name in methods:
             raise UserError(
                 f'--peft: two variants are called {name!r}; name them: --peft '
                 f'{name}=... {name}2=\'{{"type": "{name}", ...}}\''
             )
-        methods[name] = {'type': spec or name}
-        if spec.lstrip()[:1] in ('{', '[', '"'):
-            methods[name] = {'type': name, **_json_object(word, spec)}
+        methods[name] = method
     return methods
+
+
+def _from_word(word: str) -> tuple[str, dict[str, Any]]:
+    name, _, spec = word.partition('=')
+    if spec.lstrip()[:1] in ('{', '[', '"'):
+        return name, {'type': name, **_json_object(word, spec)}
+    return name, {'type': spec or name}
+
+
+def _from_dict(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    method = dict(given)
+    if 'type' not in method:
+        raise UserError(f"comparison.peft has {method!r}, without a type: give dict(type='LoRA')")
+    return method.pop('name', method['type']), method
 
 
 def _json_object(word: str, spec: str) -> dict[str, Any]:
@@ -135,6 +151,7 @@ def _load(
         if method is None:
             raise
         raise UserError(f'variant {name!r}: {error}') from error
+    cfg.pop(KEY, None)  # no part of a single run
     if not isinstance(cfg.get('randomness'), dict):
         raise UserError(f'config {path!r} has no randomness: set randomness = dict(seed=0)')
     return cfg

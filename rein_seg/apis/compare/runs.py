@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
+from rein_seg.apis.compare.asked import Method, ask, command_line
 from rein_seg.apis.compare.plan import Variant, plan_variants
 from rein_seg.apis.compare.processes import locked, terminable
 from rein_seg.apis.compare.session import TRAIN, Session, Settings
@@ -18,11 +19,11 @@ from rein_seg.errors import UserError
 def compare(
     configs: Sequence[str],
     *,
-    peft: Sequence[str] = (),
-    seeds: Sequence[int] = (0, 1, 2),
+    peft: Sequence[Method] | None = None,
+    seeds: Sequence[int] | None = None,
     work_dir: str | None = None,
     cfg_options: Mapping[str, Any] | None = None,
-    metrics: Sequence[str] = (),
+    metrics: Sequence[str] | None = None,
     jobs: int = 1,
     amp: bool = False,
     other_code: bool = False,
@@ -31,17 +32,19 @@ def compare(
 ) -> dict[str, Any]:
     """Trains every variant with every seed, one process a run, and compares their results.
 
-    Runs that are finished are not run again, interrupted ones go on. ``comparison.json``, ``.md``
-    and ``.csv`` are rewritten each time a run ends, also when it failed.
+    Runs that are finished are not run again, interrupted ones go on. ``comparison.json``, ``.md``,
+    ``.csv`` and ``.html`` are rewritten each time a run ends, also when it failed. Methods, seeds
+    and metrics that are not given are those of the config's ``comparison``, where it has one.
 
     Args:
         configs: Config files, of one benchmark.
-        peft: Methods in place of the configs' own: ``TYPE``, ``NAME=TYPE`` or ``NAME={JSON}``.
-        seeds: Each variant is run with all of them.
+        peft: Methods in place of the configs' own: ``TYPE``, ``NAME=TYPE`` or ``NAME={JSON}``;
+            empty leaves those.
+        seeds: Each variant is run with all of them; default 0, 1, 2.
         work_dir: Folder; a run's is ``<variant>/seed_<n>`` in it. Default
             ``work_dirs/compare/NAME`` of the config, or of the benchmark where there are several.
         cfg_options: Dotted names -> values, for all variants.
-        metrics: Scores to show; none takes Dice_image for binary tasks, else mIoU.
+        metrics: Scores to show; empty takes Dice_image for binary tasks, else mIoU.
         jobs: Runs at a time.
         amp: bfloat16 autocast.
         other_code: Take earlier runs that other code made.
@@ -55,21 +58,22 @@ def compare(
         UserError: Before anything runs, if the variants are no good together, or an earlier run in
             the folder is not what is asked for; at the end, if a metric is not in the results.
     """
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise UserError(f'--seeds {list(seeds)}: expected different whole numbers >= 0')
+    given = dict(peft=peft, seeds=seeds, metrics=metrics)
+    asked = ask(configs, **given)
     if jobs < 1:
         raise UserError(f'--jobs {jobs}: expected 1 or more runs at a time')
-    variants = plan_variants(configs, peft=peft, cfg_options=cfg_options)
+    variants = plan_variants(configs, peft=asked.peft, cfg_options=cfg_options)
     settings = Settings(
         folder=Path(work_dir or _default_folder(variants)),
-        metrics=tuple(metrics),
+        metrics=tuple(asked.metrics),
         jobs=jobs,
         amp=amp,
         other_code=other_code,
         script=Path(script),
+        command=command_line(configs, given=given, cfg_options=cfg_options, amp=amp),
     )
     with locked(settings.folder) as lock, terminable():
-        return Session(settings, variants, seeds, say=say).work(lock)
+        return Session(settings, variants, asked.seeds, say=say).work(lock)
 
 
 def _default_folder(variants: Sequence[Variant]) -> str:

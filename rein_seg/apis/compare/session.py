@@ -34,6 +34,7 @@ class Settings:
     amp: bool = False
     other_code: bool = False
     script: Path = TRAIN
+    command: str | None = None
 
 
 class Session:
@@ -123,7 +124,7 @@ class Session:
         resumed = run.state == 'interrupted'
         config = settings.folder / run.variant / f'{run.variant}.py'
         command = [sys.executable, str(settings.script), str(config), '--work-dir', str(folder)]
-        command += ['--cfg-options', f'randomness.seed={run.seed}']
+        command += ['--cfg-options', f'randomness.seed={run.seed}', '--inference-cost']
         command += ['--resume'] * resumed + ['--amp'] * settings.amp
         env = processes.slot_environment(
             slot,
@@ -162,12 +163,13 @@ class Session:
         """Writes the comparison as it stands; returns it."""
         # by variant for the reader, as they were asked for
         runs = [run for name in self.variants for run in self.runs.values() if run.variant == name]
+        command = self.settings.command
         try:
-            comparison = build_comparison(runs, self.settings.metrics)
+            comparison = build_comparison(runs, self.settings.metrics, command=command)
         except UserError:
             if strict:
                 raise
-            comparison = build_comparison(runs)
+            comparison = build_comparison(runs, command=command)
         write_comparison(self.settings.folder, comparison)
         return comparison
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rein_seg.apis.compare.page import page
 from rein_seg.checkpoint import atomic_path, write_json
 from rein_seg.evaluation.tables import table
 
@@ -40,7 +41,11 @@ def _document(
     paragraphs = [f'Benchmark {comparison["benchmark"]}, protocol {comparison["protocol"]}.']
     for metric in comparison['shown'] if comparison['metrics'] else []:
         paragraphs += [_title(metric, comparison), render(*score_table(comparison, metric))]
-    paragraphs += ['What it costs (trainable parameters, mean):', render(*cost_table(comparison))]
+    paragraphs += [
+        'What it costs (trainable parameters; means; encoder: its forward time over the frozen '
+        "encoder's; merged: with the method folded into weights, no: it cannot be):",
+        render(*cost_table(comparison)),
+    ]
     return '\n\n'.join([*paragraphs, *(f'Note: {note}.' for note in comparison['notes'])]) + '\n'
 
 
@@ -69,7 +74,7 @@ def score_table(comparison: Comparison, metric: str) -> Table:
 
 
 def cost_table(comparison: Comparison) -> Table:
-    """Returns head and rows: a variant with parameters, time, memory and adapter size."""
+    """Returns head and rows: a variant with parameters, time, memory, adapter size, inference."""
     head = (
         'variant',
         'runs',
@@ -79,6 +84,10 @@ def cost_table(comparison: Comparison) -> Table:
         'min / run',
         'peak MiB',
         'adapter',
+        'ms / image',
+        'ms merged',
+        'encoder',
+        'encoder merged',
     )
     rows = []
     for variant in comparison['variants']:
@@ -89,6 +98,10 @@ def cost_table(comparison: Comparison) -> Table:
             _number(minutes, 1),
             _number(costs['peak_memory_mib'], 0),
             file_size(costs['adapter_bytes']),
+            _number(costs['inference_ms'], 1),
+            _merged(variant, 'inference_ms_merged', '{:.1f}'),
+            _ratio(costs['encoder_ratio']),
+            _merged(variant, 'encoder_ratio_merged', '{:.2f}x'),
         )
         rows.append((variant['name'], _runs(variant), *_parameters(variant), *cells))
     return head, rows
@@ -124,12 +137,14 @@ def _csv_cells(variant: Mapping[str, Any], comparison: Comparison) -> Iterator[t
     for name, value in variant['costs'].items():
         yield name, value['mean']
         yield f'{name} std', value['std']
+    yield 'not mergeable', variant['not_mergeable']
 
 
 # file -> what is written of a comparison, each time a run ends
 WRITERS: dict[str, Callable[[Comparison], str]] = {
     'comparison.md': markdown,
     'comparison.csv': csv_table,
+    'comparison.html': page,
 }
 
 
@@ -138,7 +153,7 @@ def write_comparison(folder: str | os.PathLike, comparison: Comparison) -> None:
     write_json(Path(folder) / 'comparison.json', comparison)
     for name, writer in WRITERS.items():
         with atomic_path(Path(folder) / name) as temporary:
-            temporary.write_text(writer(comparison))
+            temporary.write_text(writer(comparison), encoding='utf-8')
 
 
 def decimals(comparison: Comparison, metric: str) -> int:
@@ -181,3 +196,14 @@ def _statistic(value: Mapping[str, Any] | None, decimals: int) -> str:
 
 def _number(value: float | None, decimals: int) -> str:
     return '-' if value is None else f'{value:.{decimals}f}'
+
+
+def _ratio(value: float | None) -> str:
+    return '-' if value is None else f'{value:.2f}x'
+
+
+def _merged(variant: Mapping[str, Any], key: str, form: str) -> str:
+    value = variant['costs'][key]['mean']
+    if value is None:
+        return 'no' if variant['not_mergeable'] else '-'
+    return form.format(value)

@@ -188,7 +188,7 @@ def test_text():
     )  # fmt: skip
     assert rows[1][:2] == ('Frozen', '1/3, 1 failed')
     assert rows[1][4:] == ('18.00', '8.50', '9.50', '9.00', '8.00')
-    assert cost_table(comparison())[1][0][4:] == ('0.500', '2.0', '1000', '2.0 KiB')
+    assert cost_table(comparison())[1][0][4:8] == ('0.500', '2.0', '1000', '2.0 KiB')
     text = text_tables(comparison())
     assert 'Note: Frozen, seed 1 failed: exit code 3: no good.' in text
     assert 'Note: 1 of 6 runs are not finished.' in text
@@ -197,7 +197,7 @@ def test_text():
 def test_files(tmp_path):
     found = comparison()
     write_comparison(tmp_path, found)
-    names = ['comparison.csv', 'comparison.json', 'comparison.md']
+    names = [f'comparison.{suffix}' for suffix in ('csv', 'html', 'json', 'md')]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert json.loads((tmp_path / 'comparison.json').read_text()) == found
     lines = (tmp_path / 'comparison.md').read_text().splitlines()
@@ -208,6 +208,28 @@ def test_files(tmp_path):
     assert float(first['mIoU fog std']) == 1.0
     assert float(first['seconds_per_iteration']) == 0.5
     assert second['mIoU source std'] == ''
+
+
+def test_inference_cost():
+    timed = dict(size=[128, 256], ms_per_image=20.0, encoder_ratio=1.25)
+    folded = dict(ms_per_image_merged=16.0, encoder_ratio_merged=1.0, not_mergeable=None)
+    whole = make_results(inference={**timed, **folded})
+    slower = make_results(inference={**timed, **folded, 'ms_per_image': 24.0})
+    rein = make_results(inference={**timed, 'not_mergeable': 'its softmax'})
+    found = build_comparison([make_run('LoRA', 0, whole), make_run('LoRA', 1, slower)])
+    (lora,) = found['variants']
+    assert lora['costs']['inference_ms'] == {'mean': 22.0, 'std': 8**0.5, 'n': 2}
+    assert lora['costs']['encoder_ratio_merged'] == {'mean': 1.0, 'std': 0.0, 'n': 2}
+    assert (lora['inference_size'], lora['not_mergeable']) == ([128, 256], None)
+    assert found['runs'][1]['inference_ms'] == 24.0
+    assert cost_table(found)[1][0][8:] == ('22.0', '16.0', '1.25x', '1.00x')
+    found = build_comparison([make_run('Rein', 0, rein), make_run('old', 0)])
+    table = cost_table(found)[1]
+    assert table[0][8:] == ('20.0', 'no', '1.25x', 'no')
+    assert table[1][8:] == ('-', '-', '-', '-')  # made before it was measured
+    (line, _) = csv.DictReader(io.StringIO(WRITERS['comparison.csv'](found)))
+    assert line['not mergeable'] == 'its softmax'
+    assert (line['inference_ms'], line['inference_ms_merged']) == ('20.0', '')
 
 
 @pytest.mark.parametrize(

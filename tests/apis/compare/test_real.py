@@ -8,6 +8,7 @@ from rein_seg.apis import load_config, train
 from rein_seg.apis.compare import compare
 from rein_seg.apis.compare.plan import plan_variants
 from rein_seg.apis.compare.state import begin_session, code_fingerprint, request
+from tests.apis.compare.test_page import data_of
 from tests.apis.tiny_run import CACHE_KEY, write_config
 
 PEFT = ['LoRA', 'Frozen']
@@ -47,6 +48,9 @@ def test_two_methods_two_seeds(tmp_path):
     assert lora['scores']['mIoU']['mean_over_targets']['n'] == 2
     assert lora['scores']['mIoU']['mean_over_targets']['std'] > 0
     assert all(v['costs'][key]['mean'] > 0 for v in (lora, frozen) for key in v['costs'])
+    assert lora['inference_size'] == [32, 64]
+    assert data_of((work / 'comparison.html').read_text()) == json.loads(json.dumps(found))
+    assert found['command'].endswith('--peft LoRA Frozen --seeds 0 1')
     entry = found['runs'][1]
     assert (entry['variant'], entry['seed'], entry['sessions']) == ('LoRA', 1, 2)
     results = json.loads((work / entry['results']).read_text())

@@ -49,7 +49,7 @@ def test_all_runs_once(fake, tmp_path):
     assert frozen['scores']['mIoU']['source']['mean'] == 121.0
     work = tmp_path / 'work'
     assert json.loads((work / 'comparison.json').read_text()) == found
-    assert calls(work / 'LoRA/seed_2') == ['--cfg-options randomness.seed=2']
+    assert calls(work / 'LoRA/seed_2') == ['--cfg-options randomness.seed=2 --inference-cost']
     assert (work / 'LoRA/seed_2/stdout.txt').read_text() == 'log line\n'
     order = [line.split(':')[0] for line in said if ': starts' in line]
     assert order == [
@@ -103,8 +103,9 @@ def test_stopping_leaves_runs_that_go_on(fake, tmp_path, number, request):
         pass  # no child is left to hold it
     found = call(seeds=[0, 8])
     assert [run['state'] for run in found['runs']] == ['finished'] * 4
-    assert calls(work / 'LoRA/seed_8')[1] == '--cfg-options randomness.seed=8 --resume'
-    assert calls(work / 'Frozen/seed_8') == ['--cfg-options randomness.seed=8']
+    said = '--cfg-options randomness.seed=8 --inference-cost'
+    assert calls(work / 'LoRA/seed_8') == [said, f'{said} --resume']
+    assert calls(work / 'Frozen/seed_8') == [said]
 
 
 def test_several_at_a_time(fake):

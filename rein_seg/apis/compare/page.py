@@ -1,0 +1,55 @@
+"""A comparison as one HTML page that opens from disk: style, scripts and data are inside.
+
+The parts lie in ``template/``; the scripts make every element from data, so that no name in the
+data is ever read as markup.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+SCRIPTS = ('basics.js', 'axes.js', 'figures.js', 'tables.js', 'classes.js', 'main.js')
+# what could end the element that holds the data, or a line of a script
+_ESCAPES = {ord(sign): f'\\u{ord(sign):04x}' for sign in '<>&\u2028\u2029'}
+
+
+def page(comparison: Mapping[str, Any]) -> str:
+    """Returns the page.
+
+    Args:
+        comparison: Content of ``comparison.json``.
+    """
+    parts = {
+        'title': html.escape(f'{comparison["benchmark"] or "Comparison"}: methods compared'),
+        'style': _template('page.css'),
+        'data': embed(comparison),
+        'script': '\n'.join(_template(name) for name in SCRIPTS),
+    }
+    # in one pass: what is put in is not searched again
+    return re.sub(r'\[\[(\w+)\]\]', lambda found: parts[found[1]], _template('page.html'))
+
+
+def embed(value: Any) -> str:
+    """Returns JSON that a script element can hold, without NaN and infinity: those become null."""
+    text = json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, separators=(',', ':'))
+    return text.translate(_ESCAPES)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return value
+
+
+def _template(name: str) -> str:
+    return (files(__package__) / 'template' / name).read_text(encoding='utf-8').rstrip()
