@@ -149,6 +149,7 @@ class BranchSite(Site):
         entry_norm: The same after its norm; None where the branch has none of its own.
         exit_pre: The branch's result before LayerScale.
         exit_post: The same after LayerScale; None where the anatomy cannot reach it.
+        conv: Of a branch conv, its spatial convolution: it gives kernel, stride and widths.
     """
 
     branch: Literal['attn', 'ffn', 'conv']
@@ -156,6 +157,7 @@ class BranchSite(Site):
     entry_norm: Tap | None
     exit_pre: Tap
     exit_post: Tap | None
+    conv: nn.Conv2d | None = None
 
 
 @dataclass(frozen=True)

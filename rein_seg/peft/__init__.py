@@ -1,5 +1,6 @@
 """Parameter-efficient tuning methods: one file each, written once against typed sites."""
 
+from rein_seg.peft.adaptformer import AdaptFormer
 from rein_seg.peft.base import PEFTMethod
 from rein_seg.peft.conv_lora import ConvLoRA
 from rein_seg.peft.frozen import Frozen
@@ -7,4 +8,4 @@ from rein_seg.peft.full import Full
 from rein_seg.peft.lora import LoRA
 from rein_seg.peft.rein import Rein
 
-__all__ = ['ConvLoRA', 'Frozen', 'Full', 'LoRA', 'PEFTMethod', 'Rein']
+__all__ = ['AdaptFormer', 'ConvLoRA', 'Frozen', 'Full', 'LoRA', 'PEFTMethod', 'Rein']

@@ -89,6 +89,14 @@ class Context:
             return grid
         return self.from_tokens(grid.flatten(2).transpose(1, 2), like)
 
+    def channels_last(self, x: Tensor) -> Tensor:
+        """Returns ``x`` as (..., C), for linears and norms over the channels; prefix included."""
+        return x.permute(0, 2, 3, 1) if self.layout == 'NCHW' else x
+
+    def from_channels_last(self, x: Tensor) -> Tensor:
+        """Returns (..., C) in the layout of the site."""
+        return x.permute(0, 3, 1, 2) if self.layout == 'NCHW' else x
+
 
 class GridHook:
     """Notes the (H, W) grid that the encoder's patch embedding reports."""

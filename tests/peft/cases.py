@@ -11,6 +11,8 @@ class Case:
     families: tuple[str, ...] | None = None  # None: every family
     without: tuple[str, ...] = ()  # starts of names of families that lack the sites
     tags: tuple[str, ...] = field(default=())
+    # how far from the frozen encoder an inexact start may be, of its largest value; None: anywhere
+    start: float | None = 0.004
 
 
 CASES = [
@@ -67,5 +69,11 @@ CASES = [
         dict(type='ConvLoRA', parts=['fc1', 'fc2'], num_experts=3, top_k=2, multiply_by_gates=True),
         merges=False,
         families=('dinov2_registers', 'convnext', 'convnext_conv', 'swin'),
+    ),
+    Case('adaptformer', dict(type='AdaptFormer', hidden_dims=6), merges=False),
+    Case(
+        'adaptformer_sequential',
+        dict(type='AdaptFormer', hidden_dims=6, form='sequential', norm='in', learn_scale=True),
+        merges=False,
     ),
 ]

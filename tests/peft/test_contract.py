@@ -70,11 +70,13 @@ def assert_same(a: Features, b: Features, tolerance=0.0):
 @torch.no_grad()  # with gradients, Full on Swin takes another kernel: its bias trains
 def test_start_equals_the_frozen_encoder(case, family):
     backbone = build(case, family).eval()
+    if not backbone.peft.exact_at_start and case.start is None:
+        pytest.skip('starts anywhere')
     maps, reference = backbone(image()).maps, frozen(family).eval()(image()).maps
     for x, y in zip(maps, reference, strict=True):
         # Rein starts within its scale of 0.001 times a linear of the features, block after block
         size = max(1.0, y.abs().max().item())  # a bias is of size 1 / sqrt(C) whatever the features
-        tolerance = 0.0 if backbone.peft.exact_at_start else 0.004 * size
+        tolerance = 0.0 if backbone.peft.exact_at_start else case.start * size
         torch.testing.assert_close(x, y, rtol=0, atol=tolerance)
 
 
