@@ -1,5 +1,6 @@
 """Parameter-efficient tuning methods: one file each, written once against typed sites."""
 
+from rein_seg.peft.adapter import Adapter
 from rein_seg.peft.adaptformer import AdaptFormer
 from rein_seg.peft.base import PEFTMethod
 from rein_seg.peft.conv_lora import ConvLoRA
@@ -8,4 +9,4 @@ from rein_seg.peft.full import Full
 from rein_seg.peft.lora import LoRA
 from rein_seg.peft.rein import Rein
 
-__all__ = ['AdaptFormer', 'ConvLoRA', 'Frozen', 'Full', 'LoRA', 'PEFTMethod', 'Rein']
+__all__ = ['Adapter', 'AdaptFormer', 'ConvLoRA', 'Frozen', 'Full', 'LoRA', 'PEFTMethod', 'Rein']

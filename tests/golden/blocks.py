@@ -49,7 +49,7 @@ class Block:
 
 
 def vit_block(config, weights, *, eps=1e-5):
-    """A pre-norm block with a fused qkv, or with q_proj, k_proj, v_proj."""
+    """A pre-norm block with a fused qkv, or with q_proj, k_proj, v_proj; random without weights."""
     encoder, _ = build_encoder(
         dict(
             type='mmpretrain.VisionTransformer',
@@ -68,8 +68,8 @@ def vit_block(config, weights, *, eps=1e-5):
         )
     )
     block = encoder.layers[0]
-    own = joined(renamed(weights, _VIT_NAMES))
-    block.load_state_dict({k: own.pop(k) for k in block.state_dict()}, strict=True)
+    if weights is not None:
+        block.load_state_dict(joined(renamed(weights, _VIT_NAMES)), strict=True)
     return Block(encoder, block)
 
 

@@ -76,4 +76,10 @@ CASES = [
         dict(type='AdaptFormer', hidden_dims=6, form='sequential', norm='in', learn_scale=True),
         merges=False,
     ),
+    Case('adapter', dict(type='Adapter', hidden_dims=6), merges=False),
+    Case(
+        'adapter_pfeiffer',
+        dict(type='Adapter', form='pfeiffer', after_scale=False),
+        merges=False,
+    ),
 ]
