@@ -7,6 +7,17 @@ from rein_seg.peft.conv_lora import ConvLoRA
 from rein_seg.peft.frozen import Frozen
 from rein_seg.peft.full import Full
 from rein_seg.peft.lora import LoRA
+from rein_seg.peft.mona import Mona
 from rein_seg.peft.rein import Rein
 
-__all__ = ['Adapter', 'AdaptFormer', 'ConvLoRA', 'Frozen', 'Full', 'LoRA', 'PEFTMethod', 'Rein']
+__all__ = [
+    'Adapter',
+    'AdaptFormer',
+    'ConvLoRA',
+    'Frozen',
+    'Full',
+    'LoRA',
+    'Mona',
+    'PEFTMethod',
+    'Rein',
+]

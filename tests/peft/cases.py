@@ -82,4 +82,11 @@ CASES = [
         dict(type='Adapter', form='pfeiffer', after_scale=False),
         merges=False,
     ),
+    Case('mona', dict(type='Mona', hidden_dims=6), merges=False, start=0.05),
+    Case(
+        'mona_prefix',
+        dict(type='Mona', hidden_dims=6, prefix='pointwise', zero_init=True),
+        merges=False,
+        families=('vit', 'dinov2_registers', 'dinov3'),
+    ),
 ]
