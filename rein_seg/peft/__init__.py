@@ -3,6 +3,7 @@
 from rein_seg.peft.adapter import Adapter
 from rein_seg.peft.adaptformer import AdaptFormer
 from rein_seg.peft.base import PEFTMethod
+from rein_seg.peft.conv_adapter import ConvAdapter
 from rein_seg.peft.conv_lora import ConvLoRA
 from rein_seg.peft.frozen import Frozen
 from rein_seg.peft.full import Full
@@ -13,6 +14,7 @@ from rein_seg.peft.rein import Rein
 __all__ = [
     'Adapter',
     'AdaptFormer',
+    'ConvAdapter',
     'ConvLoRA',
     'Frozen',
     'Full',

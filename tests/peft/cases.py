@@ -89,4 +89,12 @@ CASES = [
         merges=False,
         families=('vit', 'dinov2_registers', 'dinov3'),
     ),
+    Case('conv_adapter', dict(type='ConvAdapter'), merges=False),
+    Case(
+        'conv_adapter_k3',
+        dict(type='ConvAdapter', reduction=2, kernel_size=3, act='gelu_tanh', zero_init=False),
+        merges=False,
+        families=('dinov2', 'swin', 'resnet'),
+        start=None,
+    ),
 ]
