@@ -5,6 +5,7 @@ from rein_seg.peft.adaptformer import AdaptFormer
 from rein_seg.peft.base import PEFTMethod
 from rein_seg.peft.conv_adapter import ConvAdapter
 from rein_seg.peft.conv_lora import ConvLoRA
+from rein_seg.peft.fada import FADA
 from rein_seg.peft.frozen import Frozen
 from rein_seg.peft.full import Full
 from rein_seg.peft.lora import LoRA
@@ -16,6 +17,7 @@ __all__ = [
     'AdaptFormer',
     'ConvAdapter',
     'ConvLoRA',
+    'FADA',
     'Frozen',
     'Full',
     'LoRA',

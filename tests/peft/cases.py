@@ -97,4 +97,10 @@ CASES = [
         families=('dinov2', 'swin', 'resnet'),
         start=None,
     ),
+    Case('fada', dict(type='FADA', num_tokens=5, rank=4, query_dims=8), merges=False),
+    Case(
+        'fada_channel',
+        dict(type='FADA', num_tokens=5, rank=0, mode='channel', link_to_queries=False),
+        merges=False,
+    ),
 ]
