@@ -11,6 +11,7 @@ from rein_seg.peft.full import Full
 from rein_seg.peft.lora import LoRA
 from rein_seg.peft.mona import Mona
 from rein_seg.peft.rein import Rein
+from rein_seg.peft.set import SET
 
 __all__ = [
     'Adapter',
@@ -24,4 +25,5 @@ __all__ = [
     'Mona',
     'PEFTMethod',
     'Rein',
+    'SET',
 ]

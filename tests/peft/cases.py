@@ -103,4 +103,12 @@ CASES = [
         dict(type='FADA', num_tokens=5, rank=0, mode='channel', link_to_queries=False),
         merges=False,
     ),
+    # a constant spectrum is a peak at one place
+    Case('set', dict(type='SET', num_tokens=5, rank=4, query_dims=8), merges=False, start=0.02),
+    Case(
+        'set_channel',
+        dict(type='SET', num_tokens=5, rank=0, mode='channel', link_to_queries=False),
+        merges=False,
+        start=0.02,
+    ),
 ]
