@@ -81,6 +81,8 @@ class PEFTBackbone(BaseModule):
             UserError: If a side of the image is no multiple of what the encoder divides it into.
         """
         self.check_size(image.shape[-2:])
+        # a pass that an error ended may have left tokens behind
+        self.anatomy.state.num_prompts, self.anatomy.state.carried = 0, None
         maps = tuple(self.encoder(image))
         return Features(maps=maps, queries=self.peft.queries())
 
@@ -135,7 +137,8 @@ class CheckpointedCall:
     """Calls a block, hooks included, under non-reentrant activation checkpointing.
 
     Re-entrant checkpointing loses the gradient of adapters that pass a tensor from one hook to
-    another, silently. The grid is handed in so that the second pass sees what the first one saw.
+    another, silently. The grid and carried tokens are handed in so that the second pass sees what
+    the first one saw.
     """
 
     def __init__(self, block: nn.Module, anatomy: Anatomy) -> None:
@@ -149,6 +152,7 @@ class CheckpointedCall:
             return checkpoint(
                 self._run,
                 self.state.grid,
+                self.state.carried,
                 *args,
                 use_reentrant=False,
                 context_fn=self._passes,
@@ -166,8 +170,8 @@ class CheckpointedCall:
         finally:
             self.state.recomputing = False
 
-    def _run(self, grid: tuple[int, int], *args: Any, **kwargs: Any) -> Any:
-        self.state.grid = grid
+    def _run(self, grid: tuple[int, int], carried: Tensor | None, *args: Any, **kwargs: Any) -> Any:
+        self.state.grid, self.state.carried = grid, carried
         return nn.Module._call_impl(self.block, *args, **kwargs)
 
 

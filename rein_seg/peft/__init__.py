@@ -10,8 +10,11 @@ from rein_seg.peft.frozen import Frozen
 from rein_seg.peft.full import Full
 from rein_seg.peft.lora import LoRA
 from rein_seg.peft.mona import Mona
+from rein_seg.peft.pro_tuning import ProTuning
 from rein_seg.peft.rein import Rein
 from rein_seg.peft.set import SET
+from rein_seg.peft.spm import SPM
+from rein_seg.peft.vpt import VPT
 
 __all__ = [
     'Adapter',
@@ -24,6 +27,9 @@ __all__ = [
     'LoRA',
     'Mona',
     'PEFTMethod',
+    'ProTuning',
     'Rein',
     'SET',
+    'SPM',
+    'VPT',
 ]

@@ -121,6 +121,15 @@ class PEFTMethod(nn.Module):
         """Returns the scalar losses of the last forward pass, by name."""
         return {}
 
+    def label_losses(self, labels: Tensor, *, ignore_index: int) -> dict[str, Tensor]:
+        """Returns the scalar losses of the last forward pass that need labels, by name.
+
+        Args:
+            labels: (B, H, W) int64, one for each pixel of what the encoder saw.
+            ignore_index: Label of pixels without one.
+        """
+        return {}
+
     def fold(self) -> None:
         """Changes the encoder's weights so that they do what the hooks do; see `merge`.
 

@@ -34,7 +34,8 @@ class Block:
     """A frozen block that maps (B, N, C) tokens to the same, and the anatomy of its encoder."""
 
     def __init__(self, encoder, module, grid=None):
-        self.encoder = encoder.requires_grad_(False).eval()
+        self.encoder = encoder
+        encoder.requires_grad_(False).eval()
         self.anatomy = find_anatomy(encoder)
         self.module, self.grid = module, grid
 
