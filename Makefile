@@ -25,8 +25,9 @@ demo: $(INSTALLED)
 	$(BIN)/python tools/train.py configs/rein_tiny_miniscapes.py --work-dir $(WORK_DIR)
 	@echo "Look at $(WORK_DIR)/overview.png; scores are in $(WORK_DIR)/results.json"
 
+# A process for each core, one thread each; the tests of a file stay together, long files come first.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # The published system at full size, from files in the published layouts: minutes, 6 GB of memory.
 test-full: $(INSTALLED)

@@ -44,8 +44,13 @@ def add_common(
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
-def run(main: Callable[[], object]) -> int:
-    """Runs ``main``; a `UserError` becomes one line on stderr and exit code 2."""
+def run(main: Callable[[], object], *, interrupted: str = 'go on with --resume') -> int:
+    """Runs ``main``; a `UserError` becomes one line on stderr and exit code 2.
+
+    Args:
+        main: Of the tool.
+        interrupted: What to do after Ctrl-C, for the message.
+    """
     try:
         main()
     except UserError as error:
@@ -53,6 +58,6 @@ def run(main: Callable[[], object]) -> int:
         sys.stderr.write(f'{rank}error: {error}\n')
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
-        sys.stderr.write('interrupted: go on with --resume\n')
+        sys.stderr.write(f'interrupted: {interrupted}\n')
         return 130
     return 0

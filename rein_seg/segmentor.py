@@ -120,7 +120,9 @@ class PEFTSegmentor(EncoderDecoder):
         # the size of what went in: a head would take the size of the padded image for a window's
         size = torch.Size(inputs.shape[-2:])
         metas = [dict(meta, img_shape=size, pad_shape=size) for meta in batch_img_metas]
-        return self.decode_head.predict(given, metas, self.test_cfg)
+        logits = self.decode_head.predict(given, metas, self.test_cfg)
+        # one channel goes through a sigmoid: in bfloat16 a dozen values would be left of it
+        return logits.float() if self.out_channels == 1 else logits
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Returns the losses of head (``decode``), others (``aux_i``), method (``peft``)."""
@@ -180,6 +182,9 @@ class PEFTSegmentor(EncoderDecoder):
         """Returns samples with ``pred_sem_seg``; more only as ``test_cfg`` says."""
         samples = super().postprocess_result(seg_logits, data_samples)
         for sample in samples:
+            label = sample.pred_sem_seg.data
+            if label.is_floating_point():  # of one channel mmseg makes a float
+                sample.pred_sem_seg.data = label.long()
             if self.test_cfg.get('keep_scores', False):
                 scores = self._foreground(sample.seg_logits.data)
                 sample.set_data({'pred_scores': PixelData(data=scores)})
@@ -226,6 +231,8 @@ class PEFTSegmentor(EncoderDecoder):
         takes = inspect.signature(cls).parameters
         if 'in_strides' in takes:
             filled.setdefault('in_strides', self._strides and [self._strides[i] for i in index])
+        if filled.get('out_channels') == 1:  # mmseg's own default is 0.3
+            filled.setdefault('threshold', 0.5)
         if 'checkpoint' in takes:  # the head's weights come in the encoder's file
             filled.setdefault('checkpoint', self._weights_file)
         return filled

@@ -121,11 +121,21 @@ class Site:
 
 @dataclass(frozen=True)
 class ParamSite(Site):
-    """PARAM: one named parameter and its role (bias, norm, weight, pos, token, scale)."""
+    """PARAM: one named parameter of the encoder.
+
+    Attributes:
+        name: Its name in the encoder.
+        role: bias, norm, norm_bias, weight, pos, token, or scale (LayerScale).
+        param: The parameter.
+        owner: The module that holds it.
+        user: The module in whose call it is used; None: its owner.
+    """
 
     name: str
     role: str
     param: nn.Parameter
+    owner: nn.Module
+    user: nn.Module | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ def _deterministic():
 
     init_default_scope('mmseg')
     torch.manual_seed(0)
+    if 'torch._dynamo' in sys.modules:
+        # other tests' graphs of the same code would make its numbers symbols: minutes of sympy
+        torch.compiler.reset()
 
 
 @pytest.fixture(scope='session')

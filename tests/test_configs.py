@@ -22,12 +22,12 @@ def test_config_loads_and_names_exist(path):
     cfg = load_config(str(path))
     assert cfg.work_dir == f'work_dirs/{path.stem}'
     assert cfg.model.num_classes == cfg.benchmark.num_classes
-    assert cfg.val_evaluator.protocol == cfg.benchmark.protocol
-    assert cfg.test_evaluator == cfg.val_evaluator
-    dataset = cfg.val_dataloader.dataset
-    parts = dataset.get('datasets', [dataset])
-    named = {cfg.val_evaluator.get('source'), *(cfg.val_evaluator.get('targets') or [])} - {None}
-    assert named == {part.domain for part in parts}
+    for use in ('val', 'test'):
+        evaluator, dataset = cfg[f'{use}_evaluator'], cfg[f'{use}_dataloader'].dataset
+        assert evaluator.protocol == cfg.benchmark.protocol
+        parts = dataset.get('datasets', [dataset])
+        named = {evaluator.get('source'), *(evaluator.get('targets') or [])} - {None}
+        assert named == {part.domain for part in parts}
 
 
 @by_name
@@ -46,7 +46,7 @@ def test_tiny_models_build_and_predict(path):
     model = MODELS.build(cfg.model).eval()
     with torch.no_grad():
         logits = model.encode_decode(torch.randn(1, 3, 64, 128), [dict(img_shape=(64, 128))])
-    assert logits.shape[:2] == (1, cfg.model.num_classes)
+    assert logits.shape[:2] == (1, model.out_channels)
 
 
 @by_name
@@ -153,7 +153,22 @@ PUBLISHED = {
     'rein_resnet50_gtav': (13_187_588, None, None),
     # less the neck
     'rein_sam_gtav': (3_892_481, None, 637_026_048 - 918_528),
+    # Conv-LoRA's table: 4.02, 4.00 and 3.51 M trained in ViT-H; 3.625 and 3.818 M in B and L
+    'conv_lora_sam_huge_polyp': (514_560, 4_020_096 - 514_560, None),
+    'lora_sam_huge_polyp': (491_520, 3_997_056 - 491_520, None),
+    'frozen_sam_huge_polyp': (0, 3_505_536, None),
+    'conv_lora_sam_base_polyp': (119_232, 3_505_536, None),
+    'conv_lora_sam_large_polyp': (312_192, 3_505_536, None),
     'frozen_dinov2_gtav': (0, 20_565_204, 304_199_680 - 3 * 1024),
+    # specs/peft_methods.md, section 1, in full digits
+    'bitfit_dinov2_gtav': (11 * 24 * 1024 + 1024, None, None),
+    'lora_qv_dinov2_gtav': (786_432, None, None),
+    'dora_dinov2_gtav': (835_584, None, None),
+    'vera_dinov2_gtav': (61_440, None, None),
+    'pego_dinov2_gtav': (1_572_864, None, None),
+    'soma_dinov2_gtav': (4_866_048, None, None),
+    'svf_dinov2_gtav': (98_304, None, None),
+    'ssf_dinov2_gtav': (22 * 24 * 1024 + 2 * 1024, None, None),
     'full_dinov2_gtav': (304_199_680 - 3 * 1024, 20_565_204, 0),
 }
 

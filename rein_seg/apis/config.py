@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from mmengine.registry import (
     init_default_scope,
 )
 
+from rein_seg.apis.recipes import fill_protocol, fill_selection
 from rein_seg.errors import UserError, near_misses
 from rein_seg.registry import PEFT_METHODS
 
@@ -37,6 +38,7 @@ _SECTIONS = {
     'param_scheduler': PARAM_SCHEDULERS,
     'visualizer': VISUALIZERS,
 }
+OWN_HOOKS = ('runtime_info', 'timer', 'logger', 'param_scheduler', 'checkpoint', 'sampler_seed')
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -46,7 +48,8 @@ def load_config(
     """Reads a config file, applies options, fills in what follows from other parts.
 
     The model gets ``num_classes``, ``crop_size`` and ``test_cfg`` from ``benchmark`` where it does
-    not say otherwise; data sets without a ``data_root`` get the top-level one.
+    not say otherwise; data sets without a ``data_root`` get the top-level one, those without a
+    ``pipeline`` that of the ``protocol``.
 
     Args:
         path: Config file.
@@ -77,7 +80,8 @@ def apply_options(cfg: Config, options: dict[str, Any]) -> None:
 
     Raises:
         UserError: If an option goes into something that is not a dict, or its first name is not in
-            the config: it would change nothing; or a schedule would end before it begins.
+            the config, or it is ``epochs`` beside iterations: it would change nothing; or a
+            schedule would end before it begins.
     """
     names = {key.split('.', 1)[0] for key in options}
     for name in sorted(names - set(cfg)):
@@ -91,10 +95,15 @@ def apply_options(cfg: Config, options: dict[str, Any]) -> None:
         for node, key in [(cfg.train_cfg, 'max_iters'), (cfg.train_cfg, 'val_interval')] + [
             (schedule, 'end') for schedule in cfg.param_scheduler
         ]:
-            if node.get(key) == before:
+            if node.get(key) == before and (before is not None or key != 'val_interval'):
                 node[key] = cfg.max_iters
+    if 'epochs' in options and cfg.train_cfg.get('max_iters') is not None:
+        raise UserError(
+            f'--cfg-options epochs: the run has max_iters={cfg.train_cfg.max_iters} iterations, so '
+            'epochs would change nothing; give max_iters'
+        )
     for schedule in cfg.get('param_scheduler') or []:
-        if schedule.get('end', float('inf')) <= schedule.get('begin', 0):
+        if (schedule.get('end') or float('inf')) <= schedule.get('begin', 0):
             raise UserError(
                 f'{schedule.type} begins at iteration {schedule.begin} and ends at {schedule.end}: '
                 'train longer (max_iters) or give param_scheduler a shorter warm-up'
@@ -105,7 +114,8 @@ def complete(cfg: Config) -> None:
     """Fills in, in place, what the benchmark and ``data_root`` determine.
 
     Raises:
-        UserError: If the config has no model or benchmark, or ``data_root`` reaches no data set.
+        UserError: If the config has no model or benchmark, ``data_root`` or ``protocol`` reaches no
+            data set, or there is no such protocol.
     """
     for key in ('model', 'benchmark'):
         if not isinstance(cfg.get(key), dict):
@@ -116,6 +126,12 @@ def complete(cfg: Config) -> None:
     # a partial override keeps the rest of the protocol
     test_cfg = dict(cfg.benchmark.get('test_cfg') or {})
     cfg.model.test_cfg = {**test_cfg, **(cfg.model.get('test_cfg') or {})}
+    fill_protocol(cfg, _datasets(cfg, _LOADERS[:1]), _datasets(cfg, _LOADERS[1:]))
+    fill_selection(cfg)
+    # mmengine takes None for its own hooks only
+    for name in [name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None]:
+        if name not in OWN_HOOKS:
+            del cfg.default_hooks[name]
     root = cfg.get('data_root')
     if root is None:
         return
@@ -126,9 +142,9 @@ def complete(cfg: Config) -> None:
         )
 
 
-def _datasets(cfg: Config) -> Iterator[ConfigDict]:
+def _datasets(cfg: Config, loaders: Iterable[str] = _LOADERS) -> Iterator[ConfigDict]:
     """Yields the config of every data set, inside ConcatDataset and the like too."""
-    waiting = [cfg[key].dataset for key in _LOADERS if cfg.get(key)]
+    waiting = [cfg[key].dataset for key in loaders if cfg.get(key)]
     while waiting:
         dataset = waiting.pop()
         inner = dataset.get('datasets') or ([dataset.dataset] if 'dataset' in dataset else [])

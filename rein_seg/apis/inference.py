@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS, MODELS, TRANSFORMS
+from mmseg.structures import SegDataSample
 from torch import nn
 
 from rein_seg.apis.config import load_config
@@ -30,26 +31,40 @@ def init_model(
         device: Such as ``cuda:0``; default the first GPU, else the CPU.
 
     Returns:
-        The segmentor in eval mode; ``dataset_meta`` holds its classes and palette.
+        The segmentor in eval mode; ``dataset_meta`` holds its classes and palette, ``image_steps``
+        the resizes that its test images go through, which `predict` applies.
     """
     cfg = load_config(config) if isinstance(config, str) else config
     model = MODELS.build(cfg.model)
     if weights is not None:
         load_weights(model, weights)
     model.dataset_meta = dataset_meta(cfg)
+    model.image_steps = _image_steps(cfg)
     return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
 
 
 def dataset_meta(cfg: Config) -> dict[str, Any]:
     """Returns classes and palette of a config's test data, without reading any."""
-    dataset = cfg.test_dataloader.dataset
-    part = dataset.datasets[0] if 'datasets' in dataset else dataset
+    part = _first_test_set(cfg)
     return {**DATASETS.get(part['type']).METAINFO, **(part.get('metainfo') or {})}
+
+
+def _first_test_set(cfg: Config) -> Any:
+    dataset = cfg.test_dataloader.dataset
+    return dataset.datasets[0] if 'datasets' in dataset else dataset
+
+
+def _image_steps(cfg: Config) -> list[Any]:
+    """Returns the resizes of the first test domain's pipeline."""
+    steps = _first_test_set(cfg).get('pipeline') or []
+    return [TRANSFORMS.build(step) for step in steps if step['type'] == 'Resize']
 
 
 @torch.no_grad()
 def predict(model: nn.Module, image: np.ndarray) -> np.ndarray:
     """Returns the (H, W) uint8 class indexes of an (H, W, 3) uint8 BGR image.
+
+    It is resized as the images of the first test domain are, and the result is of its own size.
 
     Raises:
         UserError: If the image is of another shape or type.
@@ -59,7 +74,11 @@ def predict(model: nn.Module, image: np.ndarray) -> np.ndarray:
             f'image is {image.dtype} of shape {image.shape}: expected uint8 (H, W, 3) in BGR '
             'order, as cv2.imread gives'
         )
-    tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-    batch = model.data_preprocessor(dict(inputs=[tensor], data_samples=None))
-    result = model(batch['inputs'], None, mode='predict')
+    results = dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+    for step in getattr(model, 'image_steps', ()):
+        results = step(results)
+    tensor = torch.from_numpy(np.ascontiguousarray(results['img'].transpose(2, 0, 1)))
+    shapes = {key: results[key] for key in ('img_shape', 'ori_shape')}
+    sample = SegDataSample(metainfo=shapes)
+    result = model.test_step(dict(inputs=[tensor], data_samples=[sample]))
     return result[0].pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)

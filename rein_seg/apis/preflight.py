@@ -12,7 +12,7 @@ from mmseg.registry import DATASETS
 
 from rein_seg.datasets import DomainDataset, leaf_datasets
 from rein_seg.datasets.stream import seed_everything
-from rein_seg.datasets.transforms import map_ids, read_label
+from rein_seg.datasets.transforms import load_classes
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation import find_domain_metric, metric_class
 
@@ -137,14 +137,7 @@ def check_labels(dataset: Any) -> None:
     indexes = range(0, len(dataset), step)
 
     def check(index: int) -> None:
-        info = dataset.get_data_info(index)
-        map_ids(
-            read_label(info['seg_map_path']),
-            info['id_map'],
-            num_classes=info['num_classes'],
-            ignore_index=dataset.ignore_index,
-            path=info['seg_map_path'],
-        )
+        load_classes(dataset.get_data_info(index))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(check, indexes))

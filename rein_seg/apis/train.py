@@ -7,10 +7,12 @@ from typing import Any
 
 from mmengine import dist
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 
 import rein_seg.apis.results as outcome
 from rein_seg.apis.preflight import check_run, check_sizes
+from rein_seg.apis.recipes import fill_iterations
 from rein_seg.engine.runner import PEFTRunner, latest_checkpoint, setup_distributed
 from rein_seg.errors import UserError
 
@@ -19,6 +21,9 @@ def train(
     cfg: Config, *, resume: bool = False, amp: bool = False, launcher: str = 'none'
 ) -> dict[str, Any]:
     """Trains, evaluates, and writes what a run leaves into ``cfg.work_dir``.
+
+    Where the schedule keeps the best checkpoint (``save_best``), that is what is evaluated and
+    written, else the last state.
 
     Args:
         cfg: From `load_config`.
@@ -38,9 +43,11 @@ def train(
     start = time.perf_counter()
     runner.train()
     report = outcome.find_report(runner.val_loop.evaluator)
-    if dist.is_main_process() and not report:
+    selected = load_best(runner)
+    if dist.is_main_process() and not report and not selected:
         print_log('the run was complete already: evaluating it again', logger='current')
-    if not all(dist.all_gather_object(bool(report) or not dist.is_main_process())):
+    done = bool(report) or not dist.is_main_process()
+    if selected or not all(dist.all_gather_object(done)):
         runner.val()
         report = outcome.find_report(runner.val_loop.evaluator)
     seconds = {'total': time.perf_counter() - start, **_step_seconds(runner)}
@@ -50,7 +57,9 @@ def train(
     if dist.get_world_size() > 1:
         print_log(f'all {dist.get_world_size()} ranks ended with identical parameters', 'current')
     results = outcome.collect_results(cfg, runner, report, seconds)
-    results.update(iterations=runner.max_iters, parameters_sha256=digest)
+    results.update(iterations=runner.iter, parameters_sha256=digest)
+    if selected:
+        results['selected'] = selected
     return outcome.write_run(cfg, runner, results)
 
 
@@ -65,6 +74,8 @@ def build_runner(cfg: Config, *, amp: bool, launcher: str, training: bool) -> PE
         cfg.optim_wrapper = {**cfg.optim_wrapper, 'type': 'AutocastOptimWrapper'}
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='AutocastHook')]
     sizes = check_run(cfg, training=training)
+    if training:
+        fill_iterations(cfg)
     try:
         runner = PEFTRunner.from_cfg(cfg)
     except TypeError as error:
@@ -74,6 +85,29 @@ def build_runner(cfg: Config, *, amp: bool, launcher: str, training: bool) -> PE
     if cfg.model.get('data_preprocessor') is None:  # one of the config's own may pad
         check_sizes(runner.bare_model.backbone, sizes)
     return runner
+
+
+def load_best(runner: PEFTRunner) -> dict[str, Any]:
+    """Loads the best checkpoint that a run kept.
+
+    Returns:
+        ``metric``, ``score`` and ``iteration`` of it; empty where the run kept none.
+
+    Raises:
+        UserError: If its file is gone.
+    """
+    hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
+    path = getattr(hook, 'best_ckpt_path', None)
+    if path is None:
+        return {}
+    dist.barrier()  # the main process has written it
+    meta = runner.load_checkpoint(path)['meta']
+    hook.save_best = None  # what is validated from here on is this file's, and no better one
+    return {
+        'metric': hook.key_indicators[0],
+        'score': float(runner.message_hub.get_info('best_score')),
+        'iteration': meta['iter'],
+    }
 
 
 def _step_seconds(runner: PEFTRunner) -> dict[str, float]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from rein_seg.datasets.label_files import Decode
+from rein_seg.datasets.pairing import Pair, pair_folders, suffixes
 from rein_seg.errors import UserError
 
 
@@ -21,9 +23,9 @@ class DomainDataset(BaseSegDataset):
         data_root: Folder that ``data_prefix`` is relative to; left out of a config, the
             top-level ``data_root`` (`load_config` fills it in).
         data_prefix: ``img_path`` and ``seg_map_path`` folders.
-        img_suffix: End of an image's file name.
-        seg_map_suffix: What stands in its place in the label's file name.
-        ann_file: File of names without suffix, one a line, that make up the split; '' takes all.
+        img_suffix: End of an image's file name; several are possible.
+        seg_map_suffix: What stands in its place in the label's file name; likewise.
+        ann_file: File of names, one a line, that make up the split; '' takes all.
         label_map: Raw label id -> class index or ``ignore_index``; None means labels hold class
             indexes already. An id in neither is an error when it is read.
         hint: Where to get the data, for messages.
@@ -34,14 +36,21 @@ class DomainDataset(BaseSegDataset):
             ``label_map`` maps outside the classes.
     """
 
+    # what a label picture's values mean; None: they are the raw ids
+    decode: Decode | None = None
+    # whether a label must have the size of its image's file
+    same_size = False
+    # whether labels without an image are left alone
+    extra_labels = True
+
     def __init__(
         self,
         domain: str,
         *,
         data_root: str | None = None,
         data_prefix: Mapping[str, str] | None = None,
-        img_suffix: str = '.png',
-        seg_map_suffix: str = '.png',
+        img_suffix: str | Sequence[str] = '.png',
+        seg_map_suffix: str | Sequence[str] = '.png',
         label_map: Mapping[int, int] | None = None,
         hint: str = 'layout: docs/datasets.md',
         **kwargs: Any,
@@ -74,33 +83,32 @@ class DomainDataset(BaseSegDataset):
             )
 
     def load_data_list(self) -> list[dict]:
-        """Returns image and label path of every sample, sorted by name."""
-        images_dir = self._folder('img_path', 'images')
-        labels_dir = self._folder('seg_map_path', 'labels')
-        images = self._split(_names(images_dir, self.img_suffix))
-        labels = set(_names(labels_dir, self.seg_map_suffix))
-        if not images:
-            raise UserError(
-                f'domain {self.domain!r}: no file ends in {self.img_suffix!r} in '
-                f'{str(images_dir)!r}; {self.hint}'
-            )
-        label_of = {name: name[: -len(self.img_suffix)] + self.seg_map_suffix for name in images}
-        alone = [name for name in images if label_of[name] not in labels]
-        if alone:
-            raise UserError(
-                f'domain {self.domain!r}: {len(alone)} of {len(images)} images have no label; '
-                f'first: {str(images_dir / alone[0])!r} needs '
-                f'{str(labels_dir / label_of[alone[0]])!r}'
-            )
+        """Returns image and label path of every sample, in the order of `pairs`."""
+        try:
+            pairs = self.pairs()
+        except UserError as error:
+            raise UserError(f'domain {self.domain!r}: {error}') from error
         return [
             dict(
-                img_path=str(images_dir / name),
-                seg_map_path=str(labels_dir / label_of[name]),
+                img_path=str(image),
+                seg_map_path=str(label),
                 reduce_zero_label=False,
                 seg_fields=[],
             )
-            for name in images
+            for image, label in pairs
         ]
+
+    def pairs(self) -> list[Pair]:
+        """Returns image and label of every sample, sorted by the image's name."""
+        return pair_folders(
+            self._folder('img_path', 'images'),
+            self._folder('seg_map_path', 'labels'),
+            img_suffixes=suffixes(self.img_suffix),
+            seg_suffixes=suffixes(self.seg_map_suffix),
+            split_file=self.ann_file,
+            hint=self.hint,
+            extra_labels=self.extra_labels,
+        )
 
     def get_data_info(self, idx: int) -> dict:
         """Returns one sample's paths, with what all samples share: domain and label ids."""
@@ -111,41 +119,19 @@ class DomainDataset(BaseSegDataset):
             'id_map': self.id_map,
             'num_classes': len(self.metainfo['classes']),
             'ignore_index': self.ignore_index,
+            'decode': self.decode,
+            'same_size': self.same_size,
         }
-
-    def _split(self, images: list[str]) -> list[str]:
-        """Returns the images that ``ann_file`` lists, or all."""
-        if not self.ann_file:
-            return images
-        if not Path(self.ann_file).is_file():
-            raise UserError(f'domain {self.domain!r}: ann_file {self.ann_file!r} does not exist')
-        lines = Path(self.ann_file).read_text().splitlines()
-        listed = [line.strip() + self.img_suffix for line in lines if line.strip()]
-        missing = sorted(set(listed) - set(images))
-        if missing:
-            raise UserError(
-                f'domain {self.domain!r}: {self.ann_file!r} lists {len(missing)} images that are '
-                f'not there; first: {missing[0]!r}'
-            )
-        return sorted(listed)
 
     def _folder(self, key: str, what: str) -> Path:
         folder = Path(self.data_prefix[key])
         if not folder.is_dir():
             raise UserError(
-                f'domain {self.domain!r}: folder of {what} {str(folder)!r} does not exist: put or '
-                'link the data there, or point data_root elsewhere (--cfg-options data_root=DIR, '
-                f"or in the data set's own config); {self.hint}"
+                f'folder of {what} {str(folder)!r} does not exist: put or link the data there, or '
+                "point data_root elsewhere (--cfg-options data_root=DIR, or in the data set's own "
+                f'config); {self.hint}'
             )
         return folder
-
-
-def _names(folder: Path, suffix: str) -> list[str]:
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob(f'*{suffix}')
-        if not path.name.startswith('.')
-    )
 
 
 def leaf_datasets(dataset: Any) -> list[Any]:

@@ -16,11 +16,12 @@ class HalveImage(BaseTransform):
     """Halves a loaded image, bicubically as Pillow does (with antialias).
 
     The halved image counts as the original: scores are taken at half size. Required keys: img.
-    Modified keys: img, img_shape, ori_shape.
+    Modified keys: img, img_shape, ori_shape. Added key: file_shape, the size before.
     """
 
     def transform(self, results: dict) -> dict:
         """Replaces ``img``, (H, W, 3) uint8, by one of (H // 2, W // 2, 3)."""
+        results.setdefault('file_shape', results['img'].shape[:2])
         results['img'] = _halve(results['img'], Image.Resampling.BICUBIC)
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
         return results

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 
+from rein_seg.datasets.label_files import image_sizes, read_label
 from rein_seg.errors import UserError
 
+HINT = 'map them with label_map in the data set, or mend the file'
 _UNKNOWN = -1
 
 
@@ -19,47 +22,53 @@ _UNKNOWN = -1
 class LoadLabels(BaseTransform):
     """Loads a label image and maps its raw ids to class indexes with one look-up.
 
-    Required keys: seg_map_path, num_classes, ignore_index, id_map, seg_fields. Added keys:
-    gt_seg_map, (H, W) uint8 with class indexes and the ignore index.
+    Required keys: seg_map_path, num_classes, ignore_index, id_map, seg_fields; optional: decode,
+    same_size, ori_shape, file_shape. Added keys: gt_seg_map, (H, W) uint8 with class indexes and
+    the ignore index.
 
     Raises:
-        UserError: If the file cannot be read, has several channels, or holds an id that is neither
-            a class, nor in the data set's id map, nor ignored.
+        UserError: If the file cannot be read, is not what the data set says, has another size than
+            its image, or holds an id that is neither a class, nor in the data set's id map, nor
+            ignored.
     """
 
     def transform(self, results: dict) -> dict:
         """Adds ``gt_seg_map``."""
-        raw = read_label(results['seg_map_path'])
-        results['gt_seg_map'] = map_ids(
-            raw,
-            results['id_map'],
-            num_classes=results['num_classes'],
-            ignore_index=results['ignore_index'],
-            path=results['seg_map_path'],
-        )
+        results['gt_seg_map'] = load_classes(results)
         results['seg_fields'].append('gt_seg_map')
         return results
 
 
-def read_label(path: str) -> np.ndarray:
-    """Returns the (H, W) raw ids of a label image.
+def load_classes(info: Mapping[str, Any]) -> np.ndarray:
+    """Returns (H, W) uint8 class indexes of a sample's label.
+
+    Args:
+        info: What a `DomainDataset` says of a sample; after an image was loaded, its size, too.
 
     Raises:
-        UserError: If the file is missing or damaged, or has several channels.
+        UserError: As `read_label` and `map_ids`, or if the label must have its image's size and
+            has not.
     """
-    # Pillow keeps the indexes of a palette image, which OpenCV would turn into colours
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            raw = np.array(image)
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise UserError(f'label {path!r} cannot be read: {error}') from error
-    if raw.ndim != 2:
-        raise UserError(
-            f'label {path!r} has shape {raw.shape}: expected one channel of ids, not colours'
-        )
-    return raw
+    path, decode = info['seg_map_path'], info.get('decode')
+    raw = read_label(path, decode)
+    if info.get('same_size', False):
+        loaded = info.get('file_shape') or info.get('ori_shape')
+        sizes = {tuple(loaded)} if loaded else image_sizes(info['img_path'])
+        if raw.shape not in sizes:
+            raise UserError(
+                f'label {path!r} is {raw.shape}, its image {info["img_path"]!r} '
+                f'{sorted(sizes)[0]} (height, width): expected one size; mend the pair (an image '
+                "turned by its EXIF data loads as stored with color_type='color_ignore_orientation'"
+                ' in LoadImageFromFile)'
+            )
+    return map_ids(
+        raw,
+        info['id_map'],
+        num_classes=info['num_classes'],
+        ignore_index=info['ignore_index'],
+        path=path,
+        hint=getattr(decode, 'hint', HINT),
+    )
 
 
 def map_ids(
@@ -69,6 +78,7 @@ def map_ids(
     num_classes: int,
     ignore_index: int = 255,
     path: str = '',
+    hint: str = HINT,
 ) -> np.ndarray:
     """Returns (H, W) uint8 class indexes of raw ids.
 
@@ -78,6 +88,7 @@ def map_ids(
         num_classes: K; the identity allows 0 to K - 1 and ignore_index.
         ignore_index: What to leave out.
         path: For messages.
+        hint: What to do about an id that is in neither, for messages.
 
     Raises:
         UserError: If an id is in neither.
@@ -90,7 +101,7 @@ def map_ids(
         space = f'0 to {num_classes - 1}' if id_map is None else f'{sorted(id_map)}'
         raise UserError(
             f'label {path!r} holds the ids {unknown[:8]}, outside its label space ({space}, '
-            f'ignored: {ignore_index}); map them with label_map in the data set, or mend the file'
+            f'ignored: {ignore_index}); {hint}'
         )
     if items is None:
         return raw.astype(np.uint8, copy=False)
@@ -106,6 +117,30 @@ def _table(
     for raw, index in pairs:
         table[raw] = index
     return table
+
+
+@TRANSFORMS.register_module()
+class ScoreAtInputSize(BaseTransform):
+    """Makes the size of the resized image the one that scores are taken at.
+
+    The label is to be loaded before the resize, so that it is resized, too. Predictions are then
+    not brought back to the size of the file. Required keys: img, gt_seg_map. Modified keys:
+    ori_shape, img_shape.
+
+    Raises:
+        UserError: If the label has another size than the image.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Replaces ``ori_shape`` by the image's (H, W)."""
+        shape, label = results['img'].shape[:2], results['gt_seg_map'].shape
+        if shape != label:
+            raise UserError(
+                f'ScoreAtInputSize: image {results.get("img_path")!r} is {shape} after its resize, '
+                f'its label {label} (height, width): put LoadLabels before the resize'
+            )
+        results['ori_shape'] = results['img_shape'] = shape
+        return results
 
 
 @TRANSFORMS.register_module()

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
 from rein_seg.encoders.common import check_config
+from rein_seg.encoders.random_init import draw_filters, draw_weights
 from rein_seg.encoders.weights import Converted, refuse_transformers
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
@@ -90,7 +91,8 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
             ``checkpoint``, a file of weights; ``init_seed``, a seed for random weights instead,
             for tests and demonstrations; ``pretrained=True``, weights by hub id, for classes that
             have one; ``name``, what to call it in results; ``mean`` and ``std`` of its images
-            (default: what the class says, else ImageNet's).
+            (default: what the class says, else ImageNet's); ``init_filters=True`` beside
+            ``init_seed``, random weights that tell textures apart (`draw_filters`).
 
     Returns:
         The encoder, in eval mode, and what the config says of it.
@@ -100,20 +102,25 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
             given, the file is missing or cannot be downloaded, or it does not cover every tensor.
     """
     args = dict(cfg)
+    filters = bool(args.pop('init_filters', False))
     checkpoint, seed = args.pop('checkpoint', None), args.pop('init_seed', None)
     pretrained = args.pop('pretrained', None) or False
     pretrained = pretrained if checkpoint is None else False  # a file of one's own comes first
     name = args.pop('name', None) or str(args.get('type'))
     mean, std = args.pop('mean', None), args.pop('std', None)
     _check_source(name, checkpoint=checkpoint, pretrained=pretrained, seed=seed)
+    if filters and seed is None:
+        raise UserError(f'encoder {name!r}: init_filters=True has an effect with init_seed=N only')
     check_config(args)
     kind = args.pop('type', None)
     encoder = _construct(name, kind, args)
     if _SHAPES_ONLY.get():
         weights = 'none: shapes only'
     elif seed is not None:
-        _draw(encoder, int(seed))
-        weights = f'random:seed={seed}'
+        draw_weights(encoder, int(seed))
+        if filters:
+            draw_filters(find_anatomy(encoder), int(seed))
+        weights = f'random:seed={seed}' + (',filters' if filters else '')
         print_log(f'encoder {name!r} has random weights (seed {seed})', logger='current')
     else:
         source = 'the hub' if checkpoint is None else str(checkpoint)
@@ -216,48 +223,3 @@ def _download(encoder: nn.Module, name: str) -> dict[str, Tensor]:
             'pretrained=True; give checkpoint=FILE (docs/weights.md)'
         )
     return encoder.read_pretrained()
-
-
-def _draw(encoder: nn.Module, seed: int) -> None:
-    """Draws random weights from ``seed`` alone, without moving the global generator.
-
-    Positions are sines and cosines, as in MAE: random ones would hide where a patch is, which is
-    half of what a street scene tells.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for module in encoder.modules():
-            if hasattr(module, 'reset_parameters'):
-                module.reset_parameters()
-            else:  # class token: no layer owns it
-                for param in module.parameters(recurse=False):
-                    if param.dim() > 1:
-                        nn.init.trunc_normal_(param, std=0.02)
-    if hasattr(encoder, 'pos_embed') and hasattr(encoder, 'patch_resolution'):
-        prefix = encoder.num_extra_tokens
-        with torch.no_grad():
-            table = encoder.pos_embed[:, prefix:]  # (1, H W, C), or (1, H, W, C) as SAM's
-            sines = sine_positions(encoder.patch_resolution, encoder.embed_dims)
-            table.copy_(sines.view_as(table))
-
-
-def sine_positions(grid: tuple[int, int], channels: int) -> Tensor:
-    """Returns (1, H W, C) sines and cosines: half of C tells the row, the other half the column.
-
-    Raises:
-        UserError: If C is no multiple of four.
-    """
-    if channels % 4:
-        raise UserError(f'sine positions need a width divisible by 4, not {channels}')
-    frequency = 10000 ** -(torch.arange(channels // 4) / (channels // 4))
-    angles = [torch.arange(side)[:, None] * frequency for side in grid]
-    rows, columns = (torch.cat((a.sin(), a.cos()), dim=1) for a in angles)
-    height, width = grid
-    table = torch.cat(
-        (
-            rows[:, None].expand(height, width, -1),
-            columns[None].expand(height, width, -1),
-        ),
-        dim=-1,
-    )
-    return table.reshape(1, height * width, channels)

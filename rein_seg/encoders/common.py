@@ -238,9 +238,9 @@ def param_sites(
         if owner is None and (name.split('.', 1)[0] in kinds or name.startswith(unused)):
             continue
         block, stage, depth, channels = places[owner] if owner else (-1, -1, -1, param.shape[-1])
-        sites.append(
-            ParamSite(block, stage, depth, channels, name, _role(name, param, norms), param)
-        )
+        holder = encoder.get_submodule(name.rpartition('.')[0])
+        role = _role(name, param, norms)
+        sites.append(ParamSite(block, stage, depth, channels, name, role, param, holder))
     return tuple(sites)
 
 

@@ -208,8 +208,10 @@ def timm_anatomy(encoder: nn.Module) -> Anatomy:
     # what lies beyond the last output changes nothing: no site there, so nothing trains there
     depth = encoder.out_indices[-1] + 1
     places = {f'blocks.{i}': (i, 0, i, channels) for i in range(depth)}
+    # the timm model itself is not called, but its method for block outputs
     sites: list[Site] = [
-        replace(site, name=f'model.{site.name}') for site in param_sites(model, places)
+        replace(site, name=f'model.{site.name}', user=encoder if site.owner is model else None)
+        for site in param_sites(model, places)
     ]
     outside = (-1, -1, -1, channels)
     sites.append(op_site(encoder, 'model.patch_embed.proj', 'patch', outside))

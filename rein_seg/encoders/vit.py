@@ -53,6 +53,8 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
     norm_acts = depth == len(encoder.layers) or getattr(encoder, 'norms_every_output', False)
     sites: list[Site] = [*param_sites(encoder, places, unused=() if norm_acts else ('ln1.',))]
     sites.append(op_site(encoder, 'patch_embed.projection', 'patch', (-1, -1, -1, channels)))
+    if not isinstance(encoder.pre_norm, nn.Identity):
+        sites.append(norm_site(encoder, 'pre_norm', 'pre', (-1, -1, -1, channels)))
     for name, place in places.items():
         sites += _block_sites(encoder, name, place)
     if encoder.final_norm and norm_acts:

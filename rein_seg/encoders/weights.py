@@ -44,7 +44,7 @@ class Converted:
 
     def __str__(self) -> str:
         parts = [f'resampled {", ".join(self.resampled)}'] if self.resampled else []
-        parts += [f'not in the file, set to identity: {", ".join(self.filled)}'] * bool(self.filled)
+        parts += [f'not in the file, started anew: {", ".join(self.filled)}'] * bool(self.filled)
         more = f' and {len(self.left_out) - 5} more' if len(self.left_out) > 5 else ''
         parts += [f'left out {", ".join(self.left_out[:5])}{more}'] if self.left_out else []
         return '; '.join(parts) or 'taken as it is'

@@ -1,6 +1,6 @@
 """What mmengine's runner lacks for frozen encoders: exact resume, safe files, few groups."""
 
-from rein_seg.engine.hooks import AutocastHook, IterationSeedHook
+from rein_seg.engine.hooks import AutocastHook, IterationSeedHook, PatienceHook
 from rein_seg.engine.optim import AutocastOptimWrapper, TrainableOptimConstructor
 from rein_seg.engine.runner import PEFTRunner
 
@@ -9,5 +9,6 @@ __all__ = [
     'AutocastOptimWrapper',
     'IterationSeedHook',
     'PEFTRunner',
+    'PatienceHook',
     'TrainableOptimConstructor',
 ]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from mmengine.device import get_device
 from mmengine.dist import get_dist_info
-from mmengine.hooks import Hook
+from mmengine.hooks import EarlyStoppingHook, Hook
 from mmseg.registry import HOOKS
 
 from rein_seg.datasets.stream import seed_everything, stream_seed
@@ -56,3 +56,56 @@ class AutocastHook(Hook):
 
     before_test_iter = before_val_iter
     after_test_iter = after_val_iter
+
+
+@HOOKS.register_module()
+class PatienceHook(EarlyStoppingHook):
+    """mmengine's early stopping, such that a resumed run stops where an uninterrupted one would.
+
+    A checkpoint is written before the validation of its iteration, so resuming from it does the
+    validation again, unless the file knows of it. An equal score is no improvement.
+
+    Args:
+        monitor: Key of the metric.
+        rule: ``greater`` or ``less`` is better.
+        patience: Validations in a row without improvement after which the run ends.
+        **kwargs: As mmengine's `EarlyStoppingHook`; here a missing key is an error.
+    """
+
+    # before CheckpointHook, which saves once more where the score is the best so far
+    priority = 'LOW'
+
+    def __init__(
+        self, monitor: str, rule: str | None = None, *, patience: int = 10, **kwargs: Any
+    ) -> None:
+        options = {'min_delta': 1e-9, 'strict': True, **kwargs}
+        super().__init__(monitor, rule, patience=patience, **options)
+        self._training = False
+
+    def before_run(self, runner: Any) -> None:
+        """Does nothing: to look at the training loop, as mmengine does, builds it in a test."""
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Takes up the count of a resumed run."""
+        state = runner.message_hub.runtime_info.get('patience')
+        if state is not None:
+            self.best_score, self.wait_count = state['best_score'], state['wait_count']
+        done = 0 if state is None else state['iter']
+        if runner.iter > done and runner.iter % runner.train_loop.val_interval == 0:
+            runner.val_loop.run()
+
+    def before_train(self, runner: Any) -> None:
+        """Starts to count."""
+        self._training = True
+
+    def after_train(self, runner: Any) -> None:
+        """Stops to count: what is validated now is the result."""
+        self._training = False
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Counts, and ends the run where the patience is at its end."""
+        if not self._training:
+            return
+        super().after_val_epoch(runner, metrics)
+        state = dict(best_score=self.best_score, wait_count=self.wait_count, iter=runner.iter)
+        runner.message_hub.update_info('patience', state)

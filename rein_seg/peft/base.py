@@ -5,14 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from rein_seg.peft.hooks import BranchHook, GridHook, NormHook, OpHook, SeqHook, StreamHook
-from rein_seg.structures import Anatomy, BranchSite, NormSite, OpSite, SeqSite, Site, StreamSite
+from rein_seg.peft.hooks import (
+    BranchHook,
+    GridHook,
+    NormHook,
+    OpHook,
+    ParamHook,
+    SeqHook,
+    StreamHook,
+)
+from rein_seg.structures import (
+    Anatomy,
+    BranchSite,
+    NormSite,
+    OpSite,
+    ParamSite,
+    SeqSite,
+    Site,
+    StreamSite,
+)
 
 _HOOKS: dict[type[Site], Callable[..., Any]] = {
     OpSite: OpHook,
+    ParamSite: ParamHook,
     NormSite: NormHook,
     StreamSite: StreamHook,
     BranchSite: BranchHook,
@@ -66,6 +85,8 @@ class PEFTMethod(nn.Module):
         """
         if self._anatomy is not None:
             raise RuntimeError(f'{type(self).__name__} is attached already: detach() it first')
+        # off, two blocks with unlike hooks would share one compiled graph, silently
+        torch._dynamo.config.skip_nnmodule_hook_guards = False
         self._anatomy = anatomy
         if not self._built:
             self.build(anatomy)
@@ -80,9 +101,10 @@ class PEFTMethod(nn.Module):
         """Hooks ``function`` to ``site``.
 
         Args:
-            site: Any site but PARAM.
+            site: Any site.
             function: An adapter module, or a bound method of a module inside the model. OP:
                 ``(input, output, context) -> output``. NORM: ``(output, context) -> output``.
+                PARAM: ``() -> parameter`` to use in place of the encoder's own.
                 STREAM, BRANCH: ``(x, context) -> delta`` in the shape of x. SEQ:
                 ``(x, context) -> (B, M, C)`` tokens to insert.
             **options: See `BranchHook` and `SeqHook`.

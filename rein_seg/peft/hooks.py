@@ -23,6 +23,7 @@ from rein_seg.structures import (
     Layout,
     NormSite,
     OpSite,
+    ParamSite,
     RunState,
     SeqSite,
     Site,
@@ -280,6 +281,41 @@ class BranchHook:
         elif self.context.layout == 'NHWC' and self.exit.layout == 'NCHW':
             delta = delta.permute(0, 3, 1, 2)
         return result + delta
+
+
+class ParamHook:
+    """PARAM: function() stands in for the encoder's own parameter while what uses it runs.
+
+    Between forward passes the encoder holds what it held before, so its state dict and its other
+    users see its own weights.
+    """
+
+    def __init__(
+        self, site: ParamSite, function: Callable[[], nn.Parameter], anatomy: Anatomy
+    ) -> None:
+        self.function = function
+        self.owner = site.owner
+        self.name = site.name.rpartition('.')[2]
+        self._own: nn.Parameter | None = None
+
+    def register(self, site: ParamSite) -> list[RemovableHandle]:
+        """Registers on the module that uses the parameter; it is put back on errors, too."""
+        user = site.owner if site.user is None else site.user
+        return [
+            user.register_forward_pre_hook(self.on_input),
+            user.register_forward_hook(self.on_output, always_call=True),
+        ]
+
+    def on_input(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """Puts the other parameter in."""
+        self._own = self.owner._parameters[self.name]
+        self.owner._parameters[self.name] = self.function()
+
+    def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Puts the encoder's own back."""
+        if self._own is not None:
+            self.owner._parameters[self.name] = self._own
+        self._own = None
 
 
 class SeqHook:

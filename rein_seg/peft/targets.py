@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rein_seg.errors import UserError
-from rein_seg.structures import Anatomy, OpSite
+from rein_seg.structures import Anatomy, NormSite, OpSite
 
 Rows = tuple[tuple[int, int], ...]  # slices (start, stop) of the output channels
 
@@ -52,6 +52,6 @@ def part_names(anatomy: Anatomy, *, blocks: Iterable[int] | None = None) -> set[
     return {site.role for site in sites} | {part[0] for site in sites for part in site.parts}
 
 
-def module_key(site: OpSite) -> str:
+def module_key(site: OpSite | NormSite) -> str:
     """Returns the name that the site's adapter has in a `ModuleDict`, where dots are refused."""
     return site.name.replace('.', '_')

@@ -270,7 +270,11 @@ def test_help_describes_every_argument(tool, monkeypatch):
     assert [action.dest for action in parser._actions if not action.help] == []
     work_dir = next((a for a in parser._actions if a.dest == 'work_dir'), None)
     if work_dir is not None:
-        expected = {'train': 'work_dirs/CONFIG_NAME)', 'test': 'work_dirs/CONFIG_NAME/test)'}
+        expected = {
+            'train': 'work_dirs/CONFIG_NAME)',
+            'test': 'work_dirs/CONFIG_NAME/test)',
+            'compare': 'CONFIG_NAME, several configs: the name of their benchmark)',
+        }
         assert work_dir.help.endswith(expected[tool])
 
 

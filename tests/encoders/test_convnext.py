@@ -71,7 +71,7 @@ def test_official_file_loads_and_missing_norms_are_identity(cfg, linear, tmp_pat
     done = convnext_weights(encoder, file)
     assert sorted(done.filled) == sorted(OUTPUT_NORMS)
     assert done.left_out == ('head.bias', 'head.weight')
-    assert 'not in the file, set to identity: norm0.weight' in str(done)
+    assert 'not in the file, started anew: norm0.weight' in str(done)
 
 
 def test_mmpretrain_file_and_a_segmentation_model_of_all_norms(tmp_path):

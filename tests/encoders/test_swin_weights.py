@@ -110,7 +110,7 @@ def test_layouts(layout, arch, tmp_path):
 def test_conversion_says_what_it_did():
     original = build(window_size=2)
     assert str(convert_weights(build(), official(original))) == (
-        'resampled 4 x relative positions 3x3 -> 5x5; not in the file, set to identity: '
+        'resampled 4 x relative positions 3x3 -> 5x5; not in the file, started anew: '
         'norm0.weight, norm0.bias; left out head.weight, head.bias, '
         'stages.0.blocks.0.attn.relative_position_index, '
         'stages.0.blocks.1.attn.relative_position_index, '

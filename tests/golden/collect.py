@@ -23,6 +23,10 @@ class Golden:
         content = load_file(self.path.with_suffix('.safetensors'))
         return {k.removeprefix(prefix): v for k, v in content.items() if k.startswith(prefix)}
 
+    def tensor(self, name: str) -> torch.Tensor:
+        """The tensor of this full name."""
+        return load_file(self.path.with_suffix('.safetensors'))[name]
+
 
 def roots() -> list[Path]:
     extra = os.environ.get('REIN_SEG_GOLDEN', '').split(os.pathsep)

@@ -1,80 +1,58 @@
-"""LoRA against loralib (linear, fused qkv) and the peft library (convolution)."""
+"""LoRA against loralib (linear, fused qkv, convolution) and the peft library (the same)."""
 
 import pytest
 import torch
-from torch import nn
 
-from rein_seg.peft.lora import LoRALayer
-from tests.golden.collect import assert_gradient, cases
-
-SUPPORTED = ('linear', 'fused_qkv', 'conv2d_peft')
+from rein_seg.peft import LoRA
+from tests.golden.collect import cases
+from tests.golden.toy import Toy, assert_output, check_gradients, operation, same
 
 
-def supported(meta):
-    return meta.get('case') in SUPPORTED and meta['config'].get('groups', 1) == 1
+def accepted(meta):
+    return meta.get('method') == 'lora' and 'config' in meta
 
 
-def build_op(config, weights):
-    base = {
-        k.removeprefix('base_model.model.fc.base_layer.'): v
-        for k, v in weights.items()
-        if 'lora_' not in k
-    }
-    shape = base['weight'].shape
-    if len(shape) == 4:
-        op = nn.Conv2d(
-            shape[1],
-            shape[0],
-            shape[2],
-            stride=config['stride'],
-            padding=config['padding'],
-            bias='bias' in base,
-        )
-    else:
-        op = nn.Linear(shape[1], shape[0], bias='bias' in base)
-    op.load_state_dict(base, strict=True)
-    return op.requires_grad_(False)
+def base_tensors(weights):
+    """Weight and bias of the operation itself, whatever wraps it."""
+    return {k.rsplit('.', 1)[-1]: v for k, v in weights.items() if 'lora_' not in k}
+
+
+def official(weights, letter):
+    return next((k, v) for k, v in weights.items() if f'lora_{letter}' in k)
 
 
 def build(golden):
     config, weights = golden.meta['config'], golden.tensors('weight')
-    op = build_op(config, weights)
-    rows = [(0, op.weight.shape[0])]
-    if 'enable_lora' in config:
-        dim = config['dim']
-        rows = [(i * dim, (i + 1) * dim) for i, on in enumerate(config['enable_lora']) if on]
-    layer = LoRALayer(op, rows, rank=config['r'], alpha=config['lora_alpha'])
-    names = {}
-    for letter in 'AB':
-        name = next(k for k in weights if f'lora_{letter}' in k)
-        param = getattr(layer, f'lora_{letter}')
-        param.data.copy_(weights[name].reshape(param.shape))
-        names[name] = param
-    return op, layer.eval(), names
+    (name_a, a), (name_b, b) = (official(weights, letter) for letter in 'AB')
+    on = config.get('enable_lora', [])
+    toy = Toy({'op': operation(config, **base_tensors(weights))}, parts='qkv'[: len(on)])
+    kernel = a.dim() == 2 and 'kernel_size' in config
+    method = LoRA(
+        [part for part, switch in zip('qkv', on, strict=False) if switch] or ['op'],
+        rank=config['r'],
+        alpha=config['lora_alpha'],
+        rank_stabilized=any(v for k, v in config.items() if 'rslora' in k or 'stabili' in k),
+        conv_form='kernel' if kernel else 'spatial',
+    )
+    toy.attach(method)
+    layer = method.layers['op']
+    for param, value in ((layer.lora_A, a), (layer.lora_B, b)):
+        param.data.copy_(value.reshape(param.shape))
+    return toy, method, {name_a: (layer.lora_A, same), name_b: (layer.lora_B, same)}
 
 
-@pytest.mark.parametrize('golden', cases('lora', supported))
+@pytest.mark.parametrize('golden', cases('lora', accepted))
 def test_layer_equals_the_official_one(golden):
-    op, layer, names = build(golden)
-    x = golden.tensors('input')['x'].requires_grad_()
-    y = layer(x, op(x))
-    tolerance = golden.meta['tolerance']['output_max_abs']['y']
-    assert (y - golden.tensors('output')['y']).abs().max() <= tolerance
-    (y * golden.tensors('cotangent')['y']).sum().backward()
-    grads = golden.tensors('grad')
-    assert_gradient(x.grad, grads['input.x'], 'x')
-    for name, param in names.items():
-        assert_gradient(param.grad.reshape(grads[name].shape), grads[name], name)
+    toy, _, names = build(golden)
+    check_gradients(toy, golden, names)
 
 
-@pytest.mark.parametrize('golden', cases('lora', supported))
+@pytest.mark.parametrize('golden', cases('lora', accepted))
 def test_merged_weight_equals_the_official_one(golden):
-    op, layer, _ = build(golden)
+    toy, method, _ = build(golden)
+    method.merge()
     merged = golden.tensors('merged')
     expected = merged.get('weight', merged.get('fc.weight'))
+    torch.testing.assert_close(toy.ops['op'].weight, expected, rtol=1e-5, atol=1e-5)
     with torch.no_grad():
-        op.weight += layer.delta_weight()
-        y = op(golden.tensors('input')['x'])
-    torch.testing.assert_close(op.weight, expected, rtol=1e-5, atol=1e-5)
-    tolerance = golden.meta['tolerance']['output_max_abs']['y']
-    assert (y - merged['y']).abs().max() <= tolerance
+        assert_output(toy(golden.tensors('input')['x']), golden, 'merged')

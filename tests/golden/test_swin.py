@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from rein_seg.encoders import build_encoder, find_anatomy
-from rein_seg.peft import PEFTMethod
-from rein_seg.structures import NormSite, OpSite
+from rein_seg.peft import SSF
 from tests.golden.collect import assert_gradient, assert_near, cases
+from tests.golden.toy import fill_ssf
 
 # role of a site -> names of its scale and shift
 PLACES = {
@@ -21,28 +21,6 @@ PLACES = {
     'fc1': ('mlp.ssf_scale_1', 'mlp.ssf_shift_1'),
     'fc2': ('mlp.ssf_scale_2', 'mlp.ssf_shift_2'),
 }
-
-
-class ScaleShift(PEFTMethod):
-    """y -> scale y + shift on one block."""
-
-    def __init__(self, values, block):
-        super().__init__()
-        self.values, self.block = values, block
-
-    def connect(self, anatomy):
-        for site in anatomy.find(OpSite, blocks=[self.block]):
-            self.hook(site, self.on_op)
-        for site in anatomy.find(NormSite):
-            if site.block == self.block:
-                self.hook(site, self.on_norm)
-
-    def on_op(self, x, y, context):
-        return self.on_norm(y, context)
-
-    def on_norm(self, y, context):
-        scale, shift = (self.values[name] for name in PLACES[context.site.role])
-        return y * scale + shift
 
 
 def swin(config, weights, path):
@@ -71,8 +49,10 @@ def swin(config, weights, path):
 def test_block_equals_the_official_one(golden, tmp_path):
     weights, config = golden.tensors('weight'), golden.meta['config']
     encoder, block = swin(config, weights, tmp_path)
-    values = {k: v.requires_grad_() for k, v in weights.items() if 'ssf_' in k}
-    ScaleShift(values, block).attach(encoder, find_anatomy(encoder))
+    method = SSF(PLACES, blocks=[block])
+    anatomy = find_anatomy(encoder.requires_grad_(False))
+    method.attach(encoder, anatomy)
+    own = fill_ssf(method, anatomy, PLACES, weights)
     x = golden.tensors('input')['x'].requires_grad_()
     grid = tuple(config['hw'])
     y = encoder.stages[0].blocks[block](x.unflatten(1, grid), grid).flatten(1, 2)
@@ -82,4 +62,4 @@ def test_block_equals_the_official_one(golden, tmp_path):
     assert_gradient(x.grad, gradients.pop('input.x'), 'x')
     assert gradients
     for name, expected in gradients.items():
-        assert_gradient(values[name].grad, expected, name)
+        assert_gradient(own[name].grad, expected, name)

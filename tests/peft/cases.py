@@ -40,6 +40,59 @@ CASES = [
         dict(type='LoRA', parts=['gate', 'proj'], rank=2),
         families=('dinov2_swiglu', 'eva02'),
     ),
+    Case(
+        'lora_kernel',
+        dict(type='LoRA', parts=['dw', 'fc2', 'merge'], rank=2, conv_form='kernel'),
+        families=('convnext', 'convnext_conv'),
+    ),
+    Case('dora', dict(type='DoRA', rank=4)),
+    Case(
+        'dora_parts',
+        dict(type='DoRA', parts=['k', 'proj', 'fc2', 'patch'], rank=2, rank_stabilized=True),
+        families=('dinov2', 'sam', 'swin'),
+    ),
+    Case('vera', dict(type='VeRA', rank=8), without=('resnet',)),
+    Case(
+        'vera_downsample',
+        dict(type='VeRA', parts=['downsample'], rank=8, seed=1),
+        families=('resnet',),
+    ),
+    Case('pego', dict(type='PEGO', rank=2, groups=3)),
+    Case('soma', dict(type='SoMA', rank=4)),
+    Case(
+        'soma_principal',
+        dict(
+            type='SoMA', rank=3, alpha=6, blocks=[0, -1], components='principal', train_bias=False
+        ),
+        families=('dinov2', 'resnet', 'swin'),
+    ),
+    Case(
+        'soma_random_start',
+        dict(type='SoMA', rank=4, random_start=True),
+        families=('vit', 'convnext'),
+        start=0.05,
+    ),
+    Case('svf', dict(type='SVF')),
+    Case(
+        'svf_parts',
+        dict(type='SVF', parts=['q', 'v', 'fc2', 'patch']),
+        families=('vit', 'eva02', 'sam', 'swin'),
+    ),
+    Case('ssf', dict(type='SSF'), start=0.2),
+    Case('ssf_exact', dict(type='SSF', init_std=0)),
+    Case(
+        'ssf_roles',
+        dict(type='SSF', roles=['conv1', 'bn2', 'downsample', 'stem']),
+        families=('resnet',),
+        start=0.2,
+    ),
+    Case('bitfit', dict(type='BitFit')),
+    Case('norm_tuning', dict(type='BitFit', roles=['norm', 'norm_bias'])),
+    Case(
+        'bitfit_all',
+        dict(type='BitFit', roles=['bias', 'norm', 'norm_bias', 'scale', 'pos', 'token', 'weight']),
+    ),
+    Case('bitfit_blocks', dict(type='BitFit', roles=['bias', 'scale', 'norm_bias'], blocks=[-1])),
     Case('rein', dict(type='Rein', num_tokens=5, rank=4, query_dims=8), merges=False),
     Case('rein_full_tokens', dict(type='Rein', num_tokens=5, rank=0, query_dims=8), merges=False),
     Case(

@@ -6,7 +6,7 @@ from mmseg.registry import MODELS
 
 from rein_seg.errors import UserError
 from rein_seg.peft import Rein
-from rein_seg.structures import Anatomy, StreamSite
+from rein_seg.structures import Anatomy, OpSite, StreamSite
 from tests.encoders.tiny import ENCODERS
 
 
@@ -97,7 +97,7 @@ def test_lora_on_q_and_v_leaves_k_alone():
     model = backbone(type='LoRA', rank=4, parts=['q', 'v'])
     layer = next(iter(model.peft.layers.values()))
     layer.lora_B.data.normal_()
-    delta = layer.delta_weight()
+    delta = layer.product()
     assert delta.shape == (96, 32)
     assert not delta[32:64].any()
     assert delta[:32].any()
@@ -110,6 +110,27 @@ def test_lora_takes_what_the_encoder_has_by_default_and_says_what_it_lacks():
         backbone('convnext', type='LoRA', parts=['q'])
     with pytest.raises(UserError, match='grouped convolution .*depthwise_conv'):
         backbone('convnext', type='LoRA', parts=['dw'])
+
+
+def test_lora_scale_is_alpha_over_rank_or_its_root():
+    layers = [
+        next(
+            iter(backbone(type='LoRA', rank=4, alpha=8, rank_stabilized=root).peft.layers.values())
+        )
+        for root in (False, True)
+    ]
+    assert [layer.scaling for layer in layers] == [2, 4]
+
+
+def test_lora_in_kernel_form_takes_grouped_convolutions():
+    model = backbone('convnext', type='LoRA', parts=['dw'], rank=2, conv_form='kernel')
+    site = model.anatomy.find(OpSite, role='dw')[0]
+    layer = model.peft.layers[site.name.replace('.', '_')]
+    # r k x in k and out / groups k x r k of a 7x7 convolution on 16 channels, one group each
+    assert (layer.lora_A.shape, layer.lora_B.shape) == ((14, 112), (7, 14))
+    assert layer.product().shape == site.module.weight.shape
+    with pytest.raises(UserError, match='expected spatial or kernel'):
+        backbone(type='LoRA', conv_form='dense')
 
 
 def test_lora_dropout_acts_in_training_only():

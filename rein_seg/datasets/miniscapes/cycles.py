@@ -11,11 +11,11 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels, small_models
 from rein_seg.datasets.miniscapes.camera import SHIFT
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.draws import pick
 from rein_seg.datasets.miniscapes.figures import Person, make_rider
 from rein_seg.datasets.miniscapes.items import Footprint
 from rein_seg.datasets.miniscapes.looks import Colour
 from rein_seg.datasets.miniscapes.mesh import Pose, draw_mesh
+from rein_seg.datasets.procedural.draws import pick
 
 _PAINTS: tuple[Colour, ...] = (
     (40, 36, 36),

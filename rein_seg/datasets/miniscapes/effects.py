@@ -11,9 +11,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from rein_seg.datasets.miniscapes import labels, noise
+from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.air import Air
 from rein_seg.datasets.miniscapes.looks import Look
+from rein_seg.datasets.procedural import noise
 
 # Grey levels of fine texture of each class, in a domain of texture strength 1.
 _ROUGHNESS = (3, 4, 5, 8, 6, 3, 2, 2, 17, 9, 1.2, 4, 4, 2, 3, 2, 2, 4, 4)

@@ -10,8 +10,8 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.air import mix, scaled
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.draws import between, pick
 from rein_seg.datasets.miniscapes.looks import Colour
+from rein_seg.datasets.procedural.draws import between, pick
 
 STOREY = 3.1
 SNOW = (242.0, 240.0, 238.0)

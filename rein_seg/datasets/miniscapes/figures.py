@@ -9,10 +9,10 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.air import mix, scaled
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.draws import between, pick, side_of, weighted
 from rein_seg.datasets.miniscapes.items import Footprint
 from rein_seg.datasets.miniscapes.looks import Colour
 from rein_seg.datasets.miniscapes.mesh import Pose
+from rein_seg.datasets.procedural.draws import between, pick, side_of, weighted
 
 _CLOTHES: tuple[Colour, ...] = (
     (40, 36, 36),

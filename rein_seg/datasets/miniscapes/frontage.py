@@ -8,10 +8,10 @@ from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.barriers import FENCE_STYLES, run_of_barrier
 from rein_seg.datasets.miniscapes.buildings import Building
 from rein_seg.datasets.miniscapes.domains import Town
-from rein_seg.datasets.miniscapes.draws import between, distance, pick, side_of, weighted
 from rein_seg.datasets.miniscapes.items import Item
 from rein_seg.datasets.miniscapes.plants import Hedge, Plant
 from rein_seg.datasets.miniscapes.street import Street
+from rein_seg.datasets.procedural.draws import between, distance, pick, side_of, weighted
 
 # Weights of the parts that a side is made of.
 _PARTS = ('house', 'wall', 'fence', 'hedge', 'grove', 'open')

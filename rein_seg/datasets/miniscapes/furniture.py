@@ -10,9 +10,9 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.camera import SHIFT
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.draws import between, weighted
 from rein_seg.datasets.miniscapes.items import Footprint
 from rein_seg.datasets.miniscapes.looks import Colour
+from rein_seg.datasets.procedural.draws import between, weighted
 
 _GREY = (112.0, 114.0, 116.0)
 _LAMPS: tuple[Colour, ...] = ((40, 40, 240), (40, 190, 245), (110, 220, 60))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +18,9 @@ from rein_seg.datasets.miniscapes.items import Item
 from rein_seg.datasets.miniscapes.sky import draw_sky, draw_skyline
 from rein_seg.datasets.miniscapes.street import Street, draw_street
 from rein_seg.datasets.miniscapes.traffic import Traffic
-from rein_seg.errors import UserError, near_misses
+from rein_seg.datasets.procedural.request import check_request, generators
 
 GENERATOR_VERSION = 1
-SPLITS = ('train', 'val', 'test')
-SMALLEST, LARGEST = 32, 4096
 
 
 @dataclass(frozen=True)
@@ -55,11 +52,8 @@ def render(
         ValueError: If domain or split is unknown, index or seed is negative, or a side of size is
             not a whole number from SMALLEST to LARGEST.
     """
-    check_request(domain, split, seed=seed, size=size)
-    if index < 0:
-        raise UserError(f'index: got {index}, expected a whole number >= 0')
-    entropy = (seed, zlib.crc32(domain.encode()), zlib.crc32(split.encode()), index)
-    plan, drawing = (np.random.default_rng(s) for s in np.random.SeedSequence(entropy).spawn(2))
+    check_request(domain, split, domains=DOMAINS, seed=seed, size=size)
+    plan, drawing = generators(domain, split, index, seed=seed, number=2)
     place = domain_of(domain)
     street = draw_street(place.town, plan)
     air = Air.draw(place.look, plan)
@@ -70,33 +64,6 @@ def render(
     canvas = Canvas(camera, air, rng=drawing)
     _paint(canvas, street, items)
     return _develop(canvas, hood=hood)
-
-
-def check_request(domain: str, split: str, *, seed: int, size: tuple[int, int]) -> None:
-    """Checks what names a data set.
-
-    Raises:
-        ValueError: As `render`, but for index.
-    """
-    for name, got, known in (('domain', domain, DOMAINS), ('split', split, SPLITS)):
-        if got not in known:
-            raise UserError(
-                f'{name}: got {got!r}, expected one of {known}; {near_misses(got, known)}'
-            )
-    if seed < 0:
-        raise UserError(f'seed: got {seed}, expected a whole number >= 0')
-    fits = (
-        isinstance(size, (tuple, list))
-        and len(size) == 2
-        and all(
-            isinstance(side, (int, np.integer)) and SMALLEST <= side <= LARGEST for side in size
-        )
-    )
-    if not fits:
-        raise UserError(
-            f'size: got {size!r}, expected (width, height), two whole numbers of '
-            f'pixels from {SMALLEST} to {LARGEST}, such as (256, 128)'
-        )
 
 
 def _camera(

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from rein_seg.datasets.miniscapes import labels, noise
+from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.camera import SHIFT, Camera
 from rein_seg.datasets.miniscapes.canvas import SUPERSAMPLE, Canvas
 from rein_seg.datasets.miniscapes.items import Item, cast_shadows
 from rein_seg.datasets.miniscapes.street import Street
+from rein_seg.datasets.procedural import noise
 
 _FAR = 260.0
 _SNOW = (240.0, 238.0, 236.0)

@@ -13,9 +13,9 @@ from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.air import mix, scaled
 from rein_seg.datasets.miniscapes.camera import SHIFT
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.draws import between, pick
 from rein_seg.datasets.miniscapes.items import Footprint
 from rein_seg.datasets.miniscapes.looks import Colour
+from rein_seg.datasets.procedural.draws import between, pick
 
 _GREENS: tuple[Colour, ...] = (
     (44, 112, 66),

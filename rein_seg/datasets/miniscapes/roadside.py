@@ -9,13 +9,13 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.cycles import make_cycle
 from rein_seg.datasets.miniscapes.domains import Domain, Town
-from rein_seg.datasets.miniscapes.draws import between, distance, pick, side_of, weighted
 from rein_seg.datasets.miniscapes.figures import make_person
 from rein_seg.datasets.miniscapes.frontage import make_tree
 from rein_seg.datasets.miniscapes.furniture import Pole, Signal, make_sign
 from rein_seg.datasets.miniscapes.items import Item
 from rein_seg.datasets.miniscapes.mesh import Pose
 from rein_seg.datasets.miniscapes.street import Street
+from rein_seg.datasets.procedural.draws import between, distance, pick, side_of, weighted
 
 _CLOSEST = 4.0
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from rein_seg.datasets.miniscapes import labels, noise
+from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.air import mix, scaled
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.draws import between
+from rein_seg.datasets.procedural import noise
+from rein_seg.datasets.procedural.draws import between
 
 _SKYLINE = 175.0
 _CELL = 4

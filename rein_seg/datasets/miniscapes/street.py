@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rein_seg.datasets.miniscapes.domains import Town
-from rein_seg.datasets.miniscapes.draws import between, weighted
 from rein_seg.datasets.miniscapes.looks import Range
+from rein_seg.datasets.procedural.draws import between, weighted
 
 KINDS = ('inner', 'boulevard', 'suburb', 'outskirts')
 PARKING = 2.1

@@ -9,11 +9,11 @@ import numpy as np
 from rein_seg.datasets.miniscapes import labels
 from rein_seg.datasets.miniscapes.cycles import make_cycle
 from rein_seg.datasets.miniscapes.domains import Town
-from rein_seg.datasets.miniscapes.draws import between, distance, pick, side_of, weighted
 from rein_seg.datasets.miniscapes.items import Item
 from rein_seg.datasets.miniscapes.mesh import Pose
 from rein_seg.datasets.miniscapes.street import PARKING, Street
 from rein_seg.datasets.miniscapes.vehicles import Vehicle, make_bus, make_car, make_tram, make_truck
+from rein_seg.datasets.procedural.draws import between, distance, pick, side_of, weighted
 
 _MAKERS = {labels.CAR: make_car, labels.TRUCK: make_truck, labels.BUS: make_bus}
 _LENGTHS = {

@@ -9,10 +9,10 @@ import numpy as np
 
 from rein_seg.datasets.miniscapes import labels, large_models, small_models
 from rein_seg.datasets.miniscapes.canvas import Canvas
-from rein_seg.datasets.miniscapes.draws import between, pick, weighted
 from rein_seg.datasets.miniscapes.items import Footprint
 from rein_seg.datasets.miniscapes.looks import Colour
 from rein_seg.datasets.miniscapes.mesh import Mesh, Pose, draw_mesh
+from rein_seg.datasets.procedural.draws import between, pick, weighted
 
 _CAR_PAINTS: tuple[Colour, ...] = (
     (232, 232, 232),

@@ -16,6 +16,7 @@ from mmengine import dist
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from rein_seg.errors import UserError
 from rein_seg.heads.mask2former.points import (
     is_class,
     sample_class,
@@ -95,7 +96,17 @@ class SetLoss(nn.Module):
         super().__init__()
         self.num_classes = num_classes
         self.weights = (class_weight, mask_weight, dice_weight)
-        self.cost_weights = tuple(cost_weights or self.weights)
+        self.cost_weights = self.weights if cost_weights is None else tuple(cost_weights)
+        if len(self.cost_weights) != 3:
+            raise UserError(
+                f'SetLoss: cost_weights={cost_weights}, expected three: class, mask, dice'
+            )
+        if num_points < 1 or not 0 <= uncertain_share <= min(1, oversample):
+            raise UserError(
+                f'SetLoss: num_points={num_points}, oversample={oversample}, uncertain_share='
+                f'{uncertain_share}; expected at least one point, and a share of 0..1 that is not '
+                'above oversample'
+            )
         self.leave_out_ignored = leave_out_ignored
         self.num_points = num_points
         self.num_candidates = int(num_points * oversample)

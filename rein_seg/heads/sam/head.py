@@ -65,17 +65,19 @@ class SAMHead(BaseModule):
 
     Source: Zhong et al., "Convolution Meets LoRA" (ICLR 2024), Sec. 3.3; Kirillov et al., ICCV
     2023. Differs from it: ignored pixels are left out of the set losses, which fail on them in the
-    published code; points are sampled from masks at 4 h x 4 w instead of ones resized to the image.
+    published code; an image without a class counts as one mask in their normaliser, and no more
+    classes than tokens; points are sampled from masks at 4 h x 4 w instead of ones resized to the
+    image.
     """
 
     align_corners = False
 
     def __init__(
         self,
-        in_channels: Sequence[int],
+        in_channels: Sequence[int] | int,
         *,
         num_classes: int,
-        in_index: Sequence[int] | None = None,
+        in_index: Sequence[int] | int | None = None,
         out_channels: int | None = None,
         num_tokens: int | None = None,
         checkpoint: str | None = None,
@@ -89,10 +91,14 @@ class SAMHead(BaseModule):
         super().__init__(init_cfg)
         if out_channels is None:
             out_channels = 1 if num_classes == 2 else num_classes
+        in_channels = [in_channels] if isinstance(in_channels, int) else in_channels
         binary = out_channels == 1
         _check_outputs(num_classes, out_channels)
         _check_losses(binary, loss_decode, set_loss, num_tokens)
-        self.in_index = len(in_channels) - 1 if in_index is None else in_index[-1]
+        _check_numbers(num_tokens, threshold, decoder)
+        if in_index is None:
+            in_index = len(in_channels) - 1
+        self.in_index = in_index if isinstance(in_index, int) else in_index[-1]
         self.num_classes, self.out_channels = num_classes, out_channels
         self.threshold, self.ignore_index = threshold, ignore_index
         self.predicts_scores = not binary
@@ -132,10 +138,11 @@ class SAMHead(BaseModule):
         labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
         if self.out_channels == 1:
             logits = resize(decoded.masks, tuple(labels.shape[-2:]))
-            return {
-                loss.loss_name: loss(logits, labels, ignore_index=self.ignore_index)
-                for loss in self.loss_decode
-            }
+            losses: dict[str, Tensor] = {}
+            for loss in self.loss_decode:
+                value = loss(logits, labels, ignore_index=self.ignore_index)
+                losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value
+            return losses
         labels = labels.masked_fill(labels == self.ignore_index, self.num_classes)
         return self.set_loss(self.classify(decoded)[None], decoded.masks[None], labels, draws)
 
@@ -144,7 +151,8 @@ class SAMHead(BaseModule):
         decoded = self(maps)
         size = tuple(batch_img_metas[0]['img_shape'][:2])
         if self.out_channels == 1:
-            return resize(decoded.masks, size)
+            # in float32: under autocast a few hundred values would be left of a smooth edge
+            return resize(decoded.masks.float(), size)
         return combine(self.classify(decoded).softmax(-1)[..., :-1], decoded.masks, size)
 
     def _load(self, checkpoint: str) -> None:
@@ -176,6 +184,19 @@ def _check_outputs(num_classes: int, out_channels: int) -> None:
         )
 
 
+def _check_numbers(num_tokens: int | None, threshold: float, decoder: Any) -> None:
+    if num_tokens is not None and num_tokens < 1:
+        raise UserError(f'SAMHead: num_tokens={num_tokens}, expected at least 1, or None')
+    if not 0 < threshold < 1:
+        raise UserError(f'SAMHead: threshold={threshold}, expected a probability in 0..1')
+    elsewhere = sorted({'num_tokens', 'num_classes', 'embed_dims'} & set(decoder or {}))
+    if elsewhere:
+        raise UserError(
+            f'SAMHead: decoder sets {elsewhere}: num_tokens is an argument of the head, the others '
+            'are read from the benchmark and the encoder'
+        )
+
+
 def _check_losses(binary: bool, loss_decode: Any, set_loss: Any, num_tokens: int | None) -> None:
     if binary and (set_loss is not None or num_tokens not in (None, 1)):
         raise UserError(
@@ -183,6 +204,13 @@ def _check_losses(binary: bool, loss_decode: Any, set_loss: Any, num_tokens: int
             f'num_tokens={num_tokens} and set_loss={set_loss}, choose a loss with loss_decode, or '
             'give the background a mask of its own with out_channels=2'
         )
+    losses = [loss_decode] if isinstance(loss_decode, Mapping) else loss_decode or []
+    for loss in losses if binary else []:
+        if loss.get('type') == 'CrossEntropyLoss' and not loss.get('use_sigmoid', False):
+            raise UserError(
+                'SAMHead has one output channel here, of which a softmax is 1 everywhere: set '
+                'use_sigmoid=True in CrossEntropyLoss, or use StructureLoss'
+            )
     if not binary and loss_decode is not None:
         raise UserError(
             'SAMHead with several classes matches masks with classes, so loss_decode='

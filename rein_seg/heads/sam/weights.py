@@ -32,13 +32,15 @@ _OURS = (
     (r'^mask_decoder\.', ''),
     (r'^prompt_encoder\.no_mask_embed\.weight$', 'no_mask_embed'),
     (
-        r'^prompt_encoder\.(pe_layer\.positional_encoding_gaussian_matrix'
-        r'|shared_embedding\.positional_embedding)$',
+        r'^prompt_encoder\.pe_layer\.positional_encoding_gaussian_matrix$'
+        r'|^shared_image_embedding\.positional_embedding$',
         'positional_encoding',
     ),
 )
-# points, boxes and masks as prompts, the encoder, and a second copy of the positions
-_OTHER_PARTS = r'prompt_encoder\.|image_encoder\.|vision_encoder\.|shared_image_embedding\.'
+# points, boxes and masks as prompts, and the encoder
+_OTHER_PARTS = r'prompt_encoder\.|image_encoder\.|vision_encoder\.'
+# Hugging Face keeps one matrix under two names; its safetensors files hold the second alone
+_TIED = ('prompt_encoder.shared_embedding.', 'shared_image_embedding.')
 
 
 def convert_decoder(decoder: MaskDecoder, state: dict[str, Tensor]) -> Converted:
@@ -58,10 +60,20 @@ def convert_decoder(decoder: MaskDecoder, state: dict[str, Tensor]) -> Converted
             'is called mask_decoder.iou_token.weight; give the whole file of SAM '
             '(sam_vit_*.pth), or start at random with decode_head.checkpoint=None'
         )
+    first, second = (f'{place}positional_embedding' for place in _TIED)
+    if first in tensors:
+        tensors.setdefault(second, tensors[first])
     if any('.proj_in.' in name for name in tensors):
         tensors = rename(tensors, _HUGGING_FACE)
     tensors, left_out = leave_out(rename(tensors, _OURS), _OTHER_PARTS)
-    if _count_networks(tensors) > len(decoder.output_hypernetworks_mlps):
+    networks = _count_networks(tensors)
+    wanted = len(decoder.output_hypernetworks_mlps)
+    if 1 < wanted != networks:
+        raise UserError(
+            f'the weights file has {networks} hyper-networks, the head {wanted} (one for each mask '
+            f'token): set num_tokens={networks}, or decoder.shared_hypernetwork=True'
+        )
+    if networks > wanted:
         tensors, others = leave_out(tensors, rf'{NETWORKS}\.(?!0\.)')
         left_out += others
         tensors[TOKENS] = tensors[TOKENS][:1].repeat(decoder.mask_tokens.num_embeddings, 1)

@@ -9,6 +9,7 @@ from mmseg.structures import SegDataSample
 from rein_seg.errors import UserError
 from rein_seg.heads.sam import SAMHead
 from rein_seg.heads.sam.decoder import MaskDecoder
+from rein_seg.heads.sam.head import resize
 from rein_seg.heads.sam.weights import NETWORKS, convert_decoder
 from tests.encoders.tiny import ENCODERS
 
@@ -93,6 +94,47 @@ def test_a_promptless_file_is_taken_as_it_is():
     assert not converted.filled
     for name, tensor in decoder.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor), name
+
+
+def test_the_positions_of_a_hugging_face_file_have_one_of_two_names():
+    decoder, state = MaskDecoder(16, 1, **SMALL), sam_state()
+    place = 'prompt_encoder.pe_layer.positional_encoding_gaussian_matrix'
+    matrix = state.pop(place)
+    names = ('shared_image_embedding', 'prompt_encoder.shared_embedding')
+    for kept in (names[:1], names[1:], names):
+        file = {**state, **{f'{name}.positional_embedding': matrix for name in kept}}
+        decoder.load_state_dict(convert_decoder(decoder, file).tensors, strict=True)
+        assert torch.equal(decoder.positional_encoding, matrix)
+
+
+def test_one_network_for_each_token_needs_as_many_tokens():
+    decoder = MaskDecoder(16, 3, shared_hypernetwork=False, **SMALL)
+    with pytest.raises(UserError, match='has 4 hyper-networks, the head 3'):
+        convert_decoder(decoder, sam_state())
+
+
+def test_losses_of_one_name_add_up():
+    losses = [dict(type='StructureLoss'), dict(type='StructureLoss', bce='weighted')]
+    label = torch.zeros(1, 48, 64, dtype=torch.long)
+    label[:, 10:30, 10:40] = 1
+    maps = (torch.randn(1, 16, 6, 8),)
+    head = SAMHead([16], num_classes=2, decoder=SMALL, loss_decode=losses)
+    both = head.loss(maps, samples(label), None)
+    logits = resize(head(maps).masks, (48, 64))
+    expected = sum(loss(logits, label) for loss in head.loss_decode)
+    assert list(both) == ['loss_structure']
+    torch.testing.assert_close(both['loss_structure'], expected)
+
+
+@torch.no_grad()
+def test_scores_under_bfloat16_are_resized_in_float32():
+    model = segmentor(2, test_cfg=dict(mode='whole', keep_scores=True)).eval()
+    data = samples(torch.zeros(1, 96, 128, dtype=torch.long))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        (found,) = model.predict(torch.randn(1, 3, 96, 128), data)
+    assert found.pred_scores.data.dtype == torch.float32
+    assert found.pred_scores.data.unique().numel() > 1000
+    assert found.pred_sem_seg.data.dtype == torch.long
 
 
 def test_weights_come_from_the_encoders_file(tmp_path):
@@ -233,6 +275,13 @@ def test_slide_equals_whole_in_one_window():
         (dict(num_classes=2, num_tokens=3), 'one mask token'),
         (dict(num_classes=2, set_loss=dict(num_points=9)), 'no set loss'),
         (dict(num_classes=3, loss_decode=dict(type='StructureLoss')), 'has no effect'),
+        (dict(num_classes=3, num_tokens=0), 'num_tokens=0, expected at least 1'),
+        (dict(num_classes=2, threshold=2.0), 'threshold=2.0, expected a probability'),
+        (dict(num_classes=2, decoder=dict(num_tokens=3)), r"decoder sets \['num_tokens'\]"),
+        (dict(num_classes=2, loss_decode=dict(type='CrossEntropyLoss')), 'use_sigmoid=True'),
+        (dict(num_classes=3, set_loss=dict(cost_weights=(1, 2))), 'expected three'),
+        (dict(num_classes=3, set_loss=dict(num_points=0)), 'at least one point'),
+        (dict(num_classes=3, set_loss=dict(oversample=0.5)), 'not above oversample'),
         (dict(num_classes=3, in_channels=[20]), 'a map of 20 channels; expected a multiple of 8'),
     ],
 )

@@ -1,0 +1,278 @@
+"""Results of runs side by side: pure functions of loaded ``results.json`` files.
+
+A *statistic* is ``{'mean': ..., 'std': ..., 'n': ...}``: the sample standard deviation (n - 1),
+None for one value; a mean of no values is None.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rein_seg.errors import UserError
+
+FORMAT = 'rein_seg-comparison/1'
+LOWER_IS_BETTER = frozenset({'MAE', 'BER'})
+# what must be one and the same for scores to stand side by side
+_SHARED = ('benchmark', 'protocol', 'source', 'targets', 'num_classes')
+_COSTS = ('seconds_per_iteration', 'wall_seconds', 'peak_memory_mib', 'adapter_bytes')
+
+Results = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a comparison and what it left.
+
+    Args:
+        variant: Name.
+        seed: Seed.
+        state: waiting, running, interrupted, failed or finished.
+        config: Path of the config, as given.
+        path: Of results.json, from the comparison's folder.
+        results: Content of results.json; None unless finished.
+        sessions: Of run.json.
+        error: Why it failed.
+    """
+
+    variant: str
+    seed: int
+    state: str = 'waiting'
+    config: str | None = None
+    path: str | None = None
+    results: Results | None = None
+    sessions: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    wall_seconds: float | None = None
+    error: str | None = None
+
+
+def build_comparison(runs: Sequence[Run], metrics: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns the content of ``comparison.json``.
+
+    Args:
+        runs: In the order of the table.
+        metrics: Those to show; none takes the default of `choose_metrics`.
+
+    Raises:
+        UserError: If runs are of different benchmarks, or a metric is not in their results.
+    """
+    finished = [run for run in runs if run.results is not None]
+    shared = shared_benchmark(finished)
+    known = known_metrics([run.results for run in finished if run.results is not None])
+    names = list(dict.fromkeys(run.variant for run in runs))
+    return {
+        'format': FORMAT,
+        **shared,
+        'metrics': {name: _describe(name, finished) for name in known},
+        'shown': choose_metrics(known, metrics) if finished else list(metrics),
+        'variants': [
+            summarise(name, [run for run in runs if run.variant == name], known) for name in names
+        ],
+        'runs': [_run_entry(run, known) for run in runs],
+        'notes': notes(runs),
+    }
+
+
+def shared_benchmark(finished: Sequence[Run]) -> dict[str, Any]:
+    """Returns benchmark, protocol, source, targets and class count of all runs.
+
+    Raises:
+        UserError: If two runs differ in one.
+    """
+    first = finished[0] if finished else None
+    shared = {key: first.results.get(key) if first else None for key in _SHARED}
+    for run in finished:
+        for key, value in shared.items():
+            if run.results.get(key) != value:
+                raise UserError(
+                    f'{run.variant}, seed {run.seed} has {key} {run.results.get(key)!r}, '
+                    f'{first.variant}, seed {first.seed} has {value!r}: scores of different '
+                    'benchmarks cannot stand side by side; make one comparison for each'
+                )
+    return shared
+
+
+def known_metrics(all_results: Sequence[Results]) -> list[str]:
+    """Returns the scores that every domain of every run has, in the order of the first."""
+    domains = [domain for results in all_results for domain in results['domains'].values()]
+    if not domains:
+        return []
+    return [
+        key
+        for key in domains[0]
+        if key != 'images' and all(key in d and _is_score(d[key]) for d in domains)
+    ]
+
+
+def _is_score(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
+def choose_metrics(known: Sequence[str], asked: Sequence[str]) -> list[str]:
+    """Returns the metrics to show: those asked for, else Dice_image of binary tasks, else mIoU.
+
+    Raises:
+        UserError: If one that is asked for is not known.
+    """
+    for name in asked:
+        if name not in known:
+            raise UserError(
+                f'--metric {name}: the results have no such score; they have {", ".join(known)}'
+            )
+    default = next((name for name in ('Dice_image', 'mIoU') if name in known), None)
+    return list(dict.fromkeys(asked)) or ([default] if default else list(known[:1]))
+
+
+def _better(metric: str) -> str:
+    return 'lower' if metric in LOWER_IS_BETTER else 'higher'
+
+
+def _describe(metric: str, finished: Sequence[Run]) -> dict[str, str]:
+    fractions = {name for run in finished for name in (run.results or {}).get('fractions', ())}
+    return {'better': _better(metric), 'unit': '0..1' if metric in fractions else '%'}
+
+
+def scores_of(results: Results, metric: str) -> dict[str, Any]:
+    """Returns one metric of one run.
+
+    ``gap`` is what is lost from source to targets: positive where the targets are worse.
+
+    Returns:
+        ``source``, ``mean_over_targets``, ``gap`` (None where there is no source, no target or no
+        value), ``domains`` (name -> value).
+    """
+    domains = {name: scores.get(metric) for name, scores in results['domains'].items()}
+    source = domains.get(results.get('source'))
+    means = results.get('mean_over_targets') or {}
+    mean = means[metric] if metric in means else _mean_over_targets(results, domains)
+    gap = None if source is None or mean is None else source - mean
+    if gap is not None and _better(metric) == 'lower':
+        gap = -gap
+    return {'source': source, 'mean_over_targets': mean, 'gap': gap, 'domains': domains}
+
+
+def _mean_over_targets(results: Results, domains: Mapping[str, float | None]) -> float | None:
+    targets = [domains.get(name) for name in results.get('targets') or []]
+    return None if not targets or None in targets else statistics.fmean(targets)
+
+
+def statistic(values: Iterable[float | None]) -> dict[str, Any]:
+    """Returns mean, sample standard deviation and number of the values that are there."""
+    there = [value for value in values if value is not None]
+    return {
+        'mean': statistics.fmean(there) if there else None,
+        'std': statistics.stdev(there) if len(there) > 1 else None,
+        'n': len(there),
+    }
+
+
+def summarise(name: str, runs: Sequence[Run], metrics: Sequence[str]) -> dict[str, Any]:
+    """Returns the entry of one variant: its runs over seeds as statistics.
+
+    Args:
+        name: Of the variant.
+        runs: Its runs, finished or not.
+        metrics: Scores to aggregate.
+    """
+    finished = [run for run in runs if run.results is not None]
+    results = [run.results for run in finished]
+    first = results[0] if results else {}
+    costs = [costs_of(run) for run in finished]
+    return {
+        'name': name,
+        'config': runs[0].config,
+        'runs': len(runs),
+        'finished': len(finished),
+        'failed': sum(run.state == 'failed' for run in runs),
+        'seeds': [run.seed for run in finished],
+        **{key: first.get(key) for key in ('method', 'encoder', 'parameters', 'iterations')},
+        'scores': {metric: _score_statistics(results, metric) for metric in metrics},
+        'costs': {key: statistic(cost[key] for cost in costs) for key in _COSTS},
+        'classes': class_statistics(results),
+    }
+
+
+def costs_of(run: Run) -> dict[str, float | None]:
+    """Returns what a finished run took; ``wall_seconds`` with start-up and evaluation."""
+    results = run.results or {}
+    return {
+        'seconds_per_iteration': results.get('seconds', {}).get('per_iteration'),
+        'wall_seconds': run.wall_seconds,
+        'peak_memory_mib': results.get('peak_memory_mib'),
+        'adapter_bytes': results.get('adapter', {}).get('bytes'),
+    }
+
+
+def _score_statistics(results: Sequence[Results], metric: str) -> dict[str, Any]:
+    scores = [scores_of(result, metric) for result in results]
+    domains = list(scores[0]['domains']) if scores else []
+    single = ('source', 'mean_over_targets', 'gap')
+    return {
+        **{key: statistic(score[key] for score in scores) for key in single},
+        'domains': {d: statistic(score['domains'].get(d) for score in scores) for d in domains},
+    }
+
+
+def class_statistics(results: Sequence[Results]) -> dict[str, Any]:
+    """Returns scores by class (``IoU`` and the like): score -> domain -> class -> statistic."""
+    table: dict[str, Any] = {}
+    for domain, scores in (results[0]['domains'] if results else {}).items():
+        for key, by_class in scores.items():
+            if isinstance(by_class, Mapping):
+                table.setdefault(key, {})[domain] = {
+                    name: statistic(r['domains'][domain].get(key, {}).get(name) for r in results)
+                    for name in by_class
+                }
+    return table
+
+
+def _run_entry(run: Run, metrics: Sequence[str]) -> dict[str, Any]:
+    entry: dict[str, Any] = {'variant': run.variant, 'seed': run.seed, 'state': run.state}
+    if run.error is not None:
+        entry['error'] = run.error
+    if run.results is None:
+        return entry
+    return {
+        **entry,
+        'results': run.path,
+        'scores': {metric: scores_of(run.results, metric) for metric in metrics},
+        **costs_of(run),
+        'sessions': len(run.sessions),
+        **{key: run.results.get(key) for key in ('iterations', 'selected', 'parameters_sha256')},
+    }
+
+
+def notes(runs: Sequence[Run]) -> list[str]:
+    """Returns what a reader of the tables must know: failures, and runs that are not alike."""
+    found = [
+        f'{run.variant}, seed {run.seed} failed: {run.error}'
+        for run in runs
+        if run.state == 'failed'
+    ]
+    missing = [run for run in runs if run.state not in ('finished', 'failed')]
+    if missing:
+        found.append(f'{len(missing)} of {len(runs)} runs are not finished')
+    finished = [run for run in runs if run.results is not None]
+    steps = {run.variant: run.results.get('iterations') for run in finished}
+    # early stopping makes them differ by design
+    chosen = any('selected' in run.results for run in finished)
+    if len(set(steps.values())) > 1 and not chosen:
+        listed = ', '.join(f'{name} {count}' for name, count in steps.items())
+        found.append(f'the variants trained for different numbers of iterations: {listed}')
+    sessions = [session for run in finished for session in run.sessions]
+    if len({str(sorted(session['code'].items())) for session in sessions}) > 1:
+        found.append('the runs were made by different versions of the code or of its packages')
+    machines = {_machine(run.results) for run in finished}
+    if len(machines) > 1:
+        found.append(f'times and memory are of different machines: {"; ".join(sorted(machines))}')
+    if any(session['jobs'] > 1 for session in sessions):
+        found.append('several runs shared the machine (--jobs): their times are not those of one')
+    return found
+
+
+def _machine(results: Results) -> str:
+    environment = results.get('environment', {})
+    processor = f'{environment.get("processor")}, {environment.get("threads")} threads'
+    return environment.get('gpu') or processor

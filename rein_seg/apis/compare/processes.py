@@ -1,0 +1,198 @@
+"""Child processes: so many at a time, none left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from rein_seg.errors import UserError
+
+_POLL_SECONDS = 0.1
+_GRACE_SECONDS = 10
+
+
+@dataclass
+class Child:
+    """A process that works on one job; its output goes to files in the job's folder."""
+
+    job: Any
+    folder: Path
+    process: subprocess.Popen
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start."""
+        return time.monotonic() - self.started
+
+    def stop(self) -> None:
+        """Interrupts the process as Ctrl-C would; kills it, and what it started, if that fails."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_GRACE_SECONDS)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def run_all(
+    jobs: Sequence[Any],
+    start: Callable[[Any, int], Child],
+    ended: Callable[[Child, bool], None],
+    *,
+    slots: int = 1,
+) -> None:
+    """Runs jobs, ``slots`` at a time, in their order; an exception stops what is running.
+
+    Args:
+        jobs: What `start` gets, with the number of a free slot.
+        start: Starts a process.
+        ended: Called when one has ended, with whether it was stopped.
+        slots: How many at a time.
+    """
+    waiting, running = list(jobs), {}
+    try:
+        while waiting or running:
+            for slot in sorted(set(range(slots)) - set(running)):
+                if waiting:
+                    running[slot] = start(waiting.pop(0), slot)
+            for slot, child in list(running.items()):
+                if child.process.poll() is not None:
+                    del running[slot]
+                    ended(child, False)
+            if running:
+                time.sleep(_POLL_SECONDS)
+    finally:
+        for child in running.values():
+            child.stop()
+        for child in running.values():
+            ended(child, True)
+
+
+def spawn(
+    job: Any, command: Sequence[str], folder: Path, *, env: Mapping[str, str], lock: int
+) -> Child:
+    """Starts a process in a session of its own, so that a terminal's Ctrl-C reaches us alone.
+
+    Args:
+        job: What it works on.
+        command: Program and arguments.
+        folder: Gets stdout.txt and stderr.txt.
+        env: Environment.
+        lock: File descriptor that the process keeps open, see `locked`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / 'stdout.txt').open('w') as out, (folder / 'stderr.txt').open('w') as err:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=dict(env),
+            pass_fds=(lock,),
+            start_new_session=True,
+        )
+    return Child(job, folder, process)
+
+
+def slot_environment(
+    slot: int, slots: int, *, gpus: int, cores: int, base: Mapping[str, str]
+) -> dict[str, str]:
+    """Returns the environment of a process: its own GPU where there are several, its threads.
+
+    Args:
+        slot: 0 .. slots - 1.
+        slots: Processes at a time.
+        gpus: GPUs that are there.
+        cores: CPU cores that are there.
+        base: Environment to start from; what it says of threads stays.
+    """
+    env = dict(base)
+    if slots > 1:
+        env.setdefault('OMP_NUM_THREADS', str(max(1, cores // slots)))
+        if gpus > 1:
+            named = base.get('CUDA_VISIBLE_DEVICES') or ','.join(map(str, range(gpus)))
+            devices = named.split(',')
+            env['CUDA_VISIBLE_DEVICES'] = devices[slot % len(devices)]
+    return env
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[int]:
+    """Yields a descriptor that holds the folder's lock, for child processes to keep open.
+
+    The lock is gone when the last process that has it ends, however it ends: while a run that a
+    killed comparison left behind still works, no other can start there.
+
+    Raises:
+        UserError: If another process has the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / '.lock').open('a+') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f'another comparison, or a run that one left behind, works in {folder} (it was '
+                f'started by process {_read(file)}); wait for it or end it, or name another '
+                '--work-dir'
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield file.fileno()
+
+
+def _read(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read().strip() or '?'
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Makes SIGTERM end the block as Ctrl-C does, so that no child outlives us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def tail(path: Path, lines: int = 20) -> str:
+    """Returns the last lines of a text file that are not empty."""
+    if not path.is_file():
+        return ''
+    text = path.read_text(errors='replace').rstrip()
+    return '\n'.join([line for line in text.splitlines() if line.strip()][-lines:])
+
+
+def exit_reason(exit_code: int, error: str) -> str:
+    """Says in a line why a process failed.
+
+    Args:
+        exit_code: As of `subprocess.Popen`: negative for a signal.
+        error: Its stderr.
+    """
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        why = ' (out of memory?)' if name == 'SIGKILL' else ''
+        return f'killed by {name}{why}'
+    last = error.splitlines()[-1].strip() if error else 'nothing on stderr'
+    return f'exit code {exit_code}: {last}'

@@ -1,0 +1,162 @@
+"""What lies in the folder of a run, and whether it is what is asked for.
+
+``run.json`` holds the resolved config of the run and its sessions: a run that was interrupted has
+several, each with the code it ran on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import rein_seg
+from rein_seg.checkpoint import write_json
+from rein_seg.environment import describe_environment
+from rein_seg.errors import UserError
+
+RUN_FILE = 'run.json'
+_SHOWN = 3  # differences in a message
+
+
+def code_fingerprint() -> dict[str, str]:
+    """Returns versions of what numbers depend on; of this package, a digest of its sources.
+
+    The sources of this folder are left out: they only start runs and read their results.
+    """
+    root = Path(rein_seg.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob('*.py')):
+        if Path(__file__).parent not in path.parents:
+            digest.update(path.relative_to(root).as_posix().encode() + b'\0')
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    packages = describe_environment()['packages'].items()
+    versions = {name: version for name, version in packages if version and name != 'rein-seg'}
+    return {'rein_seg': digest.hexdigest()[:16], **versions}
+
+
+def request(config: Mapping[str, Any], *, amp: bool = False) -> dict[str, Any]:
+    """Returns what a run is asked to be, as JSON would read it back."""
+    return json.loads(json.dumps({'config': config, 'amp': amp}, default=str))
+
+
+def run_state(folder: Path, asked: Mapping[str, Any], code: Mapping[str, str] | None) -> str:
+    """Says whether a run is ``new``, ``interrupted`` (it has a checkpoint) or ``finished``.
+
+    A folder with neither results nor checkpoint holds nothing to lose: that run is new. Results of
+    a process that failed after writing them are not final.
+
+    Args:
+        folder: Folder of the run.
+        asked: From `request`.
+        code: From `code_fingerprint`; None takes runs of any code.
+
+    Raises:
+        UserError: If the folder holds a run of another config, of other code, or one that no
+            comparison started.
+    """
+    results = (folder / 'results.json').is_file()
+    if not results and not any(folder.glob('iter_*.pth')):
+        return 'new'
+    if not (folder / RUN_FILE).is_file():
+        raise UserError(
+            f'{folder} holds a run that no comparison started (it has no {RUN_FILE}): what it was '
+            'made with is not known; move it away or name another --work-dir'
+        )
+    stored = read_run(folder)
+    made = {key: stored.get(key) for key in asked}
+    found = list(differences(made, asked))
+    if found:
+        more = f' (and {len(found) - _SHOWN} more)' if len(found) > _SHOWN else ''
+        raise UserError(
+            f'{folder} holds a run of another config: {"; ".join(found[:_SHOWN])}{more}; delete '
+            'that folder to run it anew, or name another --work-dir'
+        )
+    if code is not None:
+        _check_code(folder, stored, code)
+    return 'finished' if results and stored['sessions'][-1]['exit'] in (0, None) else 'interrupted'
+
+
+def _check_code(folder: Path, stored: Mapping[str, Any], code: Mapping[str, str]) -> None:
+    for session in stored['sessions']:
+        found = list(differences(session['code'], code, now='now'))
+        if found:
+            raise UserError(
+                f'{folder} holds a run that other code made: {"; ".join(found)}; delete that '
+                'folder to run it anew, name another --work-dir, or take it as it is with '
+                '--other-code'
+            )
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Reads ``run.json``; empty where there is none."""
+    return read_json(folder / RUN_FILE) if (folder / RUN_FILE).is_file() else {}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        UserError: If the file does not hold one.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise UserError(f'{path} cannot be read ({error}); delete the folder it is in') from error
+    if not isinstance(content, dict):
+        raise UserError(f'{path} holds no JSON object; delete the folder it is in')
+    return content
+
+
+def begin_session(
+    folder: Path, asked: Mapping[str, Any], code: Mapping[str, str], *, resumed: bool, jobs: int
+) -> None:
+    """Notes in ``run.json`` that a process is about to start."""
+    sessions = read_run(folder)['sessions'] if resumed else []
+    session = {'code': dict(code), 'jobs': jobs, 'seconds': None, 'exit': None}
+    write_json(folder / RUN_FILE, {**asked, 'sessions': [*sessions, session]})
+
+
+def end_session(folder: Path, seconds: float, exit_code: int) -> None:
+    """Notes in ``run.json`` that the process ended."""
+    content = read_run(folder)
+    content['sessions'][-1].update(seconds=round(seconds, 1), exit=exit_code)
+    write_json(folder / RUN_FILE, content)
+
+
+def wall_seconds(sessions: list[dict[str, Any]]) -> float | None:
+    """Returns the time of all sessions, start and evaluation included; None if one is unknown."""
+    seconds = [session['seconds'] for session in sessions]
+    return None if not seconds or None in seconds else round(sum(seconds), 1)
+
+
+def differences(made: Any, asked: Any, *, now: str = 'asked for') -> Iterator[str]:
+    """Yields where two JSON values differ: ``model.backbone.peft.rank is 16 there, 8 asked for``.
+
+    Args:
+        made: What is stored.
+        asked: What is wanted.
+        now: How to call ``asked``.
+    """
+    theirs, ours = dict(_flat(made)), dict(_flat(asked))
+    for place in [*ours, *(place for place in theirs if place not in ours)]:
+        there, here = _short(theirs, place), _short(ours, place)
+        if place not in theirs or place not in ours or theirs[place] != ours[place]:
+            yield f'{place.removeprefix("config.")} is {there} there, {here} {now}'
+
+
+def _flat(value: Any, place: str = '') -> Iterator[tuple[str, Any]]:
+    if isinstance(value, (list, tuple)):
+        value = dict(enumerate(value)) or []
+    if not isinstance(value, Mapping) or not value:  # a leaf, or an empty container
+        yield place, value
+        return
+    for key, part in value.items():
+        yield from _flat(part, f'{place}.{key}' if place else str(key))
+
+
+def _short(flat: Mapping[str, Any], place: str) -> str:
+    text = repr(flat[place]) if place in flat else 'absent'
+    return text if len(text) <= 60 else f'{text[:57]}...'

@@ -1,0 +1,36 @@
+"""Blobs as a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmseg.registry import DATASETS
+
+from rein_seg.datasets.blobs import ensure_cached
+from rein_seg.datasets.drawn_dataset import DrawnDataset
+
+
+@DATASETS.register_module()
+class BlobsDataset(DrawnDataset):
+    """The embedded binary benchmark: lesions and animals that hide in their surroundings.
+
+    Args:
+        domain: tissue (the source), pale, dark, noisy or leafy.
+        size: (width, height) in pixels.
+        data_root: Folder of the cache; made if missing.
+        **kwargs: As `DrawnDataset`: split, count, seed.
+    """
+
+    METAINFO = dict(classes=('background', 'blob'), palette=[[40, 40, 60], [240, 190, 60]])
+    ensure_cached = staticmethod(ensure_cached)
+
+    def __init__(
+        self,
+        domain: str,
+        *,
+        size: Sequence[int] = (128, 128),
+        data_root: str = 'data/blobs',
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(domain, size=size, data_root=data_root, **kwargs)

@@ -1,0 +1,63 @@
+"""A data set that is drawn on first use, then read from disk like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine import dist
+from mmengine.logging import print_log
+
+from rein_seg.datasets.domain_dataset import DomainDataset
+
+
+class DrawnDataset(DomainDataset):
+    """Pictures of one domain and split, made by a generator.
+
+    Args:
+        domain: One of the generator's domains.
+        split: train, val or test; no picture is in two of them.
+        count: Number of pictures.
+        size: (width, height) in pixels.
+        data_root: Folder of the cache; made if missing.
+        seed: Of the generator.
+        **kwargs: As `DomainDataset`.
+    """
+
+    # draws what is missing: (root, domain, split, count, seed, size, progress) -> split's folder
+    ensure_cached: Callable[..., Path]
+
+    def __init__(
+        self,
+        domain: str,
+        *,
+        split: str,
+        count: int,
+        size: Sequence[int],
+        data_root: str,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        self._request = dict(domain=domain, split=split, count=count, seed=seed, size=tuple(size))
+        super().__init__(domain, data_root=data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Draws what is missing, then lists the first ``count`` pictures."""
+        # one process draws, the others wait for it; then all find everything there
+        if dist.is_main_process():
+            folder = self._draw()
+        dist.barrier()
+        if not dist.is_main_process():
+            folder = self._draw()
+        self.data_prefix = dict(
+            img_path=str(folder / 'images'), seg_map_path=str(folder / 'labels')
+        )
+        return super().load_data_list()[: self._request['count']]
+
+    def _draw(self) -> Path:
+        def progress(done: int, total: int) -> None:
+            name = f'{self._request["domain"]}/{self._request["split"]}'
+            print_log(f'{type(self).__name__} {name}: drew {done} of {total}', logger='current')
+
+        return type(self).ensure_cached(self.data_root, **self._request, progress=progress)

@@ -1,0 +1,212 @@
+"""One's own data: folders of images and labels, or a csv, with the classes named in the config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmseg.registry import DATASETS
+
+from rein_seg.datasets.domain_dataset import DomainDataset
+from rein_seg.datasets.label_files import BinaryMask, ColourLabels
+from rein_seg.datasets.pairing import Pair, pair_csv
+from rein_seg.errors import UserError, near_misses
+
+_IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
+_LABELS = ('.png', '.tif', '.tiff', '.bmp', '.gif')
+_PARTS = ('train', 'val')
+
+
+@DATASETS.register_module()
+class FolderDataset(DomainDataset):
+    """A `DomainDataset` of any classes, in folders or listed in a csv.
+
+    Classes and colours are ``metainfo=dict(classes=(...), palette=[...])``. A label must have the
+    size of its image, and labels without an image are an error.
+
+    Args:
+        domain: Name that every sample carries into the metric.
+        data_root: What the other paths are relative to.
+        data_prefix: ``img_path`` and ``seg_map_path`` folders; default images and labels. They may
+            be one folder, if suffixes tell labels from images.
+        split: Stands for ``{split}`` in ``data_prefix``, ``csv`` and ``ann_file``; without a
+            ``{split}`` in it, a folder of ``data_prefix`` gets the split as its sub-folder.
+        csv: File with an image and a label a row, in the place of folders; see `pair_csv`.
+        csv_columns: Names of its two columns.
+        img_suffix: End of an image's file name, or several; default the usual picture formats.
+        seg_map_suffix: What stands in its place in the label's, such as ``_segmentation.png``.
+        part: For data without a validation split: ``train`` leaves every ``hold_out``-th image
+            out, ``val`` takes only those; None takes all.
+        hold_out: See ``part``; counted in the order of the names (the rows of a csv).
+        label_colours: (R, G, B) colours that labels are drawn in; the raw id of a pixel is the
+            place of its colour here. None: labels hold ids.
+        extra_labels: Whether labels without an image are left alone.
+        **kwargs: As `DomainDataset`: label_map, ann_file, metainfo, pipeline, ...
+
+    Raises:
+        UserError: As `DomainDataset`, or if the classes are not named or options exclude one
+            another.
+    """
+
+    same_size = True
+    folders: tuple[str, str] = ('images', 'labels')
+    suffixes: tuple[str, ...] = _LABELS
+
+    def __init__(
+        self,
+        domain: str,
+        *,
+        data_root: str | None = None,
+        data_prefix: Mapping[str, str] | None = None,
+        split: str | None = None,
+        csv: str = '',
+        csv_columns: Sequence[str] | None = None,
+        ann_file: str = '',
+        img_suffix: str | Sequence[str] | None = None,
+        seg_map_suffix: str | Sequence[str] | None = None,
+        part: str | None = None,
+        hold_out: int = 10,
+        label_colours: Sequence[Sequence[int]] | None = None,
+        extra_labels: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        folders = dict(zip(('img_path', 'seg_map_path'), self.folders, strict=True))
+        given = dict(
+            data_prefix=data_prefix,
+            ann_file=ann_file,
+            img_suffix=img_suffix,
+            seg_map_suffix=seg_map_suffix,
+        )
+        self.extra_labels = extra_labels
+        self.csv = _at_split(csv, split)
+        self.csv_columns, self.part, self.hold_out = csv_columns, part, hold_out
+        self._check_options(domain, [name for name, value in given.items() if value])
+        self._check_classes(domain, kwargs.get('metainfo') or self.METAINFO)
+        if label_colours is not None:
+            self.decode = ColourLabels(tuple(tuple(colour) for colour in label_colours))
+        super().__init__(
+            domain,
+            data_root=data_root,
+            data_prefix={
+                key: _at_split(folder, split, sub_folder=True)
+                for key, folder in {**folders, **(data_prefix or {})}.items()
+            },
+            ann_file=_at_split(ann_file, split),
+            img_suffix=img_suffix or _IMAGES,
+            seg_map_suffix=seg_map_suffix or self.suffixes,
+            **kwargs,
+        )
+
+    def pairs(self) -> list[Pair]:
+        """Returns image and label of every sample."""
+        if self.csv:
+            root = Path(self.data_root or '.')
+            pairs = pair_csv(root / self.csv, root=root, columns=self.csv_columns)
+        else:
+            pairs = super().pairs()
+        if self.part is None:
+            return pairs
+        wanted = self.part == 'val'
+        kept = [pair for i, pair in enumerate(pairs, start=1) if (i % self.hold_out == 0) == wanted]
+        if not kept:
+            raise UserError(
+                f'part={self.part!r} of {len(pairs)} images with hold_out={self.hold_out} is '
+                'empty: lower hold_out, or take a set of its own'
+            )
+        return kept
+
+    @classmethod
+    def get_label_map(cls, new_classes: Sequence[str] | None = None) -> None:
+        """Returns None: the classes named are those of the labels, not a choice of others."""
+
+    def _check_ids(self) -> None:
+        super()._check_ids()
+        classes = len(self.metainfo['classes'])
+        colours = getattr(self.decode, 'colours', ())
+        if self.id_map is None and len(colours) > classes:
+            raise UserError(
+                f'domain {self.domain!r}: label_colours has {len(colours)} colours for {classes} '
+                'classes: say what becomes of each place in it with label_map={place: class or 255}'
+            )
+
+    def _check_options(self, domain: str, given: list[str]) -> None:
+        if self.csv and given:
+            raise UserError(
+                f'domain {domain!r}: {", ".join(given)} would have no effect beside '
+                f'csv={self.csv!r}; leave it out'
+            )
+        if self.part is not None and self.part not in _PARTS:
+            raise UserError(
+                f'domain {domain!r}: part={self.part!r}; {near_misses(self.part, _PARTS)}'
+            )
+        if self.hold_out < 2:
+            raise UserError(f'domain {domain!r}: hold_out={self.hold_out}; expected 2 or more')
+
+    def _check_classes(self, domain: str, metainfo: Mapping[str, Any]) -> None:
+        if not metainfo.get('classes'):
+            raise UserError(
+                f'domain {domain!r}: its classes have no names: give '
+                "metainfo=dict(classes=('background', ...)), in the order of the ids"
+            )
+
+
+@DATASETS.register_module()
+class BinaryFolderDataset(FolderDataset):
+    """A `FolderDataset` of one thing and its background; folders images and masks.
+
+    Masks are grey pictures of 0 and 1 or of 0 and 255; `BinaryMask` says what else is read.
+
+    Args:
+        domain: Name that every sample carries into the metric.
+        threshold: Grey value from which a pixel is foreground, for masks with soft edges or stored
+            as JPEG; None refuses values in between.
+        label_map: Raw id -> 0, 1 or 255, for other ids, or ``{0: 1, 255: 0}`` for the inverse.
+        **kwargs: As `FolderDataset`; ``metainfo=dict(classes=('background', 'polyp'))`` names the
+            thing.
+
+    Raises:
+        UserError: As `FolderDataset`, or if there are not two classes.
+    """
+
+    METAINFO = dict(classes=('background', 'foreground'), palette=[[0, 0, 0], [220, 20, 60]])
+
+    folders = ('images', 'masks')
+    suffixes = (*_LABELS, '.jpg', '.jpeg')
+
+    def __init__(
+        self,
+        domain: str,
+        *,
+        threshold: int | None = None,
+        label_map: Mapping[int, int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if threshold is not None and (label_map is not None or not 1 <= threshold <= 255):
+            raise UserError(
+                f'domain {domain!r}: threshold={threshold}: expected a grey value of 1 to 255, '
+                'and no label_map beside it'
+            )
+        if 'label_colours' in kwargs:
+            raise UserError(
+                f'domain {domain!r}: label_colours is for FolderDataset; it takes two classes, too'
+            )
+        self.decode = BinaryMask(threshold, either=label_map is None)
+        super().__init__(domain, label_map=label_map or {0: 0, 1: 1, 255: 1}, **kwargs)
+
+    def _check_classes(self, domain: str, metainfo: Mapping[str, Any]) -> None:
+        classes = metainfo.get('classes', self.METAINFO['classes'])
+        if len(classes) != 2:
+            raise UserError(
+                f'domain {domain!r} has the classes {tuple(classes)}: expected the background and '
+                'one thing; for more use FolderDataset'
+            )
+
+
+def _at_split(path: str, split: str | None, *, sub_folder: bool = False) -> str:
+    """Returns a path with the split in its place."""
+    if split is None:
+        return path
+    if '{split}' in path or not sub_folder:
+        return path.replace('{split}', split)
+    return f'{path}/{split}'

@@ -1,0 +1,1 @@
+"""What the data sets that are drawn have in common. Needs NumPy and OpenCV only."""

@@ -1,0 +1,101 @@
+#!/usr/bin/env python
+"""Compare methods: python tools/compare.py configs/rein_tiny_miniscapes.py --peft Rein LoRA"""
+
+import argparse
+import functools
+import sys
+
+DESCRIPTION = """\
+Trains several variants with several seeds on one benchmark, one process a run, and puts their
+results side by side: scores on source and targets, parameters, time, memory, adapter size.
+
+Leaves comparison.json, comparison.md and comparison.csv in the work folder, rewritten each time a
+run ends, and every run in VARIANT/seed_N/. The same command again runs only what is missing and
+goes on with interrupted runs from their newest checkpoint. A run that fails does not stop the
+others; the exit code is 1 then.
+"""
+EXAMPLES = """\
+examples:
+  three methods on one config, seeds 0, 1 and 2:
+    tools/compare.py configs/rein_tiny_miniscapes.py --peft ConvLoRA LoRA Frozen
+  arguments, under a name of your own:
+    tools/compare.py configs/rein_tiny_miniscapes.py --peft LoRA 'LoRA4={"type": "LoRA", "rank": 4}'
+  configs as they are, two scores:
+    tools/compare.py configs/rein_tiny_miniscapes.py configs/lora_tiny_miniscapes.py \\
+      --metric mIoU aAcc
+"""
+
+
+def parse_args():
+    from rein_seg.cli import add_common
+
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', nargs='+', help='config files, all of one benchmark')
+    parser.add_argument(
+        '--peft',
+        nargs='+',
+        default=[],
+        metavar='TYPE|NAME=TYPE|NAME={JSON}',
+        help="methods in place of the config's own, a variant each; JSON gives arguments, and the "
+        'type where NAME is not one (default: the configs as they are)',
+    )
+    parser.add_argument(
+        '--seeds', type=int, nargs='+', default=[0, 1, 2], metavar='N', help='default: 0 1 2'
+    )
+    parser.add_argument(
+        '--metric',
+        nargs='+',
+        default=[],
+        metavar='KEY',
+        help='scores to show, a table each: mIoU, aAcc, Dice_image, ... as in results.json '
+        '(default: Dice_image for binary tasks, else mIoU)',
+    )
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=1,
+        help='runs at a time; each has its own GPU if there are several',
+    )
+    parser.add_argument('--amp', action='store_true', help='bfloat16 autocast')
+    parser.add_argument(
+        '--other-code',
+        action='store_true',
+        help='take earlier runs in the folder that other code or package versions made; the tables '
+        'say so',
+    )
+    parser.add_argument(
+        '--work-dir',
+        help='folder of the comparison (default: work_dirs/compare/CONFIG_NAME, several configs: '
+        'the name of their benchmark)',
+    )
+    add_common(parser, runs=False)
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    from rein_seg.apis.compare import compare
+
+    comparison = compare(
+        args.config,
+        peft=args.peft,
+        seeds=args.seeds,
+        work_dir=args.work_dir,
+        cfg_options=args.cfg_options,
+        metrics=args.metric,
+        jobs=args.jobs,
+        amp=args.amp,
+        other_code=args.other_code,
+        say=functools.partial(print, flush=True),
+    )
+    sys.exit(int(any(run['state'] == 'failed' for run in comparison['runs'])))
+
+
+if __name__ == '__main__':
+    from rein_seg.cli import run
+
+    sys.exit(run(main, interrupted='give the same command again to go on'))
