@@ -239,12 +239,16 @@ class PEFTSegmentor(EncoderDecoder):
 
 
 def _with_num_classes(backbone: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
-    """Returns a backbone's config with K filled in for a method that takes it."""
+    """Returns a backbone's config with K filled in for each method that takes it."""
+
+    def fill(peft: Mapping[str, Any]) -> Mapping[str, Any]:
+        cls = PEFT_METHODS.get(peft.get('type', ''))
+        takes = cls is not None and 'num_classes' in inspect.signature(cls).parameters
+        return {'num_classes': num_classes, **peft} if takes else peft
+
     peft = backbone['peft']
-    cls = PEFT_METHODS.get(peft.get('type', ''))
-    if cls is not None and 'num_classes' in inspect.signature(cls).parameters:
-        peft = {'num_classes': num_classes, **peft}
-    return {**backbone, 'peft': peft}
+    filled = fill(peft) if isinstance(peft, Mapping) else [fill(one) for one in peft]
+    return {**backbone, 'peft': filled}
 
 
 def _takes_features(head: Any) -> bool:

@@ -4,6 +4,7 @@ from rein_seg.peft.adapter import Adapter
 from rein_seg.peft.adaptformer import AdaptFormer
 from rein_seg.peft.base import PEFTMethod
 from rein_seg.peft.bitfit import BitFit
+from rein_seg.peft.composed import Composed, build_methods
 from rein_seg.peft.conv_adapter import ConvAdapter
 from rein_seg.peft.conv_lora import ConvLoRA
 from rein_seg.peft.dora import DoRA
@@ -27,6 +28,7 @@ __all__ = [
     'AdaptFormer',
     'Adapter',
     'BitFit',
+    'Composed',
     'ConvAdapter',
     'ConvLoRA',
     'DoRA',
@@ -46,4 +48,5 @@ __all__ = [
     'SoMA',
     'VPT',
     'VeRA',
+    'build_methods',
 ]

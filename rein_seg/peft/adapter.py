@@ -49,7 +49,7 @@ class Adapter(SiteMethod):
     """
 
     exact_at_start = False
-    reason = 'its bottleneck has an activation in between'
+    unfoldable = 'its bottleneck has an activation in between'
 
     def __init__(
         self,

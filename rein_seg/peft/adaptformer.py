@@ -96,7 +96,7 @@ class AdaptFormer(SiteMethod):
     bottleneck stays outside stochastic depth. With LayerScale it is added after the scale.
     """
 
-    reason = 'its bottleneck has an activation in between'
+    unfoldable = 'its bottleneck has an activation in between'
     no_weight_decay = ('scale',)
 
     def __init__(

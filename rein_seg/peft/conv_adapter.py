@@ -110,7 +110,7 @@ class ConvAdapter(SiteMethod):
     "norm" in their name do); kernel_size has an effect.
     """
 
-    reason = 'it has an activation between its two convolutions'
+    unfoldable = 'it has an activation between its two convolutions'
     no_weight_decay = ('se',)
 
     def __init__(

@@ -114,7 +114,7 @@ class Mona(SiteMethod):
     prefix tokens.
     """
 
-    reason = 'it convolves, and has an activation in between'
+    unfoldable = 'it convolves, and has an activation in between'
     no_weight_decay = ('gamma', 'gammax')
 
     def __init__(

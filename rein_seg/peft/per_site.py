@@ -16,12 +16,7 @@ class SiteMethod(PEFTMethod):
 
     Subclasses implement `find_sites` and `make_layer`. A layer is a module with the signature of
     the site's functions; see `PEFTMethod.hook`.
-
-    Attributes:
-        reason: Why the method cannot be folded.
     """
-
-    reason: str
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,16 +43,6 @@ class SiteMethod(PEFTMethod):
         """Hooks each layer to its site."""
         for site in self.find_sites(anatomy):
             self.hook(site, self.layers[site_key(site)], **self.options(site))
-
-    def fold(self) -> None:
-        """Cannot be folded.
-
-        Raises:
-            NotImplementedError: Always, with the reason.
-        """
-        raise NotImplementedError(
-            f'{type(self).__name__} cannot be folded into weights: {self.reason}'
-        )
 
 
 def site_key(site: Site) -> str:

@@ -88,7 +88,7 @@ class ProTuning(SiteMethod):
     the gate multiplies the map (there it replaces it, so that prompts are constant in space).
     """
 
-    reason = 'it convolves, and its gate depends on the features'
+    unfoldable = 'it convolves, and its gate depends on the features'
     no_weight_decay = ('beta',)
 
     def __init__(

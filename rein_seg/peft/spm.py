@@ -107,7 +107,7 @@ class SPM(SiteMethod):
     official code was found, so it is not tested by numbers.
     """
 
-    reason = 'it convolves, and its prompts depend on the features'
+    unfoldable = 'it convolves, and its prompts depend on the features'
 
     def __init__(
         self,

@@ -141,6 +141,7 @@ class TokenMethod(PEFTMethod):
         UserError: If num_tokens < 2 or rank < 0.
     """
 
+    unfoldable = 'its softmax over tokens depends on the features'
     no_weight_decay = ('learnable_tokens', 'learnable_tokens_a', 'learnable_tokens_b', 'scale')
 
     def __init__(
@@ -192,17 +193,6 @@ class TokenMethod(PEFTMethod):
         if self.query_dims is None:
             return None
         return torch.stack([stage.queries() for stage in self.stages]).sum(0)  # type: ignore[operator]
-
-    def fold(self) -> None:
-        """Cannot be folded.
-
-        Raises:
-            NotImplementedError: Always, with the reason.
-        """
-        raise NotImplementedError(
-            f'{type(self).__name__} cannot be folded into weights: its softmax over tokens depends '
-            'on the features'
-        )
 
 
 def from_official(state: Mapping[str, Tensor], *, first: str, second: str) -> dict[str, Tensor]:

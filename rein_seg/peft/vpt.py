@@ -47,6 +47,7 @@ class VPT(PEFTMethod):
     encoders of convolutions (there: pixels around the image) are refused.
     """
 
+    unfoldable = 'prompts are further tokens, not weights'
     exact_at_start = False
 
     def __init__(
@@ -63,6 +64,7 @@ class VPT(PEFTMethod):
         if project_dims is not None:
             check_at_least('VPT', 1, project_dims=project_dims)
         self.num_tokens, self.form, self.project_dims = num_tokens, form, project_dims
+        self.carries = form == 'shallow'
         self.dropout = nn.Dropout(dropout)
         self.prompts = nn.ParameterList()
         self.projections = nn.ModuleList()
@@ -112,16 +114,6 @@ class VPT(PEFTMethod):
     def keep(self, tokens: Tensor, context: Context) -> None:
         """Takes the prompts that came out of a block along to the next."""
         context.carry(tokens)
-
-    def fold(self) -> None:
-        """Cannot be folded.
-
-        Raises:
-            NotImplementedError: Always, with the reason.
-        """
-        raise NotImplementedError(
-            'VPT cannot be folded into weights: prompts are further tokens, not weights'
-        )
 
 
 def merge(tokens: Tensor, merging: nn.Module) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class Case:
     name: str
-    cfg: dict
+    cfg: dict | list[dict]
     merges: bool = True
     families: tuple[str, ...] | None = None  # None: every family
     without: tuple[str, ...] = ()  # starts of names of families that lack the sites
@@ -198,5 +198,30 @@ CASES = [
         dict(type='SPM', num_classes=3, feed='both', reduction=4, num_steps=1),
         merges=False,
         families=('dinov3', 'sam', 'convnext'),
+    ),
+    Case('lora_bitfit', [dict(type='LoRA', rank=4), dict(type='BitFit')]),
+    Case(
+        'composed_in_weights',  # each reads what others change: the bias, the plain output
+        [
+            dict(type='DoRA', rank=2),
+            dict(type='SSF', init_std=0),
+            dict(type='SoMA', parts=['fc1', 'fc2'], rank=2, train_bias=False),
+            dict(type='BitFit', roles=['bias', 'norm', 'weight']),
+        ],
+        without=('resnet',),
+    ),
+    Case(
+        'composed_in_activations',
+        [
+            dict(type='Rein', num_tokens=5, rank=4, query_dims=8),
+            dict(type='VPT', num_tokens=3, form='shallow'),
+            dict(type='ConvLoRA', num_experts=2),
+            dict(type='VPT', num_tokens=2),
+            dict(type='Mona', hidden_dims=6, zero_init=True),
+            dict(type='LoRA', parts=['fc1'], rank=2),
+        ],
+        merges=False,
+        without=('convnext', 'resnet'),
+        start=None,
     ),
 ]
