@@ -118,6 +118,12 @@ CASES = [
         families=('sam', 'swin'),
     ),
     Case(
+        'conv_lora_downsample',
+        dict(type='ConvLoRA', parts=['downsample'], num_experts=2),
+        merges=False,
+        families=('resnet',),
+    ),
+    Case(
         'conv_lora_top2',
         dict(type='ConvLoRA', parts=['fc1', 'fc2'], num_experts=3, top_k=2, multiply_by_gates=True),
         merges=False,
@@ -135,7 +141,7 @@ CASES = [
         dict(type='Adapter', form='pfeiffer', after_scale=False),
         merges=False,
     ),
-    Case('mona', dict(type='Mona', hidden_dims=6), merges=False, start=0.05),
+    Case('mona', dict(type='Mona', hidden_dims=6), merges=False, start=0.06),
     Case(
         'mona_prefix',
         dict(type='Mona', hidden_dims=6, prefix='pointwise', zero_init=True),
@@ -185,10 +191,14 @@ CASES = [
         families=('dinov2', 'eva02', 'sam', 'swin'),
         start=None,
     ),
-    Case('pro_tuning', dict(type='ProTuning', num_stages=2), merges=False),
+    Case(
+        'pro_tuning',  # a gate of few units may be dead with random weights
+        dict(type='ProTuning', num_stages=2, gate_reduction=2),
+        merges=False,
+    ),
     Case(
         'pro_tuning_act',
-        dict(type='ProTuning', kernel_size=3, groups=2, gate_reduction=4, act='gelu'),
+        dict(type='ProTuning', kernel_size=3, groups=2, gate_reduction=1, act='gelu'),
         merges=False,
         families=('dinov2_registers', 'swin', 'resnet'),
     ),

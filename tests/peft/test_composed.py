@@ -18,8 +18,6 @@ SINGLE = {}  # the first case of each method
 for _case in CASES:
     if isinstance(_case.cfg, dict):
         SINGLE.setdefault(_case.cfg['type'], _case)
-# a gate of two units, as in the first, may be dead with random weights
-SINGLE['ProTuning'] = next(case for case in CASES if case.name == 'pro_tuning_act')
 NOT_TOGETHER = {
     # queries for one head
     *permutations(('Rein', 'FADA', 'SET'), 2),
