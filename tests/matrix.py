@@ -212,14 +212,16 @@ def _table(
 
 
 def main() -> None:
-    """Writes the document."""
+    """Writes the document, and the page of methods."""
     import rein_seg.apis  # noqa: F401  registers everything
     from rein_seg.checkpoint import atomic_path
+    from tests import methods_page
 
     init_default_scope('mmseg')
-    text = document()
-    with atomic_path(DOCUMENT) as temporary:
-        temporary.write_text(text)
+    pages = {methods_page.DOCUMENT: methods_page.document(), DOCUMENT: document()}
+    for path, text in pages.items():
+        with atomic_path(path) as temporary:
+            temporary.write_text(text)
 
 
 if __name__ == '__main__':

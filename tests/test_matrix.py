@@ -1,11 +1,13 @@
 """Every method with every encoder and head trains a step or is refused, as docs/support.md says."""
 
+import re
+
 import pytest
 from mmseg.registry import MODELS
 
 from rein_seg.encoders import build_encoder
 from rein_seg.registry import ANATOMIES, class_name
-from tests import matrix
+from tests import matrix, methods_page
 from tests.encoders.tiny import ENCODERS, FOUR_MAPS
 from tests.heads.tiny import HEADS
 
@@ -25,6 +27,14 @@ def test_head_trains_on_every_encoder(head):
 
 def test_the_document_is_what_was_found():
     assert matrix.DOCUMENT.read_text() == matrix.document(), f'run {matrix.COMMAND}, look at it'
+
+
+def test_the_page_of_methods_is_what_they_say():
+    text = methods_page.document()
+    assert methods_page.DOCUMENT.read_text() == text, f'run {matrix.COMMAND}, look at it'
+    linked = re.findall(r'\]\(([^)]+)\) \|', text)
+    assert len(linked) == len(matrix.methods())
+    assert all((methods_page.DOCUMENT.parent / link).exists() for link in linked)
 
 
 def test_every_family_is_tried():

@@ -55,6 +55,7 @@ class PEFTMethod(nn.Module):
         unfoldable: Why `merge` is refused; None where the method implements `fold`.
         replaces_parameters: Whether other parameters stand in for the encoder's own, as PARAM does.
         reads_operations: Whether an operation's output must be W x + b when the method gets it.
+        sites: What the method, attached, is hooked to, in that order.
         carries: Whether tokens go on from block to block; see `Context.carry`.
     """
 
@@ -71,6 +72,7 @@ class PEFTMethod(nn.Module):
         super().__init__()
         self._handles: list[RemovableHandle] = []
         self._hooks: list[Any] = []
+        self.sites: list[Site] = []
         self._anatomy: Anatomy | None = None
         self._built = False
         self.merged = False
@@ -121,6 +123,7 @@ class PEFTMethod(nn.Module):
         hook = _HOOKS[type(site)](site, function, self._anatomy, **options)
         self._hooks.append(hook)
         self._handles += hook.register(site)
+        self.sites.append(site)
 
     def detach(self) -> None:
         """Takes the method out; the encoder computes bit for bit what it did before.
@@ -137,6 +140,7 @@ class PEFTMethod(nn.Module):
             handle.remove()
         self._handles.clear()
         self._hooks.clear()
+        self.sites.clear()
         self._anatomy = None
 
     def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -149,8 +153,7 @@ class PEFTMethod(nn.Module):
 
     def operations(self) -> set[str]:
         """Returns the names of the operations that the method, attached, changes the output of."""
-        sites = (hook.context.site for hook in self._hooks if isinstance(hook, OpHook))
-        return {site.name for site in sites if isinstance(site, OpSite)}
+        return {site.name for site in self.sites if isinstance(site, OpSite)}
 
     def decays(self, name: str) -> bool:
         """Says whether weight decay may act on the method's parameter ``name``."""
@@ -203,4 +206,5 @@ class PEFTMethod(nn.Module):
             handle.remove()
         self._handles.clear()
         self._hooks.clear()
+        self.sites.clear()
         self.merged = True
