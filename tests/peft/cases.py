@@ -134,12 +134,14 @@ CASES = [
         'adaptformer_sequential',
         dict(type='AdaptFormer', hidden_dims=6, form='sequential', norm='in', learn_scale=True),
         merges=False,
+        families=('dinov2', 'convnext', 'resnet', 'swin'),
     ),
     Case('adapter', dict(type='Adapter', hidden_dims=6), merges=False),
     Case(
         'adapter_pfeiffer',
         dict(type='Adapter', form='pfeiffer', after_scale=False),
         merges=False,
+        families=('dinov2', 'convnext', 'resnet', 'sam'),
     ),
     Case('mona', dict(type='Mona', hidden_dims=6), merges=False, start=0.06),
     Case(
@@ -161,6 +163,7 @@ CASES = [
         'fada_channel',
         dict(type='FADA', num_tokens=5, rank=0, mode='channel', link_to_queries=False),
         merges=False,
+        families=('dinov2_registers', 'convnext', 'sam'),
     ),
     # a constant spectrum is a peak at one place
     Case('set', dict(type='SET', num_tokens=5, rank=4, query_dims=8), merges=False, start=0.02),
@@ -168,6 +171,7 @@ CASES = [
         'set_channel',
         dict(type='SET', num_tokens=5, rank=0, mode='channel', link_to_queries=False),
         merges=False,
+        families=('dinov2_registers', 'convnext', 'sam'),
         start=0.02,
     ),
     Case(
@@ -181,7 +185,7 @@ CASES = [
         'vpt_shallow',
         dict(type='VPT', num_tokens=7, form='shallow'),
         merges=False,
-        without=('convnext', 'resnet'),
+        families=('vit', 'dinov2_registers', 'eva02', 'sam', 'swin'),
         start=None,
     ),
     Case(
@@ -218,7 +222,7 @@ CASES = [
             dict(type='SoMA', parts=['fc1', 'fc2'], rank=2, train_bias=False),
             dict(type='BitFit', roles=['bias', 'norm', 'weight']),
         ],
-        without=('resnet',),
+        families=('dinov2', 'eva02', 'convnext', 'sam', 'swin'),
     ),
     Case(
         'composed_in_activations',
@@ -231,7 +235,7 @@ CASES = [
             dict(type='LoRA', parts=['fc1'], rank=2),
         ],
         merges=False,
-        without=('convnext', 'resnet'),
+        families=('dinov2_registers', 'eva02', 'sam', 'swin'),
         start=None,
     ),
 ]
