@@ -6,7 +6,7 @@
 #     --cfg-options train_dataloader.batch_size=8
 _base_ = [
     './_base_/encoders/dinov2_large_1024.py', './_base_/heads/mask2former.py',
-    './_base_/benchmarks/cityscapes_to_acdc.py', './_base_/schedules/adamw_40k_1024.py',
+    './_base_/benchmarks/cityscapes_to_acdc.py', './_base_/schedules/protocol.py',
     './_base_/runtime.py']
 model = dict(
     backbone=dict(

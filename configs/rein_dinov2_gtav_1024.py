@@ -5,8 +5,9 @@
 #     --cfg-options train_dataloader.batch_size=8
 _base_ = [
     './_base_/encoders/dinov2_large_1024.py', './_base_/heads/mask2former.py',
-    './_base_/benchmarks/gtav_to_urban_1024.py', './_base_/schedules/adamw_40k_1024.py',
+    './_base_/benchmarks/gtav_to_urban.py', './_base_/schedules/protocol.py',
     './_base_/runtime.py']
+protocol = 'rein1024'
 model = dict(
     backbone=dict(
         encoder={{_base_.encoder}},

@@ -3,7 +3,7 @@
 #   python tools/train.py configs/rein_sam_gtav.py
 _base_ = [
     './_base_/encoders/sam_huge.py', './_base_/heads/mask2former.py',
-    './_base_/benchmarks/gtav_to_urban.py', './_base_/schedules/adamw_40k.py',
+    './_base_/benchmarks/gtav_to_urban.py', './_base_/schedules/protocol.py',
     './_base_/runtime.py']
 model = dict(
     backbone=dict(

@@ -48,11 +48,11 @@ def run(main: Callable[[], object], *, interrupted: str = 'go on with --resume')
     """Runs ``main``; a `UserError` becomes one line on stderr and exit code 2.
 
     Args:
-        main: Of the tool.
+        main: Of the tool; an int that it returns is the exit code.
         interrupted: What to do after Ctrl-C, for the message.
     """
     try:
-        main()
+        code = main()
     except UserError as error:
         rank = f'[rank {os.environ["RANK"]}] ' if 'RANK' in os.environ else ''
         sys.stderr.write(f'{rank}error: {error}\n')
@@ -60,4 +60,4 @@ def run(main: Callable[[], object], *, interrupted: str = 'go on with --resume')
     except KeyboardInterrupt:
         sys.stderr.write(f'interrupted: {interrupted}\n')
         return 130
-    return 0
+    return code if isinstance(code, int) else 0

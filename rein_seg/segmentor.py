@@ -87,7 +87,7 @@ class PEFTSegmentor(EncoderDecoder):
             many = auxiliary_head if isinstance(auxiliary_head, list) else [auxiliary_head]
             self.auxiliary_head = nn.ModuleList(self._build_head(head) for head in many)
         self.train_cfg = train_cfg
-        self.test_cfg = _checked_test_cfg(test_cfg, num_classes)
+        self.set_test_cfg(test_cfg)
         if built.query_dims is not None and not _takes_features(self.decode_head):
             raise UserError(
                 f'{type(built.peft).__name__} makes queries, but decode head '
@@ -105,6 +105,10 @@ class PEFTSegmentor(EncoderDecoder):
         }
         # plain values: a checkpoint with config objects in it could not be read back safely
         return json.loads(json.dumps(identity, default=str))
+
+    def set_test_cfg(self, test_cfg: Mapping[str, Any] | None) -> None:
+        """Takes other windows, after checking them; see the class's ``test_cfg``."""
+        self.test_cfg = _checked_test_cfg(test_cfg, self.num_classes)
 
     def extract_feat(self, inputs: Tensor) -> Features:
         """Returns the features after the neck."""

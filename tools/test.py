@@ -16,21 +16,43 @@ def parse_args():
     parser.add_argument(
         'weights', help='adapter.safetensors, or a checkpoint (.pth), official ones too'
     )
-    parser.add_argument('--out', help='folder for predictions as png files of class indexes')
-    parser.add_argument('--show-dir', help='folder for predictions painted over the images')
+    parser.add_argument(
+        '--protocol',
+        action='append',
+        default=[],
+        metavar='NAME',
+        help='protocol of the benchmark to evaluate under (default: that of the config); give it '
+        'several times for several tables of one model',
+    )
+    parser.add_argument(
+        '--out', help='folder for predictions as png files of class indexes; with --submit its zips'
+    )
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument('--show-dir', help='folder for predictions painted over the images')
+    kind.add_argument(
+        '--submit',
+        metavar='SERVER',
+        help='predict the images of a test server instead, and pack them for it: acdc, a zip for '
+        'each condition (default folder: WORK_DIR/submit_SERVER)',
+    )
     add_common(parser, work_dir='work_dirs/CONFIG_NAME/test')
     return parser.parse_args()
 
 
 def main():
     args = parse_args()
-    from rein_seg.apis import load_config, test
+    from rein_seg.apis import load_config, submit, test
     from rein_seg.evaluation import find_domain_metric
 
     work_dir = args.work_dir
     cfg = load_config(args.config, work_dir=work_dir, cfg_options=args.cfg_options)
     if work_dir is None:
         cfg.work_dir += '/test'  # a training run's results stay what they are
+    common = dict(amp=args.amp, launcher=args.launcher)
+    if args.submit:
+        where = dict(server=args.submit, protocols=args.protocol, folder=args.out)
+        submit(cfg, args.weights, **where, **common)
+        return
     if args.out:
         metric = find_domain_metric(cfg.test_evaluator)
         if metric is not None:  # without one, the test says so
@@ -38,7 +60,7 @@ def main():
     if args.show_dir:
         cfg.default_hooks.visualization = dict(type='SegVisualizationHook', draw=True, interval=1)
         cfg.visualizer.save_dir = args.show_dir
-    test(cfg, args.weights, amp=args.amp, launcher=args.launcher)
+    test(cfg, args.weights, protocols=args.protocol, **common)
 
 
 if __name__ == '__main__':

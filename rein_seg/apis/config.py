@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import copy
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.registry import (
     DATA_SAMPLERS,
     DATASETS,
@@ -23,7 +24,9 @@ from mmengine.registry import (
     init_default_scope,
 )
 
-from rein_seg.apis.recipes import fill_protocol, fill_selection
+from rein_seg.apis.nodes import LOADERS, datasets_of
+from rein_seg.apis.protocols import OPEN_NAMES, available, fill_protocol
+from rein_seg.apis.recipes import check_schedules, fill_average, fill_selection
 from rein_seg.errors import UserError, near_misses
 from rein_seg.registry import PEFT_METHODS
 
@@ -39,7 +42,6 @@ _SECTIONS = {
     'visualizer': VISUALIZERS,
 }
 OWN_HOOKS = ('runtime_info', 'timer', 'logger', 'param_scheduler', 'checkpoint', 'sampler_seed')
-_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def load_config(
@@ -47,9 +49,10 @@ def load_config(
 ) -> Config:
     """Reads a config file, applies options, fills in what follows from other parts.
 
-    The model gets ``num_classes``, ``crop_size`` and ``test_cfg`` from ``benchmark`` where it does
-    not say otherwise; data sets without a ``data_root`` get the top-level one, those without a
-    ``pipeline`` that of the ``protocol``.
+    The ``protocol`` fills in what is open: pipelines, schedule, sizes, the rule that chooses the
+    checkpoint. The model gets ``num_classes``, ``crop_size`` and ``test_cfg`` from ``benchmark``
+    where it does not say otherwise; data sets without a ``data_root`` get the top-level one, those
+    of training the top-level ``cache_dir``, if there is one.
 
     Args:
         path: Config file.
@@ -64,6 +67,8 @@ def load_config(
         there = sorted(p.name for p in Path(path).parent.glob('*.py')) or ['(no such folder)']
         raise UserError(f'config {path!r} does not exist; {near_misses(Path(path).name, there)}')
     cfg = Config.fromfile(path)
+    # formatting its text as yapf does would take seconds, several times a run
+    cfg = Config(cfg.to_dict(), cfg_text=cfg.text, filename=cfg.filename, format_python_code=False)
     apply_options(cfg, dict(cfg_options or {}))
     if work_dir is not None:
         cfg.work_dir = work_dir
@@ -84,73 +89,91 @@ def apply_options(cfg: Config, options: dict[str, Any]) -> None:
             schedule would end before it begins.
     """
     names = {key.split('.', 1)[0] for key in options}
-    for name in sorted(names - set(cfg)):
-        raise UserError(f'--cfg-options {name}: not in the config; {near_misses(name, cfg)}')
-    before = cfg.get('max_iters')
+    known = set(cfg) | OPEN_NAMES
+    for name in sorted(names - known):
+        raise UserError(f'--cfg-options {name}: not in the config; {near_misses(name, known)}')
+    before = {cfg.get('max_iters'), (cfg.get('train_cfg') or {}).get('max_iters')}
     try:
         cfg.merge_from_dict(options)
     except (TypeError, KeyError, AssertionError) as error:
         raise UserError(f'--cfg-options {options} does not fit: {error}') from error
     if 'max_iters' in options:
-        for node, key in [(cfg.train_cfg, 'max_iters'), (cfg.train_cfg, 'val_interval')] + [
-            (schedule, 'end') for schedule in cfg.param_scheduler
-        ]:
-            if node.get(key) == before and (before is not None or key != 'val_interval'):
-                node[key] = cfg.max_iters
+        _reach_max_iters(cfg, before)
     if 'epochs' in options and cfg.train_cfg.get('max_iters') is not None:
         raise UserError(
             f'--cfg-options epochs: the run has max_iters={cfg.train_cfg.max_iters} iterations, so '
             'epochs would change nothing; give max_iters'
         )
-    for schedule in cfg.get('param_scheduler') or []:
-        if (schedule.get('end') or float('inf')) <= schedule.get('begin', 0):
-            raise UserError(
-                f'{schedule.type} begins at iteration {schedule.begin} and ends at {schedule.end}: '
-                'train longer (max_iters) or give param_scheduler a shorter warm-up'
-            )
+    check_schedules(cfg)
+
+
+def _reach_max_iters(cfg: Config, before: set[int | None]) -> None:
+    """Has what ended with the run end with its new ``max_iters``."""
+    for node, key in [(cfg.train_cfg, 'max_iters'), (cfg.train_cfg, 'val_interval')] + [
+        (schedule, 'end') for schedule in cfg.get('param_scheduler') or []
+    ]:
+        by_epoch = key == 'val_interval' and node.get(key) is None
+        if key in node and node[key] in before and not by_epoch:
+            node[key] = cfg.max_iters
 
 
 def complete(cfg: Config) -> None:
-    """Fills in, in place, what the benchmark and ``data_root`` determine.
+    """Fills in, in place, what the benchmark, its protocol and ``data_root`` determine.
 
     Raises:
         UserError: If the config has no model or benchmark, ``data_root`` or ``protocol`` reaches no
-            data set, or there is no such protocol.
+            data set, or the benchmark has no such protocol.
     """
     for key in ('model', 'benchmark'):
         if not isinstance(cfg.get(key), dict):
             raise UserError(f'the config has no {key!r}: name a base of _base_ that defines it')
-    for key in ('num_classes', 'crop_size'):
-        if cfg.model.get(key) is None and key in cfg.benchmark:
-            cfg.model[key] = cfg.benchmark[key]
-    # a partial override keeps the rest of the protocol
-    test_cfg = dict(cfg.benchmark.get('test_cfg') or {})
-    cfg.model.test_cfg = {**test_cfg, **(cfg.model.get('test_cfg') or {})}
-    fill_protocol(cfg, _datasets(cfg, _LOADERS[:1]), _datasets(cfg, _LOADERS[1:]))
-    fill_selection(cfg)
+    _complete_model(cfg)
     # mmengine takes None for its own hooks only
     for name in [name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None]:
         if name not in OWN_HOOKS:
             del cfg.default_hooks[name]
+    if cfg.get('cache_dir') is not None:
+        for dataset in datasets_of(cfg, LOADERS[:1]):
+            dataset.setdefault('cache_dir', cfg.cache_dir)
     root = cfg.get('data_root')
     if root is None:
         return
-    roots = [dataset.setdefault('data_root', root) for dataset in _datasets(cfg)]
+    roots = [dataset.setdefault('data_root', root) for dataset in datasets_of(cfg)]
     if root not in roots:
         raise UserError(
             f'data_root={root!r} reaches no data set: each has a data_root of its own; set those'
         )
 
 
-def _datasets(cfg: Config, loaders: Iterable[str] = _LOADERS) -> Iterator[ConfigDict]:
-    """Yields the config of every data set, inside ConcatDataset and the like too."""
-    waiting = [cfg[key].dataset for key in loaders if cfg.get(key)]
-    while waiting:
-        dataset = waiting.pop()
-        inner = dataset.get('datasets') or ([dataset.dataset] if 'dataset' in dataset else [])
-        waiting += inner
-        if not inner:
-            yield dataset
+def _complete_model(cfg: Config) -> None:
+    """Fills in what protocol and benchmark say, in place."""
+    fill_average(cfg)
+    fill_protocol(cfg)
+    for key in ('num_classes', 'crop_size'):
+        if cfg.model.get(key) is None and key in cfg.benchmark:
+            cfg.model[key] = cfg.benchmark[key]
+    # a partial override keeps the rest of the protocol
+    test_cfg = dict(cfg.benchmark.get('test_cfg') or {})
+    cfg.model.test_cfg = {**test_cfg, **(cfg.model.get('test_cfg') or {})}
+    fill_selection(cfg)
+
+
+def with_protocol(cfg: Config, name: str) -> Config:
+    """Returns a copy of a completed config under another protocol of its benchmark.
+
+    Raises:
+        UserError: If the benchmark has no such protocol.
+    """
+    other = copy.deepcopy(cfg)
+    if cfg.get('protocols'):
+        other['protocol'] = name
+        _complete_model(other)
+    elif name not in available(cfg):
+        raise UserError(
+            f'protocol={name!r}; benchmark {cfg.benchmark.get("name")!r} has '
+            f'{", ".join(available(cfg))}'
+        )
+    return other
 
 
 def check_names(cfg: Config) -> None:
@@ -180,11 +203,11 @@ def _named(cfg: Config) -> Iterator[tuple[str, Registry, Mapping[str, Any]]]:
             if not all(isinstance(one, dict) for one in (node if several else [node])):
                 raise UserError(f'model.backbone.{key} is missing: give dict(type=...)')
     yield from _inside('model', MODELS, cfg.model)
-    for key in _LOADERS:
+    for key in LOADERS:
         if cfg.get(key):
             yield f'{key}.dataset', DATASETS, cfg[key].dataset
             yield f'{key}.sampler', DATA_SAMPLERS, cfg[key].sampler
-    for dataset in _datasets(cfg):
+    for dataset in datasets_of(cfg):
         yield 'dataset', DATASETS, dataset
         for step in dataset.get('pipeline', []):
             yield 'pipeline', TRANSFORMS, step

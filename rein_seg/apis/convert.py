@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmseg.registry import MODELS
@@ -42,19 +44,21 @@ def convert(cfg: Config, source: str, target: str) -> str:
         )
     if Path(target).resolve() == Path(source).resolve():
         raise UserError(f'target {target!r} is the file to convert: give it another name')
-    check_weights(source)
+    training = check_weights(source)
     model = MODELS.build(cfg.model)
     report = load_weights(model, source)
     if suffix == '.safetensors':
-        _write_adapter(cfg, model, source, target)
+        _write_adapter(cfg, model, source, target, training)
     else:
         _write_official(cfg, model, source, target)
     return report
 
 
-def _write_adapter(cfg: Config, model: nn.Module, source: str, target: str) -> None:
+def _write_adapter(
+    cfg: Config, model: nn.Module, source: str, target: str, training: Mapping[str, Any] | None
+) -> None:
     """Writes an adapter file as training does; its scores are not known."""
-    metadata = adapter_metadata(cfg, model, scores={}, config=cfg.pretty_text)
+    metadata = adapter_metadata(cfg, model, scores={}, config=cfg.pretty_text, training=training)
     save_adapter(target, model, {**metadata, 'converted_from': Path(source).name})
 
 

@@ -32,7 +32,7 @@ def draw_overview(path: Path, model: nn.Module, dataset: Any, results: dict[str,
     """
     palette = np.array(dataset.metainfo['palette'], np.uint8)[:, ::-1]  # OpenCV is BGR
     model.eval()
-    rows = [_titles()]
+    rows = [titles(['image', 'truth', 'prediction'])]
     for sample in _first_of_each_domain(dataset):
         batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
         output = model.test_step(batch)[0]
@@ -40,12 +40,12 @@ def draw_overview(path: Path, model: nn.Module, dataset: Any, results: dict[str,
         pred = output.pred_sem_seg.data.squeeze(0).cpu().numpy()
         image = cv2.imread(output.img_path)
         rows.append(
-            _row(
+            row(
                 _title(output.domain, results),
                 [image, colour(label, palette), colour(pred, palette)],
             )
         )
-    rows.append(_legend(dataset.metainfo['classes'], palette))
+    rows.append(legend(dataset.metainfo['classes'], palette))
     with atomic_path(path) as temporary:
         temporary.write_bytes(cv2.imencode('.png', np.vstack(rows))[1].tobytes())
 
@@ -71,7 +71,8 @@ def _first_of_each_domain(dataset: Any) -> Iterator[dict]:
         yield part[0]
 
 
-def _row(title: str, images: Sequence[np.ndarray]) -> np.ndarray:
+def row(title: str, images: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns a picture and two drawn on it, side by side at one width, under a title."""
     height = round(images[0].shape[0] * _WIDTH / images[0].shape[1])
     modes = (cv2.INTER_AREA, cv2.INTER_NEAREST, cv2.INTER_NEAREST)
     cells = [
@@ -79,14 +80,16 @@ def _row(title: str, images: Sequence[np.ndarray]) -> np.ndarray:
     ]
     gap = np.full((height, _GAP, 3), _PAPER, np.uint8)
     strip = np.hstack([cells[0], gap, cells[1], gap, cells[2]])
-    return np.vstack([_text_line([title], strip.shape[1]), strip])
+    return np.vstack([text_line([title], strip.shape[1]), strip])
 
 
-def _titles() -> np.ndarray:
-    return _text_line(['image', 'truth', 'prediction'], 3 * _WIDTH + 2 * _GAP)
+def titles(words: Sequence[str]) -> np.ndarray:
+    """Returns the words that stand above the three columns."""
+    return text_line(words, 3 * _WIDTH + 2 * _GAP)
 
 
-def _text_line(words: Sequence[str], width: int) -> np.ndarray:
+def text_line(words: Sequence[str], width: int) -> np.ndarray:
+    """Returns a line of words, one a column."""
     line = np.full((_HEADER, width, 3), _PAPER, np.uint8)
     for i, word in enumerate(words):
         at = (i * (_WIDTH + _GAP) + 4, _HEADER - 7)
@@ -94,12 +97,13 @@ def _text_line(words: Sequence[str], width: int) -> np.ndarray:
     return line
 
 
-def _legend(classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
+def legend(classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
+    """Returns the classes' names beside their colours, (K, 3) BGR."""
     width, columns = 3 * _WIDTH + 2 * _GAP, 6
     rows = -(-len(classes) // columns)
-    legend = np.full((rows * _HEADER + 8, width, 3), _PAPER, np.uint8)
+    drawn = np.full((rows * _HEADER + 8, width, 3), _PAPER, np.uint8)
     for i, name in enumerate(classes):
         x, y = (i % columns) * (width // columns) + 4, (i // columns) * _HEADER + 8
-        cv2.rectangle(legend, (x, y), (x + 14, y + 12), palette[i].tolist(), -1)
-        cv2.putText(legend, name, (x + 20, y + 11), _FONT, 0.42, _INK, 1, cv2.LINE_AA)
-    return legend
+        cv2.rectangle(drawn, (x, y), (x + 14, y + 12), palette[i].tolist(), -1)
+        cv2.putText(drawn, name, (x + 20, y + 11), _FONT, 0.42, _INK, 1, cv2.LINE_AA)
+    return drawn

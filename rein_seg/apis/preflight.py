@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
+from rein_seg.apis.changes import check_selection
+from rein_seg.apis.nodes import hooks_of
+from rein_seg.apis.recipes import check_schedules
 from rein_seg.datasets import DomainDataset, leaf_datasets
+from rein_seg.datasets.parallel import in_parallel
+from rein_seg.datasets.sample_check import check_sample
 from rein_seg.datasets.stream import seed_everything
-from rein_seg.datasets.transforms import load_classes
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation import find_domain_metric, metric_class
 
@@ -21,12 +24,13 @@ MAX_LABELS = 500
 CROP_DRAWS = 8
 
 
-def check_run(cfg: Config, *, training: bool) -> dict[str, tuple[int, int]]:
+def check_run(cfg: Config, *, training: bool, labels: bool = True) -> dict[str, tuple[int, int]]:
     """Checks data sets, label ids, class counts and window sizes.
 
     Args:
         cfg: Completed config.
         training: Whether the training data set is used too.
+        labels: Whether label ids are read; another protocol has the same ones.
 
     Returns:
         Where images come from -> (height, width) that the encoder will get, for `check_sizes`.
@@ -35,6 +39,10 @@ def check_run(cfg: Config, *, training: bool) -> dict[str, tuple[int, int]]:
         UserError: For the first thing that would go wrong later.
     """
     _check_hooks(cfg)
+    if training:
+        check_schedules(cfg)
+        check_decay(cfg)
+        check_selection(cfg)
     sizes: dict[str, tuple[int, int]] = {}
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
@@ -47,7 +55,8 @@ def check_run(cfg: Config, *, training: bool) -> dict[str, tuple[int, int]]:
             )
         parts = leaf_datasets(dataset)
         for part in parts:
-            check_labels(part)
+            if labels:
+                check_labels(part)
             if key == 'train_dataloader':
                 size = check_crop(part, cfg.model.get('crop_size'))
             else:
@@ -78,13 +87,27 @@ def check_sizes(backbone: Any, sizes: Mapping[str, tuple[int, int]]) -> None:
 
 
 def _check_hooks(cfg: Config) -> None:
-    hooks = [*(cfg.get('custom_hooks') or []), *(cfg.get('default_hooks') or {}).values()]
-    averaging = [hook['type'] for hook in hooks if hook and 'EMA' in str(hook.get('type'))]
+    averaging = [hook['type'] for _, hook in hooks_of(cfg) if 'EMA' in str(hook.get('type'))]
     if averaging:
         raise UserError(
             f'hook {averaging[0]!r} averages weights for validation only: the adapter written '
-            'would not be the one scored; it is not supported yet, leave it out'
+            'would not be the one scored; use ema=dict(begin=..., momentum=...) instead'
         )
+
+
+def check_decay(cfg: Config) -> None:
+    """Checks that a schedule of the weight decay leaves alone what does not decay.
+
+    Raises:
+        UserError: If it would make norms and tokens decay.
+    """
+    for schedule in cfg.get('param_scheduler') or []:
+        if schedule.get('param_name') == 'weight_decay' and schedule.get('eta_min'):
+            raise UserError(
+                f'{schedule.type} takes every weight decay to eta_min={schedule.eta_min}, that of '
+                'norms and tokens, which is 0, too: give eta_min_ratio, the last decay divided by '
+                'the first'
+            )
 
 
 def check_domains(parts: list[Any], evaluator: Any) -> None:
@@ -129,7 +152,11 @@ def check_scores(evaluator: Any, test_cfg: Mapping[str, Any]) -> None:
 
 
 def check_labels(dataset: Any) -> None:
-    """Reads labels of a data set (500 at most, spread evenly) and checks their ids."""
+    """Reads images and labels of a data set (500 at most, spread evenly), as the doctor does.
+
+    Raises:
+        UserError: For the first fault; tools/check_data.py lists all.
+    """
     if not isinstance(dataset, DomainDataset):
         print_log(f'data: {type(dataset).__name__}: label ids not checked', logger='current')
         return
@@ -137,12 +164,14 @@ def check_labels(dataset: Any) -> None:
     indexes = range(0, len(dataset), step)
 
     def check(index: int) -> None:
-        load_classes(dataset.get_data_info(index))
+        for fault in check_sample(dataset.get_data_info(index)).faults:
+            if not fault.allowed:
+                raise UserError(fault.message)
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(check, indexes))
+    in_parallel(check, indexes)
     print_log(
-        f'data: {dataset.domain}: {len(dataset)} images, label ids checked in {len(indexes)}',
+        f'data: {dataset.domain}: {len(dataset)} images, {len(indexes)} of them checked with '
+        'their labels',
         logger='current',
     )
 

@@ -1,58 +1,47 @@
-"""What a config leaves open: the protocol's pipeline, the metric that chooses, epochs."""
+"""What a config leaves open: the average of weights, the metric that chooses, epochs."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
-from typing import Any
 
 from mmengine import dist
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
-from rein_seg.errors import UserError, near_misses
-from rein_seg.evaluation.domain_metric import DomainMetric, metric_class
+from rein_seg.engine.ema import TrainableEMAHook
+from rein_seg.errors import UserError
 
 FROM_BENCHMARK = 'benchmark'
-_EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 
-def fill_protocol(cfg: Config, training: Iterable[Any], testing: Iterable[Any]) -> None:
-    """Gives data sets without a pipeline the one of their use; names the protocol, in place.
-
-    Only where the config has ``test_pipelines``, protocol -> pipeline: its ``protocol`` chooses.
-
-    Args:
-        cfg: The config.
-        training: Configs of the training data sets; they get ``train_pipeline``.
-        testing: Configs of the others.
+def fill_average(cfg: Config) -> None:
+    """Makes ``ema`` of a `TrainableEMAHook` among the hooks, in place: it has one place then.
 
     Raises:
-        UserError: If there is no such protocol, or no data set that it would change.
+        UserError: If both are there.
     """
-    pipelines = cfg.get('test_pipelines')
-    if pipelines is None:
-        return
-    chosen = cfg.get('protocol')
-    if chosen not in pipelines:
-        raise UserError(f'protocol={chosen!r}; {near_misses(str(chosen), pipelines)}')
-    for dataset in training:
-        dataset.setdefault('pipeline', cfg.train_pipeline)
-    testing = list(testing)
-    reached = [dataset for dataset in testing if 'pipeline' not in dataset]
-    named = cfg.benchmark.get('protocol', chosen)
-    if testing and not reached and named != chosen:
-        raise UserError(
-            f'protocol={chosen!r} reaches no data set: each has a pipeline of its own, that of '
-            f'{named!r}; set those, or start from the config that this one was made of'
-        )
-    for dataset in reached:
-        dataset['pipeline'] = pipelines[chosen]
-    cfg.benchmark['protocol'] = chosen
-    for key in _EVALUATORS:
-        metrics = cfg.get(key) or []
-        for metric in [metrics] if isinstance(metrics, dict) else metrics:
-            if issubclass(metric_class(metric), DomainMetric):
-                metric['protocol'] = chosen
+    hooks = list(cfg.get('custom_hooks') or [])
+    for hook in [hook for hook in hooks if hook.get('type') == TrainableEMAHook.__name__]:
+        if cfg.get('ema'):
+            raise UserError(
+                f'the config has ema={dict(cfg.ema)} and a TrainableEMAHook in custom_hooks; leave '
+                'one of them out'
+            )
+        hooks.remove(hook)
+        cfg['custom_hooks'] = hooks
+        cfg['ema'] = {'begin': 0, **{key: hook[key] for key in hook if key != 'type'}}
+
+
+def check_schedules(cfg: Config) -> None:
+    """Checks that no schedule ends before it begins.
+
+    Raises:
+        UserError: If one does.
+    """
+    for schedule in cfg.get('param_scheduler') or []:
+        if (schedule.get('end') or float('inf')) <= schedule.get('begin', 0):
+            raise UserError(
+                f'{schedule.type} begins at iteration {schedule.begin} and ends at {schedule.end}: '
+                'train longer (max_iters) or give param_scheduler a shorter warm-up'
+            )
 
 
 def fill_selection(cfg: Config) -> None:

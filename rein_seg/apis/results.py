@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,26 @@ def write_run(cfg: Config, runner: PEFTRunner, results: dict[str, Any]) -> dict[
         for column in results.get('mean_over_targets', {})
     }
     metadata = adapter_metadata(
-        cfg, model, scores={**scores, **by_domain}, config=runner.config_text
+        cfg,
+        model,
+        scores={**scores, **by_domain},
+        config=runner.config_text,
+        training=results.get('training'),
     )
     size = save_adapter(folder / 'adapter.safetensors', model, metadata)
     results = {**results, 'adapter': {'file': 'adapter.safetensors', **size}}
-    return write_scores(cfg, runner, results, runner.val_dataloader)
+    write_overview(cfg, runner, results, runner.val_dataloader)
+    return write_scores(cfg, results)
 
 
-def adapter_metadata(cfg: Config, model: Any, *, scores: dict, config: str) -> dict[str, Any]:
+def adapter_metadata(
+    cfg: Config,
+    model: Any,
+    *,
+    scores: dict,
+    config: str,
+    training: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Returns what an adapter file says of itself.
 
     Args:
@@ -76,26 +89,39 @@ def adapter_metadata(cfg: Config, model: Any, *, scores: dict, config: str) -> d
         scores: ``mIoU`` (and others) of each domain, ``protocol`` and ``mean_over_targets`` where
             known.
         config: Text of the resolved config.
+        training: Protocol, what was changed in it, how the checkpoint was chosen; None is unknown.
     """
     return {
         **model.identity,
         'encoder_name': model.backbone.encoder_info.name,
         'benchmark': cfg.benchmark.get('name'),
         'scores': {'protocol': cfg.benchmark.get('protocol'), **scores},
+        'selection': training and training['selection'],
+        'training': training,
         'config': config,
     }
 
 
-def write_scores(
-    cfg: Config, runner: PEFTRunner, results: dict[str, Any], loader: Any
-) -> dict[str, Any]:
-    """Writes results, environment and overview, and logs where they are."""
+def write_overview(
+    cfg: Config,
+    runner: PEFTRunner,
+    results: dict[str, Any],
+    loader: Any,
+    name: str = 'overview.png',
+) -> None:
+    """Draws one sample of each domain, as the model predicts it now."""
+    draw_overview(Path(cfg.work_dir) / name, runner.bare_model, loader.dataset, results)
+
+
+def write_scores(cfg: Config, results: dict[str, Any]) -> dict[str, Any]:
+    """Writes results and environment, and logs where they are."""
     folder = Path(cfg.work_dir)
     write_json(folder / 'results.json', results)
     write_json(folder / 'environment.json', results['environment'])
-    draw_overview(folder / 'overview.png', runner.bare_model, loader.dataset, results)
-    if results.get('domains'):
-        print_log('\n' + class_table(results), logger='current')
+    for name, report in results.get('protocols', {None: results}).items():
+        if report.get('domains'):
+            title = '' if name is None else f'protocol {name}\n'
+            print_log(f'\n{title}{class_table(report)}', logger='current')
     print_log(
         f'wrote {", ".join(sorted(p.name for p in folder.iterdir()))} in {folder}/', 'current'
     )

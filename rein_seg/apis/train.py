@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from mmengine import dist
 from mmengine.config import Config
@@ -11,10 +12,16 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 
 import rein_seg.apis.results as outcome
+from rein_seg.apis.changes import evaluation_changes, training_record
+from rein_seg.apis.nodes import domain_metrics
 from rein_seg.apis.preflight import check_run, check_sizes
-from rein_seg.apis.recipes import fill_iterations
+from rein_seg.apis.protocols import chosen_protocol
+from rein_seg.apis.recipes import fill_average, fill_iterations
+from rein_seg.engine.ema import TrainableEMAHook
 from rein_seg.engine.runner import PEFTRunner, latest_checkpoint, setup_distributed
 from rein_seg.errors import UserError
+
+T = TypeVar('T')
 
 
 def train(
@@ -39,7 +46,7 @@ def train(
     """
     if resume:
         cfg.load_from, cfg.resume = latest_checkpoint(cfg.work_dir), True
-    runner = build_runner(cfg, amp=amp, launcher=launcher, training=True)
+    runner = build_runner(cfg, amp=amp, launcher=launcher)
     start = time.perf_counter()
     runner.train()
     report = outcome.find_report(runner.val_loop.evaluator)
@@ -57,34 +64,77 @@ def train(
     if dist.get_world_size() > 1:
         print_log(f'all {dist.get_world_size()} ranks ended with identical parameters', 'current')
     results = outcome.collect_results(cfg, runner, report, seconds)
-    results.update(iterations=runner.iter, parameters_sha256=digest)
+    results.update(
+        selection=runner.training_record['selection'],
+        training=runner.training_record,
+        iterations=runner.iter,
+        parameters_sha256=digest,
+    )
     if selected:
         results['selected'] = selected
     return outcome.write_run(cfg, runner, results)
 
 
-def build_runner(cfg: Config, *, amp: bool, launcher: str, training: bool) -> PEFTRunner:
-    """Checks the run, then builds its runner."""
+def build_runner(cfg: Config, *, amp: bool, launcher: str) -> PEFTRunner:
+    """Checks a training run, then builds its runner."""
+    prepare(cfg, amp=amp, launcher=launcher)
+    sizes = check_run(cfg, training=True)
+    fill_iterations(cfg)
+    record = training_record(cfg)
+    note_changes(cfg, [*record['changed'], *evaluation_changes(cfg, 'val')])
+    runner = make_runner(cfg)
+    runner.training_record = record
+    if cfg.get('ema'):
+        runner.register_hook(make_known(TrainableEMAHook, **cfg.ema))
+    check_model(cfg, runner, sizes)
+    return runner
+
+
+def make_runner(cfg: Config) -> PEFTRunner:
+    """Builds the runner of a checked run."""
+    return make_known(PEFTRunner.from_cfg, cfg)
+
+
+def make_known(build: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Builds something; an argument of the config that is not known is the user's error."""
+    try:
+        return build(*args, **kwargs)
+    except TypeError as error:
+        if 'unexpected keyword argument' not in str(error):
+            raise
+        raise UserError(f'the config has an argument that is not known: {error}') from error
+
+
+def check_model(cfg: Config, runner: PEFTRunner, sizes: Mapping[str, tuple[int, int]]) -> None:
+    """Checks that the encoder takes the images it will get."""
+    if cfg.model.get('data_preprocessor') is None:  # one of the config's own may pad
+        check_sizes(runner.bare_model.backbone, sizes)
+
+
+def prepare(cfg: Config, *, amp: bool, launcher: str) -> None:
+    """Starts the process group and writes into the config what the command line says."""
     setup_distributed(launcher)
     cfg.launcher = launcher
+    fill_average(cfg)
     if launcher != 'none' and dist.get_backend() == 'gloo':
         wrapper = cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel')
         cfg.model_wrapper_cfg = {**wrapper, 'device_ids': None}
     if amp:
         cfg.optim_wrapper = {**cfg.optim_wrapper, 'type': 'AutocastOptimWrapper'}
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='AutocastHook')]
-    sizes = check_run(cfg, training=training)
-    if training:
-        fill_iterations(cfg)
-    try:
-        runner = PEFTRunner.from_cfg(cfg)
-    except TypeError as error:
-        if 'unexpected keyword argument' not in str(error):
-            raise
-        raise UserError(f'the config has an argument that is not known: {error}') from error
-    if cfg.model.get('data_preprocessor') is None:  # one of the config's own may pad
-        check_sizes(runner.bare_model.backbone, sizes)
-    return runner
+
+
+def note_changes(cfg: Config, changed: Sequence[str]) -> None:
+    """Logs what a run changes in its protocol, and has the metrics print it beside the name."""
+    changed = list(dict.fromkeys(changed))
+    for metric in domain_metrics(cfg):
+        metric.pop('changed', None)
+        if changed:
+            metric['changed'] = changed
+    name, protocol = chosen_protocol(cfg)
+    print_log(f'protocol {name}, changed: {"; ".join(changed) or "nothing"}', logger='current')
+    for text in protocol.get('not_known') or []:
+        print_log(f'protocol {name}, not known: {text}', logger='current')
 
 
 def load_best(runner: PEFTRunner) -> dict[str, Any]:

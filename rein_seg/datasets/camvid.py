@@ -6,6 +6,8 @@ from mmseg.registry import DATASETS
 
 from rein_seg.datasets.domain_dataset import DomainDataset
 
+_SOURCE = 'mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid'
+
 
 @DATASETS.register_module()
 class CamVidDataset(DomainDataset):
@@ -49,7 +51,11 @@ class CamVidDataset(DomainDataset):
     )
 
     def __init__(self, domain: str, *, split: str, **kwargs) -> None:
-        kwargs.setdefault('hint', 'CamVid is expected as images/SPLIT/*.jpg and labels/SPLIT/*.png')
+        kwargs.setdefault(
+            'hint',
+            f'from {_SOURCE}, in 11 classes as SegNet has it; expected images/{split}/*.jpg and '
+            f'labels/{split}/*.png',
+        )
         super().__init__(
             domain,
             data_prefix=dict(img_path=f'images/{split}', seg_map_path=f'labels/{split}'),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmseg.datasets import CityscapesDataset
 from mmseg.registry import DATASETS
 
 from rein_seg.datasets.domain_dataset import DomainDataset
-from rein_seg.datasets.mapillary import MAPILLARY_CLASSES
+from rein_seg.datasets.label_files import LastChannel
+from rein_seg.datasets.layouts import Layout, find_layout
+from rein_seg.datasets.mapillary import MAPILLARY_CLASSES, MAPILLARY_V2_CLASSES
 from rein_seg.errors import UserError, near_misses
 
 _TRAINED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
@@ -17,17 +22,39 @@ CITYSCAPES_LABEL_IDS: dict[int, int] = {
     **{raw: index for index, raw in enumerate(_TRAINED)},
 }
 
-_CLASSES = CityscapesDataset.METAINFO['classes']
-MAPILLARY_LABEL_IDS: dict[int, int] = {
-    raw: 255 if name is None else _CLASSES.index(name)
-    for raw, (_, name) in enumerate(MAPILLARY_CLASSES)
+# SYNTHIA's ids 0 to 22; it has no terrain, truck and train
+SYNTHIA_LABEL_IDS: dict[int, int] = {
+    **dict.fromkeys(range(23), 255),
+    **{3: 0, 4: 1, 2: 2, 21: 3, 5: 4, 7: 5, 15: 6, 9: 7},
+    **{6: 8, 1: 10, 10: 11, 17: 12, 8: 13, 19: 15, 12: 17, 11: 18},
 }
+
+# class indexes, but void is 19
+URBANSYN_LABEL_IDS: dict[int, int] = {**{i: i for i in range(19)}, 19: 255, 255: 255}
+
+_CLASSES = CityscapesDataset.METAINFO['classes']
+
+
+def _by_name(classes: tuple[tuple[str, str | None], ...]) -> dict[int, int]:
+    return {
+        raw: 255 if name is None else _CLASSES.index(name) for raw, (_, name) in enumerate(classes)
+    }
+
+
+MAPILLARY_LABEL_IDS = _by_name(MAPILLARY_CLASSES)
+MAPILLARY_V2_LABEL_IDS = _by_name(MAPILLARY_V2_CLASSES)
 
 LABEL_IDS: dict[str, dict[int, int] | None] = {
     'train': None,
     'cityscapes': CITYSCAPES_LABEL_IDS,
     'mapillary': MAPILLARY_LABEL_IDS,
+    'mapillary_v2': MAPILLARY_V2_LABEL_IDS,
+    'synthia': SYNTHIA_LABEL_IDS,
+    'urbansyn': URBANSYN_LABEL_IDS,
 }
+
+# the classes that scores of models trained on SYNTHIA alone are averaged over
+SYNTHIA_CLASSES = tuple(_CLASSES[index] for index in sorted({*SYNTHIA_LABEL_IDS.values()} - {255}))
 
 
 @DATASETS.register_module()
@@ -36,20 +63,65 @@ class CityscapesSpaceDataset(DomainDataset):
 
     Args:
         domain: Name of the domain.
+        layout: Name of a data set whose folders, file names and raw ids are known (`LAYOUTS`):
+            ``gtav``, ``cityscapes``, ``bdd100k``, ... Other arguments override parts of it.
+        split: Its split, such as ``train`` or, for ACDC, ``night/val``.
         label_ids: What the label files hold: ``cityscapes`` (raw ids 0 to 34, as Cityscapes and
-            GTAV come), ``mapillary`` (raw ids 0 to 65 of Mapillary Vistas v1.2) or ``train``
-            (class indexes and 255, as BDD100K and ACDC come).
+            GTAV come), ``mapillary`` (raw ids 0 to 65 of Mapillary Vistas v1.2), ``mapillary_v2``
+            (0 to 123), ``synthia``, ``urbansyn`` or ``train`` (class indexes and 255, as BDD100K
+            and ACDC come). Default: what the layout's downloads hold; without layout, train.
+        data_prefix: As `DomainDataset`; with a layout, what it does not name is the layout's.
         **kwargs: As `DomainDataset`.
 
+    Attributes:
+        layout: The `Layout`, None without.
+        split: As given.
+        expected_images: Number of images that the split has as downloaded, None if not known.
+
     Raises:
-        UserError: If label_ids is none of these.
+        UserError: If layout, split or label_ids is none of these.
     """
 
     METAINFO = CityscapesDataset.METAINFO
 
-    def __init__(self, domain: str, *, label_ids: str = 'train', **kwargs) -> None:
-        if label_ids not in LABEL_IDS:
+    def __init__(
+        self,
+        domain: str,
+        *,
+        layout: str | None = None,
+        split: str | None = None,
+        label_ids: str | None = None,
+        data_prefix: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if label_ids is not None and label_ids not in LABEL_IDS:
             raise UserError(
                 f'domain {domain!r}: label_ids={label_ids!r}; {near_misses(label_ids, LABEL_IDS)}'
             )
-        super().__init__(domain, label_map=LABEL_IDS[label_ids], **kwargs)
+        if layout is None and split is not None:
+            raise UserError(f'domain {domain!r}: split={split!r} has no effect without a layout')
+        self.layout, self.split, self.expected_images, known = None, split, None, {}
+        if layout is not None:
+            self.layout, known = _known(domain, layout, split, label_ids, kwargs)
+            label_ids = label_ids or next(iter(self.layout.label_files))
+            if not (kwargs.get('ann_file') or kwargs.get('skip')):
+                self.expected_images = self.layout.splits[split or '']
+            for key in data_prefix or {}:  # a place that is given is the one meant
+                known['elsewhere'].pop(key)
+            data_prefix = {**known.pop('data_prefix'), **(data_prefix or {})}
+        if label_ids == 'synthia':
+            self.decode = LastChannel()
+        ids = LABEL_IDS[label_ids or 'train']
+        super().__init__(domain, label_map=ids, data_prefix=data_prefix, **{**known, **kwargs})
+
+
+def _known(
+    domain: str, name: str, split: str | None, label_ids: str | None, given: Mapping[str, Any]
+) -> tuple[Layout, dict[str, Any]]:
+    """Returns a layout, and the arguments that follow from it."""
+    try:
+        layout = find_layout(name)
+        # labels in other ids have names that are not known, but may be given
+        return layout, layout.options(split, None if 'seg_map_suffix' in given else label_ids)
+    except UserError as error:
+        raise UserError(f'domain {domain!r}, layout {name!r}: {error}') from error

@@ -6,12 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from rein_seg.datasets.corruptions import check_corruption
+from rein_seg.datasets.files import is_there
 from rein_seg.datasets.label_files import Decode
-from rein_seg.datasets.pairing import Pair, pair_folders, suffixes
-from rein_seg.errors import UserError
+from rein_seg.datasets.pairing import Pair, leave_out, list_images, pair_folders, suffixes
+from rein_seg.datasets.sizes import of_one_size
+from rein_seg.errors import UserError, near_misses
+
+WRONG_SIZE = ('error', 'skip', 'resize', 'keep')
 
 
 @DATASETS.register_module()
@@ -22,24 +28,39 @@ class DomainDataset(BaseSegDataset):
         domain: Name that every sample carries into the metric.
         data_root: Folder that ``data_prefix`` is relative to; left out of a config, the
             top-level ``data_root`` (`load_config` fills it in).
-        data_prefix: ``img_path`` and ``seg_map_path`` folders.
+        data_prefix: ``img_path`` and ``seg_map_path`` folders, or zips (``DIR/*_images.zip``, or a
+            folder in them, ``DIR/NAME.zip/images``).
+        elsewhere: For ``img_path`` and ``seg_map_path`` a list of other places; the first that
+            exists is taken where that of ``data_prefix`` does not.
         img_suffix: End of an image's file name; several are possible.
         seg_map_suffix: What stands in its place in the label's file name; likewise.
+        starts: Beginnings of the file names of images and of labels, where they differ.
         ann_file: File of names, one a line, that make up the split; '' takes all.
         label_map: Raw label id -> class index or ``ignore_index``; None means labels hold class
             indexes already. An id in neither is an error when it is read.
+        wrong_size: What becomes of a label that is not as large as its image's file: ``error``
+            when it is read, ``skip`` leaves the pair out (every header is read at the start),
+            ``resize`` brings the label to the image's size (nearest), ``keep`` does not look.
+        skip: Names of images to leave out, such as those with damaged labels, or a file of names,
+            one a line.
+        labelled: Whether there are labels; without, samples are images alone.
+        corruption: (name, severity 1 to 5) of `CORRUPTIONS`, that LoadDomainImage applies to images
+            as they are in their files; None for none.
+        cache_dir: Folder for decoded copies of images (read by LoadDomainImage) and mapped labels,
+            which load several times faster than png, bit for bit the same; it grows to about the
+            size of the data. None keeps none.
+        cache_raw: Whether copies are not compressed: faster again, 3 bytes a pixel.
         hint: Where to get the data, for messages.
         **kwargs: As mmseg's `BaseSegDataset` (pipeline, metainfo, test_mode, ...).
 
     Raises:
-        UserError: If a folder is missing or holds no images, an image has no label, or
-            ``label_map`` maps outside the classes.
+        UserError: If a folder is missing or holds no images, an image has no label, a name to skip
+            is not there, ``wrong_size`` or ``corruption`` is not known, or ``label_map`` maps
+            outside the classes.
     """
 
     # what a label picture's values mean; None: they are the raw ids
     decode: Decode | None = None
-    # whether a label must have the size of its image's file
-    same_size = False
     # whether labels without an image are left alone
     extra_labels = True
 
@@ -49,13 +70,31 @@ class DomainDataset(BaseSegDataset):
         *,
         data_root: str | None = None,
         data_prefix: Mapping[str, str] | None = None,
+        elsewhere: Mapping[str, Sequence[str]] | None = None,
         img_suffix: str | Sequence[str] = '.png',
         seg_map_suffix: str | Sequence[str] = '.png',
+        starts: Sequence[str] = ('', ''),
         label_map: Mapping[int, int] | None = None,
+        wrong_size: str = 'error',
+        skip: str | Sequence[str] = (),
+        labelled: bool = True,
+        corruption: Sequence | None = None,
+        cache_dir: str | None = None,
+        cache_raw: bool = False,
         hint: str = 'layout: docs/datasets.md',
         **kwargs: Any,
     ) -> None:
+        if wrong_size not in WRONG_SIZE:
+            raise UserError(
+                f'domain {domain!r}: wrong_size={wrong_size!r}; '
+                f'{near_misses(wrong_size, WRONG_SIZE)}'
+            )
         self.domain = domain
+        self.elsewhere, self.starts = dict(elsewhere or {}), tuple(starts)
+        self.wrong_size, self.skip, self.labelled = wrong_size, skip, labelled
+        self.corruption, self.cache_dir, self.cache_raw = corruption, cache_dir, cache_raw
+        if corruption is not None:
+            self.corruption = check_corruption(corruption)
         self.id_map = None if label_map is None else {int(k): v for k, v in label_map.items()}
         self.hint = hint
         super().__init__(
@@ -66,6 +105,16 @@ class DomainDataset(BaseSegDataset):
             **kwargs,
         )
         self._check_ids()
+        self._check_loading()
+
+    def _check_loading(self) -> None:
+        steps = [type(step).__name__ for step in self.pipeline.transforms]
+        for name in ('cache_dir', 'corruption'):
+            if getattr(self, name) is not None and 'LoadImageFromFile' in steps:
+                raise UserError(
+                    f'domain {self.domain!r}: {name} has no effect on LoadImageFromFile: let the '
+                    'pipeline begin with LoadDomainImage'
+                )
 
     def _check_ids(self) -> None:
         if self.reduce_zero_label or self.label_map is not None:
@@ -85,7 +134,9 @@ class DomainDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict]:
         """Returns image and label path of every sample, in the order of `pairs`."""
         try:
-            pairs = self.pairs()
+            if not self.labelled:
+                return [dict(img_path=image, seg_fields=[]) for image in self._images()]
+            pairs = self._chosen(self.pairs())
         except UserError as error:
             raise UserError(f'domain {self.domain!r}: {error}') from error
         return [
@@ -105,10 +156,39 @@ class DomainDataset(BaseSegDataset):
             self._folder('seg_map_path', 'labels'),
             img_suffixes=suffixes(self.img_suffix),
             seg_suffixes=suffixes(self.seg_map_suffix),
+            starts=self.starts,
             split_file=self.ann_file,
             hint=self.hint,
             extra_labels=self.extra_labels,
         )
+
+    def _images(self) -> list[str]:
+        folder = self._folder('img_path', 'images')
+        found = suffixes(self.img_suffix)
+        return list_images(folder, found, start=self.starts[0], hint=self.hint)
+
+    def _chosen(self, pairs: list[Pair]) -> list[Pair]:
+        """Returns the pairs without those to skip, and without those of two sizes if so said."""
+        kept = leave_out(pairs, self._names_to_skip())
+        if self.wrong_size == 'skip':
+            kept = of_one_size(kept)
+        if len(kept) < len(pairs):
+            print_log(
+                f'data: {self.domain}: {len(pairs) - len(kept)} of {len(pairs)} images left out '
+                f'(skip, wrong_size={self.wrong_size!r})',
+                logger='current',
+            )
+        if not kept:
+            raise UserError(f'all {len(pairs)} images are left out')
+        return kept
+
+    def _names_to_skip(self) -> list[str]:
+        if not isinstance(self.skip, str):
+            return list(self.skip)
+        path = Path(self.data_root or '.', self.skip)
+        if not path.is_file():
+            raise UserError(f'skip={str(path)!r} is no file; give one, or a list of names')
+        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
 
     def get_data_info(self, idx: int) -> dict:
         """Returns one sample's paths, with what all samples share: domain and label ids."""
@@ -120,18 +200,32 @@ class DomainDataset(BaseSegDataset):
             'num_classes': len(self.metainfo['classes']),
             'ignore_index': self.ignore_index,
             'decode': self.decode,
-            'same_size': self.same_size,
+            'wrong_size': self.wrong_size,
+            'corruption': self.corruption,
+            'cache_dir': self.cache_dir,
+            'cache_raw': self.cache_raw,
         }
 
-    def _folder(self, key: str, what: str) -> Path:
-        folder = Path(self.data_prefix[key])
-        if not folder.is_dir():
+    def places(self, key: str) -> list[str]:
+        """Returns the folders or zips that are looked at, the first that is there is taken.
+
+        Args:
+            key: ``img_path`` or ``seg_map_path``.
+        """
+        others = [str(Path(self.data_root or '.', p)) for p in self.elsewhere.get(key, ())]
+        return [str(self.data_prefix.get(key, '')), *others]
+
+    def _folder(self, key: str, what: str) -> str:
+        first, *others = self.places(key)
+        place = next((p for p in (first, *others) if is_there(p)), None)
+        if place is None:
+            also = f' (nor {" nor ".join(map(repr, others))})' if others else ''
             raise UserError(
-                f'folder of {what} {str(folder)!r} does not exist: put or link the data there, or '
-                "point data_root elsewhere (--cfg-options data_root=DIR, or in the data set's own "
-                f'config); {self.hint}'
+                f'folder of {what} {first!r} does not exist{also}: put or '
+                'link the data there, or point data_root elsewhere (--cfg-options data_root=DIR, '
+                f"or in the data set's own config); {self.hint}"
             )
-        return folder
+        return place
 
 
 def leaf_datasets(dataset: Any) -> list[Any]:

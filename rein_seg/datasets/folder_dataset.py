@@ -49,7 +49,6 @@ class FolderDataset(DomainDataset):
             another.
     """
 
-    same_size = True
     folders: tuple[str, str] = ('images', 'labels')
     suffixes: tuple[str, ...] = _LABELS
 

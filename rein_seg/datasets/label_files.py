@@ -5,16 +5,16 @@ H x W label.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from rein_seg.datasets.files import read_bytes, read_heads
 from rein_seg.errors import UserError
-
-# gets the opened picture and its path, returns (H, W) raw ids
-Decode = Callable[[Image.Image, str], np.ndarray]
 
 _COLOURS = ('RGB', 'RGBA', 'P', 'L', 'LA', '1')
 # channels of a grey picture stored as a colour JPEG differ by no more than this
@@ -22,21 +22,62 @@ _GREY_SPREAD = 40
 _ORIENTATION, _TURNED = 274, (5, 6, 7, 8)
 
 
+@dataclass(frozen=True)
+class LastChannel:
+    """Reads ids from the channel that OpenCV puts last: SYNTHIA's labels, with 16 bits a channel.
+
+    The other channels hold instances. (Pillow would halve the 16 bits.)
+    """
+
+    hint = 'map them with label_map in the data set, or leave the image out with skip'
+
+    def from_bytes(self, data: bytes, path: str) -> np.ndarray:
+        """Returns (H, W) ids of a picture file's content.
+
+        Raises:
+            UserError: If it is damaged, or has one channel.
+        """
+        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+        if values is None:
+            raise UserError(
+                f'label {path!r} cannot be read: a damaged picture; unpack or download it again, '
+                'or leave its image out with skip=[NAME, ...] in the data set'
+            )
+        if values.ndim != 3:
+            raise UserError(
+                f'label {path!r} has one channel: expected several, ids in the last; labels in '
+                "class indexes are read with label_ids='train'"
+            )
+        return values[..., -1]
+
+
+# a function gets the opened picture and its path, returns (H, W) raw ids
+Decode = Callable[[Image.Image, str], np.ndarray] | LastChannel
+
+
 def read_label(path: str, decode: Decode | None = None) -> np.ndarray:
     """Returns the (H, W) raw ids of a label picture.
 
     Args:
-        path: The file.
+        path: The file, or a member of a zip, as `read_bytes`.
         decode: What the picture's values mean; None takes the values, or the indexes of a palette.
 
     Raises:
         UserError: If the file is missing or damaged, or not what ``decode`` reads.
     """
     try:
-        with Image.open(path) as image:
+        data = read_bytes(path)
+        if isinstance(decode, LastChannel):
+            return decode.from_bytes(data, path)
+        with Image.open(io.BytesIO(data)) as image:
             raw = (decode or read_ids)(image, path)
+    except UserError:
+        raise
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise UserError(f'label {path!r} cannot be read: {error}') from error
+        raise UserError(
+            f'label {path!r} cannot be read: {error}; mend the file, or leave its image out with '
+            'skip=[NAME, ...] in the data set'
+        ) from error
     if raw.dtype.kind == 'f' or (raw.size and raw.min() < 0):
         raise UserError(f'label {path!r} holds {raw.dtype} values: expected whole numbers >= 0')
     return raw.astype(np.uint8) if raw.dtype == bool else raw
@@ -156,12 +197,24 @@ def image_sizes(path: str) -> set[tuple[int, int]]:
     Raises:
         UserError: If it cannot be read.
     """
+    error: Exception | None = None
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(_ORIENTATION) in _TURNED
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise UserError(f'image {path!r} cannot be read: {error}') from error
+        for data in read_heads(path):
+            try:
+                with Image.open(io.BytesIO(data)) as image:
+                    return _sizes(image)
+            except (OSError, UnidentifiedImageError, SyntaxError) as damaged:
+                error = damaged
+    except OSError as missing:
+        error = missing
+    raise UserError(f'image {path!r} cannot be read: {error}') from error
+
+
+def _sizes(image: Image.Image) -> set[tuple[int, int]]:
+    width, height = image.size
+    # Pillow decodes all of a PNG to look for EXIF data after the pixels
+    known = image.format != 'PNG' or 'exif' in image.info
+    turned = known and image.getexif().get(_ORIENTATION) in _TURNED
     return {(height, width), (width, height)} if turned else {(height, width)}
 
 

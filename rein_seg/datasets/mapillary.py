@@ -1,6 +1,8 @@
-"""Mapillary Vistas v1.2: its 66 classes, and their class among the 19 of Cityscapes."""
+"""Mapillary Vistas: its classes (v1.2: 66, v2.0: 124), and theirs among the 19 of Cityscapes."""
 
 from __future__ import annotations
+
+from mmseg.datasets import MapillaryDataset_v2
 
 # in the order of the raw ids 0 to 65, as in its config_v1.2.json; None is ignored
 MAPILLARY_CLASSES: tuple[tuple[str, str | None], ...] = (
@@ -70,4 +72,35 @@ MAPILLARY_CLASSES: tuple[tuple[str, str | None], ...] = (
     ('Car Mount', None),
     ('Ego Vehicle', None),
     ('Unlabeled', None),
+)
+
+# of v2.0, with the class that they had in v1.2 or that their name says; the others are ignored.
+# Unverified: no published benchmark that scores v2.0 labels in the 19 classes is known to us
+_V2_NEW: dict[str, str] = {
+    'Traffic Light - General (Single)': 'traffic light',
+    'Traffic Light - Pedestrians': 'traffic light',
+    'Traffic Light - General (Upright)': 'traffic light',
+    'Traffic Light - General (Horizontal)': 'traffic light',
+    'Traffic Light - Cyclists': 'traffic light',
+    'Traffic Light - Other': 'traffic light',
+    'Traffic Sign - Direction (Back)': 'traffic sign',
+    'Traffic Sign - Direction (Front)': 'traffic sign',
+    'Traffic Sign - Parking': 'traffic sign',
+    'Traffic Sign - Temporary (Back)': 'traffic sign',
+    'Traffic Sign - Temporary (Front)': 'traffic sign',
+}
+_V2_VOID = 'Lane Marking (only) - Test'
+
+
+def _class_of_v2(name: str) -> str | None:
+    if name == _V2_VOID:
+        return None
+    if name.startswith('Lane Marking'):
+        return 'road'
+    return dict(MAPILLARY_CLASSES).get(name) or _V2_NEW.get(name)
+
+
+# in the order of the raw ids 0 to 123 of config_v2.0.json, as mmseg lists them
+MAPILLARY_V2_CLASSES: tuple[tuple[str, str | None], ...] = tuple(
+    (name, _class_of_v2(name)) for name in MapillaryDataset_v2.METAINFO['classes']
 )

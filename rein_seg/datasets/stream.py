@@ -8,8 +8,9 @@ they run. Nothing has to be saved, replayed or skipped.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Mapping, Sized
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ class SampleIndex(int):
     """An index into a data set that carries the seed of its random transforms."""
 
     seed: int
+    # what the sample gets beside what its data set says of it
+    fields: Mapping[str, Any] = MappingProxyType({})
 
     def __new__(cls, index: int, seed: int) -> SampleIndex:
         """Returns ``index`` with ``seed``."""
@@ -55,10 +58,14 @@ class StreamSampler(Sampler):
     def __iter__(self) -> Iterator[SampleIndex]:
         position = self._start * self.world_size + self.rank
         while True:
-            epoch, step = divmod(position, self.size)
-            index = self._permutation(epoch)[step] if self.shuffle else step
-            yield SampleIndex(index, stream_seed(self.seed, position))
+            yield self.at(position)
             position += self.world_size
+
+    def at(self, position: int) -> SampleIndex:
+        """Returns the index at one position of the stream that all ranks share."""
+        epoch, step = divmod(position, self.size)
+        index = self._permutation(epoch)[step] if self.shuffle else step
+        return SampleIndex(index, stream_seed(self.seed, position))
 
     def __len__(self) -> int:
         return self.size
@@ -95,7 +102,28 @@ class SeededDataset(Dataset):
     def __getitem__(self, index: int) -> Any:
         if isinstance(index, SampleIndex):
             seed_everything(index.seed, torch_too=False)
+            if index.fields:
+                leaf, at = _leaf_of(self.dataset, int(index))
+                return leaf.pipeline({**leaf.get_data_info(at), **index.fields})
         return self.dataset[int(index)]
+
+
+def _leaf_of(dataset: Any, index: int) -> tuple[Any, int]:
+    """Returns the data set inside ConcatDataset and the like that has a sample, and its place."""
+    while hasattr(dataset, '_get_ori_dataset_idx'):
+        place = dataset._get_ori_dataset_idx(index)
+        if isinstance(place, tuple):
+            dataset, index = dataset.datasets[place[0]], place[1]
+        else:
+            dataset, index = dataset.dataset, place
+    return dataset, index
+
+
+def is_stream(sampler: Mapping[str, Any] | None) -> bool:
+    """Says whether the config of a sampler is that of a `StreamSampler`, or of a kind of it."""
+    name = (sampler or {}).get('type')
+    kind = DATA_SAMPLERS.get(name) if isinstance(name, str) else name
+    return isinstance(kind, type) and issubclass(kind, StreamSampler)
 
 
 def stream_seed(seed: int, position: int) -> int:

@@ -1,5 +1,6 @@
 """What mmengine's runner lacks for frozen encoders: exact resume, safe files, few groups."""
 
+from rein_seg.engine.ema import TrainableEMAHook
 from rein_seg.engine.hooks import AutocastHook, IterationSeedHook, PatienceHook
 from rein_seg.engine.optim import AutocastOptimWrapper, TrainableOptimConstructor
 from rein_seg.engine.runner import PEFTRunner
@@ -10,5 +11,6 @@ __all__ = [
     'IterationSeedHook',
     'PEFTRunner',
     'PatienceHook',
+    'TrainableEMAHook',
     'TrainableOptimConstructor',
 ]

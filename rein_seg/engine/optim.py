@@ -17,7 +17,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from rein_seg.errors import UserError
 
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
-_OPTIONS = ('custom_keys', 'norm_decay_mult', 'bias_decay_mult')
+_OPTIONS = ('custom_keys', 'norm_decay_mult', 'bias_decay_mult', 'prefix_lr_mult')
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -32,7 +32,9 @@ class TrainableOptimConstructor:
         optim_wrapper_cfg: ``type``, ``optimizer`` and arguments of the wrapper.
         paramwise_cfg: ``custom_keys``, substrings of names -> ``lr_mult`` and ``decay_mult``, the
             longest key wins; ``norm_decay_mult``; ``bias_decay_mult``. What the method says should
-            not decay (tokens, scales) does not, unless a custom key covers it.
+            not decay (tokens, scales) does not, unless a custom key covers it. ``prefix_lr_mult``,
+            starts of names -> factor of the rate alone, beside all of these: ``backbone.`` is what
+            trains in the encoder, the method's.
     """
 
     def __init__(
@@ -52,7 +54,8 @@ class TrainableOptimConstructor:
         model = getattr(model, 'module', model)
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, param, owner in _trainable(model):
-            groups.setdefault(self._hyper(model, name, owner), []).append(param)
+            lr, decay = self._hyper(model, name, owner)
+            groups.setdefault((lr * self._factor(name), decay), []).append(param)
         if not groups:
             raise UserError('nothing in the model trains: choose a method or head with weights')
         params = [dict(params=p, lr=lr, weight_decay=wd) for (lr, wd), p in groups.items()]
@@ -66,6 +69,11 @@ class TrainableOptimConstructor:
         optimizer = OPTIMIZERS.build({**self.optimizer_cfg, 'params': params})
         cfg = {'type': 'OptimWrapper', **self.wrapper_cfg, 'optimizer': optimizer}
         return OPTIM_WRAPPERS.build(cfg)
+
+    def _factor(self, name: str) -> float:
+        """Returns the factor of the rate of the first prefix that fits."""
+        factors = self.paramwise.get('prefix_lr_mult', {})
+        return next((f for prefix, f in factors.items() if name.startswith(prefix)), 1.0)
 
     def _hyper(self, model: nn.Module, name: str, owner: nn.Module) -> tuple[float, float]:
         """Returns (learning rate, weight decay) of one parameter."""

@@ -6,12 +6,14 @@ import copy
 import hashlib
 import logging
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine import dist
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -27,7 +29,7 @@ from rein_seg.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from rein_seg.datasets.stream import SeededDataset, StreamSampler
+from rein_seg.datasets.stream import SeededDataset, is_stream
 from rein_seg.errors import UserError
 from rein_seg.version import __version__
 
@@ -39,7 +41,12 @@ class PEFTRunner(Runner):
     Data loaders with a `StreamSampler` get the seeds of their transforms from it, so a resumed run
     sees the very samples that an uninterrupted one would. Checkpoints are written under a temporary
     name and renamed, read without unpickling, and loaded strictly.
+
+    Attributes:
+        training_record: What a training run's files say of it: protocol, changes, checkpoint rule.
     """
+
+    training_record: Mapping[str, Any] | None = None
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Builds the logger; pages such as the resolved config go to its file alone."""
@@ -61,7 +68,7 @@ class PEFTRunner(Runner):
         """Builds a loader; see mmengine's `Runner.build_dataloader`."""
         if isinstance(dataloader, dict):
             dataloader = copy.deepcopy(dataloader)
-            if dataloader.get('sampler', {}).get('type') == StreamSampler.__name__:
+            if is_stream(dataloader.get('sampler')):
                 dataloader['dataset'] = SeededDataset(DATASETS.build(dataloader['dataset']))
             if dataloader.get('num_workers', 0) == 0:
                 dataloader['persistent_workers'] = False
@@ -92,6 +99,18 @@ class PEFTRunner(Runner):
         self.logger.info(report)
         self._has_loaded = True
         return checkpoint
+
+    def test_on(self, cfg: Config) -> Any:
+        """Tests the model as another config says: its data, metrics and windows.
+
+        Returns:
+            The evaluator, which holds the reports.
+        """
+        self.bare_model.set_test_cfg(cfg.model.test_cfg)
+        self._test_dataloader, self._test_evaluator = cfg.test_dataloader, cfg.test_evaluator
+        self._test_loop = cfg.test_cfg
+        self.test()
+        return self.test_loop.evaluator
 
     @cached_property
     def config_text(self) -> str:
@@ -136,6 +155,7 @@ class PEFTRunner(Runner):
             rein_seg_version=__version__,
             dataset_meta=self.train_dataloader.dataset.metainfo,
             identity=self.bare_model.identity,
+            training=self.training_record,
         )
         checkpoint = dict(
             meta=own | (meta or {}),

@@ -3,15 +3,18 @@
 from rein_seg.evaluation.binary import BinarySegMetric
 from rein_seg.evaluation.domain_iou import DomainIoUMetric
 from rein_seg.evaluation.domain_metric import DomainMetric, find_domain_metric, metric_class
-from rein_seg.evaluation.tables import class_table, domain_table, score_text
+from rein_seg.evaluation.submission import SubmissionWriter
+from rein_seg.evaluation.tables import class_table, domain_table, protocol_table, score_text
 
 __all__ = [
     'BinarySegMetric',
     'DomainIoUMetric',
     'DomainMetric',
+    'SubmissionWriter',
     'class_table',
     'domain_table',
     'find_domain_metric',
     'metric_class',
+    'protocol_table',
     'score_text',
 ]

@@ -29,6 +29,7 @@ class DomainMetric(BaseMetric):
         source: Name of the source domain; it is shown, and left out of the mean. None has none.
         targets: Domains of the mean, in the order of the table; None takes all others, sorted.
         protocol: Name of the protocol that the numbers are made under.
+        changed: What is done otherwise than it says; it is printed beside the name.
         ignore_index: Label to leave out.
         output_dir: Folder for predictions, ``DOMAIN/NAME.png`` with class indexes; None for none.
         **kwargs: As mmengine's `BaseMetric`.
@@ -53,6 +54,7 @@ class DomainMetric(BaseMetric):
         source: str | None = None,
         targets: Sequence[str] | None = None,
         protocol: str = 'unnamed',
+        changed: Sequence[str] = (),
         ignore_index: int = 255,
         output_dir: str | None = None,
         prefix: str | None = None,
@@ -64,6 +66,7 @@ class DomainMetric(BaseMetric):
         self.source = source
         self.targets = None if targets is None else tuple(targets)
         self.protocol = protocol
+        self.changed = tuple(changed)
         self.ignore_index = ignore_index
         self.output_dir = output_dir
         self._written: dict[str, str] = {}
@@ -124,6 +127,7 @@ class DomainMetric(BaseMetric):
         mean = {key: _mean([domains[name][key] for name in targets]) for key in self.columns}
         self.report = {
             'protocol': self.protocol,
+            'changed': list(self.changed),
             'source': self.source if self.source in measured else None,
             'targets': list(targets),
             'domains': domains,

@@ -27,9 +27,38 @@ def domain_table(report: Mapping[str, Any]) -> str:
         count = str(sum(report['domains'][name]['images'] for name in report['targets']))
         rows.append(('mean', 'targets', count, *cells(mean)))
     units = ''.join(f', {key} in 0..1' for key in report.get('fractions', ()))
-    title = f'protocol {report["protocol"]}, scores in %{units}'
+    title = f'protocol {protocol_name(report)}, scores in %{units}'
     head = ('domain', 'role', 'images', *mean)
     return title + '\n' + table(head, rows, rule_last=averaged)
+
+
+def protocol_name(report: Mapping[str, Any]) -> str:
+    """Returns the protocol's name, and what was changed in it."""
+    changed = report.get('changed')
+    return report['protocol'] + (f', changed: {"; ".join(changed)}' if changed else '')
+
+
+def protocol_table(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns one row for each protocol: the main score of every domain and of the mean.
+
+    Args:
+        reports: Name -> report, all of the same domains.
+    """
+    first = next(iter(reports.values()))
+    key = next(iter(first['mean_over_targets']))
+    rows = []
+    for name, report in reports.items():
+        scores = [report['domains'][domain][key] for domain in first['domains']]
+        scores.append(report['mean_over_targets'][key])
+        rows.append((name, *(score_text(report, key, score) for score in scores)))
+    notes = [
+        f'{name}, changed: {"; ".join(report["changed"])}'
+        for name, report in reports.items()
+        if report.get('changed')
+    ]
+    unit = 'in 0..1' if key in first.get('fractions', ()) else 'in %'
+    lines = table((f'{key} {unit}', *first['domains'], 'mean'), rows)
+    return '\n'.join((lines, *notes))
 
 
 def class_table(report: Mapping[str, Any]) -> str:

@@ -172,7 +172,7 @@ def test_whole_test_images_of_a_size_the_patch_does_not_divide(folder):
     resize = dict(type='Resize', scale=(72, 40), keep_ratio=False)
     cfg.test_dataloader.dataset.datasets[1].pipeline.insert(1, resize)
     with pytest.raises(
-        UserError, match=r"domain 'night': .* 16 pixels, not \(40, 72\) .*\(32, 64\)"
+        UserError, match=r"domain 'night'.*: .* 16 pixels, not \(40, 72\) .*\(32, 64\)"
     ):
         run_test(cfg, str(folder / 'adapter19.pth'))
 

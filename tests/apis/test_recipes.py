@@ -11,6 +11,7 @@ from rein_seg.apis import load_config
 from rein_seg.apis.config import complete
 from rein_seg.apis.recipes import fill_iterations
 from rein_seg.errors import UserError
+from tests.apis.tiny_run import tiny_config
 from tests.engine.test_engine import hyper
 
 
@@ -79,10 +80,17 @@ def test_a_data_set_may_have_its_own_pipeline(task):
     assert 'LoadLabels' in steps(cfg.test_dataloader.dataset.datasets[0])
 
 
-def test_a_completed_config_takes_no_other_protocol(task):
+def test_a_completed_config_takes_another_protocol_unless_all_pipelines_are_its_own(task):
     """The config that a run leaves behind has its pipelines."""
     cfg = completed(task, protocol='square1024')
     assert completed(cfg).val_evaluator.protocol == 'square1024'
+    back = completed(cfg, protocol='original')
+    assert steps(back.val_dataloader.dataset) == steps(completed(task).val_dataloader.dataset)
+    own = [dict(type='LoadImageFromFile')]
+    for loader in ('val', 'test'):
+        node = cfg[f'{loader}_dataloader'].dataset
+        for part in node.get('datasets', [node]):
+            part.pipeline = own
     with pytest.raises(UserError, match="protocol='original' reaches no data set.*'square1024'"):
         completed(cfg, protocol='original')
 
@@ -120,3 +128,16 @@ def test_schedule_decays_the_two_dimensional_norm_but_no_bias_and_no_other_norm(
         'output_upscaling.1.weight',
     }
     assert set(found.values()) == {(3e-4, 1e-4), (3e-4, 0.0)}
+
+
+def test_one_word_keeps_decoded_copies_of_the_training_data(repo):
+    path = str(repo / 'configs/rein_dinov2_gtav_synthia.py')
+    cfg = load_config(path, cfg_options={'cache_dir': 'copies'})
+    assert [d.cache_dir for d in cfg.train_dataloader.dataset.datasets] == ['copies'] * 2
+    assert all('cache_dir' not in d for d in cfg.val_dataloader.dataset.datasets)
+
+
+def test_iterations_of_an_option_reach_a_loop_with_its_own(tmp_path):
+    cfg = tiny_config(tmp_path, max_iters=8)
+    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (8, 8)
+    assert cfg.param_scheduler[0].end == 8

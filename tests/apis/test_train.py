@@ -96,6 +96,18 @@ def test_testing_reproduces_the_scores(finished, tmp_path, weights):
     assert (tmp_path / 'results.json').is_file()
 
 
+def test_a_protocol_that_was_asked_for_is_in_protocols_too(finished, tmp_path):
+    folder, results = finished
+    cfg = tiny_config(folder)
+    cfg.work_dir = str(tmp_path)
+    name = 'miniscapes-256x128'
+    again = apis.test(cfg, str(folder / 'run/adapter.safetensors'), protocols=[name])
+    assert list(again['protocols']) == [name]
+    assert again['protocols'][name]['domains'] == again['domains'] == results['domains']
+    assert (again['selection'], again['training']) == ('last', results['training'])
+    assert again['changed'] == []
+
+
 def test_predictions_and_pictures_are_written(finished, tmp_path):
     folder, results = finished
     result = run_tool(
@@ -187,6 +199,8 @@ def test_killed_run_resumes_exactly(tmp_path, workers):
         'param_scheduler.0.end=60',
         'train_cfg.val_interval=15',
         'default_hooks.checkpoint.max_keep_ckpts=30',
+        'ema.begin=10',
+        'ema.momentum=0.1',
     ]
     config = write_config(tmp_path)
     command = [sys.executable, 'tools/train.py', config, '--work-dir']
@@ -204,18 +218,22 @@ def test_killed_run_resumes_exactly(tmp_path, workers):
     resumed = run_tool(*command, str(tmp_path / 'killed'), '--resume', *options)
     assert resumed.returncode == 0, resumed.stderr[-2000:]
     assert re.search(r'resumed epoch: \d+, iter: \d+', resumed.stdout)
-    a, b = (
-        torch.load(tmp_path / name / 'iter_40.pth', weights_only=False)['state_dict']
-        for name in ('straight', 'killed')
-    )
-    assert a.keys() == b.keys()
-    assert max((a[k] - b[k]).abs().max().item() for k in a) == 0
+    for part in ('state_dict', 'raw_state_dict'):  # the average, and what is averaged
+        a, b = (
+            torch.load(tmp_path / name / 'iter_40.pth', weights_only=False)[part]
+            for name in ('straight', 'killed')
+        )
+        assert a.keys() == b.keys()
+        assert max((a[k] - b[k]).abs().max().item() for k in a) == 0
 
 
 @pytest.mark.slow
 def test_two_processes_end_with_identical_parameters(tmp_path):
     config = write_config(tmp_path)
-    result = run_tool('tools/dist_train.sh', config, '2', '--work-dir', str(tmp_path / 'run'))
+    averaged = ['--cfg-options', 'ema.begin=2', 'ema.momentum=0.2']
+    result = run_tool(
+        'tools/dist_train.sh', config, '2', '--work-dir', str(tmp_path / 'run'), *averaged
+    )
     assert result.returncode == 0, result.stderr[-3000:]
     assert 'all 2 ranks ended with identical parameters' in result.stdout
     assert 'find_unused_parameters' not in (tmp_path / 'run/tiny.py').read_text()

@@ -146,7 +146,7 @@ def test_training_sample(repo, root, task):
     assert label.shape == (1, *SQUARE)
     assert label.unique().tolist() == [0, cfg.benchmark.num_classes - 1]
     steps = [step['type'] for step in cfg.train_dataloader.dataset.pipeline]
-    assert steps == ['LoadImageFromFile', 'LoadLabels', 'Resize', 'RandomFlip', 'PackDomainInputs']
+    assert steps == ['LoadDomainImage', 'LoadLabels', 'Resize', 'RandomFlip', 'PackDomainInputs']
 
 
 @pytest.mark.parametrize('protocol', ['original', 'square1024'])

@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from mmseg.registry import TRANSFORMS
 from PIL import Image
 
 from rein_seg.datasets import CITYSCAPES_LABEL_IDS
@@ -66,3 +67,21 @@ def test_load_and_pack_keep_the_domain(tmp_path):
     assert packed['data_samples'].domain == 'night'
     assert packed['data_samples'].gt_sem_seg.data.unique().tolist() == [1]
     assert packed['inputs'].shape == (3, 4, 6)
+
+
+def test_random_scale_is_of_the_images_own_size():
+    resize = TRANSFORMS.build(dict(type='RandomScale', ratio_range=(0.5, 2.0)))
+    shapes = set()
+    for seed in range(8):
+        np.random.seed(seed)  # noqa: NPY002
+        image, label = np.zeros((40, 60, 3), np.uint8), np.full((40, 60), 7, np.uint8)
+        found = resize(dict(img=image, gt_seg_map=label, seg_fields=['gt_seg_map']))
+        height, width = found['img'].shape[:2]
+        assert found['gt_seg_map'].shape == found['img_shape'] == (height, width)
+        assert abs(height / 40 - width / 60) < 0.02
+        assert 20 <= height <= 80
+        assert set(found['gt_seg_map'].ravel()) == {7}
+        shapes.add((height, width))
+    assert len(shapes) == 8
+    with pytest.raises(UserError, match=r'ratio_range=\(2.0, 0.5\): expected two factors'):
+        TRANSFORMS.build(dict(type='RandomScale', ratio_range=(2.0, 0.5)))

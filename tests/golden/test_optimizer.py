@@ -2,19 +2,19 @@
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
+from rein_seg.apis import load_config
 from rein_seg.checkpoint.official import from_official
 from tests.checkpoint import official_model
 from tests.golden.collect import cases
 
-SCHEDULES = {'512': 'adamw_40k', '1024': 'adamw_40k_1024'}
+RECIPES = {'512': 'rein_dinov2_gtav', '1024': 'rein_dinov2_gtav_1024'}
 GOLDEN = cases('rein', lambda meta: meta.get('kind') == 'optimizer')
 # decays officially, because the name matches none of the keys (specs/rein.md, section 8)
 OURS_DIFFERS = {'decode_head.pixel_decoder.level_encoding.weight'}
-both = pytest.mark.parametrize('crop', SCHEDULES)
+both = pytest.mark.parametrize('crop', RECIPES)
 
 
 def case_of(golden):
@@ -27,7 +27,7 @@ def model_of(golden):
 
 
 def schedule(crop, repo):
-    return Config.fromfile(repo / f'configs/_base_/schedules/{SCHEDULES[crop]}.py')
+    return load_config(str(repo / f'configs/{RECIPES[crop]}.py'))
 
 
 def optimizer_of(model, cfg):

@@ -157,5 +157,6 @@ def test_recipe_of_soma_anneals_the_weight_decay_of_what_decays():
     assert seen[half][0] == pytest.approx((0.05 + 1e-5) / 2, rel=1e-3)
     assert optimizer.param_groups[0]['weight_decay'] == pytest.approx(1e-5, rel=1e-2)
     assert {other for _, other in seen} == {0}
-    keys = cfg.optim_wrapper.paramwise_cfg.custom_keys
-    assert (keys['backbone.peft'].lr_mult, keys['query_embed'].decay_mult) == (0.5, 0.0)
+    words = cfg.optim_wrapper.paramwise_cfg
+    assert words.prefix_lr_mult['backbone.'] == 0.5
+    assert words.custom_keys['query_embed'].decay_mult == 0.0

@@ -1,19 +1,25 @@
 # What Conv-LoRA's tasks share: images squeezed into a square of 1024, flips, nothing else. One
-# thing and its background; a task names its data sets. No data set says a pipeline: training takes
-# train_pipeline, all others test_pipelines[protocol].
+# thing and its background; a task names its data sets. No data set says a pipeline: they take the
+# protocol's.
 protocol = 'original'  # scores at the size of the label's file; square1024: officially, at 1024x1024
 data_root = 'data'
 square = dict(type='Resize', scale=(1024, 1024), interpolation='bicubic', backend='pillow')
 train_pipeline = [
-    dict(type='LoadImageFromFile'), dict(type='LoadLabels'), square,
+    dict(type='LoadDomainImage'), dict(type='LoadLabels'), square,
     dict(type='RandomFlip', prob=0.5), dict(type='PackDomainInputs')]
-test_pipelines = dict(
-    original=[
-        dict(type='LoadImageFromFile'), square, dict(type='LoadLabels'),
-        dict(type='PackDomainInputs')],
-    square1024=[
-        dict(type='LoadImageFromFile'), dict(type='LoadLabels'), square,
-        dict(type='ScoreAtInputSize'), dict(type='PackDomainInputs')])
+protocols = dict(
+    original=dict(
+        train_pipeline=train_pipeline,
+        test_pipelines=dict(
+            default=[
+                dict(type='LoadDomainImage'), square, dict(type='LoadLabels'),
+                dict(type='PackDomainInputs')])),
+    square1024=dict(
+        train_pipeline=train_pipeline,
+        test_pipelines=dict(
+            default=[
+                dict(type='LoadDomainImage'), dict(type='LoadLabels'), square,
+                dict(type='ScoreAtInputSize'), dict(type='PackDomainInputs')])))
 benchmark = dict(
     num_classes=2, crop_size=(1024, 1024), test_cfg=dict(mode='whole', keep_scores=True))
 train_dataloader = dict(

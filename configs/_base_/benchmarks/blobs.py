@@ -8,12 +8,12 @@ benchmark = dict(
     selection=dict(metric=f'{source}/Dice_set', rule='greater'))
 data_root = 'data/blobs'
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadDomainImage'),
     dict(type='LoadLabels'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDomainInputs')]
 test_pipeline = [
-    dict(type='LoadImageFromFile'), dict(type='LoadLabels'), dict(type='PackDomainInputs')]
+    dict(type='LoadDomainImage'), dict(type='LoadLabels'), dict(type='PackDomainInputs')]
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,

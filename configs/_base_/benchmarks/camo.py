@@ -4,6 +4,8 @@ _base_ = './binary_1024.py'
 source, targets = 'camo_val', ['camo']
 epochs = 20
 benchmark = dict(name='camo', selection=dict(metric=f'{source}/S', rule='greater'))
+# as remembered: docs/datasets.md
+expected_images = dict(train=dict(camo_train=3636), val=dict(camo_val=404), test=dict(camo=250))
 images = dict(
     type='BinaryFolderDataset', domain=source, metainfo=dict(classes=('background', 'camouflaged')),
     data_prefix=dict(img_path='camo/TrainDataset/Imgs', seg_map_path='camo/TrainDataset/GT'),

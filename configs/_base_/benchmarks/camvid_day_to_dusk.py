@@ -5,16 +5,16 @@ benchmark = dict(
     test_cfg=dict(mode='slide', crop_size=(256, 256), stride=(104, 224), batch_windows=4))
 data_root = 'data/camvid'
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadDomainImage'),
     dict(type='LoadLabels'),
     dict(type='RandomChoiceResize', scales=[int(360 * s * 0.1) for s in range(8, 16)],
          resize_type='ResizeShortestEdge', max_size=1920),
-    dict(type='RandomCrop', crop_size=(256, 256), cat_max_ratio=0.75),
+    dict(type='FastRandomCrop', crop_size=(256, 256), cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
+    dict(type='FastPhotoMetricDistortion'),
     dict(type='PackDomainInputs')]
 test_pipeline = [
-    dict(type='LoadImageFromFile'), dict(type='LoadLabels'), dict(type='PackDomainInputs')]
+    dict(type='LoadDomainImage'), dict(type='LoadLabels'), dict(type='PackDomainInputs')]
 train_dataloader = dict(
     batch_size=2,
     num_workers=0,

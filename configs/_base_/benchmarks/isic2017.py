@@ -4,6 +4,9 @@ _base_ = './binary_1024.py'
 source, targets = 'isic2017_val', ['isic2017']
 epochs = 30
 benchmark = dict(name='isic2017', selection=dict(metric=f'{source}/IoU_image', rule='greater'))
+# as remembered: docs/datasets.md
+expected_images = dict(
+    train=dict(isic2017_train=2000), val=dict(isic2017_val=150), test=dict(isic2017=600))
 images = dict(
     type='BinaryFolderDataset', metainfo=dict(classes=('background', 'lesion')),
     data_prefix=dict(img_path='isic2017/ISIC-2017_{split}_Data',

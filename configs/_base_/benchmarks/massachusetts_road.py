@@ -5,6 +5,8 @@ source, targets = 'road_val', ['road']
 epochs = 20
 benchmark = dict(
     name='massachusetts_road', selection=dict(metric=f'{source}/IoU_image', rule='greater'))
+# as remembered: docs/datasets.md
+expected_images = dict(train=dict(road_train=1108), val=dict(road_val=14), test=dict(road=49))
 images = dict(
     type='BinaryFolderDataset', metainfo=dict(classes=('background', 'road')),
     data_prefix=dict(img_path='massachusetts_road/tiff/{split}',

@@ -7,13 +7,13 @@ benchmark = dict(
     test_cfg=dict(mode='whole'))
 data_root = 'data/miniscapes'
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadDomainImage'),
     dict(type='LoadLabels'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
+    dict(type='FastPhotoMetricDistortion'),
     dict(type='PackDomainInputs')]
 test_pipeline = [
-    dict(type='LoadImageFromFile'), dict(type='LoadLabels'), dict(type='PackDomainInputs')]
+    dict(type='LoadDomainImage'), dict(type='LoadLabels'), dict(type='PackDomainInputs')]
 train_dataloader = dict(
     batch_size=2,
     num_workers=0,

@@ -4,6 +4,9 @@ _base_ = './binary_1024.py'
 source, targets = 'polyp_val', ['kvasir', 'cvc612']
 epochs = 30
 benchmark = dict(name='polyp', selection=dict(metric=f'{source}/S', rule='greater'))
+# as remembered: docs/datasets.md
+expected_images = dict(
+    train=dict(polyp=1305), val=dict(polyp_val=145), test=dict(kvasir=100, cvc612=62))
 images = dict(
     type='BinaryFolderDataset', domain=source, metainfo=dict(classes=('background', 'polyp')),
     data_prefix=dict(img_path='polyp/TrainDataset/images', seg_map_path='polyp/TrainDataset/masks'),

@@ -261,6 +261,11 @@ def notes(runs: Sequence[Run]) -> list[str]:
     if len(set(steps.values())) > 1 and not chosen:
         listed = ', '.join(f'{name} {count}' for name, count in steps.items())
         found.append(f'the variants trained for different numbers of iterations: {listed}')
+    changed = {run.variant: '; '.join(run.results.get('changed') or []) for run in finished}
+    if any(changed.values()):
+        listed = ', '.join(f'{name}: {text or "nothing"}' for name, text in changed.items())
+        alike = next(iter(changed.values())) if len(set(changed.values())) == 1 else listed
+        found.append(f'what was changed in the protocol: {alike}')
     sessions = [session for run in finished for session in run.sessions]
     if len({str(sorted(session['code'].items())) for session in sessions}) > 1:
         found.append('the runs were made by different versions of the code or of its packages')

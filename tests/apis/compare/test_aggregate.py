@@ -167,6 +167,16 @@ def test_notes_say_what_is_not_alike():
     assert notes([make_run(), make_run('Rein', 0, stopped)]) == []
 
 
+def test_notes_say_what_was_changed_in_the_protocol():
+    changed = make_results(changed=['batch 2 instead of 4'])
+    assert notes([make_run(results=changed)]) == [
+        'what was changed in the protocol: batch 2 instead of 4'
+    ]
+    assert notes([make_run(), make_run('Rein', 0, changed)]) == [
+        'what was changed in the protocol: LoRA: nothing, Rein: batch 2 instead of 4'
+    ]
+
+
 def test_text():
     head, rows = score_table(comparison(), 'mIoU')
     assert head == (

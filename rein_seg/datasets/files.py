@@ -1,0 +1,185 @@
+"""Files on disk and members of zips, read and listed alike.
+
+A member of a zip is written ``zip://FOLDER/NAME.zip/MEMBER``. What is kept between reads is a zip's
+table of contents, never an open file: forked workers and threads share nothing.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+from mmengine.fileio import BaseStorageBackend, register_backend
+
+from rein_seg.errors import UserError
+
+PREFIX = 'zip://'
+_IN_ZIP = re.compile(r'(.*?\.zip)(?:/(.*))?', re.IGNORECASE | re.DOTALL)
+_LOCAL_HEADER = struct.Struct('<4s22xHH')
+_ENCRYPTED = 1
+_HEAD = 2**16  # holds what comes before the pixels of most pictures
+
+
+def is_zip_place(place: str | Path) -> bool:
+    """Returns whether a folder or file is said to be in a zip."""
+    return _IN_ZIP.fullmatch(str(place)) is not None and not Path(place).is_dir()
+
+
+def list_files(place: str | Path) -> dict[str, str]:
+    """Returns name below a place -> path that `read_bytes` takes, of all files there.
+
+    Names that start with a dot, and what macOS adds to zips, are left out.
+
+    Args:
+        place: A folder; or zips, ``DIR/*_images.zip``, or a folder in them,
+            ``DIR/*_images.zip/images``. Without such a folder, the one that all members of a zip
+            lie in does not count.
+
+    Raises:
+        UserError: If zips have two files of one name, or one cannot be read.
+    """
+    if not is_zip_place(place):
+        files = (path for path in Path(place).rglob('*') if not path.name.startswith('.'))
+        return {path.relative_to(place).as_posix(): str(path) for path in files}
+    pattern, inner = _split(str(place))
+    found: dict[str, str] = {}
+    for archive in sorted(glob.glob(pattern)):
+        members = [name for name in _contents(archive) if _is_file(name)]
+        folder = _common_folder(members) if inner is None else inner.rstrip('/') + '/'
+        for member in members:
+            if not member.startswith(folder):
+                continue
+            name, path = member[len(folder) :], f'{PREFIX}{archive}/{member}'
+            if found.setdefault(name, path) != path:
+                raise UserError(f'{str(place)!r} has {name!r} twice: {found[name]!r} and {path!r}')
+    return found
+
+
+def is_there(place: str | Path) -> bool:
+    """Returns whether a folder, or a zip that matches, exists."""
+    return bool(glob.glob(_split(str(place))[0])) if is_zip_place(place) else Path(place).is_dir()
+
+
+def read_bytes(path: str, *, most: int | None = None) -> bytes:
+    """Returns a file's content, or that of a member of a zip.
+
+    Args:
+        path: As `list_files` returns it.
+        most: Stop after so many bytes.
+
+    Raises:
+        OSError: If a file cannot be read.
+        UserError: If there is no such zip or member, or it is damaged.
+    """
+    if path.startswith(PREFIX):
+        archive, member = _split(path[len(PREFIX) :])
+        return _read_member(archive, member or '', most)
+    with open(path, 'rb') as file:
+        return file.read(-1 if most is None else most)
+
+
+def read_heads(path: str) -> Iterator[bytes]:
+    """Yields the beginning of a file, then, to who asks for more, all of it."""
+    head = read_bytes(path, most=_HEAD)
+    yield head
+    if len(head) == _HEAD:
+        yield read_bytes(path)
+
+
+def file_on_disk(path: str) -> str:
+    """Returns the zip that a member is in; of any other path itself."""
+    return _split(path[len(PREFIX) :])[0] if path.startswith(PREFIX) else path
+
+
+@register_backend('zip', prefixes='zip')
+class ZipBackend(BaseStorageBackend):
+    """Lets everything that reads through mmengine read ``zip://DIR/NAME.zip/MEMBER``."""
+
+    def get(self, filepath: str) -> bytes:
+        """Returns a member's content."""
+        return read_bytes(str(filepath))
+
+    def get_text(self, filepath: str, encoding: str = 'utf-8') -> str:
+        """Returns a member's content as text."""
+        return self.get(filepath).decode(encoding)
+
+
+def _split(path: str) -> tuple[str, str | None]:
+    match = _IN_ZIP.fullmatch(path)
+    if match is None:
+        raise UserError(f'{path!r} names no .zip: expected {PREFIX}DIR/NAME.zip/MEMBER')
+    return match[1], match[2] or None
+
+
+def _is_file(name: str) -> bool:
+    parts = name.split('/')
+    return bool(parts[-1]) and not parts[-1].startswith('.') and '__MACOSX' not in parts
+
+
+def _common_folder(members: list[str]) -> str:
+    """Returns ``a/b/`` if all members lie in it, '' if in none."""
+    if not members:
+        return ''
+    low, high = min(members).split('/')[:-1], max(members).split('/')[:-1]
+    common = []
+    for one, other in zip(low, high, strict=False):
+        if one != other:
+            break
+        common.append(one + '/')
+    return ''.join(common)
+
+
+def _contents(archive: str) -> dict[str, zipfile.ZipInfo]:
+    """Returns name -> entry of a zip's members; read again when the file has changed."""
+    try:
+        state = Path(archive).stat()
+        return _read_contents(archive, state.st_mtime_ns, state.st_size)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UserError(f'zip {archive!r} cannot be read: {error}; download it again') from error
+
+
+@lru_cache(maxsize=256)
+def _read_contents(archive: str, changed: int, size: int) -> dict[str, zipfile.ZipInfo]:
+    with zipfile.ZipFile(archive) as file:
+        return {entry.filename: entry for entry in file.infolist()}
+
+
+def _read_member(archive: str, member: str, most: int | None) -> bytes:
+    entry = _contents(archive).get(member)
+    where = f'{member!r} of zip {archive!r}'
+    if entry is None:
+        raise UserError(f'there is no {where}')
+    if entry.flag_bits & _ENCRYPTED or entry.compress_type not in (
+        zipfile.ZIP_STORED,
+        zipfile.ZIP_DEFLATED,
+    ):
+        raise UserError(f'{where} is encrypted, or neither stored nor deflated: unpack it')
+    try:
+        with open(archive, 'rb') as file:
+            data = _inflate(file, entry, most)
+    except (OSError, struct.error, zlib.error) as error:
+        raise UserError(f'{where} cannot be read: {error}; download the zip again') from error
+    if most is None and (len(data) != entry.file_size or zlib.crc32(data) != entry.CRC):
+        raise UserError(f'{where} is damaged (checksum): download the zip again')
+    return data
+
+
+def _inflate(file: BinaryIO, entry: zipfile.ZipInfo, most: int | None) -> bytes:
+    file.seek(entry.header_offset)
+    signature, name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    if signature != b'PK\3\4':
+        raise zlib.error('no entry where the table of contents has one')
+    file.seek(name + extra, 1)
+    # inflating so many bytes takes at most about as many from the file
+    size = entry.compress_size if most is None else min(entry.compress_size, most + 1024)
+    data = file.read(size)
+    if entry.compress_type == zipfile.ZIP_STORED:
+        return data if most is None else data[:most]
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, most or 0)

@@ -1,0 +1,199 @@
+"""How the driving data sets lie on disk as downloaded: folders, names, raw ids, counts, sources.
+
+One row a data set. What is marked unverified was written from memory: no copy was at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rein_seg.errors import UserError, near_misses
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A data set's files, seen from ``data_root``.
+
+    Attributes:
+        images: Folder of images; ``{split}`` stands for the split.
+        labels: Folder of labels.
+        label_files: What labels hold (`CityscapesSpaceDataset`'s label_ids) -> end of their names;
+            the first is what a download has.
+        splits: Split -> number of images, None if it is not known; '' where there are no splits.
+        source: Where to get it.
+        img_suffix: End of images' names.
+        starts: Beginnings of the names of images and of labels, where they differ.
+        elsewhere: Other (images, labels) folders that are taken where the first are missing; zips
+            as `files.list_files` takes them.
+        wrong_size: As `DomainDataset`.
+        unverified: What of this was written from memory.
+    """
+
+    images: str
+    labels: str
+    label_files: Mapping[str, str]
+    splits: Mapping[str, int | None]
+    source: str
+    img_suffix: str = '.png'
+    starts: tuple[str, str] = ('', '')
+    elsewhere: tuple[tuple[str, str], ...] = ()
+    wrong_size: str = 'error'
+    unverified: str = ''
+
+    def options(self, split: str | None, label_ids: str | None) -> dict[str, Any]:
+        """Returns the arguments of a `DomainDataset` for one split.
+
+        Raises:
+            UserError: If there is no such split, or no such labels.
+        """
+        split = split or ''
+        if split not in self.splits:
+            raise UserError(f'split={split!r}; {near_misses(split, self.splits)}')
+        label_ids = label_ids or next(iter(self.label_files))
+        if label_ids not in self.label_files:
+            raise UserError(f'label_ids={label_ids!r}; {near_misses(label_ids, self.label_files)}')
+        places = [(self.images, self.labels), *self.elsewhere]
+        images, labels = ([p[i].replace('{split}', split) for p in places] for i in (0, 1))
+        return {
+            'data_prefix': dict(img_path=images[0], seg_map_path=labels[0]),
+            'elsewhere': dict(img_path=images[1:], seg_map_path=labels[1:]),
+            'img_suffix': self.img_suffix,
+            'seg_map_suffix': self.label_files[label_ids],
+            'starts': self.starts,
+            'wrong_size': self.wrong_size,
+            'hint': f'from {self.source}; {self.tree(split)}; docs/datasets.md',
+        }
+
+    def tree(self, split: str | None = None) -> str:
+        """Returns the folders and names that are expected, for messages."""
+        suffix = next(iter(self.label_files.values()))
+        text = (
+            f'expected {self.images}/**/{self.starts[0]}*{self.img_suffix} and '
+            f'{self.labels}/**/{self.starts[1]}*{suffix}'
+        )
+        return text if split is None else text.replace('{split}', split)
+
+
+_CITYSCAPES = 'cityscapes-dataset.com (leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip)'
+
+LAYOUTS: dict[str, Layout] = {
+    'gtav': Layout(
+        images='gta/images',
+        labels='gta/labels',
+        elsewhere=(('gta/*_images.zip', 'gta/*_labels.zip'),),
+        label_files={'cityscapes': '.png', 'train': '.png'},
+        splits={'': 24966},
+        source='download.visinf.tu-darmstadt.de/data/from_games (01_images.zip ... 10_labels.zip)',
+        # a run takes all images, as the published ones; a few labels are not as large as theirs
+        wrong_size='resize',
+        unverified='the folders inside the zips; which labels differ in size (15188 and 17705?)',
+    ),
+    'synthia': Layout(
+        images='synthia/RGB',
+        labels='synthia/GT/LABELS',
+        elsewhere=(('synthia/RAND_CITYSCAPES/RGB', 'synthia/RAND_CITYSCAPES/GT/LABELS'),),
+        label_files={'synthia': '.png', 'train': '_labelTrainIds.png'},
+        splits={'': 9400},
+        source='synthia-dataset.net (SYNTHIA-RAND-CITYSCAPES)',
+        unverified='folders, count and the highest raw id (22)',
+    ),
+    'urbansyn': Layout(
+        images='urbansyn/rgb',
+        labels='urbansyn/ss',
+        starts=('rgb_', 'ss_'),
+        label_files={'urbansyn': '.png'},
+        splits={'': 7539},
+        source='urbansyn.org',
+        unverified='folders, names and count',
+    ),
+    'cityscapes': Layout(
+        images='cityscapes/leftImg8bit/{split}',
+        labels='cityscapes/gtFine/{split}',
+        elsewhere=(
+            (
+                'cityscapes/leftImg8bit_trainvaltest.zip/leftImg8bit/{split}',
+                'cityscapes/gtFine_trainvaltest.zip/gtFine/{split}',
+            ),
+        ),
+        img_suffix='_leftImg8bit.png',
+        label_files={'cityscapes': '_gtFine_labelIds.png', 'train': '_gtFine_labelTrainIds.png'},
+        splits={'train': 2975, 'val': 500},
+        source=_CITYSCAPES,
+        unverified='the count of train',
+    ),
+    'bdd100k': Layout(
+        images='bdd100k/images/10k/{split}',
+        labels='bdd100k/labels/sem_seg/masks/{split}',
+        img_suffix='.jpg',
+        label_files={'train': '.png'},
+        splits={'train': 7000, 'val': 1000},
+        source='bdd-data.berkeley.edu (10K images, segmentation)',
+        unverified='the count of train',
+    ),
+    'mapillary': Layout(
+        images='mapillary/{split}/images',
+        labels='mapillary/{split}/labels',
+        elsewhere=(('mapillary/{split}/images', 'mapillary/{split}/v1.2/labels'),),
+        img_suffix='.jpg',
+        label_files={'mapillary': '.png'},
+        splits={'training': 18000, 'validation': 2000},
+        source='mapillary.com/dataset/vistas',
+        unverified='the count of training',
+    ),
+    'mapillary_v2': Layout(
+        images='mapillary/{split}/images',
+        labels='mapillary/{split}/v2.0/labels',
+        img_suffix='.jpg',
+        label_files={'mapillary_v2': '.png'},
+        splits={'training': 18000, 'validation': 2000},
+        source='mapillary.com/dataset/vistas (v2.0)',
+        unverified='the count of training; what its new classes become among the 19',
+    ),
+    'acdc': Layout(
+        images='acdc/rgb_anon/{split}',
+        labels='acdc/gt/{split}',
+        img_suffix='_rgb_anon.png',
+        label_files={'train': '_gt_labelTrainIds.png', 'cityscapes': '_gt_labelIds.png'},
+        splits={
+            **{f'{name}/train': 400 for name in ('fog', 'night', 'rain', 'snow')},
+            **{'fog/val': None, 'night/val': 106, 'rain/val': 100, 'snow/val': 100},
+            **{f'{name}/test': 500 for name in ('fog', 'night', 'rain', 'snow')},
+        },
+        source='acdc.vision.ee.ethz.ch (rgb_anon_trainvaltest.zip, gt_trainval.zip)',
+        unverified='the counts of train and test; of fog/val: 100 or 106, by source',
+    ),
+    'dark_zurich': Layout(
+        images='dark_zurich/rgb_anon/{split}',
+        labels='dark_zurich/gt/{split}',
+        img_suffix='_rgb_anon.png',
+        label_files={'train': '_gt_labelTrainIds.png', 'cityscapes': '_gt_labelIds.png'},
+        splits={'val/night': 50, 'test/night': 151},
+        source='trace.ethz.ch/publications/2019/GCMA_UIoU (Dark_Zurich_val_anon.zip)',
+        unverified='folders, counts and source; names are those of mmseg',
+    ),
+    'nighttime_driving': Layout(
+        images='NighttimeDrivingTest/leftImg8bit/test/night',
+        labels='NighttimeDrivingTest/gtCoarse_daytime_trainvaltest/test/night',
+        img_suffix='_leftImg8bit.png',
+        label_files={
+            'train': '_gtCoarse_labelTrainIds.png',
+            'cityscapes': '_gtCoarse_labelIds.png',
+        },
+        splits={'': 50},
+        source='people.ee.ethz.ch/~daid/NightDriving (NighttimeDrivingTest)',
+        unverified='folders, count and source; names are those of mmseg',
+    ),
+}
+
+
+def find_layout(name: str) -> Layout:
+    """Returns the layout of a data set.
+
+    Raises:
+        UserError: If there is none of this name.
+    """
+    if name not in LAYOUTS:
+        raise UserError(f'layout={name!r}; {near_misses(name, LAYOUTS)}')
+    return LAYOUTS[name]
