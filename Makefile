@@ -5,7 +5,7 @@ WORK_DIR ?= work_dirs/demo
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-full lint published format install clean
+.PHONY: demo test test-full support lint published format install clean
 
 install: $(INSTALLED)
 
@@ -32,6 +32,10 @@ test: $(INSTALLED)
 # The published system at full size, from files in the published layouts: minutes, 6 GB of memory.
 test-full: $(INSTALLED)
 	$(BIN)/python -m pytest --full-size -m full_size
+
+# What works with what: trains tiny models, writes docs/support.md. A minute on two cores.
+support: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.matrix
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -16,8 +16,7 @@ from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.errors import UserError
-from rein_seg.peft import PEFTMethod
-from rein_seg.registry import build_method
+from rein_seg.peft import PEFTMethod, build_methods
 from rein_seg.structures import Anatomy, Features, StreamSite
 
 
@@ -33,7 +32,7 @@ class PEFTBackbone(BaseModule):
 
     Args:
         encoder: Config of the encoder; see `build_encoder` for ``checkpoint``, ``init_seed``.
-        peft: Config of the method.
+        peft: Config of the method, or a list of such configs: these methods together.
         activation_checkpointing: Computes each block again in the backward pass instead of keeping
             its activations.
 
@@ -44,7 +43,7 @@ class PEFTBackbone(BaseModule):
     def __init__(
         self,
         encoder: Mapping[str, Any],
-        peft: Mapping[str, Any],
+        peft: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         *,
         activation_checkpointing: bool = False,
         init_cfg: None = None,
@@ -52,8 +51,8 @@ class PEFTBackbone(BaseModule):
         super().__init__(init_cfg)
         self.encoder, self.encoder_info = build_encoder(encoder)
         self.anatomy: Anatomy = find_anatomy(self.encoder)
-        self.peft_cfg = dict(peft)
-        self.peft: PEFTMethod = build_method(peft)  # type: ignore[assignment]
+        self.peft_cfg = peft
+        self.peft: PEFTMethod = build_methods(peft)
         self.peft.attach(self.encoder, self.anatomy)
         self._freeze()
         # kept, not derived again: a copy for averaging switches all gradients off
@@ -81,6 +80,8 @@ class PEFTBackbone(BaseModule):
             UserError: If a side of the image is no multiple of what the encoder divides it into.
         """
         self.check_size(image.shape[-2:])
+        # a pass that an error ended may have left tokens behind
+        self.anatomy.state.num_prompts, self.anatomy.state.carried = 0, None
         maps = tuple(self.encoder(image))
         return Features(maps=maps, queries=self.peft.queries())
 
@@ -135,7 +136,8 @@ class CheckpointedCall:
     """Calls a block, hooks included, under non-reentrant activation checkpointing.
 
     Re-entrant checkpointing loses the gradient of adapters that pass a tensor from one hook to
-    another, silently. The grid is handed in so that the second pass sees what the first one saw.
+    another, silently. The grid and carried tokens are handed in so that the second pass sees what
+    the first one saw.
     """
 
     def __init__(self, block: nn.Module, anatomy: Anatomy) -> None:
@@ -149,6 +151,7 @@ class CheckpointedCall:
             return checkpoint(
                 self._run,
                 self.state.grid,
+                self.state.carried,
                 *args,
                 use_reentrant=False,
                 context_fn=self._passes,
@@ -166,8 +169,8 @@ class CheckpointedCall:
         finally:
             self.state.recomputing = False
 
-    def _run(self, grid: tuple[int, int], *args: Any, **kwargs: Any) -> Any:
-        self.state.grid = grid
+    def _run(self, grid: tuple[int, int], carried: Tensor | None, *args: Any, **kwargs: Any) -> Any:
+        self.state.grid, self.state.carried = grid, carried
         return nn.Module._call_impl(self.block, *args, **kwargs)
 
 

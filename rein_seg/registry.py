@@ -7,7 +7,7 @@ scope), so configs use ``default_scope = 'mmseg'`` and everything of ours is fou
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmengine.registry import Registry
@@ -104,11 +104,16 @@ def build_method(cfg: Mapping[str, Any]) -> nn.Module:
     return build_with_hints(known[name], args, what=f'peft method {name!r}')
 
 
-def describe_method(cfg: Mapping[str, Any]) -> dict[str, Any]:
+def describe_method(cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     """Returns a method's config with the defaults of the arguments it leaves out.
 
     Two configs that build the same method describe it equally: what adapters are compared by.
+
+    Args:
+        cfg: Config of a method, or of several, which give a list.
     """
+    if not isinstance(cfg, Mapping):
+        return [describe_method(one) for one in cfg] if len(cfg) > 1 else describe_method(cfg[0])
     args = dict(cfg)
     name = args.pop('type')
     return {'type': name, **with_defaults(PEFT_METHODS.module_dict[name], args)}

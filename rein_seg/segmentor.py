@@ -20,7 +20,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.registry import describe_method
+from rein_seg.registry import PEFT_METHODS, describe_method
 from rein_seg.structures import Features
 
 Window = tuple[int, int, int, int]
@@ -68,7 +68,7 @@ class PEFTSegmentor(EncoderDecoder):
         data_preprocessor: Mapping[str, Any] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        built = MODELS.build(dict(backbone))
+        built = MODELS.build(_with_num_classes(backbone, num_classes))
         if data_preprocessor is None:
             data_preprocessor = _preprocessor(built.encoder_info, crop_size)
         BaseSegmentor.__init__(self, data_preprocessor=dict(data_preprocessor), init_cfg=init_cfg)
@@ -138,7 +138,11 @@ class PEFTSegmentor(EncoderDecoder):
         for name, head in heads.items():
             each = head.loss(_given(head, features), data_samples, self.train_cfg)
             losses.update(add_prefix(each, name))
-        losses.update(add_prefix(self.backbone.peft.aux_losses(), 'peft'))
+        method = self.backbone.peft
+        labels = torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in data_samples]).long()
+        ignored = self.decode_head.ignore_index
+        losses.update(add_prefix(method.aux_losses(), 'peft'))
+        losses.update(add_prefix(method.label_losses(labels, ignore_index=ignored), 'peft'))
         return losses
 
     def _forward(self, inputs: Tensor, data_samples: list | None = None) -> Tensor:
@@ -236,6 +240,19 @@ class PEFTSegmentor(EncoderDecoder):
         if 'checkpoint' in takes:  # the head's weights come in the encoder's file
             filled.setdefault('checkpoint', self._weights_file)
         return filled
+
+
+def _with_num_classes(backbone: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
+    """Returns a backbone's config with K filled in for each method that takes it."""
+
+    def fill(peft: Mapping[str, Any]) -> Mapping[str, Any]:
+        cls = PEFT_METHODS.get(peft.get('type', ''))
+        takes = cls is not None and 'num_classes' in inspect.signature(cls).parameters
+        return {'num_classes': num_classes, **peft} if takes else peft
+
+    peft = backbone['peft']
+    filled = fill(peft) if isinstance(peft, Mapping) else [fill(one) for one in peft]
+    return {**backbone, 'peft': filled}
 
 
 def _takes_features(head: Any) -> bool:

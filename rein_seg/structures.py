@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
@@ -40,14 +42,47 @@ class RunState:
 
     Attributes:
         grid: (H, W) of the current image, for layouts that do not show it (NLC).
-        num_prompts: Tokens that methods hold inserted at this moment, after the prefix tokens.
+        num_prompts: Tokens that methods hold inserted at this moment: after the prefix tokens, or
+            in rows below a map; see `join_prompts`.
+        carried: (B, M, C) tokens that came out of one block, on their way into the next.
         recomputing: Whether a block runs a second time, for the backward pass of activation
             checkpointing.
     """
 
     grid: tuple[int, int] = (0, 0)
     num_prompts: int = 0
+    carried: Tensor | None = None
     recomputing: bool = False
+
+
+def join_prompts(x: Tensor, tokens: Tensor) -> Tensor:
+    """Appends tokens to a map, in as many rows as they need: norms and linears take them along.
+
+    Args:
+        x: (B, H, W, C).
+        tokens: (B, M, C); the last row is filled up with zeros.
+
+    Returns:
+        (B, H + ceil(M / W), W, C).
+    """
+    width = x.shape[2]
+    filled = F.pad(tokens, (0, 0, 0, -tokens.shape[1] % width))
+    return torch.cat((x, filled.unflatten(1, (-1, width)).to(x.dtype)), dim=1)
+
+
+def split_prompts(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Takes ``count`` tokens off a map again.
+
+    Returns:
+        (B, H, W, C) and (B, M, C).
+    """
+    height = x.shape[1] - prompt_rows(count, x.shape[2])
+    return x[:, :height], x[:, height:].flatten(1, 2)[:, :count]
+
+
+def prompt_rows(count: int, width: int) -> int:
+    """Returns how many rows of a map ``count`` tokens fill."""
+    return -(-count // width)
 
 
 @dataclass(frozen=True)
@@ -159,6 +194,7 @@ class BranchSite(Site):
         entry_norm: The same after its norm; None where the branch has none of its own.
         exit_pre: The branch's result before LayerScale.
         exit_post: The same after LayerScale; None where the anatomy cannot reach it.
+        conv: Of a branch conv, its spatial convolution: it gives kernel, stride and widths.
     """
 
     branch: Literal['attn', 'ffn', 'conv']
@@ -166,14 +202,24 @@ class BranchSite(Site):
     entry_norm: Tap | None
     exit_pre: Tap
     exit_post: Tap | None
+    conv: nn.Conv2d | None = None
 
 
 @dataclass(frozen=True)
 class SeqSite(Site):
-    """SEQ: the token sequence of one block, for tokens inserted at entry and taken out at exit."""
+    """SEQ: the token sequence of one block, for tokens inserted at entry and taken out at exit.
+
+    Attributes:
+        entry: What enters the block. In a map, inserted tokens lie in rows below it, and the
+            block's attention knows: each of its windows sees them all.
+        exit: What leaves it.
+        merging: Of the first block of a later stage, the module that merges the patches in front
+            of it, (B, H, W, C) -> (B, H/2, W/2, D).
+    """
 
     entry: Tap
     exit: Tap
+    merging: nn.Module | None = None
 
 
 @dataclass(frozen=True)

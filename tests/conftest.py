@@ -40,3 +40,22 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         for mark in skipped.keys() & item.keywords:
             item.add_marker(pytest.mark.skip(reason=skipped[mark]))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Counts what the contract tests ran on."""
+    from tests.peft.cases import CASES
+
+    passed = [report.nodeid for report in terminalreporter.stats.get('passed', [])]
+    contract = [nodeid for nodeid in passed if 'tests/peft/test_contract.py::' in nodeid]
+    pairs = {tuple(nodeid[:-1].rpartition('[')[2].split('-')) for nodeid in contract}
+    if pairs:
+        types = {c.name: c.cfg['type'] if isinstance(c.cfg, dict) else c.name for c in CASES}
+        methods = {types[name] for name, _ in pairs}
+        families = {family for _, family in pairs}
+        single = {(types[name], family) for name, family in pairs}
+        terminalreporter.write_line(
+            f'contract: {len(single)} pairs of method and encoder ({len(methods)} methods, lists '
+            f'included, {len(families)} encoders), {len(pairs)} with variants of methods; '
+            f'{len(contract)} checks passed'
+        )

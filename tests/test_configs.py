@@ -211,3 +211,18 @@ def test_recipe_of_the_benchmark():
     assert wide.optim_wrapper.optimizer.lr == 6e-5
     assert wide.optim_wrapper.paramwise_cfg == cfg.optim_wrapper.paramwise_cfg
     assert wide.model.test_cfg.stride == (683, 683)
+
+
+def test_several_methods_in_one_config(tmp_path):
+    base = CONFIGS[0].parent / 'lora_tiny_miniscapes.py'
+    leaf = tmp_path / 'both.py'
+    text = "_base_ = [{!r}]\nmodel = dict(backbone=dict(peft=[dict(type='LoRA'), dict(type={!r})]))"
+    leaf.write_text(text.format(str(base), 'BitFit'))
+    model = build_shapes(load_config(str(leaf)))
+    assert [type(m).__name__ for m in model.backbone.peft.methods] == ['LoRA', 'BitFit']
+    leaf.write_text(text.format(str(base), 'BitFt'))
+    with pytest.raises(UserError, match=r"backbone.peft.1.type='BitFt'.*did you mean 'BitFit'"):
+        load_config(str(leaf))
+    leaf.write_text(f'_base_ = [{str(base)!r}]\nmodel = dict(backbone=dict(peft=[]))')
+    with pytest.raises(UserError, match='backbone.peft is missing'):
+        load_config(str(leaf))

@@ -198,7 +198,9 @@ def _named(cfg: Config) -> Iterator[tuple[str, Registry, Mapping[str, Any]]]:
     backbone = cfg.model.get('backbone', {})
     if backbone.get('type') == 'PEFTBackbone':
         for key in ('encoder', 'peft'):
-            if not isinstance(backbone.get(key), dict):
+            node = backbone.get(key)
+            several = key == 'peft' and isinstance(node, (list, tuple)) and len(node) > 0
+            if not all(isinstance(one, dict) for one in (node if several else [node])):
                 raise UserError(f'model.backbone.{key} is missing: give dict(type=...)')
     yield from _inside('model', MODELS, cfg.model)
     for key in LOADERS:

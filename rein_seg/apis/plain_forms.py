@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rein_seg.encoders.sam_attention import by_distance
@@ -10,14 +11,22 @@ from rein_seg.peft.mixture import Experts, convolve
 
 
 def attention_with_bias(
-    q: Tensor, k: Tensor, v: Tensor, table_h: Tensor, table_w: Tensor, grid: tuple[int, int]
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    table_h: Tensor,
+    table_w: Tensor,
+    grid: tuple[int, int],
+    *,
+    num_prompts: int = 0,
 ) -> Tensor:
     """Computes what `attend_with_positions` does, with all (B, n, N, N) numbers in memory."""
     height, width = grid
-    places = q.unflatten(2, grid)
+    places = q[:, :, num_prompts:].unflatten(2, grid)
     rows = torch.einsum('bnhwd,hkd->bnhwk', places, by_distance(table_h, height))
     columns = torch.einsum('bnhwd,wkd->bnhwk', places, by_distance(table_w, width))
     bias = (rows[..., :, None] + columns[..., None, :]).flatten(4).flatten(2, 3)
+    bias = F.pad(bias, (num_prompts, 0, num_prompts, 0))
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + bias
     return scores.softmax(-1) @ v
 

@@ -14,6 +14,7 @@ from rein_seg.structures import (
     NormSite,
     OpSite,
     ParamSite,
+    SeqSite,
     Side,
     Site,
     StreamSite,
@@ -165,7 +166,12 @@ def norm_site(
 
 
 def map_block_sites(
-    encoder: nn.Module, name: str, place: Place, *, norms: tuple[str, str]
+    encoder: nn.Module,
+    name: str,
+    place: Place,
+    *,
+    norms: tuple[str, str],
+    merging: nn.Module | None = None,
 ) -> list[Site]:
     """Returns the sites of a mmpretrain block whose stream is (B, H, W, C), as in SAM and Swin.
 
@@ -174,6 +180,7 @@ def map_block_sites(
         name: Module name of the block; its attention cuts windows itself, or has none.
         place: Where it is.
         norms: Names of its two norms.
+        merging: See `SeqSite`.
     """
     block = encoder.get_submodule(name)
     norm1, norm2 = norms
@@ -199,6 +206,7 @@ def map_block_sites(
         op('ffn.layers.0.0', 'fc1'),
         op('ffn.layers.1', 'fc2'),
         branch('ffn', norm2, 'ffn.gamma2'),
+        SeqSite(*place, entry=tap('', 'input'), exit=tap('', 'output'), merging=merging),
         StreamSite(*place, 'out', (tap('', 'output'),)),
     ]
 

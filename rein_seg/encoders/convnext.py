@@ -135,6 +135,7 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
             entry_norm=None,
             exit_pre=tap('depthwise_conv', 'output'),
             exit_post=None,
+            conv=block.depthwise_conv,
         ),
         norm_site(encoder, f'{name}.norm', 'norm', place, layout=inner),
         op_site(encoder, f'{name}.pointwise_conv1', 'fc1', place, layout=inner),

@@ -132,7 +132,9 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     numbers = (1, 2, 3) if hasattr(block, 'conv3') else (1, 2)
     spatial = numbers[-2]
     conv, after = (block.get_submodule(f'conv{n}') for n in (spatial, spatial + 1))
-    sites: list[Site] = [StreamSite(*place, 'in', (Tap(block, 'input', 'NCHW'),))]
+    # the first block of a stage still gets the width of the one before
+    into = (*place[:3], block.conv1.in_channels)
+    sites: list[Site] = [StreamSite(*into, 'in', (Tap(block, 'input', 'NCHW'),))]
     for n in numbers:
         norm = f'{name}.{getattr(block, f"norm{n}_name")}'
         sites.append(op_site(encoder, f'{name}.conv{n}', f'conv{n}', place))
@@ -146,6 +148,7 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
             entry_norm=None,
             exit_pre=Tap(after, 'input', 'NCHW'),
             exit_post=None,
+            conv=conv,
         )
     )
     for index, module in enumerate(block.downsample or ()):

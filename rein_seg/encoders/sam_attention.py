@@ -1,15 +1,18 @@
 """SAM's attention: in windows or global, with relative positions along each axis.
 
-B batch (rows), H x W grid, n heads, d channels of one head, C = n d channels, w window side.
+B batch (rows), H x W grid, n heads, d channels of one head, C = n d channels, w window side, nW
+windows of an image, N tokens of a window, P prompts.
 """
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from rein_seg.encoders.map_attention import MapAttention
 from rein_seg.environment import quiet_imports
+from rein_seg.structures import RunState
 
 with quiet_imports():
     from mmpretrain.models.backbones.vit_sam import (
@@ -19,7 +22,7 @@ with quiet_imports():
     )
 
 
-class WindowAttention(nn.Module):
+class WindowAttention(MapAttention):
     """mmpretrain's `Attention` on the same parameters, with its windows inside.
 
     ``qkv`` and ``proj`` see windows, padding included, as (B nW, w, w, C); what enters and leaves
@@ -28,39 +31,45 @@ class WindowAttention(nn.Module):
     Args:
         base: Module whose ``qkv``, ``proj``, ``rel_pos_h`` and ``rel_pos_w`` are taken over.
         window_size: w in tokens; 0 is global attention.
+        state: Of the encoder; it tells how many prompts lie below the map.
 
     Shapes:
         (B, H, W, C) -> (B, H, W, C). Windows are padded with zeros at the right and at the bottom;
-        padded keys are not masked.
+        padded keys are not masked. Prompts have no positions; see `MapAttention`.
 
     Source: Kirillov et al., ICCV 2023 (ViTDet's encoder); positions: Li et al., CVPR 2022 (MViTv2).
     """
 
-    def __init__(self, base: Attention, window_size: int) -> None:
-        super().__init__()
-        self.num_heads = base.num_heads
+    def __init__(self, base: Attention, window_size: int, state: RunState) -> None:
+        super().__init__(base.qkv, base.proj, base.num_heads, state)
         self.window_size = window_size
-        self.qkv, self.proj = base.qkv, base.proj
         self.rel_pos_h, self.rel_pos_w = base.rel_pos_h, base.rel_pos_w
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns the branch's result for a whole map."""
+    def mix(self, x: Tensor, prompts: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Returns the result for a map, and for (B, P, C) prompts."""
         if not self.window_size:
-            return self.attend(x)
+            return self.attend(x, prompts)
         windows, padded = window_partition(x, self.window_size)
-        return window_unpartition(self.attend(windows), self.window_size, padded, x.shape[1:3])
+        y, prompts = self.attend(windows, prompts)
+        return window_unpartition(y, self.window_size, padded, x.shape[1:3]), prompts
 
-    def attend(self, x: Tensor) -> Tensor:
-        """Returns the attention within each row of (B, H, W, C)."""
-        grid = x.shape[1:3]
-        qkv = self.qkv(x).flatten(1, 2).unflatten(2, (3, self.num_heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, n, H W, d)
-        y = attend_with_positions(q, k, v, self.rel_pos_h, self.rel_pos_w, grid)
-        return self.proj(y.transpose(1, 2).flatten(2).unflatten(1, grid))
+    def attend(self, x: Tensor, prompts: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Returns the attention within each row of (B nW, H, W, C), and for the prompts."""
+        grid, count = x.shape[1:3], 0 if prompts is None else prompts.shape[1]
+        tables = self.rel_pos_h, self.rel_pos_w
+        y = attend_with_positions(*self.project(x, prompts), *tables, grid, num_prompts=count)
+        return self.join(y, grid, prompts)
 
 
 def attend_with_positions(
-    q: Tensor, k: Tensor, v: Tensor, table_h: Tensor, table_w: Tensor, grid: tuple[int, int]
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    table_h: Tensor,
+    table_w: Tensor,
+    grid: tuple[int, int],
+    *,
+    num_prompts: int = 0,
 ) -> Tensor:
     """Computes softmax(q k' / sqrt d + R) v with R[i, j] = q_i . h[y_i - y_j] + q_i . w[x_i - x_j].
 
@@ -69,18 +78,19 @@ def attend_with_positions(
     is never made: on 64 x 64 tokens a training step needs a fifth of the memory.
 
     Args:
-        q: (B, n, HW, d) queries, which meet the tables unscaled.
-        k: (B, n, HW, d) keys.
-        v: (B, n, HW, d) values.
+        q: (B, n, P+HW, d) queries, which meet the tables unscaled.
+        k: (B, n, P+HW, d) keys.
+        v: (B, n, P+HW, d) values.
         table_h: (L, d) vectors by distance along H; resized if L is not 2 H - 1.
         table_w: The same along W.
         grid: (H, W).
+        num_prompts: P tokens in front of the HW, without positions.
 
     Returns:
-        (B, n, HW, d).
+        (B, n, P+HW, d).
     """
     height, width = grid
-    on_grid = q.unflatten(2, (height, width))
+    on_grid = q[:, :, num_prompts:].unflatten(2, (height, width))
     rows = torch.einsum('bnhwd,hkd->bnhwk', on_grid, by_distance(table_h, height).to(q.dtype))
     columns = torch.einsum('bnhwd,wkd->bnhwk', on_grid, by_distance(table_w, width).to(q.dtype))
     places = torch.cat((rows, columns), dim=-1).flatten(2, 3).to(q.dtype)
@@ -90,7 +100,10 @@ def attend_with_positions(
             torch.eye(width, dtype=q.dtype, device=q.device).repeat(height, 1),
         ),
         dim=1,
-    ).expand(*k.shape[:2], -1, -1)
+    )
+    if num_prompts:
+        places, one_hot = (F.pad(part, (0, 0, num_prompts, 0)) for part in (places, one_hot))
+    one_hot = one_hot.expand(*k.shape[:2], -1, -1)
     size = q.shape[-1]
     fill = -(size + height + width) % 8  # fused kernels want multiples of eight, all three equal
     q = F.pad(torch.cat((q * size**-0.5, places), dim=-1), (0, fill))

@@ -28,7 +28,7 @@ from rein_seg.encoders.swin_attention import MapMerging, ShiftedWindowAttention
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
 from rein_seg.registry import register_anatomy
-from rein_seg.structures import Anatomy, Site
+from rein_seg.structures import Anatomy, RunState, Site
 
 with quiet_imports():
     from mmpretrain.models.backbones.swin_transformer import SwinTransformer
@@ -99,9 +99,10 @@ class Swin(SwinTransformer):
             out_indices=list(check_out_indices(chosen, num_stages, unit='stages')),
             stage_cfgs=dict(block_cfgs=dict(ffn_ratio=ffn_ratio)),
         )
+        self.state = RunState()
         for stage in self.stages:
             for block in stage.blocks:
-                block.attn = ShiftedWindowAttention(block.attn)
+                block.attn = ShiftedWindowAttention(block.attn, self.state)
             if stage.downsample is not None:
                 stage.downsample = MapMerging(stage.downsample)
 
@@ -158,8 +159,7 @@ def swin_anatomy(encoder: Swin) -> Anatomy:
 
     The stream, both branches and the merging are (B, H, W, C), whose shape shows the grid of the
     stage. Inside the attention, OP qkv and proj see (B nW, w, w, C), zero padding included: NHWC as
-    well, so that a method takes the windows for rows. There is no SEQ site: a window has no place
-    for tokens beside the grid.
+    well, so that a method takes the windows for rows. SEQ tokens lie in rows below the map.
     """
     stages, patch = encoder.out_indices, encoder.patch_embed.projection.stride[0]
     depths = tuple(encoder.depths[: stages[-1] + 1])  # no site beyond the last output
@@ -183,7 +183,10 @@ def swin_anatomy(encoder: Swin) -> Anatomy:
                 sites.append(op_site(encoder, f'{name}.reduction', 'merge', place, layout='NHWC'))
         for name, place in places.items():
             if place[1] == stage:
-                sites += map_block_sites(encoder, name, place, norms=('norm1', 'norm2'))
+                first = stage > 0 and place[2] == 0
+                merging = encoder.stages[stage - 1].downsample if first else None
+                norms = ('norm1', 'norm2')
+                sites += map_block_sites(encoder, name, place, norms=norms, merging=merging)
         if stage in stages:
             place = (-1, stage, -1, width)
             sites.append(norm_site(encoder, f'norm{stage}', 'final', place, layout='NHWC'))
@@ -196,4 +199,5 @@ def swin_anatomy(encoder: Swin) -> Anatomy:
         out_strides=tuple(patch * 2**stage for stage in stages),
         stage_depths=depths,
         stage_channels=widths,
+        state=encoder.state,
     )

@@ -1,7 +1,7 @@
 """Swin's attention within shifted windows, and its merging of patches, on (B, H, W, C) maps.
 
 B batch, H x W grid, C channels, n heads, d channels of one head, w window side, N = w w tokens,
-nW windows of an image, padding included.
+nW windows of an image, padding included, P prompts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rein_seg.encoders.map_attention import MapAttention
 from rein_seg.environment import quiet_imports
+from rein_seg.structures import RunState
 
 with quiet_imports():
     from mmpretrain.models.backbones.vit_sam import window_partition, window_unpartition
@@ -21,7 +23,7 @@ with quiet_imports():
 _APART = -100.0
 
 
-class ShiftedWindowAttention(nn.Module):
+class ShiftedWindowAttention(MapAttention):
     """mmpretrain's `ShiftWindowMSA` on the same parameters, through one fused attention.
 
     ``qkv`` and ``proj`` see windows, padding included, as (B nW, w, w, C); what enters and leaves
@@ -29,51 +31,63 @@ class ShiftedWindowAttention(nn.Module):
 
     Args:
         base: Module whose parameters, window and shift are taken over.
+        state: Of the encoder; it tells how many prompts lie below the map.
 
     Shapes:
         (B, H, W, C) -> (B, H, W, C). Windows are padded with zeros at the right and at the bottom;
-        padded keys are not masked.
+        padded keys are not masked. Prompts have neither bias nor mask; see `MapAttention`.
 
     Source: Liu et al., ICCV 2021, Sec. 3.2, as its code for segmentation computes it: a map that is
     one window, or smaller, is padded and shifted too (its classifier shrinks window and shift).
+    Prompts: Jia et al., ECCV 2022. Differs from it: the windows of an image share its own prompts,
+    whatever the batch.
     """
 
-    def __init__(self, base: ShiftWindowMSA) -> None:
-        super().__init__()
+    def __init__(self, base: ShiftWindowMSA, state: RunState) -> None:
+        super().__init__(base.w_msa.qkv, base.w_msa.proj, base.w_msa.num_heads, state)
         self.window_size, self.shift_size = base.window_size, base.shift_size
-        self.num_heads = base.w_msa.num_heads
-        self.qkv, self.proj = base.w_msa.qkv, base.w_msa.proj
         self.relative_position_bias_table = base.w_msa.relative_position_bias_table
         index = relative_position_index(self.window_size)
         self.register_buffer('relative_position_index', index, persistent=False)
 
-    def forward(self, x: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
-        """Returns the branch's result for a whole map, whose shape shows its grid."""
+    def mix(self, x: Tensor, prompts: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Returns the result for a map, and for (B, P, C) prompts."""
         (height, width), side, shift = x.shape[1:3], self.window_size, self.shift_size
         x = F.pad(x, (0, 0, 0, -width % side, 0, -height % side))
         if shift:
             x = x.roll((-shift, -shift), dims=(1, 2))
         windows, padded = window_partition(x, side)
-        x = window_unpartition(self.attend(windows, padded), side, padded, padded)
+        y, prompts = self.attend(windows, padded, prompts)
+        x = window_unpartition(y, side, padded, padded)
         if shift:
             x = x.roll((shift, shift), dims=(1, 2))
-        return x[:, :height, :width]
+        return x[:, :height, :width], prompts
 
-    def attend(self, windows: Tensor, padded: tuple[int, int]) -> Tensor:
-        """Returns the attention within each of (B nW, w, w, C) windows of a padded (H, W) map."""
-        qkv = self.qkv(windows).flatten(1, 2).unflatten(2, (3, self.num_heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B nW, n, N, d)
+    def attend(
+        self, windows: Tensor, padded: tuple[int, int], prompts: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Returns the attention within (B nW, w, w, C) windows of a padded (H, W) map.
+
+        Also for the (B, P, C) prompts.
+        """
+        count = 0 if prompts is None else prompts.shape[1]
+        y = self._weigh(self.project(windows, prompts), padded, count)
+        return self.join(y, windows.shape[1:3], prompts)
+
+    def _weigh(self, parts: tuple[Tensor, ...], padded: tuple[int, int], count: int) -> Tensor:
+        """Returns (B nW, n, P+N, d); the first ``count`` tokens have neither bias nor mask."""
+        q, k, v = parts
         bias = self.position_bias().to(q.dtype)[None]
+        bias = F.pad(bias, (count, 0, count, 0)) if count else bias
         if not self.shift_size:
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        else:
-            apart = shift_mask(padded, self.window_size, self.shift_size, device=q.device)
-            bias = (bias + _APART * apart[:, None].to(q.dtype)).flatten(0, 1)
-            # windows join the heads, so that one bias serves all images
-            q, k, v = (t.unflatten(0, (-1, len(apart))).flatten(1, 2) for t in (q, k, v))
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
-            y = y.unflatten(1, (len(apart), -1)).flatten(0, 1)
-        return self.proj(y.transpose(1, 2).flatten(2).unflatten(1, windows.shape[1:3]))
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        apart = shift_mask(padded, self.window_size, self.shift_size, device=q.device)
+        apart = F.pad(apart, (count, 0, count, 0)) if count else apart
+        bias = (bias + _APART * apart[:, None].to(q.dtype)).flatten(0, 1)
+        # windows join the heads, so that one bias serves all images
+        q, k, v = (t.unflatten(0, (-1, len(apart))).flatten(1, 2) for t in (q, k, v))
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
+        return y.unflatten(1, (len(apart), -1)).flatten(0, 1)
 
     def position_bias(self) -> Tensor:
         """Returns the (n, N, N) bias of query i and key j."""

@@ -33,7 +33,7 @@ from rein_seg.encoders.weights import resize_grid
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
 from rein_seg.registry import register_anatomy
-from rein_seg.structures import Anatomy, Site
+from rein_seg.structures import Anatomy, RunState, Site
 
 with quiet_imports():
     from mmpretrain.models.backbones.vit_sam import ViTSAM
@@ -110,9 +110,10 @@ class SAMViT(ViTSAM):
         )
         self.window_size = window_size
         self.neck = neck
+        self.state = RunState()
         for layer in self.layers:
             # the windows move into the attention: the block itself then sees whole maps only
-            layer.attn = WindowAttention(layer.attn, layer.window_size)
+            layer.attn = WindowAttention(layer.attn, layer.window_size, self.state)
             layer.window_size = 0
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -159,8 +160,7 @@ def sam_anatomy(encoder: SAMViT) -> Anatomy:
 
     The stream and both branches are (B, H, W, C) in every block. Inside the attention of a windowed
     block, OP qkv and proj see (B nW, w, w, C), zero padding included: NHWC as well, so that a
-    method takes the windows for rows. There is no SEQ site: these blocks have no place for tokens
-    beside the grid.
+    method takes the windows for rows. SEQ tokens lie in rows below the map.
     """
     channels, outputs = encoder.embed_dims, encoder.out_indices
     depth, patch = outputs[-1] + 1, encoder.patch_embed.projection.stride[0]
@@ -183,6 +183,7 @@ def sam_anatomy(encoder: SAMViT) -> Anatomy:
         stage_depths=(depth,),
         stage_channels=(channels,),
         divisor=patch,
+        state=encoder.state,
     )
 
 

@@ -85,7 +85,8 @@ class TrainableOptimConstructor:
             mult = self.paramwise['custom_keys'][key]
             return lr * mult.get('lr_mult', 1.0), decay * mult.get('decay_mult', 1.0)
         leaf = name.rsplit('.', 1)[-1]
-        if name.startswith('backbone.peft.') and leaf in model.backbone.peft.no_weight_decay:
+        in_method, method = name.startswith('backbone.peft.'), name.removeprefix('backbone.peft.')
+        if in_method and not model.backbone.peft.decays(method):
             return lr, 0.0
         if isinstance(owner, _NORMS):
             return lr, decay * self.paramwise.get('norm_decay_mult', 1.0)

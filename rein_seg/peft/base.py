@@ -52,17 +52,27 @@ class PEFTMethod(nn.Module):
         trains_encoder: Whether the encoder's own weights train, so that it follows ``train()``.
         query_dims: Width of the queries made for the head, or None where none are made.
         no_weight_decay: Last names of the parameters that should not decay.
+        unfoldable: Why `merge` is refused; None where the method implements `fold`.
+        replaces_parameters: Whether other parameters stand in for the encoder's own, as PARAM does.
+        reads_operations: Whether an operation's output must be W x + b when the method gets it.
+        sites: What the method, attached, is hooked to, in that order.
+        carries: Whether tokens go on from block to block; see `Context.carry`.
     """
 
     exact_at_start: bool = True
     trains_encoder: bool = False
     query_dims: int | None = None
     no_weight_decay: tuple[str, ...] = ()
+    unfoldable: str | None = None
+    replaces_parameters: bool = False
+    reads_operations: bool = False
+    carries: bool = False
 
     def __init__(self) -> None:
         super().__init__()
         self._handles: list[RemovableHandle] = []
         self._hooks: list[Any] = []
+        self.sites: list[Site] = []
         self._anatomy: Anatomy | None = None
         self._built = False
         self.merged = False
@@ -113,6 +123,7 @@ class PEFTMethod(nn.Module):
         hook = _HOOKS[type(site)](site, function, self._anatomy, **options)
         self._hooks.append(hook)
         self._handles += hook.register(site)
+        self.sites.append(site)
 
     def detach(self) -> None:
         """Takes the method out; the encoder computes bit for bit what it did before.
@@ -129,11 +140,24 @@ class PEFTMethod(nn.Module):
             handle.remove()
         self._handles.clear()
         self._hooks.clear()
+        self.sites.clear()
         self._anatomy = None
 
     def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yields name and parameter of all that trains; the rest of the encoder is frozen."""
         yield from self.named_parameters()
+
+    def owned_parameters(self, anatomy: Anatomy) -> set[str]:
+        """Returns the names of the encoder's parameters that train, or that others stand in for."""
+        return set()
+
+    def operations(self) -> set[str]:
+        """Returns the names of the operations that the method, attached, changes the output of."""
+        return {site.name for site in self.sites if isinstance(site, OpSite)}
+
+    def decays(self, name: str) -> bool:
+        """Says whether weight decay may act on the method's parameter ``name``."""
+        return name.rpartition('.')[2] not in self.no_weight_decay
 
     def queries(self) -> Tensor | None:
         """Returns (Q, `query_dims`) object queries for the head, or None."""
@@ -143,13 +167,28 @@ class PEFTMethod(nn.Module):
         """Returns the scalar losses of the last forward pass, by name."""
         return {}
 
+    def label_losses(self, labels: Tensor, *, ignore_index: int) -> dict[str, Tensor]:
+        """Returns the scalar losses of the last forward pass that need labels, by name.
+
+        Args:
+            labels: (B, H, W) int64, one for each pixel of what the encoder saw.
+            ignore_index: Label of pixels without one.
+        """
+        return {}
+
     def fold(self) -> None:
-        """Changes the encoder's weights so that they do what the hooks do; see `merge`.
+        """Changes the encoder's weights so that they do what the hooks do; see `merge`."""
+        raise NotImplementedError(f'{type(self).__name__} has neither fold() nor unfoldable')
+
+    def check_foldable(self) -> None:
+        """Checks that weights can do exactly what the method does.
 
         Raises:
-            NotImplementedError: If that cannot be exact, with the reason.
+            NotImplementedError: If not, with the reason.
         """
-        raise NotImplementedError(f'{type(self).__name__} cannot be folded into weights')
+        if self.unfoldable is not None:
+            name = type(self).__name__
+            raise NotImplementedError(f'{name} cannot be folded into weights: {self.unfoldable}')
 
     def merge(self) -> None:
         """Folds the method into the encoder's weights, once, and stops hooking.
@@ -161,9 +200,11 @@ class PEFTMethod(nn.Module):
         if self.merged or self._anatomy is None:
             state = 'merged already' if self.merged else 'not attached'
             raise RuntimeError(f'{type(self).__name__} is {state}')
+        self.check_foldable()
         self.fold()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
         self._hooks.clear()
+        self.sites.clear()
         self.merged = True

@@ -51,6 +51,7 @@ class BitFit(PEFTMethod):
     Source: Ben Zaken et al., ACL 2022. Differs from it: none.
     """
 
+    replaces_parameters = True
     no_weight_decay = ('value',)
 
     def __init__(
@@ -77,6 +78,10 @@ class BitFit(PEFTMethod):
         """Hooks each copy to its parameter."""
         for site in self._sites(anatomy):
             self.hook(site, self.params[_key(site)])
+
+    def owned_parameters(self, anatomy: Anatomy) -> set[str]:
+        """Returns the names of the copied parameters."""
+        return {site.name for site in self._sites(anatomy)}
 
     @torch.no_grad()
     def fold(self) -> None:

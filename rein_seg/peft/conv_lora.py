@@ -152,6 +152,10 @@ class ConvLoRA(PEFTMethod):
     (there: none).
     """
 
+    unfoldable = (
+        'its convolution mixes neighbouring positions and its experts depend on the features'
+    )
+
     def __init__(
         self,
         parts: Sequence[str] = ('qkv',),
@@ -214,17 +218,6 @@ class ConvLoRA(PEFTMethod):
         if not taken:
             return {}
         return {'loss_balance': self.loss_weight * self.loss_coef * torch.stack(taken).sum()}
-
-    def fold(self) -> None:
-        """Cannot be folded.
-
-        Raises:
-            NotImplementedError: Always, with the reason.
-        """
-        raise NotImplementedError(
-            'ConvLoRA cannot be folded into weights: its convolution mixes neighbouring positions '
-            'and its experts depend on the features'
-        )
 
     def _targets(self, anatomy: Anatomy) -> list[tuple[OpSite, Rows]]:
         return find_targets(anatomy, 'ConvLoRA', parts=self.parts, blocks=self.blocks)

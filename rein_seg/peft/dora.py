@@ -96,6 +96,7 @@ class DoRA(OperationMethod):
     (Sec. 4.3). Dropout as in the peft library. Differs from it: none.
     """
 
+    reads_operations = True
     default_parts = (('q', 'v'), ALL_PARTS)
     no_weight_decay = ('magnitude',)
 

@@ -22,6 +22,10 @@ class Full(PEFTMethod):
         self._sites = anatomy.find(ParamSite)
         self._versions = [site.param._version for site in self._sites]
 
+    def owned_parameters(self, anatomy: Anatomy) -> set[str]:
+        """Returns the names of all parameters."""
+        return {site.name for site in anatomy.find(ParamSite)}
+
     def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yields the encoder's own parameters."""
         yield from ((site.name, site.param) for site in self._sites)

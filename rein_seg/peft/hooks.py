@@ -29,6 +29,9 @@ from rein_seg.structures import (
     Site,
     StreamSite,
     Tap,
+    join_prompts,
+    prompt_rows,
+    split_prompts,
 )
 
 
@@ -56,27 +59,46 @@ class Context:
         """Whether this is the second pass of activation checkpointing: keep nothing from it."""
         return self._state.recomputing
 
+    @property
+    def carried(self) -> Tensor | None:
+        """Tokens that `carry` was given by the block before; they are handed out once."""
+        tokens, self._state.carried = self._state.carried, None
+        return tokens
+
+    def carry(self, tokens: Tensor) -> None:
+        """Hands (B, M, C) tokens that came out of this block to the next one."""
+        if not self.recomputing:
+            self._state.carried = tokens
+
     def grid(self, x: Tensor) -> tuple[int, int]:
         """Returns (H, W) of the patches in ``x``."""
         if self.layout == 'NLC':
             return self._state.grid
-        return (x.shape[1], x.shape[2]) if self.layout == 'NHWC' else (x.shape[2], x.shape[3])
+        if self.layout == 'NCHW':
+            return (x.shape[2], x.shape[3])
+        return (x.shape[1] - self._rows(x), x.shape[2])
 
     def to_tokens(self, x: Tensor) -> Tensor:
         """Returns the patches of ``x`` as (B, N, C), whatever its layout."""
         if self.layout == 'NLC':
             return x[:, self.num_prefix :]
         if self.layout == 'NHWC':
-            return x.flatten(1, 2)
+            return x[:, : x.shape[1] - self._rows(x)].flatten(1, 2)
         return x.flatten(2).transpose(1, 2)
 
     def from_tokens(self, tokens: Tensor, like: Tensor) -> Tensor:
-        """Returns (B, N, C) patches in the shape of ``like``, zero for prefix tokens."""
+        """Returns (B, N, C) patches in the shape of ``like``, zero for prefix tokens, prompts."""
         if self.layout == 'NLC':
             return F.pad(tokens, (0, 0, self.num_prefix, 0)) if self.num_prefix else tokens
         if self.layout == 'NHWC':
-            return tokens.reshape(like.shape)
+            rows = self._rows(like)
+            grid = tokens.unflatten(1, (-1, like.shape[2]))
+            return F.pad(grid, (0, 0, 0, 0, 0, rows)) if rows else grid
         return tokens.transpose(1, 2).reshape(like.shape)
+
+    def _rows(self, x: Tensor) -> int:
+        count = self._state.num_prompts
+        return prompt_rows(count, x.shape[2]) if count else 0
 
     def to_grid(self, x: Tensor) -> Tensor:
         """Returns the patches of ``x`` as (B, C, H, W)."""
@@ -89,6 +111,14 @@ class Context:
         if self.layout == 'NCHW':
             return grid
         return self.from_tokens(grid.flatten(2).transpose(1, 2), like)
+
+    def channels_last(self, x: Tensor) -> Tensor:
+        """Returns ``x`` as (..., C), for linears and norms over the channels; prefix included."""
+        return x.permute(0, 2, 3, 1) if self.layout == 'NCHW' else x
+
+    def from_channels_last(self, x: Tensor) -> Tensor:
+        """Returns (..., C) in the layout of the site."""
+        return x.permute(0, 3, 1, 2) if self.layout == 'NCHW' else x
 
 
 class GridHook:
@@ -151,9 +181,10 @@ class StreamHook:
         """Registers on the one tap of in and out, or the two of mid."""
         if site.where == 'mid':
             norm, block = site.taps
+            # first at the exit: d has the prompts that a SEQ hook takes out there
             return [
                 norm.module.register_forward_pre_hook(self.on_mid_input),
-                block.module.register_forward_hook(self.on_mid_output),
+                block.module.register_forward_hook(self.on_mid_output, prepend=True),
             ]
         tap = site.taps[0]
         if tap.side == 'input':
@@ -288,7 +319,9 @@ class ParamHook:
 
 
 class SeqHook:
-    """SEQ: inserts function(x, context) after the prefix tokens for one block, then takes it out.
+    """SEQ: inserts function(x, context) for one block, then takes it out.
+
+    In a sequence they follow the prefix tokens; in a map they lie in rows below it.
 
     Args:
         site: The block's sequence.
@@ -309,7 +342,7 @@ class SeqHook:
         self.collect = collect
         self.context = Context(site, site.entry.layout, anatomy)
         self.state = anatomy.state
-        self._span = (0, 0)
+        self._count = 0
 
     def register(self, site: SeqSite) -> list[RemovableHandle]:
         """Registers on the block's entry and exit."""
@@ -320,18 +353,31 @@ class SeqHook:
 
     def on_entry(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Inserts the tokens."""
-        x = args[0]
-        inserted = self.function(x, self.context)
-        start = self.context.num_prefix
-        self._span = (start, start + inserted.shape[1])
-        self.state.num_prompts += inserted.shape[1]
-        longer = torch.cat((x[:, :start], inserted.to(x.dtype), x[:, start:]), dim=1)
-        return (longer, *args[1:])
+        inserted = self.function(args[0], self.context).to(args[0].dtype)
+        ahead, held, after = self._split(args[0])
+        self._count = inserted.shape[1]
+        self.state.num_prompts += self._count
+        return (self._join(ahead, torch.cat((held, inserted), dim=1), after), *args[1:])
 
     def on_exit(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         """Takes the tokens out."""
-        start, stop = self._span
-        self.state.num_prompts -= stop - start
+        ahead, tokens, after = self._split(output)
+        self.state.num_prompts -= self._count
         if self.collect is not None:
-            self.collect(output[:, start:stop], self.context)
-        return torch.cat((output[:, :start], output[:, stop:]), dim=1)
+            self.collect(tokens[:, : self._count], self.context)
+        # hooks run in the order they came: those before have taken theirs, others follow
+        return self._join(ahead, tokens[:, self._count :], after)
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns what lies ahead of the prompts that are held, these, and what follows."""
+        count = self.state.num_prompts
+        if self.context.layout == 'NHWC':
+            grid, tokens = split_prompts(x, count)
+            return grid, tokens, tokens
+        stop = self.context.num_prefix
+        return x[:, : stop - count], x[:, stop - count : stop], x[:, stop:]
+
+    def _join(self, ahead: Tensor, tokens: Tensor, after: Tensor) -> Tensor:
+        if self.context.layout == 'NHWC':
+            return join_prompts(ahead, tokens) if tokens.shape[1] else ahead
+        return torch.cat((ahead, tokens, after), dim=1)

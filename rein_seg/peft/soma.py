@@ -175,12 +175,19 @@ class SoMA(OperationMethod):
         self.exact_at_start = not random_start
         self.rank, self.scaling, self.components = rank, alpha / rank, components
         self.train_bias, self.random_start = train_bias, random_start
+        self.reads_operations = train_bias
 
     def chosen_blocks(self, anatomy: Anatomy) -> Sequence[int] | None:
         """Returns the blocks to take operations from."""
         if self.blocks is not None:
             return self.blocks
         return range(anatomy.num_blocks // 3, anatomy.num_blocks)
+
+    def owned_parameters(self, anatomy: Anatomy) -> set[str]:
+        """Returns the names of the biases that stand in for the encoder's."""
+        if not self.train_bias:
+            return set()
+        return {f'{site.name}.bias' for site, _ in self.targets(anatomy)}
 
     def make_layer(self, site: OpSite, rows: Rows) -> nn.Module:
         """Returns a `SoMALayer`."""

@@ -184,9 +184,36 @@ def test_stages_behind_the_last_output_do_not_run_and_have_no_site():
     assert [n for n in names if n.startswith('stages.0.downsample')]
 
 
-def test_there_is_no_sequence_site():
-    with pytest.raises(UserError, match="'swin' encoder has no SeqSite"):
-        find_anatomy(build()).find(SeqSite)
+class Given(PEFTMethod):
+    """Inserts these tokens in the blocks of the first stage."""
+
+    def __init__(self, tokens):
+        super().__init__()
+        self.tokens = tokens
+
+    def connect(self, anatomy):
+        for site in anatomy.find(SeqSite):
+            if site.stage == 0:
+                self.hook(site, lambda x, c: self.tokens)
+
+
+@torch.no_grad()
+def test_prompts_meet_the_windows_of_their_own_image_only():
+    encoder, prompts = build(), torch.randn(2, 5, 16)
+    maps = []
+    for given in (prompts, torch.stack((prompts[0], -prompts[1]))):
+        method = Given(given)
+        method.attach(encoder, find_anatomy(encoder))
+        maps.append(encoder(image())[0])
+        method.detach()
+    torch.testing.assert_close(maps[0][0], maps[1][0])
+    assert ((maps[0][1] - maps[1][1]).abs().amax(0) > 1e-4).all()  # at every place
+
+
+def test_sequence_sites_know_the_merging_of_patches():
+    encoder = build()
+    sites = find_anatomy(encoder).find(SeqSite)
+    assert [s.merging for s in sites] == [None, None, encoder.stages[0].downsample, None]
 
 
 def test_compiles_to_one_graph():

@@ -93,6 +93,17 @@ def test_attention_equals_its_formula_with_gradients(grid):
         torch.testing.assert_close(plain, formula, rtol=1e-6, atol=1e-6)
 
 
+def test_both_forms_of_attention_agree_on_prompts():
+    generator = torch.Generator().manual_seed(2)
+    shapes = [(2, 2, 3 + 15, 6)] * 3 + [(5, 6), (9, 6)]
+    given = [torch.randn(s, generator=generator) for s in shapes]
+    fast, plain = (
+        compute(*given, (3, 5), num_prompts=3)
+        for compute in (attend_with_positions, attention_with_bias)
+    )
+    torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-5)
+
+
 def naive(q, k, v, table_h, table_w, grid):
     height, width = grid
     tables = [
@@ -172,9 +183,59 @@ def test_blocks_behind_the_last_output_do_not_run_and_have_no_site():
     assert not [s for s in find_anatomy(encoder).find(ParamSite) if s.name.startswith('layers.1')]
 
 
-def test_there_is_no_sequence_site():
-    with pytest.raises(UserError, match="'vit_sam' encoder has no SeqSite"):
-        find_anatomy(build()).find(SeqSite)
+class Given(PEFTMethod):
+    """Inserts these tokens in every block; keeps what comes out of the last."""
+
+    def __init__(self, tokens):
+        super().__init__()
+        self.tokens = tokens
+
+    def connect(self, anatomy):
+        for site in anatomy.find(SeqSite):
+            self.hook(site, lambda x, c: self.tokens, collect=self.keep)
+
+    def keep(self, tokens, context):
+        self.last = tokens
+
+
+def plain_block(block, tokens):
+    """A block of a plain vision transformer with this one's parameters."""
+    normed = block.ln1(tokens)
+    heads = block.attn.qkv(normed).unflatten(2, (3, block.attn.num_heads, -1))
+    y = F.scaled_dot_product_attention(*heads.permute(2, 0, 3, 1, 4))
+    tokens = tokens + block.attn.proj(y.transpose(1, 2).flatten(2))
+    return block.ffn(block.ln2(tokens), identity=tokens)
+
+
+@pytest.mark.parametrize('index', [0, 1])
+@torch.no_grad()
+def test_prompts_are_tokens_of_a_plain_block_if_there_is_one_window_and_no_position(index):
+    encoder = build(window_size=4)
+    block, x = encoder.layers[index], torch.randn(2, 4, 4, encoder.embed_dims)
+    for table in (block.attn.rel_pos_h, block.attn.rel_pos_w):
+        table.zero_()
+    prompts = torch.randn(2, 5, encoder.embed_dims)
+    method = Given(prompts)
+    method.attach(encoder, find_anatomy(encoder))
+    y = block(x)
+    method.detach()
+    expected = plain_block(block, torch.cat((prompts, x.flatten(1, 2)), dim=1))
+    torch.testing.assert_close(y.flatten(1, 2), expected[:, 5:])
+    torch.testing.assert_close(method.last, expected[:, :5])
+
+
+@torch.no_grad()
+def test_the_order_of_prompts_does_not_matter_and_their_number_does():
+    encoder, x = build(), image()
+    prompts = torch.randn(2, 6, encoder.embed_dims)
+    maps = []
+    for tokens in (prompts, prompts.flip(1), prompts[:, :3]):
+        method = Given(tokens)
+        method.attach(encoder, find_anatomy(encoder))
+        maps.append(encoder(x)[-1])
+        method.detach()
+    torch.testing.assert_close(maps[0], maps[1], rtol=1e-4, atol=1e-5)
+    assert (maps[0] - maps[2]).abs().max() > 1e-2
 
 
 def test_compiles_to_one_graph():

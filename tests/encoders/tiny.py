@@ -106,3 +106,47 @@ ENCODERS = {
         init_seed=0,
     ),
 }
+
+
+def _plain(name: str, **others) -> dict:
+    base = ENCODERS[name]
+    return {
+        **base,
+        'arch': {**base['arch'], 'num_layers': 4},
+        'out_indices': [0, 1, 2, 3],
+        **others,
+    }
+
+
+def _timm(name: str) -> dict:
+    base = ENCODERS[name]
+    return {
+        **base,
+        'model_args': {**base['model_args'], 'depth': 4},
+        'out_indices': [0, 1, 2, 3],
+    }
+
+
+_STAGES = dict(depths=[1, 1, 1, 1])
+# one of each family (what names begin with) with four maps, which some heads need
+FOUR_MAPS = {
+    'vit': _plain('vit'),
+    'dinov2': _plain('dinov2'),
+    'clip': _plain('clip_tower'),
+    'convnext': {
+        **ENCODERS['convnext'],
+        'arch': dict(**_STAGES, channels=[8, 8, 16, 16]),
+        'out_indices': [0, 1, 2, 3],
+    },
+    'dinov3': _timm('dinov3'),
+    'eva02': _timm('eva02'),
+    'resnet': {
+        **ENCODERS['resnet'],
+        'num_stages': 4,
+        'out_indices': [0, 1, 2, 3],
+        'strides': [1, 2, 2, 2],
+        'dilations': [1, 1, 1, 1],
+    },
+    'sam': _plain('sam'),
+    'swin': {**ENCODERS['swin'], 'arch': dict(embed_dims=8, **_STAGES, num_heads=[1, 1, 2, 2])},
+}

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class Case:
     name: str
-    cfg: dict
+    cfg: dict | list[dict]
     merges: bool = True
     families: tuple[str, ...] | None = None  # None: every family
     without: tuple[str, ...] = ()  # starts of names of families that lack the sites
-    start: float = 0.004  # how far an inexact start may be, as a part of the largest feature
     tags: tuple[str, ...] = field(default=())
+    # how far from the frozen encoder an inexact start may be, of its largest value; None: anywhere
+    start: float | None = 0.004
 
 
 CASES = [
@@ -117,9 +118,124 @@ CASES = [
         families=('sam', 'swin'),
     ),
     Case(
+        'conv_lora_downsample',
+        dict(type='ConvLoRA', parts=['downsample'], num_experts=2),
+        merges=False,
+        families=('resnet',),
+    ),
+    Case(
         'conv_lora_top2',
         dict(type='ConvLoRA', parts=['fc1', 'fc2'], num_experts=3, top_k=2, multiply_by_gates=True),
         merges=False,
         families=('dinov2_registers', 'convnext', 'convnext_conv', 'swin'),
+    ),
+    Case('adaptformer', dict(type='AdaptFormer', hidden_dims=6), merges=False),
+    Case(
+        'adaptformer_sequential',
+        dict(type='AdaptFormer', hidden_dims=6, form='sequential', norm='in', learn_scale=True),
+        merges=False,
+        families=('dinov2', 'convnext', 'resnet', 'swin'),
+    ),
+    Case('adapter', dict(type='Adapter', hidden_dims=6), merges=False),
+    Case(
+        'adapter_pfeiffer',
+        dict(type='Adapter', form='pfeiffer', after_scale=False),
+        merges=False,
+        families=('dinov2', 'convnext', 'resnet', 'sam'),
+    ),
+    Case('mona', dict(type='Mona', hidden_dims=6), merges=False, start=0.06),
+    Case(
+        'mona_prefix',
+        dict(type='Mona', hidden_dims=6, prefix='pointwise', zero_init=True),
+        merges=False,
+        families=('vit', 'dinov2_registers', 'dinov3'),
+    ),
+    Case('conv_adapter', dict(type='ConvAdapter'), merges=False),
+    Case(
+        'conv_adapter_k3',
+        dict(type='ConvAdapter', reduction=2, kernel_size=3, act='gelu_tanh', zero_init=False),
+        merges=False,
+        families=('dinov2', 'swin', 'resnet'),
+        start=None,
+    ),
+    Case('fada', dict(type='FADA', num_tokens=5, rank=4, query_dims=8), merges=False),
+    Case(
+        'fada_channel',
+        dict(type='FADA', num_tokens=5, rank=0, mode='channel', link_to_queries=False),
+        merges=False,
+        families=('dinov2_registers', 'convnext', 'sam'),
+    ),
+    # a constant spectrum is a peak at one place
+    Case('set', dict(type='SET', num_tokens=5, rank=4, query_dims=8), merges=False, start=0.02),
+    Case(
+        'set_channel',
+        dict(type='SET', num_tokens=5, rank=0, mode='channel', link_to_queries=False),
+        merges=False,
+        families=('dinov2_registers', 'convnext', 'sam'),
+        start=0.02,
+    ),
+    Case(
+        'vpt',
+        dict(type='VPT', num_tokens=4),
+        merges=False,
+        without=('convnext', 'resnet'),
+        start=None,
+    ),
+    Case(
+        'vpt_shallow',
+        dict(type='VPT', num_tokens=7, form='shallow'),
+        merges=False,
+        families=('vit', 'dinov2_registers', 'eva02', 'sam', 'swin'),
+        start=None,
+    ),
+    Case(
+        'vpt_project',
+        dict(type='VPT', num_tokens=3, project_dims=5),
+        merges=False,
+        families=('dinov2', 'eva02', 'sam', 'swin'),
+        start=None,
+    ),
+    Case(
+        'pro_tuning',  # a gate of few units may be dead with random weights
+        dict(type='ProTuning', num_stages=2, gate_reduction=2),
+        merges=False,
+    ),
+    Case(
+        'pro_tuning_act',
+        dict(type='ProTuning', kernel_size=3, groups=2, gate_reduction=1, act='gelu'),
+        merges=False,
+        families=('dinov2_registers', 'swin', 'resnet'),
+    ),
+    Case('spm', dict(type='SPM', num_classes=3), merges=False),
+    Case(
+        'spm_both',
+        dict(type='SPM', num_classes=3, feed='both', reduction=4, num_steps=1),
+        merges=False,
+        families=('dinov3', 'sam', 'convnext'),
+    ),
+    Case('lora_bitfit', [dict(type='LoRA', rank=4), dict(type='BitFit')]),
+    Case(
+        'composed_in_weights',  # each reads what others change: the bias, the plain output
+        [
+            dict(type='DoRA', rank=2),
+            dict(type='SSF', init_std=0),
+            dict(type='SoMA', parts=['fc1', 'fc2'], rank=2, train_bias=False),
+            dict(type='BitFit', roles=['bias', 'norm', 'weight']),
+        ],
+        families=('dinov2', 'eva02', 'convnext', 'sam', 'swin'),
+    ),
+    Case(
+        'composed_in_activations',
+        [
+            dict(type='Rein', num_tokens=5, rank=4, query_dims=8),
+            dict(type='VPT', num_tokens=3, form='shallow'),
+            dict(type='ConvLoRA', num_experts=2),
+            dict(type='VPT', num_tokens=2),
+            dict(type='Mona', hidden_dims=6, zero_init=True),
+            dict(type='LoRA', parts=['fc1'], rank=2),
+        ],
+        merges=False,
+        families=('dinov2_registers', 'eva02', 'sam', 'swin'),
+        start=None,
     ),
 ]

@@ -1,0 +1,176 @@
+"""Several methods on one encoder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from rein_seg.errors import UserError
+from rein_seg.peft.base import PEFTMethod
+from rein_seg.registry import build_method
+from rein_seg.structures import Anatomy
+
+
+class Composed(PEFTMethod):
+    """Attaches methods one after another: where two change the same thing, the first comes first.
+
+    Parameters that stand in for the encoder's own do so for all methods, wherever they are listed.
+    Losses of one name are added up; the parameters of method i are called ``methods.i...``.
+
+    Args:
+        methods: Two or more methods.
+
+    Raises:
+        UserError: If two make queries for the head, carry tokens from block to block, or train the
+            same parameter of the encoder, or a method that reads the output of an operation as
+            W x + b comes after one that changes it.
+    """
+
+    def __init__(self, methods: Sequence[PEFTMethod]) -> None:
+        super().__init__()
+        self.methods = nn.ModuleList(methods)
+        with_queries = [m for m in methods if m.query_dims is not None]
+        if len(with_queries) > 1:
+            raise UserError(
+                f'{_names(with_queries)} all make queries, and the head takes one set: give '
+                'link_to_queries=False to all but one'
+            )
+        carrying = [m for m in methods if m.carries]
+        if len(carrying) > 1:
+            raise UserError(
+                f"{_names(carrying)} all carry tokens from block to block: give form='deep' to "
+                'all but one'
+            )
+        self.query_dims = with_queries[0].query_dims if with_queries else None
+        self.carries = bool(carrying)
+        self.exact_at_start = all(m.exact_at_start for m in methods)
+        self.trains_encoder = any(m.trains_encoder for m in methods)
+
+    def attach(self, encoder: nn.Module, anatomy: Anatomy) -> None:
+        """Puts all methods into ``encoder``; see `PEFTMethod.attach`.
+
+        Raises:
+            UserError: If they do not go together; see the class.
+        """
+        if self._anatomy is not None:
+            raise RuntimeError('Composed is attached already: detach() it first')
+        self._check_parameters(anatomy)
+        # hooks run in the order they came: what stands in for a parameter is taken out last
+        for method in sorted(self._each(), key=lambda m: m.replaces_parameters):
+            method.attach(encoder, anatomy)
+        self._anatomy = anatomy
+        try:
+            self._check_operations()
+        except UserError:
+            self.detach()
+            raise
+
+    def detach(self) -> None:
+        """Takes all methods out; see `PEFTMethod.detach`."""
+        # first the one that may refuse; once merged all do
+        for method in sorted(self._each(), key=lambda m: not m.trains_encoder):
+            method.detach()
+        super().detach()
+
+    def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yields what each method trains."""
+        for i, method in enumerate(self._each()):
+            yield from ((f'methods.{i}.{name}', p) for name, p in method.trainable_parameters())
+
+    def owned_parameters(self, anatomy: Anatomy) -> set[str]:
+        """Returns the encoder's parameters that any method trains or replaces."""
+        return set().union(*(method.owned_parameters(anatomy) for method in self._each()))
+
+    def operations(self) -> set[str]:
+        """Returns the operations that any method changes the output of."""
+        return set().union(*(method.operations() for method in self._each()))
+
+    def decays(self, name: str) -> bool:
+        """Asks the method that the parameter belongs to."""
+        _, index, own = name.split('.', 2)
+        return list(self._each())[int(index)].decays(own)
+
+    def queries(self) -> Tensor | None:
+        """Returns the queries of the method that makes some, or None."""
+        made = (m.queries() for m in self._each() if m.query_dims is not None)
+        return next(made, None)
+
+    def aux_losses(self) -> dict[str, Tensor]:
+        """Returns the losses of all methods."""
+        return _add_up(method.aux_losses() for method in self._each())
+
+    def label_losses(self, labels: Tensor, *, ignore_index: int) -> dict[str, Tensor]:
+        """Returns the losses of all methods that need labels."""
+        each = self._each()
+        return _add_up(method.label_losses(labels, ignore_index=ignore_index) for method in each)
+
+    def check_foldable(self) -> None:
+        """Checks all methods before the first is folded."""
+        for method in self._each():
+            method.check_foldable()
+
+    def fold(self) -> None:
+        """Merges the methods in the order in which they act."""
+        for method in sorted(self._each(), key=lambda m: not m.replaces_parameters):
+            method.merge()
+
+    def _each(self) -> Iterator[PEFTMethod]:
+        for method in self.methods:
+            assert isinstance(method, PEFTMethod)
+            yield method
+
+    def _check_parameters(self, anatomy: Anatomy) -> None:
+        owned = {method: method.owned_parameters(anatomy) for method in self._each()}
+        count = Counter(name for names in owned.values() for name in names)
+        shared = sorted(name for name, number in count.items() if number > 1)
+        if shared:
+            owners = [method for method, names in owned.items() if shared[0] in names]
+            raise UserError(
+                f'{_names(owners)} all train the parameter {shared[0]!r} ({len(shared)} in all): '
+                'leave it to one, for instance SoMA with train_bias=False, BitFit with other '
+                'roles or blocks'
+            )
+
+    def _check_operations(self) -> None:
+        changed: dict[str, PEFTMethod] = {}
+        for method in self._each():
+            operations = method.operations()
+            before = sorted(operations & changed.keys())
+            if before and method.reads_operations:
+                raise UserError(
+                    f'{type(method).__name__} comes after {type(changed[before[0]]).__name__} on '
+                    f'{before[0]!r}, but needs its plain output: list it first, or give the two '
+                    'different parts or blocks'
+                )
+            changed |= dict.fromkeys(operations, method)
+
+
+def build_methods(cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> PEFTMethod:
+    """Builds the method of a config, or one that is made of all in a list.
+
+    Raises:
+        UserError: If ``cfg`` is neither a config nor a list of some, or a method does not build.
+    """
+    if isinstance(cfg, Mapping):
+        return build_method(cfg)  # type: ignore[return-value]
+    if not isinstance(cfg, (list, tuple)) or not all(isinstance(one, Mapping) for one in cfg):
+        raise UserError(f'peft={cfg!r}: expected dict(type=...) or a list of such')
+    if not cfg:
+        raise UserError("peft=[]: expected one method or more; dict(type='Frozen') adapts nothing")
+    methods = [build_methods(one) for one in cfg]
+    return methods[0] if len(methods) == 1 else Composed(methods)
+
+
+def _add_up(each: Iterator[dict[str, Tensor]]) -> dict[str, Tensor]:
+    total: dict[str, Tensor] = {}
+    for losses in each:
+        for name, loss in losses.items():
+            total[name] = total[name] + loss if name in total else loss
+    return total
+
+
+def _names(methods: Sequence[PEFTMethod]) -> str:
+    return ' and '.join(type(method).__name__ for method in methods)

@@ -1,0 +1,153 @@
+"""VPT: learned tokens beside the image's in every block's attention.
+
+B batch, P prompts, C channels of the stream, d width of the prompts, L blocks of a stage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from rein_seg.errors import UserError
+from rein_seg.peft.arguments import check_at_least, check_choice
+from rein_seg.peft.base import PEFTMethod
+from rein_seg.peft.hooks import Context
+from rein_seg.registry import PEFT_METHODS
+from rein_seg.structures import Anatomy, SeqSite
+
+
+@PEFT_METHODS.register_module()
+class VPT(PEFTMethod):
+    """Inserts prompts into the token sequence: own ones in each block, or the same throughout.
+
+    In a sequence they follow class and register tokens; they get no position. In attention by
+    windows every window sees all prompts, without positions, and they get the mean over the
+    windows. What comes out of the encoder has none.
+
+    Args:
+        num_tokens: P.
+        form: ``deep``: each block has prompts of its own, and those that come out of it are
+            dropped. ``shallow``: prompts enter the first block and go on through all; where
+            patches are merged between stages, so are four copies of each prompt.
+        project_dims: d, from where one linear a stage leads to C; None takes d = C, without it.
+        dropout: Probability for the prompts, in training.
+
+    Shapes:
+        SEQ(block): P more tokens inside the block.
+
+    Raises:
+        UserError: If num_tokens or project_dims < 1, form is none of the words above, or the
+            encoder has no tokens (convolutions).
+
+    Source: Jia et al., ECCV 2022, Sec. 3. Differs from it: the prompts of one image never meet
+    another's (its Swin mixes the images of a batch); on SAM, which it does not cover, as on Swin;
+    encoders of convolutions (there: pixels around the image) are refused.
+    """
+
+    unfoldable = 'prompts are further tokens, not weights'
+    exact_at_start = False
+
+    def __init__(
+        self,
+        num_tokens: int = 150,
+        *,
+        form: str = 'deep',
+        project_dims: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_at_least('VPT', 1, num_tokens=num_tokens)
+        check_choice('VPT', 'deep', 'shallow', form=form)
+        if project_dims is not None:
+            check_at_least('VPT', 1, project_dims=project_dims)
+        self.num_tokens, self.form, self.project_dims = num_tokens, form, project_dims
+        self.carries = form == 'shallow'
+        self.dropout = nn.Dropout(dropout)
+        self.prompts = nn.ParameterList()
+        self.projections = nn.ModuleList()
+
+    def build(self, anatomy: Anatomy) -> None:
+        """Makes the (L, P, d) prompts of each stage; shallow ones are those of a single block."""
+        sites = _sites(anatomy)
+        if self.form == 'shallow':
+            sites = sites[:1]
+        for stage in sorted({site.stage for site in sites}):
+            own = [site for site in sites if site.stage == stage]
+            width = self.project_dims or own[0].channels
+            prompts = torch.empty(len(own), self.num_tokens, width)
+            bound = math.sqrt(6 / (3 * anatomy.patch_size**2 + width))
+            self.prompts.append(nn.Parameter(prompts.uniform_(-bound, bound)))
+            if self.project_dims is not None:
+                linear = nn.Linear(width, own[0].channels)
+                nn.init.kaiming_normal_(linear.weight, mode='fan_out')
+                self.projections.append(linear)
+
+    def connect(self, anatomy: Anatomy) -> None:
+        """Hooks to the sequence of every block."""
+        sites = _sites(anatomy)
+        for site in sites:
+            if self.form == 'deep' or site is sites[0]:
+                function = self.insert
+            else:
+                function = self.go_on
+            on_the_way = self.form == 'shallow' and site is not sites[-1]
+            self.hook(site, function, collect=self.keep if on_the_way else None)
+
+    def insert(self, x: Tensor, context: Context) -> Tensor:
+        """Returns the (B, P, C) prompts of a block."""
+        stage = context.site.stage
+        prompts = self.prompts[stage][context.site.depth]
+        if self.project_dims is not None:
+            prompts = self.projections[stage](prompts)
+        return self.dropout(prompts.expand(x.shape[0], -1, -1))
+
+    def go_on(self, x: Tensor, context: Context) -> Tensor:
+        """Returns what the block before made of its prompts."""
+        tokens, site = context.carried, context.site
+        assert tokens is not None, 'no prompts came out of the block before'
+        assert isinstance(site, SeqSite)
+        return tokens if site.merging is None else merge(tokens, site.merging)
+
+    def keep(self, tokens: Tensor, context: Context) -> None:
+        """Takes the prompts that came out of a block along to the next."""
+        context.carry(tokens)
+
+
+def merge(tokens: Tensor, merging: nn.Module) -> Tensor:
+    """Merges four copies of each (B, P, C) token, as patches are merged: (B, P, D)."""
+    copies = tokens.repeat_interleave(2, dim=1)[:, None].expand(-1, 2, -1, -1)  # (B, 2, 2P, C)
+    return merging(copies)[:, 0]
+
+
+def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Renames the official prompts for `VPT`.
+
+    prompt_embeddings are those of the first block; deep_prompt_embeddings those of the others, or
+    deep_prompt_embeddings_{s} those of stage s; prompt_proj is the linear.
+
+    Args:
+        state: Tensors by official name.
+    """
+    deep = {k: v for k, v in state.items() if k.startswith('deep_prompt_embeddings')}
+    own = {'prompts.0': state['prompt_embeddings']}
+    for name, tensor in deep.items():
+        stage = int(name.rpartition('_')[2]) if name[-1].isdigit() else 0
+        ahead = [own['prompts.0']] if stage == 0 else []
+        own[f'prompts.{stage}'] = torch.cat([*ahead, tensor])
+    for leaf in ('weight', 'bias'):
+        if f'prompt_proj.{leaf}' in state:
+            own[f'projections.0.{leaf}'] = state[f'prompt_proj.{leaf}']
+    return own
+
+
+def _sites(anatomy: Anatomy) -> list[SeqSite]:
+    sites = [site for site in anatomy.sites if isinstance(site, SeqSite)]
+    if not sites:
+        raise UserError(
+            f'VPT inserts tokens, and the {anatomy.family!r} encoder has none: convolutions see '
+            'maps only; choose another method for it, or a transformer'
+        )
+    return sites

@@ -1,0 +1,18 @@
+"""FADA's channel mode against the official module: layers, queries and gradients."""
+
+import pytest
+
+from rein_seg.peft.fada import FADA, from_official
+from tests.golden.collect import cases
+from tests.golden.tokens import Module, options
+
+
+@pytest.mark.parametrize('golden', cases('fada', lambda meta: 'config' in meta))
+def test_module_equals_the_official_one(golden):
+    method = FADA(mode='channel', **options(golden.meta['config']))
+    Module(golden, method, from_official).check(chained=True)
+
+
+def test_both_kinds_are_here():
+    kept = {p.values[0].path.stem for p in cases('fada', lambda meta: 'config' in meta)}
+    assert {'lora_tokens', 'full_tokens'} <= kept

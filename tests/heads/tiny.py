@@ -1,0 +1,41 @@
+"""One tiny head of each kind, by the name users know: a new head is one row."""
+
+GROUPS = dict(type='GN', num_groups=2)
+UPERNET = dict(type='UPerHead', channels=8, pool_scales=(1, 2), norm_cfg=GROUPS)
+
+HEADS = {
+    'Linear': dict(decode_head=dict(type='LinearHead')),
+    # queries of the methods' cases: 5 of width 8
+    'Mask2Former': dict(
+        decode_head=dict(
+            type='Mask2FormerHead',
+            feat_channels=8,
+            num_queries=5,
+            num_heads=2,
+            encoder_layers=1,
+            decoder_layers=3,
+            encoder_hidden=8,
+            decoder_hidden=8,
+            norm_groups=4,
+            loss=dict(num_points=20),
+        )
+    ),
+    'SAM, classes': dict(
+        decode_head=dict(
+            type='SAMHead',
+            num_tokens=5,
+            set_loss=dict(num_points=20),
+            decoder=dict(num_heads=2, hidden=16, iou_hidden=16),
+        )
+    ),
+    'SAM, foreground': dict(
+        num_classes=2,
+        decode_head=dict(type='SAMHead', decoder=dict(num_heads=2, hidden=16, iou_hidden=16)),
+    ),
+    'UPerNet': dict(decode_head=UPERNET),
+    'TokenPyramid, UPerNet': dict(
+        neck=dict(type='TokenPyramid', out_channels=8), decode_head=UPERNET
+    ),
+    'SegFormer': dict(decode_head=dict(type='SegformerHead', channels=8, norm_cfg=GROUPS)),
+    'FCN': dict(decode_head=dict(type='FCNHead', channels=8, norm_cfg=GROUPS)),
+}

@@ -1,0 +1,228 @@
+"""What trains with what, found by training it: writes docs/support.md.
+
+Methods come from the registry, with the sizes of their first row in tests/peft/cases.py; encoders
+are those of tests/encoders/tiny.py, heads those of tests/heads/tiny.py.
+
+    make support
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from mmseg.structures import SegDataSample
+
+from rein_seg.errors import UserError
+from rein_seg.registry import PEFT_METHODS
+from tests.encoders.tiny import ENCODERS, FOUR_MAPS
+from tests.heads.tiny import HEADS
+from tests.peft.cases import CASES
+
+DOCUMENT = Path(__file__).resolve().parent.parent / 'docs' / 'support.md'
+HEAD, METHOD, FAMILY = 'Linear', 'LoRA', 'vit'  # what stands still while two others vary
+UNLINKED, TRAINS = 'unlinked', 'Trains with'
+COMMAND = 'make support'
+
+
+def methods() -> list[str]:
+    """Returns the names of all registered methods."""
+    PEFT_METHODS.import_from_location()
+    return sorted(PEFT_METHODS.module_dict, key=str.lower)
+
+
+def families() -> dict[str, list[str]]:
+    """Returns family -> tiny encoders of it, whose names begin with the family's."""
+    grouped: dict[str, list[str]] = {}
+    for name in ENCODERS:
+        grouped.setdefault(name.partition('_')[0], []).append(name)
+    return grouped
+
+
+def configs(method: str) -> list[dict]:
+    """Returns the small configs of a method that the contract tests run."""
+    rows = [case.cfg for case in CASES if isinstance(case.cfg, dict)]
+    found = [cfg for cfg in rows if cfg['type'] == method]
+    assert found, f'{method} has no row in tests/peft/cases.py'
+    return found
+
+
+@functools.cache
+def train(method: str, encoder: str, head: str, *, four_maps: bool = False) -> str | None:
+    """Builds a model and does one training step; returns why it is refused, None if it is not.
+
+    Args:
+        method: Its name.
+        encoder: Name of a tiny encoder, or of a family with ``four_maps``.
+        head: Its name.
+        four_maps: Whether the encoder gives four maps.
+
+    Returns:
+        `UNLINKED` if only the method's queries are refused; what trains after all with another row
+        of tests/peft/cases.py ends in "Trains with ...".
+
+    Raises:
+        AssertionError: If the loss, or a gradient, is not finite, or one is missing.
+    """
+    config = FOUR_MAPS[encoder] if four_maps else ENCODERS[encoder]
+    first, *others = configs(method)
+    reason = _refusal(first, config, HEADS[head])
+    if reason is None:
+        return None
+    linked = 'link_to_queries' in inspect.signature(PEFT_METHODS.get(method)).parameters
+    if linked and _refusal({**first, 'link_to_queries': False}, config, HEADS[head]) is None:
+        return UNLINKED
+    for other in others:
+        if _refusal(other, config, HEADS[head]) is None:
+            changed = {k: v for k, v in other.items() if k not in first or v != first[k]}
+            options = ', '.join(f'{key}={value!r}' for key, value in changed.items())
+            return f'{reason}. {TRAINS} {options}'
+    return reason
+
+
+def _refusal(peft: dict, encoder: dict, head: dict) -> str | None:
+    try:
+        _step(peft, encoder, head)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _step(peft: dict, encoder: dict, head: dict) -> None:
+    torch.manual_seed(0)
+    backbone = dict(type='PEFTBackbone', encoder=encoder, peft=peft)
+    cfg = {'type': 'PEFTSegmentor', 'backbone': backbone, 'num_classes': 3, **head}
+    model = MODELS.build(cfg).train()
+    samples = _samples(model.num_classes)
+    loss, _ = model.parse_losses(model.loss(torch.randn(2, 3, 32, 64), samples))
+    assert math.isfinite(loss.item()), cfg
+    optimizer = OPTIM_WRAPPER_CONSTRUCTORS.build(
+        dict(
+            type='TrainableOptimConstructor',
+            optim_wrapper_cfg=dict(optimizer=dict(type='AdamW', lr=1e-3)),
+        )
+    )(model)
+    loss.backward()
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    bad = [n for n, p in trained.items() if p.grad is None or not torch.isfinite(p.grad).all()]
+    assert not bad, (bad, cfg)
+    optimizer.step()
+    assert all(torch.isfinite(p).all() for p in trained.values()), cfg
+
+
+def _samples(num_classes: int) -> list[SegDataSample]:
+    labels = torch.randint(0, num_classes, (2, 1, 32, 64))
+    meta = dict(ori_shape=(32, 64), img_shape=(32, 64))
+    return [SegDataSample(metainfo=meta, gt_sem_seg=PixelData(data=label)) for label in labels]
+
+
+def by_encoder(method: str) -> dict[str, str]:
+    """Returns family -> '' or why this method is refused for it."""
+    return _row(families(), lambda encoder: train(method, encoder, HEAD))
+
+
+def heads_by_encoder(head: str) -> dict[str, str]:
+    """Returns family -> '' or why this head is refused for it."""
+    probe = functools.partial(train, METHOD, head=head, four_maps=True)
+    return _row({family: [family] for family in families()}, probe)
+
+
+def by_head(method: str) -> dict[str, str]:
+    """Returns head -> '' or why this method is refused with it."""
+    probe = functools.partial(train, method, FAMILY, four_maps=True)
+    return _row({head: [head] for head in HEADS}, lambda head: probe(head=head))
+
+
+def _row(columns: dict[str, list[str]], probe: Callable[[str], str | None]) -> dict[str, str]:
+    """Returns what probing each member of each column says, '' where none is refused."""
+    row = {}
+    for column, members in columns.items():
+        reasons = {member: probe(member) for member in members}
+        refused = {member: reason for member, reason in reasons.items() if reason}
+        row[column] = next(iter(refused.values()), '')
+        if refused and len(refused) < len(members):
+            row[column] = f'only {", ".join(reasons.keys() - refused.keys())}: {row[column]}'
+    return row
+
+
+def document() -> str:
+    """Returns the text of docs/support.md."""
+    reasons: list[str] = []
+    groups = families()
+    tables = [
+        _table('Method', methods(), groups, by_encoder, reasons),
+        _table('Head', HEADS, groups, heads_by_encoder, reasons),
+        _table('Method', methods(), HEADS, by_head, reasons),
+    ]
+    tried = '; '.join(f'{name}: {", ".join(members)}' for name, members in groups.items())
+    notes = [f'{i}. {reason}' for i, reason in enumerate(reasons, start=1)]
+    return '\n'.join(
+        [
+            '# What works with what',
+            '',
+            f'Written by `{COMMAND}`; `tests/test_matrix.py` fails where it is not what is found.',
+            '',
+            '- yes: a tiny model of the kind was built and trained one step, with a finite loss',
+            '  and a finite gradient for every trainable parameter.',
+            '- no (n): it is refused when it is built, with the message n below.',
+            '- options (n): refused like that with the defaults, trains with other options.',
+            f'- {UNLINKED}: the head takes no queries; a method that makes some needs',
+            '  `link_to_queries=False`.',
+            '',
+            f'Two things vary in each table, the third stands still ({HEAD} head, {METHOD},',
+            f'{FAMILY}): not every combination of the three was tried, and nothing here says how',
+            'well one trains.',
+            '',
+            f'Encoders tried (tests/encoders/tiny.py): {tried}.',
+            *('', f'## Method and encoder, with the {HEAD} head', '', *tables[0]),
+            *('', f'## Head and encoder, with {METHOD}', '', *tables[1]),
+            *('', f'## Method and head, on {FAMILY}', '', *tables[2]),
+            *('', '## Messages', '', *notes, ''),
+        ]
+    )
+
+
+def _table(
+    corner: str,
+    rows: Iterable[str],
+    columns: Iterable[str],
+    probe: Callable[[str], dict[str, str]],
+    reasons: list[str],
+) -> list[str]:
+    lines = [f'| {corner} | {" | ".join(columns)} |', f'|---|{"---|" * len(list(columns))}']
+    for name in rows:
+        cells = []
+        for reason in probe(name).values():
+            if reason in ('', UNLINKED):
+                cells.append(reason or 'yes')
+                continue
+            if reason not in reasons:
+                reasons.append(reason)
+            answer = 'options' if TRAINS in reason else 'no'
+            cells.append(f'{answer} ({reasons.index(reason) + 1})')
+        lines.append(f'| {name} | {" | ".join(cells)} |')
+    return lines
+
+
+def main() -> None:
+    """Writes the document, and the page of methods."""
+    import rein_seg.apis  # noqa: F401  registers everything
+    from rein_seg.checkpoint import atomic_path
+    from tests import methods_page
+
+    init_default_scope('mmseg')
+    pages = {methods_page.DOCUMENT: methods_page.document(), DOCUMENT: document()}
+    for path, text in pages.items():
+        with atomic_path(path) as temporary:
+            temporary.write_text(text)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,50 @@
+"""Every method with every encoder and head trains a step or is refused, as docs/support.md says."""
+
+import re
+
+import pytest
+from mmseg.registry import MODELS
+
+from rein_seg.encoders import build_encoder
+from rein_seg.registry import ANATOMIES, class_name
+from tests import matrix, methods_page
+from tests.encoders.tiny import ENCODERS, FOUR_MAPS
+from tests.heads.tiny import HEADS
+
+
+@pytest.mark.parametrize('method', matrix.methods())
+def test_method_trains_or_is_refused_with_a_reason(method):
+    """The rest of what may happen, an error of another kind or no gradient, fails here."""
+    cells = [*matrix.by_encoder(method).values(), *matrix.by_head(method).values()]
+    assert any(not reason for reason in cells), 'refused everywhere'
+    assert all(method in reason for reason in cells if reason not in ('', matrix.UNLINKED))
+
+
+@pytest.mark.parametrize('head', HEADS)
+def test_head_trains_on_every_encoder(head):
+    assert not any(matrix.heads_by_encoder(head).values())
+
+
+def test_the_document_is_what_was_found():
+    assert matrix.DOCUMENT.read_text() == matrix.document(), f'run {matrix.COMMAND}, look at it'
+
+
+def test_the_page_of_methods_is_what_they_say():
+    text = methods_page.document()
+    assert methods_page.DOCUMENT.read_text() == text, f'run {matrix.COMMAND}, look at it'
+    linked = re.findall(r'\]\(([^)]+)\) \|', text)
+    assert len(linked) == len(matrix.methods())
+    assert all((methods_page.DOCUMENT.parent / link).exists() for link in linked)
+
+
+def test_every_family_is_tried():
+    tried = {ANATOMIES[class_name(build_encoder(cfg)[0])] for cfg in ENCODERS.values()}
+    assert tried == set(ANATOMIES.values())
+    assert FOUR_MAPS.keys() == matrix.families().keys()
+
+
+def test_every_head_of_ours_is_tried():
+    tried = {options['decode_head']['type'] for options in HEADS.values()}
+    classes = MODELS.module_dict.items()
+    ours = {name for name, cls in classes if cls.__module__.startswith('rein_seg.heads')}
+    assert {name for name in ours if name.endswith('Head')} <= tried
