@@ -12,8 +12,10 @@ from rein_seg.encoders import (
     vit_sam,
 )
 from rein_seg.encoders.build import build_encoder, convert_weights, find_anatomy, shapes_only
+from rein_seg.encoders.file_layout import FileLayout, to_file_layout, to_mmpretrain
 
 __all__ = [
+    'FileLayout',
     'build_encoder',
     'clip',
     'convert_weights',
@@ -25,6 +27,8 @@ __all__ = [
     'shapes_only',
     'swin_weights',
     'timm',
+    'to_file_layout',
+    'to_mmpretrain',
     'vit',
     'vit_sam',
 ]
