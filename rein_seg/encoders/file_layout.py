@@ -169,9 +169,7 @@ class _Layout:
         self.resized.append(f'{source} {_by(old)} -> {_by(tensor)}')
 
 
-def _load(
-    encoder: nn.Module, made: Mapping[str, Tensor], own: Mapping[str, Tensor]
-) -> Converted:
+def _load(encoder: nn.Module, made: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Converted:
     """Loads what was made as a file, and checks that it gives these weights."""
     back = convert_weights(encoder, dict(made))
     lost = sorted(set(back.tensors) ^ set(own))

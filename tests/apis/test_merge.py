@@ -16,7 +16,7 @@ from rein_seg.apis.merge import merge
 from rein_seg.apis.results import adapter_metadata
 from rein_seg.checkpoint import read_adapter, read_state_dict, save_adapter, tensors_sha256
 from rein_seg.errors import UserError
-from tests.apis.test_bad_input import assert_refused, call
+from tests.apis.test_bad_input import assert_refused, call, load_tool
 from tests.apis.tiny_run import tiny_config
 from tests.encoders.test_file_layout import published, relative
 from tests.encoders.test_weights import PLAIN
@@ -37,22 +37,31 @@ METHODS = [
     dict(type='SVF'),
     dict(type='SSF'),
 ]
-# a plain mmpretrain model in a process that knows nothing of this package
+# plain mmpretrain models in a process that knows nothing of this package
 ALONE = """
 import json, sys, torch
 from safetensors import safe_open
 from mmpretrain.models.backbones import VisionTransformer
-with safe_open(sys.argv[1], framework='pt') as file:
-    config = json.loads(file.metadata()['mmpretrain'])
-    state = {k: file.get_tensor(k) for k in file.keys()}
-assert config.pop('type') == 'VisionTransformer'
-model = VisionTransformer(**config)
-model.load_state_dict(state, strict=True)
-model.eval()
-with torch.no_grad():
-    torch.save(model(torch.load(sys.argv[2])), sys.argv[3])
+image, maps = torch.load('image.pt'), {}
+for path in sys.argv[1:]:
+    with safe_open(path, framework='pt') as file:
+        config = json.loads(file.metadata()['mmpretrain'])
+        state = {k: file.get_tensor(k) for k in file.keys()}
+    assert config.pop('type') == 'VisionTransformer'
+    model = VisionTransformer(**config)
+    model.load_state_dict(state, strict=True)
+    model.eval()
+    with torch.no_grad():
+        maps[path] = model(image)
+torch.save(maps, 'maps.pt')
 assert not [name for name in sys.modules if name.startswith('rein_seg')]
 """
+
+
+@pytest.fixture(autouse=True)
+def _unformatted(monkeypatch):
+    """Leaves out the formatting of configs, which takes seconds each."""
+    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, False))
 
 
 def prepare(folder, peft):
@@ -141,22 +150,23 @@ def test_scores_are_those_of_the_adapter(tmp_path):
     assert after['method'] == dict(type='Frozen')
 
 
-@pytest.mark.parametrize('peft', METHODS, ids=lambda peft: peft['type'])
-def test_loads_where_this_package_is_not(peft, tmp_path):
-    cfg, model = prepare(tmp_path, peft)
-    out = str(tmp_path / 'plain.safetensors')
-    merged = merge(cfg, str(tmp_path / 'adapter.safetensors'), out, layout='mmpretrain')
+@torch.no_grad()
+def test_loads_where_this_package_is_not(tmp_path):
+    expected = {}
+    for peft in METHODS:
+        cfg, model = prepare(tmp_path, peft)
+        out = f'{peft["type"]}.safetensors'
+        adapter = str(tmp_path / 'adapter.safetensors')
+        merged = merge(cfg, adapter, str(tmp_path / out), layout='mmpretrain')
+        expected[out] = model.backbone(image()).maps
+        again = MODELS.build(load_config(str(merged.config)).model).eval()
+        assert relative(again.backbone(image()).maps, expected[out]) < 1e-5
     torch.save(image(), tmp_path / 'image.pt')
     environment = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
-    subprocess.run(
-        [sys.executable, '-c', ALONE, out, tmp_path / 'image.pt', tmp_path / 'maps.pt'],
-        check=True, cwd=tmp_path, env=environment,
-    )  # fmt: skip
-    with torch.no_grad():
-        expected = model.backbone(image()).maps
-        assert relative(torch.load(tmp_path / 'maps.pt'), expected) < 1e-5
-        again = MODELS.build(load_config(str(merged.config)).model).eval()
-        assert relative(again.backbone(image()).maps, expected) < 1e-5
+    command = [sys.executable, '-c', ALONE, *expected]
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment)
+    for out, maps in torch.load(tmp_path / 'maps.pt').items():
+        assert relative(maps, expected[out]) < 1e-5
 
 
 def test_random_weights_have_no_official_layout(tmp_path):
@@ -192,8 +202,6 @@ def test_what_cannot_be_merged_says_why_and_writes_nothing(tmp_path, monkeypatch
 def test_tool_says_what_it_wrote(tmp_path, monkeypatch, capsys):
     prepare(tmp_path, METHODS[0])
     args = [str(tmp_path / 'tiny.py'), str(tmp_path / 'adapter.safetensors')]
-    from tests.apis.test_bad_input import load_tool
-
     monkeypatch.setattr(sys, 'argv', ['merge.py', *args])
     load_tool('merge').main()
     out = capsys.readouterr().out

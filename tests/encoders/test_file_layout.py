@@ -171,7 +171,7 @@ def test_new_tensors_have_no_place(tmp_path):
     state = build_encoder({**cfg, 'init_seed': 3})[0].state_dict()
     model = move(built_from(cfg, state, tmp_path, type='SSF', roles=['merge']))
     model.merge()
-    with pytest.raises(UserError, match=r"no place for .*downsample.reduction.bias"):
+    with pytest.raises(UserError, match=r'no place for .*downsample.reduction.bias'):
         to_file_layout(model.encoder, state)
 
 
