@@ -6,6 +6,7 @@ from rein_seg.peft.conv_lora import ConvLoRA
 from rein_seg.peft.dora import DoRA
 from rein_seg.peft.frozen import Frozen
 from rein_seg.peft.full import Full
+from rein_seg.peft.hf_peft import HFPeft
 from rein_seg.peft.lora import LoRA
 from rein_seg.peft.pego import PEGO
 from rein_seg.peft.rein import Rein
@@ -21,6 +22,7 @@ __all__ = [
     'DoRA',
     'Frozen',
     'Full',
+    'HFPeft',
     'LoRA',
     'PEGO',
     'Rein',

@@ -12,6 +12,7 @@ class Case:
     without: tuple[str, ...] = ()  # starts of names of families that lack the sites
     start: float = 0.004  # how far an inexact start may be, as a part of the largest feature
     tags: tuple[str, ...] = field(default=())
+    needs: str | None = None  # a package that may be missing
 
 
 CASES = [
@@ -121,5 +122,22 @@ CASES = [
         dict(type='ConvLoRA', parts=['fc1', 'fc2'], num_experts=3, top_k=2, multiply_by_gates=True),
         merges=False,
         families=('dinov2_registers', 'convnext', 'convnext_conv', 'swin'),
+    ),
+    *(
+        Case(
+            f'hf_{kind.lower()}',
+            dict(type='HFPeft', config=dict(peft_type=kind, **options)),
+            needs='peft',
+            families=('vit', 'dinov2_swiglu', 'eva02', 'sam', 'swin', 'resnet', 'convnext'),
+            without=without,
+        )
+        for kind, options, without in (
+            ('IA3', {}, ()),
+            ('LORA', dict(r=4), ()),
+            ('LOHA', dict(r=4), ()),
+            ('LOKR', dict(r=4, init_weights=False), ('resnet', 'convnext')),
+            ('OFT', dict(oft_block_size=8), ('resnet', 'convnext')),
+            ('BOFT', dict(boft_block_size=4), ('resnet',)),
+        )
     ),
 ]
