@@ -46,10 +46,6 @@ class _Standing:
         """The same."""
         return self.op.bias
 
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Yields the weight, which the library reads type and device from."""
-        yield self.weight
-
     def forward(self, x: Tensor) -> Tensor:
         """Returns what the operation gives."""
         if self.given is not None and x is self.given[0]:
@@ -125,6 +121,8 @@ class HFPeft(PEFTMethod):
         stands = {site.name: _stand(site.module) for site in sites}
         self.model = _tree(stands)
         before = [_mark(site.module) for site in sites]
+        # the library asks the model's first parameter for the device, and here there is none
+        self.model.device_of = nn.Parameter(sites[0].module.weight.new_empty(0))
         try:
             options = _with_names(self.config, sites)
             peft.inject_adapter_in_model(_library_config(options), self.model)
@@ -133,6 +131,7 @@ class HFPeft(PEFTMethod):
                 f'HFPeft {self.config["peft_type"]}: the peft library refuses: {error} '
                 f'(roles of this encoder: {sorted({site.role for site in sites})})'
             ) from error
+        del self.model.device_of
         if before != [_mark(site.module) for site in sites]:
             raise UserError(
                 f'HFPeft {self.config["peft_type"]}: this start changes the pretrained weights '

@@ -109,7 +109,7 @@ def test_encoder_is_left_alone_and_the_state_is_the_tuners():
         (dict(peft_type='LORA', bias='all'), "config.bias='all' would train tensors of the enc"),
         (dict(peft_type='LORA', target_modules=['nothing']), r"refuses: .*roles of this .*'fc1'"),
         (dict(peft_type='LORA', r=2, init_lora_weights='pissa'), 'changes the pretrained weights'),
-        (dict(peft_type='OFT', oft_block_size=7), 'the peft library refuses'),
+        (dict(peft_type='MISS', r=64), 'the peft library refuses: .*r. .64. must be less'),
     ],
 )
 def test_refusals(config, message):
