@@ -59,6 +59,12 @@ class _Standing:
 class StandingLinear(_Standing, nn.Linear):  # type: ignore[misc]
     """See `_Standing`."""
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Returns a plain linear to the library, which makes its own of a base layer's type."""
+        if args and isinstance(args[0], nn.Module):
+            return super().__new__(cls)
+        return nn.Linear(*args, **kwargs)
+
     def __init__(self, op: nn.Linear) -> None:
         self._stand_for(op)
         self.in_features, self.out_features = op.in_features, op.out_features
@@ -69,6 +75,12 @@ class StandingLinear(_Standing, nn.Linear):  # type: ignore[misc]
 
 class StandingConv2d(_Standing, nn.Conv2d):  # type: ignore[misc]
     """See `_Standing`."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Returns a plain convolution to the library; see `StandingLinear`."""
+        if args and isinstance(args[0], nn.Module):
+            return super().__new__(cls)
+        return nn.Conv2d(*args, **kwargs)
 
     def __init__(self, op: nn.Conv2d) -> None:
         self._stand_for(op)
@@ -106,9 +118,7 @@ class HFPeft(PEFTMethod):
 
     exact_at_start = False  # a matter of the tuner
 
-    def __init__(
-        self, config: Mapping[str, Any], *, blocks: Sequence[int] | None = None
-    ) -> None:
+    def __init__(self, config: Mapping[str, Any], *, blocks: Sequence[int] | None = None) -> None:
         super().__init__()
         self.config = _checked(config)
         self.blocks = tuple(blocks) if blocks is not None else None
@@ -153,10 +163,12 @@ class HFPeft(PEFTMethod):
         """Returns what the library's layer makes of ``x``, of which the operation made ``y``."""
         assert isinstance(context.site, OpSite)
         layer: Any = self.model.get_submodule(context.site.name)
-        stand = layer.get_base_layer()
+        stand, shape = layer.get_base_layer(), y.shape
+        if isinstance(stand, StandingLinear) and x.dim() > 3:  # maps: some tuners take (B, N, C)
+            x, y = x.flatten(1, -2), y.flatten(1, -2)
         stand.given = (x, y)
         try:
-            return layer(x).to(y.dtype)
+            return layer(x).to(y.dtype).view(shape)
         finally:
             stand.given = None
 
@@ -275,7 +287,7 @@ def _with_names(config: Mapping[str, Any], sites: Sequence[OpSite]) -> dict[str,
     return options
 
 
-def _stand(op: nn.Module) -> nn.Module:
+def _stand(op: nn.Linear | nn.Conv2d) -> nn.Module:
     return StandingLinear(op) if isinstance(op, nn.Linear) else StandingConv2d(op)
 
 

@@ -135,9 +135,9 @@ CASES = [
             ('IA3', {}, ()),
             ('LORA', dict(r=4), ()),
             ('LOHA', dict(r=4), ()),
-            ('LOKR', dict(r=4, init_weights=False), ('resnet', 'convnext')),
+            ('LOKR', dict(r=4), ('resnet', 'convnext')),
             ('OFT', dict(oft_block_size=8), ('resnet', 'convnext')),
-            ('BOFT', dict(boft_block_size=4), ('resnet',)),
+            ('BOFT', dict(boft_block_size=4), ('resnet', 'eva02')),
         )
     ),
 ]
