@@ -125,5 +125,6 @@ def return_free_memory() -> None:
 
 
 def status_mib(key: str) -> float:
+    """Returns a figure of this process, such as ``VmRSS``, in MiB; on Linux."""
     line = next(x for x in _STATUS.read_text().splitlines() if x.startswith(key + ':'))
     return int(line.split()[1]) / 2**10

@@ -61,9 +61,9 @@ class StandingLinear(_Standing, nn.Linear):  # type: ignore[misc]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Returns a plain linear to the library, which makes its own of a base layer's type."""
-        if args and isinstance(args[0], nn.Module):
-            return super().__new__(cls)
-        return nn.Linear(*args, **kwargs)
+        if kwargs or (args and not isinstance(args[0], nn.Module)):
+            return nn.Linear(*args, **kwargs)
+        return super().__new__(cls)  # of an operation, or a copy
 
     def __init__(self, op: nn.Linear) -> None:
         self._stand_for(op)
@@ -78,9 +78,9 @@ class StandingConv2d(_Standing, nn.Conv2d):  # type: ignore[misc]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Returns a plain convolution to the library; see `StandingLinear`."""
-        if args and isinstance(args[0], nn.Module):
-            return super().__new__(cls)
-        return nn.Conv2d(*args, **kwargs)
+        if kwargs or (args and not isinstance(args[0], nn.Module)):
+            return nn.Conv2d(*args, **kwargs)
+        return super().__new__(cls)  # of an operation, or a copy
 
     def __init__(self, op: nn.Conv2d) -> None:
         self._stand_for(op)
