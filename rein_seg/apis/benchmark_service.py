@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -161,11 +162,15 @@ def _in_process(
     cfg_options: Sequence[str],
     size: tuple[int, int],
 ) -> dict[str, Any]:
-    tool = Path(__file__).parents[2] / 'tools' / 'benchmark_service.py'
+    root = Path(__file__).parents[2]
+    tool = root / 'tools' / 'benchmark_service.py'
+    path = os.pathsep.join(filter(None, (str(root), os.environ.get('PYTHONPATH'))))
     command = [sys.executable, str(tool), config, '--way', way, '--methods', *methods]
     command += ['--size', *map(str, size)]
     command += ['--cfg-options', *cfg_options] if cfg_options else []
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': path}
+    )
     if result.returncode:
         lines = result.stderr.strip().splitlines() or ['it said nothing']
         raise UserError(f'measuring {way} failed: {lines[-1].removeprefix("error: ")}')
