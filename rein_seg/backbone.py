@@ -109,6 +109,23 @@ class PEFTBackbone(BaseModule):
     def init_weights(self) -> None:
         """Does nothing: the weights are those that the constructor loaded."""
 
+    def merge(self) -> None:
+        """Folds the method into the encoder; what is left is a backbone of method Frozen.
+
+        Its encoder has other weights than `encoder_info` says: who writes them into a file says
+        which.
+
+        Raises:
+            NotImplementedError: If the method cannot be folded exactly, with the reason.
+        """
+        self.peft.merge()
+        self.peft_cfg = {'type': 'Frozen'}
+        self.peft = build_methods(self.peft_cfg)
+        self.peft.attach(self.encoder, self.anatomy)
+        self._freeze()
+        self.frozen_names = self._find_frozen()
+        self.train(self.training)
+
     def _find_frozen(self) -> set[str]:
         """Returns the names in the encoder's state dict that training does not change.
 

@@ -30,12 +30,13 @@ DOCUMENT = Path(__file__).resolve().parent.parent / 'docs' / 'support.md'
 HEAD, METHOD, FAMILY = 'Linear', 'LoRA', 'vit'  # what stands still while two others vary
 UNLINKED, TRAINS = 'unlinked', 'Trains with'
 COMMAND = 'make support'
+OPTIONAL = {case.cfg['type'] for case in CASES if case.needs}  # may or may not be installed
 
 
 def methods() -> list[str]:
-    """Returns the names of all registered methods."""
+    """Returns the names of all registered methods but those of optional libraries."""
     PEFT_METHODS.import_from_location()
-    return sorted(PEFT_METHODS.module_dict, key=str.lower)
+    return sorted(PEFT_METHODS.module_dict.keys() - OPTIONAL, key=str.lower)
 
 
 def families() -> dict[str, list[str]]:
@@ -180,6 +181,7 @@ def document() -> str:
             f'{FAMILY}): not every combination of the three was tried, and nothing here says how',
             'well one trains.',
             '',
+            f'Not tried, as they need an optional library: {", ".join(sorted(OPTIONAL))}.',
             f'Encoders tried (tests/encoders/tiny.py): {tried}.',
             *('', f'## Method and encoder, with the {HEAD} head', '', *tables[0]),
             *('', f'## Head and encoder, with {METHOD}', '', *tables[1]),

@@ -17,8 +17,9 @@ import rein_seg.necks  # noqa: E402, F401
 import rein_seg.segmentor  # noqa: E402, F401
 from rein_seg.apis.config import load_config  # noqa: E402
 from rein_seg.apis.inference import init_model, predict  # noqa: E402
+from rein_seg.apis.service import AdapterService  # noqa: E402
 from rein_seg.apis.submit import submit  # noqa: E402
 from rein_seg.apis.test import test  # noqa: E402
 from rein_seg.apis.train import train  # noqa: E402
 
-__all__ = ['init_model', 'load_config', 'predict', 'submit', 'test', 'train']
+__all__ = ['AdapterService', 'init_model', 'load_config', 'predict', 'submit', 'test', 'train']

@@ -40,16 +40,16 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats()
             self._start = torch.cuda.memory_allocated() / 2**20
         elif _STATUS.exists():
-            _return_free_memory()
+            return_free_memory()
             Path('/proc/self/clear_refs').write_text('5')  # the peak starts again from here
-            self._start = _status_mib('VmRSS')
+            self._start = status_mib('VmRSS')
         return self
 
     def __exit__(self, *args: object) -> None:
         if self.cuda:
             self.mib = torch.cuda.max_memory_allocated() / 2**20 - self._start
         elif _STATUS.exists():
-            self.mib = _status_mib('VmHWM') - self._start
+            self.mib = status_mib('VmHWM') - self._start
 
 
 def interleave(
@@ -117,13 +117,14 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
     return max(ours) / max(theirs) if ours and theirs else None
 
 
-def _return_free_memory() -> None:
+def return_free_memory() -> None:
     """Gives freed pages that glibc keeps back to the system: the next peak counts them again."""
     trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
     if trim is not None:
         trim(0)
 
 
-def _status_mib(key: str) -> float:
+def status_mib(key: str) -> float:
+    """Returns a figure of this process, such as ``VmRSS``, in MiB; on Linux."""
     line = next(x for x in _STATUS.read_text().splitlines() if x.startswith(key + ':'))
     return int(line.split()[1]) / 2**10

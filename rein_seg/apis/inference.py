@@ -38,6 +38,11 @@ def init_model(
     model = MODELS.build(cfg.model)
     if weights is not None:
         load_weights(model, weights)
+    return make_ready(model, cfg, device=device)
+
+
+def make_ready(model: nn.Module, cfg: Config, *, device: str | None) -> nn.Module:
+    """Gives a model what `predict` needs of its config, in eval mode on a device."""
     model.dataset_meta = dataset_meta(cfg)
     model.image_steps = _image_steps(cfg)
     return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()

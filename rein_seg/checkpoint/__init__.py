@@ -6,6 +6,7 @@ from rein_seg.checkpoint.io import (
     read_checkpoint,
     read_state_dict,
     save_checkpoint,
+    save_tensors,
     write_json,
 )
 from rein_seg.checkpoint.official import is_official, to_official
@@ -22,6 +23,7 @@ __all__ = [
     'read_state_dict',
     'save_adapter',
     'save_checkpoint',
+    'save_tensors',
     'tensors_sha256',
     'to_official',
     'write_json',

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rein_seg.errors import UserError
@@ -57,6 +57,34 @@ def save_checkpoint(path: str | os.PathLike, checkpoint: Mapping[str, Any]) -> N
     """Writes a training checkpoint with ``torch.save``, atomically."""
     with atomic_path(path) as temporary:
         torch.save(dict(checkpoint), temporary)
+
+
+def save_tensors(
+    path: str | os.PathLike, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
+) -> None:
+    """Writes tensors by name, atomically, with JSON-able metadata.
+
+    Args:
+        path: ``.safetensors``, with the metadata in its header, each value as JSON; or ``.pth``,
+            a plain state dict, which loaders take as it is, and the metadata in ``<path>.json``.
+        tensors: On any device.
+        metadata: Content.
+    """
+    plain, seen = {}, set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() in seen or storage.nbytes() != tensor.nbytes:
+            tensor = tensor.clone()  # a view would be written with all that it looks into
+        seen.add(storage.data_ptr())
+        plain[name] = tensor
+    path = Path(path)
+    if path.suffix == '.safetensors':
+        with atomic_path(path) as temporary:
+            save_file(plain, temporary, metadata={k: json.dumps(v) for k, v in metadata.items()})
+        return
+    save_checkpoint(path, plain)
+    write_json(path.with_name(path.name + '.json'), dict(metadata))
 
 
 def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> dict[str, Any]:

@@ -11,9 +11,19 @@ from rein_seg.encoders import (
     vit,
     vit_sam,
 )
-from rein_seg.encoders.build import build_encoder, convert_weights, find_anatomy, shapes_only
+from rein_seg.encoders.build import (
+    SharedEncoder,
+    build_encoder,
+    convert_weights,
+    find_anatomy,
+    shapes_only,
+    sharing,
+)
+from rein_seg.encoders.file_layout import FileLayout, to_file_layout, to_mmpretrain
 
 __all__ = [
+    'FileLayout',
+    'SharedEncoder',
     'build_encoder',
     'clip',
     'convert_weights',
@@ -23,8 +33,11 @@ __all__ = [
     'resnet',
     'sam_weights',
     'shapes_only',
+    'sharing',
     'swin_weights',
     'timm',
+    'to_file_layout',
+    'to_mmpretrain',
     'vit',
     'vit_sam',
 ]

@@ -7,7 +7,7 @@ import copy
 import json
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,34 @@ def shapes_only() -> Iterator[None]:
             yield
     finally:
         _SHAPES_ONLY.reset(token)
+
+
+@dataclass(frozen=True)
+class SharedEncoder:
+    """A built encoder that other models are to use, too.
+
+    Attributes:
+        encoder: The encoder.
+        info: What its config said.
+        cfg: Its config.
+    """
+
+    encoder: nn.Module
+    info: EncoderInfo
+    cfg: Mapping[str, Any]
+
+
+_SHARED: ContextVar[SharedEncoder | None] = ContextVar('shared_encoder', default=None)
+
+
+@contextlib.contextmanager
+def sharing(shared: SharedEncoder | None) -> Iterator[None]:
+    """Makes `build_encoder` return this encoder inside, to configs that describe the same one."""
+    token = _SHARED.set(shared)
+    try:
+        yield
+    finally:
+        _SHARED.reset(token)
 
 
 class _CountingOnCPU(TorchFunctionMode):
@@ -99,8 +127,12 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
 
     Raises:
         UserError: If not exactly one of ``checkpoint``, ``init_seed`` and ``pretrained=True`` is
-            given, the file is missing or cannot be downloaded, or it does not cover every tensor.
+            given, the file is missing or cannot be downloaded, or it does not cover every tensor;
+            or an encoder is shared (`sharing`) and this is another one.
     """
+    shared = _SHARED.get()
+    if shared is not None:
+        return shared.encoder, _shared_info(shared, cfg)
     args = dict(cfg)
     filters = bool(args.pop('init_filters', False))
     checkpoint, seed = args.pop('checkpoint', None), args.pop('init_seed', None)
@@ -133,6 +165,32 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
     mean = tuple(mean or getattr(encoder, 'image_mean', DEFAULT_MEAN))
     std = tuple(std or getattr(encoder, 'image_std', DEFAULT_STD))
     return encoder, EncoderInfo(name, weights, describe(encoder, args), mean, std)
+
+
+def _shared_info(shared: SharedEncoder, cfg: Mapping[str, Any]) -> EncoderInfo:
+    """Returns what ``cfg`` says of the shared encoder, which must be the one it describes."""
+    with sharing(None), shapes_only():
+        _, info = build_encoder(cfg)
+    theirs, ours = {**shared.info.config}, {**info.config}
+    theirs['weights'], ours['weights'] = shared.info.weights, _shared_weights(shared, cfg)
+    other = [key for key in sorted(theirs | ours) if theirs.get(key) != ours.get(key)]
+    if other:
+        said = ', '.join(f'{key}={ours.get(key)!r}, not {theirs.get(key)!r}' for key in other[:3])
+        raise UserError(
+            f'encoder {info.name!r} is not the shared one, {shared.info.name!r}: it has {said}; '
+            'adapters of another encoder need a service of their own'
+        )
+    return replace(info, weights=shared.info.weights)
+
+
+def _shared_weights(shared: SharedEncoder, cfg: Mapping[str, Any]) -> str:
+    """Returns the fingerprint of a config's weights; reads a file only if it is another one."""
+    keys = ('checkpoint', 'init_seed', 'init_filters', 'pretrained')
+    if all(cfg.get(key) == shared.cfg.get(key) for key in keys):
+        return shared.info.weights
+    if cfg.get('checkpoint') is None:
+        return ', '.join(f'{key}={cfg[key]!r}' for key in keys if cfg.get(key) is not None)
+    return f'sha256:{tensors_sha256(read_state_dict(cfg["checkpoint"]))}'
 
 
 def _check_source(name: str, *, checkpoint: Any, pretrained: Any, seed: Any) -> None:

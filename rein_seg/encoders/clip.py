@@ -78,6 +78,15 @@ class CLIPViT(PlainViT):
         """Returns the class embedding, or twice it, (1, 1, C)."""
         return self.cls_token * 2 if self.class_embedding_twice else self.cls_token
 
+    def as_mmpretrain(self) -> dict[str, Any]:
+        """Returns the arguments of mmpretrain's own class; see `PlainViT`."""
+        if self.class_embedding_twice:
+            raise UserError(
+                "mmpretrain's VisionTransformer adds the class embedding once, this encoder twice "
+                '(class_embedding_twice=True); take the official layout'
+            )
+        return super().as_mmpretrain()
+
 
 _RULES = (
     (r'^conv1\.', 'patch_embed.projection.'),

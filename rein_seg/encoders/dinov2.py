@@ -110,6 +110,15 @@ class DINOv2(PlainViT):
         registers = self.register_tokens.expand(len(x), -1, -1)
         return torch.cat((x[:, :1], registers, x[:, 1:]), dim=1)
 
+    def as_mmpretrain(self) -> dict[str, Any]:
+        """Returns the arguments of mmpretrain's own class; see `PlainViT`."""
+        if self.num_registers:
+            raise UserError(
+                "mmpretrain's VisionTransformer has no register tokens, this encoder "
+                f'{self.num_registers}; take the official layout'
+            )
+        return super().as_mmpretrain()
+
 
 _RULES = (
     (r'^patch_embed\.proj\.', 'patch_embed.projection.'),

@@ -99,7 +99,7 @@ class PlainViT(VisionTransformer):
             )
         depth = sizes['num_layers']
         cfg = {'ffn_type': sizes.pop('ffn_type', 'origin'), **(layer_cfgs or {})}
-        super().__init__(
+        args = dict(
             arch=sizes,
             img_size=img_size if isinstance(img_size, int) else tuple(img_size),
             patch_size=patch_size,
@@ -111,6 +111,8 @@ class PlainViT(VisionTransformer):
             layer_cfgs={'drop_path_rate': 0.0, **cfg},
             **options,
         )
+        super().__init__(**args)
+        self.mmpretrain_args = args
         self.interpolate_offset = interpolate_offset
         self.antialias = antialias
         self._resized: tuple[Any, ...] | None = None
@@ -160,6 +162,21 @@ class PlainViT(VisionTransformer):
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> PlainViT:
         self._resized = None  # half() and float() give new values, but no new version
         return super()._apply(fn, recurse)
+
+    def as_mmpretrain(self) -> dict[str, Any]:
+        """Returns the arguments of mmpretrain's own class with which it computes the same.
+
+        At ``img_size``: other sizes resize the positions by another rule there.
+
+        Raises:
+            UserError: If it cannot.
+        """
+        if self.final_norm and tuple(self.out_indices) != (self.num_layers - 1,):
+            raise UserError(
+                "mmpretrain's VisionTransformer norms the last block's output only, this encoder "
+                f'each of out_indices={list(self.out_indices)}; take the official layout'
+            )
+        return dict(self.mmpretrain_args)
 
     def _resize(self, grid: tuple[int, int]) -> Tensor:
         height, width = self.patch_resolution

@@ -125,6 +125,30 @@ def resize_patch_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(weight.float(), size=size, mode='bicubic', align_corners=False)
 
 
+def shrink_patch_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
+    """Returns the (C, 3, p, p) kernel that `resize_patch_kernel` comes nearest to ``weight`` with.
+
+    The least-squares inverse of enlarging: exact, but for rounding, for a kernel that was enlarged
+    and then scaled channel by channel.
+
+    Args:
+        weight: (C, 3, q, q), q >= p.
+        size: (p, p).
+    """
+    rows, columns = (
+        torch.linalg.pinv(_enlarging(small, large))
+        for small, large in zip(size, weight.shape[-2:], strict=True)
+    )
+    return (rows @ weight.double() @ columns.mT).to(weight.dtype)
+
+
+def _enlarging(small: int, large: int) -> Tensor:
+    """Returns the (large, small) matrix that resizes one axis bicubically, float64."""
+    eye = torch.eye(small, dtype=torch.float64)[None, None]
+    sizes = dict(size=(large, small), mode='bicubic', align_corners=False)
+    return F.interpolate(eye, **sizes)[0, 0]
+
+
 def resize_positions(
     positions: Tensor,
     grid: tuple[int, int],

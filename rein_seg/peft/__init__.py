@@ -11,6 +11,7 @@ from rein_seg.peft.dora import DoRA
 from rein_seg.peft.fada import FADA
 from rein_seg.peft.frozen import Frozen
 from rein_seg.peft.full import Full
+from rein_seg.peft.hf_peft import HFPeft
 from rein_seg.peft.lora import LoRA
 from rein_seg.peft.mona import Mona
 from rein_seg.peft.pego import PEGO
@@ -35,6 +36,7 @@ __all__ = [
     'FADA',
     'Frozen',
     'Full',
+    'HFPeft',
     'LoRA',
     'Mona',
     'PEFTMethod',

@@ -13,6 +13,7 @@ class Case:
     tags: tuple[str, ...] = field(default=())
     # how far from the frozen encoder an inexact start may be, of its largest value; None: anywhere
     start: float | None = 0.004
+    needs: str | None = None  # a package that may be missing
 
 
 CASES = [
@@ -237,5 +238,22 @@ CASES = [
         merges=False,
         families=('dinov2_registers', 'eva02', 'sam', 'swin'),
         start=None,
+    ),
+    *(
+        Case(
+            f'hf_{kind.lower()}',
+            dict(type='HFPeft', config=dict(peft_type=kind, **options)),
+            needs='peft',
+            families=('vit', 'dinov2_swiglu', 'eva02', 'sam', 'swin', 'resnet', 'convnext'),
+            without=without,
+        )
+        for kind, options, without in (
+            ('IA3', {}, ()),
+            ('LORA', dict(r=4), ()),
+            ('LOHA', dict(r=4), ()),
+            ('LOKR', dict(r=4), ('resnet', 'convnext')),
+            ('OFT', dict(oft_block_size=8), ('resnet', 'convnext')),
+            ('BOFT', dict(boft_block_size=4), ('resnet', 'eva02')),
+        )
     ),
 ]

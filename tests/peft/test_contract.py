@@ -1,6 +1,7 @@
 """The contract of DESIGN section 4: every method on a tiny encoder of every family."""
 
 import copy
+import importlib.util
 
 import pytest
 import torch
@@ -10,8 +11,15 @@ from rein_seg.structures import Features
 from tests.encoders.tiny import ENCODERS
 from tests.peft.cases import CASES
 
+
+def needed(case):
+    """Skips where a package that the method stands on is not installed."""
+    missing = case.needs is not None and importlib.util.find_spec(case.needs) is None
+    return [pytest.mark.skipif(missing, reason=f'the {case.needs} package is not installed')]
+
+
 PAIRS = [
-    pytest.param(case, family, id=f'{case.name}-{family}')
+    pytest.param(case, family, id=f'{case.name}-{family}', marks=needed(case))
     for case in CASES
     for family in ENCODERS
     if (case.families is None or family in case.families) and not family.startswith(case.without)

@@ -1,0 +1,204 @@
+"""An encoder's weights back into the layout of the file that they came from.
+
+The key map of a family (`convert_weights`) goes one way. Its inverse is found by looking at what
+it does to the file at hand: most tensors pass as they are; of the others numbered elements show
+where each goes. What the encoder does not use stays in the file as it is, and so does what was
+resampled, where nothing changed it.
+
+C channels, p and q patch sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rein_seg.encoders.build import convert_weights
+from rein_seg.encoders.weights import Converted, shrink_patch_kernel
+from rein_seg.errors import UserError
+from rein_seg.registry import class_name
+
+_FIRST = 2.0**40  # numbers of elements start here: no weight is as large
+
+
+@dataclass(frozen=True)
+class FileLayout:
+    """Tensors by the file's names.
+
+    Attributes:
+        tensors: All of the file, those that the encoder does not use too.
+        changed: Names of those that are not the file's own any more.
+        resized: What had to be written in the encoder's size, such as
+            ``patch_embed.proj.weight 14x14 -> 16x16``: its values could not have come from a
+            tensor of the file's size.
+        resampled: What loading resamples, as it did when the method was trained.
+    """
+
+    tensors: dict[str, Tensor]
+    changed: tuple[str, ...] = ()
+    resized: tuple[str, ...] = ()
+    resampled: tuple[str, ...] = ()
+
+
+def to_file_layout(encoder: nn.Module, state: Mapping[str, Tensor]) -> FileLayout:
+    """Returns the weights of ``encoder`` in the layout of the file that it was built from.
+
+    Args:
+        encoder: With any values.
+        state: The file, as downloaded.
+
+    Raises:
+        UserError: If the layout has no place for something that changed, or a file made so would
+            not load as these weights.
+    """
+    own = {name: tensor.detach().cpu() for name, tensor in encoder.state_dict().items()}
+    converted = convert_weights(encoder, dict(state))
+    before = converted.tensors
+    if set(own) != set(before):
+        new = sorted(set(own) ^ set(before))
+        raise UserError(
+            f"the layout of the encoder's file has no place for {', '.join(map(repr, new[:5]))}: "
+            "choose roles of the method that leave the encoder's tensors what they are"
+        )
+    waiting = {name: tensor for name, tensor in own.items() if not _same(before[name], tensor)}
+    layout = _Layout(encoder, state, before)
+    layout.place_renamed(waiting)
+    layout.place_traced(waiting)
+    # norms that a classifier's file lacks: with one of them it must have them all
+    if any(name in waiting for name in converted.filled):
+        layout.result |= {name: own[name].clone() for name in converted.filled}
+    back = _load(encoder, layout.result, own)
+    changed = [n for n, t in layout.result.items() if n not in state or t is not state[n]]
+    return FileLayout(layout.result, tuple(changed), tuple(layout.resized), back.resampled)
+
+
+def to_mmpretrain(
+    encoder: nn.Module, described: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Returns the weights of ``encoder`` for a class of mmpretrain, and that class's config.
+
+    Args:
+        encoder: With any values.
+        described: Its class and arguments, from `EncoderInfo`.
+
+    Raises:
+        UserError: If no class of mmpretrain computes the same from the same tensors.
+    """
+    name = class_name(encoder)
+    if name.startswith('mmpretrain.'):
+        config = {**described, 'type': name.rpartition('.')[2]}
+    elif hasattr(encoder, 'as_mmpretrain'):
+        config = {'type': 'VisionTransformer', **encoder.as_mmpretrain()}
+    else:
+        raise UserError(
+            f'no class of mmpretrain computes what {type(encoder).__name__} does; take the '
+            'official layout'
+        )
+    return {n: t.detach().cpu().clone() for n, t in encoder.state_dict().items()}, config
+
+
+class _Layout:
+    """The file with the tensors that found their place in it.
+
+    Args:
+        encoder: The encoder.
+        state: The file.
+        before: The same under the encoder's names.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, state: Mapping[str, Tensor], before: Mapping[str, Tensor]
+    ) -> None:
+        self.encoder, self.state, self.before = encoder, dict(state), before
+        self.result = dict(state)
+        self.resized: list[str] = []
+        names = {_memory(tensor): name for name, tensor in state.items()}
+        self.renamed = {
+            name: names[_memory(tensor)]
+            for name, tensor in before.items()
+            if tensor.numel() and _memory(tensor) in names
+        }
+
+    def place_renamed(self, waiting: dict[str, Tensor]) -> None:
+        """Places tensors that only have another name, or shape; takes them from ``waiting``."""
+        for name in [name for name in waiting if name in self.renamed]:
+            source = self.renamed[name]
+            self.result[source] = waiting.pop(name).reshape(self.state[source].shape).clone()
+
+    def place_traced(self, waiting: dict[str, Tensor]) -> None:
+        """Places tensors that were permuted, joined or resized, by numbering elements."""
+        if not waiting:
+            return
+        others = [n for n, t in self.state.items() if n not in set(self.renamed.values())]
+        for source in others:
+            numbers = torch.arange(self.state[source].numel(), dtype=torch.float64) + _FIRST
+            probe = self.probe(source, numbers.view(self.state[source].shape))
+            for name in [name for name in waiting if name in probe]:
+                moved = probe[name].double() != self.before[name].double()
+                if moved.any():
+                    self._place(source, name, probe[name][moved], waiting[name], moved)
+
+    def probe(self, source: str, tensor: Tensor) -> dict[str, Tensor]:
+        """Returns the file under the encoder's names, with another tensor in one place."""
+        try:
+            return convert_weights(self.encoder, {**self.state, source: tensor}).tensors
+        except UserError:  # a key map that looks at values
+            return {}
+
+    def _place(
+        self, source: str, name: str, numbers: Tensor, tensor: Tensor, moved: Tensor
+    ) -> None:
+        old = self.state[source]
+        order = (numbers.double() - _FIRST).long()
+        if len(order) == old.numel() and torch.equal(order.sort().values, torch.arange(len(order))):
+            flat = old.to(tensor.dtype).flatten().clone()
+            flat[order] = tensor[moved]
+            self.result[source] = flat.view(old.shape)
+            return
+        if old.dim() == tensor.dim() == 4:
+            smaller = shrink_patch_kernel(tensor, tuple(old.shape[-2:]))
+            found = self.probe(source, smaller).get(name)
+            if found is not None and _near(found, tensor):
+                self.result[source] = smaller
+                return
+        self.result[source] = tensor.clone()
+        self.resized.append(f'{source} {_by(old)} -> {_by(tensor)}')
+
+
+def _load(encoder: nn.Module, made: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Converted:
+    """Loads what was made as a file, and checks that it gives these weights."""
+    back = convert_weights(encoder, dict(made))
+    lost = sorted(set(back.tensors) ^ set(own))
+    shared = set(back.tensors) & set(own)
+    lost += [name for name in sorted(shared) if not _near(back.tensors[name], own[name])]
+    if lost:
+        more = f' and {len(lost) - 3} more' if len(lost) > 3 else ''
+        raise UserError(
+            f"the layout of the encoder's file cannot hold what changed in "
+            f'{", ".join(lost[:3])}{more}; leave their roles out of the method'
+        )
+    return back
+
+
+def _memory(tensor: Tensor) -> tuple[int, int]:
+    return tensor.data_ptr(), tensor.numel()
+
+
+def _same(ours: Tensor, theirs: Tensor) -> bool:
+    return torch.equal(ours.to(theirs.dtype), theirs)
+
+
+def _near(ours: Tensor, theirs: Tensor) -> bool:
+    if ours.shape != theirs.shape or not theirs.is_floating_point():
+        return torch.equal(ours, theirs)
+    size = theirs.abs().max().item() if theirs.numel() else 0.0
+    return torch.allclose(ours.to(theirs.dtype), theirs, rtol=1e-6, atol=1e-6 * size)
+
+
+def _by(tensor: Tensor) -> str:
+    shape = tensor.shape[-2:] if tensor.dim() == 4 else tensor.shape
+    return 'x'.join(map(str, shape))
