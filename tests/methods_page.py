@@ -88,7 +88,7 @@ def _source(cls: type) -> str:
 
 def _sites(method: PEFTMethod) -> str:
     found: dict[str, list[str]] = {}
-    for site in method.sites:
+    for site in method.hooked_sites:
         kind, key = KINDS[type(site)]
         detail = str(getattr(site, key)) if key else ''
         if detail not in found.setdefault(kind, []):

@@ -55,7 +55,7 @@ class PEFTMethod(nn.Module):
         unfoldable: Why `merge` is refused; None where the method implements `fold`.
         replaces_parameters: Whether other parameters stand in for the encoder's own, as PARAM does.
         reads_operations: Whether an operation's output must be W x + b when the method gets it.
-        sites: What the method, attached, is hooked to, in that order.
+        hooked_sites: What the method, attached, is hooked to, in that order.
         carries: Whether tokens go on from block to block; see `Context.carry`.
     """
 
@@ -72,7 +72,7 @@ class PEFTMethod(nn.Module):
         super().__init__()
         self._handles: list[RemovableHandle] = []
         self._hooks: list[Any] = []
-        self.sites: list[Site] = []
+        self.hooked_sites: list[Site] = []
         self._anatomy: Anatomy | None = None
         self._built = False
         self.merged = False
@@ -123,7 +123,7 @@ class PEFTMethod(nn.Module):
         hook = _HOOKS[type(site)](site, function, self._anatomy, **options)
         self._hooks.append(hook)
         self._handles += hook.register(site)
-        self.sites.append(site)
+        self.hooked_sites.append(site)
 
     def detach(self) -> None:
         """Takes the method out; the encoder computes bit for bit what it did before.
@@ -140,7 +140,7 @@ class PEFTMethod(nn.Module):
             handle.remove()
         self._handles.clear()
         self._hooks.clear()
-        self.sites.clear()
+        self.hooked_sites.clear()
         self._anatomy = None
 
     def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -153,7 +153,7 @@ class PEFTMethod(nn.Module):
 
     def operations(self) -> set[str]:
         """Returns the names of the operations that the method, attached, changes the output of."""
-        return {site.name for site in self.sites if isinstance(site, OpSite)}
+        return {site.name for site in self.hooked_sites if isinstance(site, OpSite)}
 
     def decays(self, name: str) -> bool:
         """Says whether weight decay may act on the method's parameter ``name``."""
@@ -206,5 +206,5 @@ class PEFTMethod(nn.Module):
             handle.remove()
         self._handles.clear()
         self._hooks.clear()
-        self.sites.clear()
+        self.hooked_sites.clear()
         self.merged = True

@@ -36,10 +36,10 @@ class Probe(PEFTMethod):
 
     def __init__(self, sites, function, **options):
         super().__init__()
-        self.sites, self.function, self.options = sites, function, options
+        self.chosen, self.function, self.options = sites, function, options
 
     def connect(self, anatomy):
-        for site in self.sites:
+        for site in self.chosen:
             self.hook(site, self.function, **self.options)
 
 
