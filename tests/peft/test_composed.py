@@ -18,6 +18,10 @@ SINGLE = {}  # the first case of each method
 for _case in CASES:
     if isinstance(_case.cfg, dict) and not _case.needs:
         SINGLE.setdefault(_case.cfg['type'], _case)
+ON_OPERATIONS = (
+    'LoRA', 'DoRA', 'VeRA', 'PEGO', 'SoMA', 'SVF', 'SSF', 'ConvLoRA', 'RepAdapter',
+)  # fmt: skip
+READ_OPERATIONS = ('DoRA', 'SoMA', 'RepAdapter')
 NOT_TOGETHER = {
     # queries for one head
     *permutations(('Rein', 'FADA', 'SET'), 2),
@@ -26,8 +30,7 @@ NOT_TOGETHER = {
     *permutations(('Full', 'SoMA'), 2),
     *permutations(('BitFit', 'SoMA'), 2),
     # after a method that changes the output which they read as W x + b
-    *((before, 'DoRA') for before in ('LoRA', 'VeRA', 'PEGO', 'SoMA', 'SVF', 'SSF', 'ConvLoRA')),
-    *((before, 'SoMA') for before in ('LoRA', 'DoRA', 'VeRA', 'PEGO', 'SVF', 'SSF', 'ConvLoRA')),
+    *(pair for pair in permutations(ON_OPERATIONS, 2) if pair[1] in READ_OPERATIONS),
 }
 
 
