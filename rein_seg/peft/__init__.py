@@ -17,6 +17,7 @@ from rein_seg.peft.mona import Mona
 from rein_seg.peft.pego import PEGO
 from rein_seg.peft.pro_tuning import ProTuning
 from rein_seg.peft.rein import Rein
+from rein_seg.peft.rep_adapter import RepAdapter
 from rein_seg.peft.set import SET
 from rein_seg.peft.soma import SoMA
 from rein_seg.peft.spm import SPM
@@ -43,6 +44,7 @@ __all__ = [
     'PEGO',
     'ProTuning',
     'Rein',
+    'RepAdapter',
     'SET',
     'SPM',
     'SSF',

@@ -175,6 +175,7 @@ CASES = [
         families=('dinov2_registers', 'convnext', 'sam'),
         start=0.02,
     ),
+    Case('rep_adapter', dict(type='RepAdapter', hidden_dims=4)),
     Case(
         'vpt',
         dict(type='VPT', num_tokens=4),
