@@ -26,7 +26,13 @@ def parse_args():
     parser.add_argument('--size', type=int, nargs=2, default=[512, 512], help='of the image')
     parser.add_argument('--repeats', type=int, default=3, help='processes of each way')
     parser.add_argument('--json', metavar='FILE', help='write the figures here, too')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='override parts of the config',
+    )
     parser.add_argument('--way', choices=['shared', 'separate'], help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -73,7 +73,7 @@ class RepAdapter(OperationMethod):
     Args:
         parts: Operations by role (fc1, proj, ...) or by the name of one part of a fused operation
             (q, k, v; gate, value). None takes those of q, k, v, fc1 that the encoder has, or conv1
-            in ResNets.
+            in ResNets (1x1 in those from 50 layers on).
         hidden_dims: r, a multiple of ``groups``.
         groups: g, a divisor of every operation's input width.
         scale: s.

@@ -280,9 +280,11 @@ def test_help_describes_every_argument(tool, monkeypatch):
 
 @pytest.mark.parametrize('tool', TOOLS)
 def test_exit_code_of_the_real_command(tool, tmp_path):
-    more = {'test': ['in.pth'], 'convert': ['in.pth', 'out.pth']}.get(tool, [])
+    given = {'test': ['in.pth'], 'merge': ['in.pth'], 'convert': ['in.pth', 'out.pth']}
+    more = given.get(tool, [])
     told = {
         'benchmark_loader': 'benchmark_loader.py: error: unrecognized arguments: none.py',
+        'benchmark_service': "error: measuring shared failed: config 'none.py' does not exist",
         'check_data': "error: 'none.py' is neither a benchmark nor a config (.py) nor a folder",
     }
     result = subprocess.run(

@@ -46,7 +46,7 @@ def test_sizes_and_options_reach_the_model(other):
     assert state['decode_head.query_feat.weight'][1] == 16
     assert state['decode_head.decoder_input_projs.2.weight'] == (16, 16, 1, 1)
     stage = model.backbone.peft.stages[0]
-    assert (stage.scale, stage.use_softmax) == (1.0, False)
+    assert (stage.scale, stage._refine['use_softmax']) == (1.0, False)
     assert model.test_cfg.crop_size == [80, 80]
     assert any('w12' in name for name, _ in model.backbone.encoder.named_parameters())
 
