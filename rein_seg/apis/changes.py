@@ -71,7 +71,7 @@ def inherited_changes(cfg: Config, trained: Mapping[str, Any] | None) -> list[st
     if trained is None:  # a name without a schedule says nothing of training
         return [NOT_RECORDED] if protocols else []
     ours, theirs = cfg.benchmark.get('protocol'), trained['protocol']
-    alike = ours == theirs or _train_alike(protocols or {}, str(ours), str(theirs))
+    alike = ours == theirs or _train_alike(cfg, str(ours), str(theirs))
     changed = list(trained['changed'])
     if not alike:
         changed = [f'trained under {"a changed " if changed else ""}{theirs}']
@@ -128,7 +128,7 @@ def check_selection(cfg: Config) -> None:
             for key in [keys] if isinstance(keys, str) else keys:
                 if key in allowed or not on_targets(cfg, key):
                     continue
-                others = [n for n in available(cfg) if key in _allowed_by_name(cfg, n)]
+                others = [n for n in available(cfg) if key in _allowed(_definition(cfg, n))]
                 hint = f', or protocol={" or ".join(others)}, which does' if others else ''
                 raise UserError(
                     f'{place}.{word}={key!r} chooses on target domains, and protocol {name!r} does '
@@ -201,9 +201,10 @@ def _allowed(protocol: Mapping[str, Any]) -> list[str]:
     return [*chosen, *(protocol.get('also_selects') or [])]
 
 
-def _allowed_by_name(cfg: Config, name: str) -> list[str]:
+def _definition(cfg: Config, name: str) -> Mapping[str, Any]:
+    """Returns a protocol, as shipped if its name is that of one."""
     own = (cfg.get('protocols') or {}).get(name, {})
-    return _allowed(published()['protocols'].get(name, own))
+    return published()['protocols'].get(name, own)
 
 
 def _rule_text(protocol: Mapping[str, Any]) -> str:
@@ -211,9 +212,9 @@ def _rule_text(protocol: Mapping[str, Any]) -> str:
     return f'the best checkpoint by {" or ".join(keys)}' if keys else 'no choice on targets'
 
 
-def _train_alike(protocols: Mapping[str, Any], one: str, other: str) -> bool:
+def _train_alike(cfg: Config, one: str, other: str) -> bool:
     parts = [
-        {key: value for key, value in protocols.get(name, {}).items() if key not in _EVALUATION}
+        {key: value for key, value in _definition(cfg, name).items() if key not in _EVALUATION}
         for name in (one, other)
     ]
     return bool(parts[0]) and same(*parts)

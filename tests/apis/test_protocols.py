@@ -381,3 +381,10 @@ def test_a_wrapper_with_a_pipeline_is_named(path):
     mix = dict(type='MultiImageMixDataset', dataset=one, pipeline=[dict(type='RandomMosaic')])
     cfg = load(path, train_dataloader__dataset=dict(mix, _delete_=True))
     assert training_changes(cfg) == ['training data through MultiImageMixDataset']
+
+
+def test_another_definition_makes_no_two_protocols_alike(path, rein512):
+    record = training_record(rein512)
+    cfg = load(path, protocol='soma512')
+    cfg.protocols['soma512'] = copy.deepcopy(cfg.protocols['rein512'])
+    assert inherited_changes(cfg, record) == ['trained under rein512']
