@@ -59,3 +59,11 @@ def pytest_terminal_summary(terminalreporter):
             f'included, {len(families)} encoders), {len(pairs)} with variants of methods; '
             f'{len(contract)} checks passed'
         )
+
+
+@pytest.fixture(scope='module')
+def quick():
+    """Leaves out what takes much of the time of a short run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('gc.collect', lambda *args: 0)
+        yield

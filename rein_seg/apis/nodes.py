@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
-from mmseg.registry import METRICS
 
-from rein_seg.evaluation import DomainMetric
+from rein_seg.evaluation import DomainMetric, metric_class
 
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+USES = ('train', 'val', 'test')
+LOADERS = tuple(f'{use}_dataloader' for use in USES)
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 
@@ -21,10 +21,15 @@ def datasets_of(cfg: Config, loaders: Iterable[str] = LOADERS) -> Iterator[Any]:
     waiting = [loader.dataset for loader in waiting if 'dataset' in loader]
     while waiting:
         dataset = waiting.pop()
-        inner = dataset.get('datasets') or ([dataset.dataset] if 'dataset' in dataset else [])
+        inner = inner_datasets(dataset)
         waiting += reversed(inner)
         if not inner:
             yield dataset
+
+
+def inner_datasets(dataset: Any) -> list[Any]:
+    """Returns the configs inside that of a ConcatDataset and the like, none of any other."""
+    return dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
 
 
 def domain_metrics(cfg: Config, evaluators: Iterable[str] = EVALUATORS) -> Iterator[Any]:
@@ -32,8 +37,7 @@ def domain_metrics(cfg: Config, evaluators: Iterable[str] = EVALUATORS) -> Itera
     for key in evaluators:
         metrics = cfg.get(key) or []
         for metric in [metrics] if isinstance(metrics, Mapping) else metrics:
-            name = metric.get('type')
-            known = METRICS.get(name) if isinstance(name, str) else name
+            known = metric_class(metric) if metric.get('type') else None
             if isinstance(known, type) and issubclass(known, DomainMetric):
                 yield metric
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rein_seg.checkpoint import atomic_path
+from rein_seg.checkpoint import write_png
 from rein_seg.datasets import leaf_datasets
 from rein_seg.evaluation import score_text
 
@@ -46,8 +46,7 @@ def draw_overview(path: Path, model: nn.Module, dataset: Any, results: dict[str,
             )
         )
     rows.append(legend(dataset.metainfo['classes'], palette))
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(cv2.imencode('.png', np.vstack(rows))[1].tobytes())
+    write_png(path, np.vstack(rows))
 
 
 def _title(domain: str, results: dict[str, Any]) -> str:

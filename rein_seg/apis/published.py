@@ -16,17 +16,12 @@ from typing import Any
 from mmengine.config import Config
 
 from rein_seg.apis.differences import differences
-from rein_seg.apis.nodes import datasets_of
+from rein_seg.apis.nodes import USES, datasets_of, inner_datasets
 from rein_seg.checkpoint import atomic_path
 from rein_seg.evaluation import find_domain_metric
 
 RECORD = Path(__file__).with_name('published.json')
 BENCHMARKS = Path(__file__).resolve().parents[2] / 'configs/_base_/benchmarks'
-LOADER_OF = {
-    'train': 'train_dataloader',
-    'val': 'val_dataloader',
-    'test': 'test_dataloader',
-}
 _SIZES = ('crop_size', 'test_cfg')
 # how and where files lie, and what happens to them later, is not what data it is
 _NO_DATA = (
@@ -80,7 +75,7 @@ def data_nodes(cfg: Config, use: str) -> list[dict[str, Any]]:
     """Returns what data each data set of a loader is, without where it lies."""
     return [
         {key: value for key, value in node.items() if key not in _NO_DATA}
-        for node in datasets_of(cfg, (LOADER_OF[use],))
+        for node in datasets_of(cfg, (f'{use}_dataloader',))
     ]
 
 
@@ -91,10 +86,10 @@ def metric_node(cfg: Config, use: str) -> dict[str, Any]:
 
 
 def _wrappers(cfg: Config, use: str) -> Iterator[Any]:
-    waiting = [(cfg.get(LOADER_OF[use]) or {}).get('dataset')]
+    waiting = [(cfg.get(f'{use}_dataloader') or {}).get('dataset')]
     while waiting:
         node = waiting.pop()
-        inner = node and (node.get('datasets') or ([node['dataset']] if 'dataset' in node else []))
+        inner = node and inner_datasets(node)
         if inner:
             yield node
             waiting += inner
@@ -123,7 +118,7 @@ def collect(folder: Path = BENCHMARKS) -> dict[str, Any]:
                 'protocols': list(defined),
                 'sizes': sizes,
                 'evaluated_as': cfg.benchmark.get('evaluated_as') or {},
-                'data': {use: data_nodes(cfg, use) for use in LOADER_OF},
+                'data': {use: data_nodes(cfg, use) for use in USES},
                 'metrics': {use: metric_node(cfg, use) for use in ('val', 'test')},
             }
         )

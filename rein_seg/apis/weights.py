@@ -12,7 +12,7 @@ from rein_seg.checkpoint import (
     load_checkpoint,
     read_adapter,
     read_checkpoint,
-    read_state_dict,
+    state_dict_of,
 )
 from rein_seg.errors import UserError
 
@@ -41,8 +41,9 @@ def read_record(path: str) -> tuple[dict[str, Any] | None, int | None]:
     """
     if str(path).endswith('.safetensors'):
         return read_adapter(path).metadata.get('training'), None
-    read_state_dict(path)
-    meta = read_checkpoint(path).get('meta')
+    content = read_checkpoint(path)
+    state_dict_of(content, str(path))
+    meta = content.get('meta')
     if not isinstance(meta, Mapping):
         return None, None
     record = meta.get('training')

@@ -7,7 +7,9 @@ from rein_seg.checkpoint.io import (
     read_state_dict,
     save_checkpoint,
     save_tensors,
+    state_dict_of,
     write_json,
+    write_png,
 )
 from rein_seg.checkpoint.official import is_official, to_official
 from rein_seg.checkpoint.strict import load_strict, tensors_sha256
@@ -24,7 +26,9 @@ __all__ = [
     'save_adapter',
     'save_checkpoint',
     'save_tensors',
+    'state_dict_of',
     'tensors_sha256',
     'to_official',
     'write_json',
+    'write_png',
 ]

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PosixPath, PurePosixPath
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
@@ -45,6 +46,12 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_png(path: str | os.PathLike, picture: np.ndarray) -> None:
+    """Writes an (H, W) or (H, W, 3) BGR uint8 picture, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(cv2.imencode('.png', picture)[1].tobytes())
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:

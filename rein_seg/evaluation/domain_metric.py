@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
 
-from rein_seg.checkpoint import atomic_path
+from rein_seg.checkpoint import write_png
 from rein_seg.errors import UserError
 from rein_seg.evaluation.tables import domain_table
 
@@ -101,8 +100,7 @@ class DomainMetric(BaseMetric):
             self.results.append((sample['domain'], self.measure(sample, label)))
             if self.output_dir is not None:
                 pred = read_map(sample, 'pred_sem_seg', label.shape).astype(np.uint8)
-                with atomic_path(self._output_path(sample)) as temporary:
-                    temporary.write_bytes(cv2.imencode('.png', pred)[1].tobytes())
+                write_png(self._output_path(sample), pred)
 
     def _output_path(self, sample: dict) -> Path:
         """Returns DOMAIN/NAME.png, with the image's folder in it where names repeat in folders."""

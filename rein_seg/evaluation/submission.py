@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
 
-from rein_seg.checkpoint import atomic_path
+from rein_seg.checkpoint import atomic_path, write_png
 from rein_seg.errors import UserError
 
 # the same predictions make the same archive
@@ -49,8 +48,7 @@ class SubmissionWriter(BaseMetric):
             pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy().astype(np.uint8)
             image = Path(sample['img_path'])
             path = self.folder / sample['domain'] / f'{image.stem}.png'
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(cv2.imencode('.png', pred)[1].tobytes())
+            write_png(path, pred)
             self.results.append((sample['domain'], str(path), str(image)))
 
     def compute_metrics(self, results: list[tuple[str, str, str]]) -> dict[str, float]:

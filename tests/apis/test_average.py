@@ -12,12 +12,7 @@ EXTRA = 'ema = dict(begin=2, momentum=0.25)\ncustom_hooks = [dict(type="Iteratio
 EVERY = dict(default_hooks__checkpoint__interval=1, train_cfg__val_interval=3)
 
 
-@pytest.fixture(autouse=True, scope='module')
-def _quick():
-    """Leaves out what takes much of the time of such a short run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('gc.collect', lambda *args: 0)
-        yield
+pytestmark = pytest.mark.usefixtures('quick')
 
 
 @pytest.fixture(scope='module')

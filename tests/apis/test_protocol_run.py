@@ -31,7 +31,7 @@ val_dataloader = dict(num_workers=0)
 test_dataloader = dict(num_workers=0)
 default_hooks = dict(checkpoint=dict(interval=10))
 """
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('quick')]
 TARGETS = ['cityscapes', 'bdd100k', 'mapillary']
 CHANGED = [
     'max_iters 20 instead of 40000',
@@ -43,14 +43,6 @@ NUMBERS = [
     'images of bdd100k 1 instead of 1000',
     'images of mapillary 1 instead of 2000',
 ]
-
-
-@pytest.fixture(autouse=True, scope='module')
-def _quick():
-    """Leaves out what takes much of the time of such a short run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('gc.collect', lambda *args: 0)
-        yield
 
 
 @pytest.fixture(scope='module')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,13 +14,12 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from rein_seg.apis.config import apply_options
-from rein_seg.apis.nodes import datasets_of
+from rein_seg.apis.nodes import USES, datasets_of
 from rein_seg.apis.published import BENCHMARKS
 from rein_seg.datasets import DomainDataset, DrawnDataset
 from rein_seg.datasets.files import is_there
 from rein_seg.errors import UserError, near_misses
 
-USES = ('train', 'val', 'test')
 # what has no bearing on the files
 _ASIDE = (
     'pipeline',
@@ -86,7 +86,7 @@ def read_parts(
     if data_root is not None:
         options['data_root'] = data_root
     parts: dict[str, Part] = {}
-    _add_parts(parts, path, options)
+    _add_parts(parts, Config.fromfile(str(path)), options)
     if not parts:
         raise UserError(
             f'{str(path)!r} names no data set: expected a train, val or test_dataloader'
@@ -97,12 +97,14 @@ def read_parts(
 def _lying_in(folder: Path) -> list[Part]:
     parts: dict[str, Part] = {}
     for path in sorted(BENCHMARKS.glob('*.py')):
-        root = Config.fromfile(str(path)).get('data_root')
+        cfg = Config.fromfile(str(path))
+        root = cfg.get('data_root')
         if root is None:
             continue  # a part of benchmarks
         # as `data` holds data/camvid, and as data/camvid itself
         for place in dict.fromkeys((folder, folder / Path(root).name)):
-            _add_parts(parts, path, {'data_root': str(place)}, only_there=True)
+            options = {'data_root': str(place)}
+            _add_parts(parts, copy.deepcopy(cfg), options, only_there=True)
     if not parts:
         raise UserError(
             f'{str(folder)!r} holds no data set of the benchmarks here in the layout of '
@@ -112,10 +114,9 @@ def _lying_in(folder: Path) -> list[Part]:
 
 
 def _add_parts(
-    parts: dict[str, Part], path: Path, options: dict[str, Any], *, only_there: bool = False
+    parts: dict[str, Part], cfg: Config, options: dict[str, Any], *, only_there: bool = False
 ) -> None:
     """Adds the data sets of a config to those that are known, by what their files are."""
-    cfg = Config.fromfile(str(path))
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     apply_options(cfg, options)
     expected = cfg.get('expected_images') or {}

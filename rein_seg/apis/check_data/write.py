@@ -11,7 +11,7 @@ import numpy as np
 from rein_seg.apis.check_data.check import PartCheck
 from rein_seg.apis.check_data.report import report
 from rein_seg.apis.overview import colour, legend, row, titles
-from rein_seg.checkpoint import atomic_path, write_json
+from rein_seg.checkpoint import write_json, write_png
 from rein_seg.datasets.files import read_bytes
 from rein_seg.datasets.transforms import load_classes
 
@@ -30,8 +30,7 @@ def write_report(folder: str | Path, name: str, checks: Sequence[PartCheck]) -> 
     picture = sheet(checks)
     if picture is not None:
         paths.append(folder / 'overlays.png')
-        with atomic_path(paths[1]) as temporary:
-            temporary.write_bytes(cv2.imencode('.png', picture)[1].tobytes())
+        write_png(paths[1], picture)
     return paths
 
 
