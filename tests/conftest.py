@@ -47,7 +47,7 @@ def pytest_terminal_summary(terminalreporter):
     from tests.peft.cases import CASES
 
     passed = [report.nodeid for report in terminalreporter.stats.get('passed', [])]
-    contract = [nodeid for nodeid in passed if 'tests/peft/test_contract.py::' in nodeid]
+    contract = [nodeid for nodeid in passed if 'tests/peft/test_contract' in nodeid]
     pairs = {tuple(nodeid[:-1].rpartition('[')[2].split('-')) for nodeid in contract}
     if pairs:
         types = {c.name: c.cfg['type'] if isinstance(c.cfg, dict) else c.name for c in CASES}

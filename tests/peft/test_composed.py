@@ -12,7 +12,7 @@ from tests.engine.test_engine import build as build_optimizer
 from tests.engine.test_engine import hyper
 from tests.engine.test_engine import model as segmentor
 from tests.peft.cases import CASES
-from tests.peft.test_contract import assert_same, build, image, randomise, training_loss
+from tests.peft.contract import assert_same, build, image, randomise, training_loss
 
 SINGLE = {}  # the first case of each method
 for _case in CASES:

@@ -1,0 +1,87 @@
+"""Every method on a tiny encoder of every family: what the tests of the contract share."""
+
+import functools
+import importlib.util
+
+import pytest
+import torch
+from mmseg.registry import MODELS
+
+from rein_seg.structures import Features
+from tests.encoders.tiny import ENCODERS
+from tests.peft.cases import CASES
+
+
+def needed(case):
+    """Skips where a package that the method stands on is not installed."""
+    missing = case.needs is not None and importlib.util.find_spec(case.needs) is None
+    return [pytest.mark.skipif(missing, reason=f'the {case.needs} package is not installed')]
+
+
+PAIRS = [
+    pytest.param(case, family, id=f'{case.name}-{family}', marks=needed(case))
+    for case in CASES
+    for family in ENCODERS
+    if (case.families is None or family in case.families) and not family.startswith(case.without)
+]
+on_every_pair = pytest.mark.parametrize(('case', 'family'), PAIRS)
+
+
+def build(case, family, **options):
+    torch.manual_seed(1)
+    cfg = dict(type='PEFTBackbone', encoder=ENCODERS[family], peft=case.cfg, **options)
+    return MODELS.build(cfg)
+
+
+def at_start(case, family):
+    """A backbone in evaluation mode that is built once: leave it as it is."""
+    return _at_start(case.name, family)
+
+
+@functools.cache
+def _at_start(name, family):
+    return build(next(case for case in CASES if case.name == name), family).eval()
+
+
+@functools.cache
+def frozen_features(family):
+    """What the bare encoder gives for `image()`."""
+    peft = dict(type='Frozen')
+    cfg = dict(type='PEFTBackbone', encoder=ENCODERS[family], peft=peft)
+    with torch.no_grad():
+        return MODELS.build(cfg).eval()(image())
+
+
+def image(batch=2, height=32, width=48):
+    return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(7))
+
+
+def total(features: Features) -> torch.Tensor:
+    """A scalar that every output takes part in, each element with a weight of its own."""
+    tensors = [*features.maps] + ([] if features.queries is None else [features.queries])
+    return sum((t * torch.linspace(-1, 1, t.numel()).reshape(t.shape)).sum() for t in tensors)
+
+
+def training_loss(backbone):
+    """`total` of a forward pass plus the method's own losses: some parameters train on these only.
+
+    Seeded, so that a method's noise or dropout is the same in every model compared.
+    """
+    torch.manual_seed(5)
+    return total(backbone(image())) + sum(backbone.peft.aux_losses().values())
+
+
+def randomise(backbone):
+    """Gives trained-looking values to what starts at zero, so that the method shows."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for param in backbone.peft.parameters():
+            param.copy_(torch.randn(param.shape, generator=generator) * 0.1)
+
+
+def assert_same(a: Features, b: Features, tolerance=0.0):
+    assert len(a.maps) == len(b.maps)
+    for x, y in zip(a.maps, b.maps, strict=True):
+        torch.testing.assert_close(x, y, rtol=tolerance, atol=tolerance)
+    if a.queries is not None:
+        torch.testing.assert_close(a.queries, b.queries, rtol=tolerance, atol=tolerance)
