@@ -2,8 +2,11 @@
 """Measure speed: python tools/benchmark.py configs/rein_dinov2_small_gtav.py --random"""
 
 import argparse
+import os
 import sys
 
+# read when torch is loaded; its profiler would log where each trace begins and ends
+os.environ.setdefault('KINETO_LOG_LEVEL', '99')
 EXAMPLES = """examples:
   a training step at 512x512, on random weights
     tools/benchmark.py configs/rein_dinov2_small_gtav.py --random

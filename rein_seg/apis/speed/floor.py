@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,25 +21,43 @@ class Product:
     Args:
         device: Where.
         dtype: Of the matrices; on a GPU float32 goes as ``torch.backends.cuda.matmul`` says.
-        side: Of the matrices; default 2048 on a CPU, 8192 on a GPU.
+        side: Of the matrices; default 2048 on a CPU, 8192 on a GPU, and on a CPU that is slow in a
+            type that it lacks instructions for, less.
     """
 
     def __init__(
         self, device: torch.device, dtype: torch.dtype, *, side: int | None = None
     ) -> None:
         on_gpu = device.type == 'cuda'
-        self.side = side or (8192 if on_gpu else 2048)
         self.times = 10 if on_gpu else 3
-        self.dtype = dtype
-        self._a, self._b = (
-            torch.randn(self.side, self.side, device=device, dtype=dtype) for _ in range(2)
-        )
-        self._out = torch.empty_like(self._a)
+        self.dtype, self._device = dtype, device
+        self._take(side or (8192 if on_gpu else 2048))
+        if side is None and not on_gpu and dtype != torch.float32:
+            self._shrink()
 
     def __call__(self) -> None:
         """Multiplies ``times`` times."""
         for _ in range(self.times):
             torch.mm(self._a, self._b, out=self._out)
+
+    def _take(self, side: int) -> None:
+        self.side = side
+        shape, options = (side, side), dict(device=self._device, dtype=self.dtype)
+        self._a, self._b = (torch.randn(shape, **options) for _ in range(2))
+        self._out = torch.empty_like(self._a)
+
+    def _shrink(self, most: float = 2.0) -> None:
+        """Halves the side until a call takes ``most`` seconds at the most, as a small one tells."""
+        wanted, self.times = self.side, 1
+        self._take(128)
+        self()
+        start = time.perf_counter()
+        self()
+        one = time.perf_counter() - start
+        self.times = 3
+        while wanted > 128 and self.times * one * (wanted / 128) ** 3 > most:
+            wanted //= 2
+        self._take(wanted)
 
     def rates(self, seconds: Sequence[float]) -> list[float]:
         """Returns GFLOP/s of calls that took ``seconds``."""

@@ -51,10 +51,9 @@ class _ByPart(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         total = self._counter.get_total_flops()
         if total > self._before:
-            node = torch._C._current_autograd_node()
-            part = self._track.of_node(node._sequence_nr()) if node else self._track.current
-            counts = self.counts.setdefault(part, {'forward': 0, 'backward': 0})
-            counts['backward' if node else 'forward'] += total - self._before
+            counts = self.counts.setdefault(self._track.current, {'forward': 0, 'backward': 0})
+            backward = torch._C._current_autograd_node() is not None
+            counts['backward' if backward else 'forward'] += total - self._before
         self._before = total
         return out
 

@@ -46,20 +46,23 @@ class PartTrack:
     """
 
     def __init__(self) -> None:
-        self._stack = [REST]
+        self._stack: list[tuple[str, bool]] = [(REST, False)]  # part, begun in a backward pass
         self._numbers: list[int] = []
         self._names: list[str] = []
         self._note()
 
     @property
     def current(self) -> str:
-        """The part that runs in the forward pass."""
-        return self._stack[-1]
+        """The part that runs now."""
+        part, again = self._stack[-1]
+        node = torch._C._current_autograd_node()
+        # what activation checkpointing computes again says itself what it is
+        return part if node is None or again else self.of_node(node._sequence_nr())
 
     @contextlib.contextmanager
     def inside(self, part: str) -> Iterator[None]:
         """Says that ``part`` runs."""
-        self._stack.append(part)
+        self._stack.append((part, torch._C._current_autograd_node() is not None))
         self._note()
         try:
             yield
@@ -70,13 +73,13 @@ class PartTrack:
     def of_node(self, number: int) -> str:
         """Returns the part that made the node of this sequence number."""
         at = bisect.bisect_right(self._numbers, number) - 1
-        return self._names[at] if 0 <= at and number < 2**63 else 'backward, rest'
+        return self._names[at] if at >= 0 and number < 2**63 else 'backward, rest'
 
     def _note(self) -> None:
-        # numbers are each thread's own: activations computed again on a GPU's thread are passed by
+        # numbers are each thread's own, and what is computed again is no part of the graph
         if torch._C._current_autograd_node() is None:
             self._numbers.append(torch._C._autograd._get_sequence_nr())
-            self._names.append(self.current)
+            self._names.append(self._stack[-1][0])
 
 
 @contextlib.contextmanager

@@ -71,7 +71,7 @@ def profile_step(
 
 def summarise(events: Any, track: PartTrack, *, on_gpu: bool) -> dict[str, Any]:
     """Returns what `profile_step` says of the profiler's events."""
-    places: dict[int, tuple[str, bool]] = {}
+    places: dict[int, tuple[str | None, bool]] = {}
     parts: dict[str, dict[str, Any]] = {}
     wall = sum(e.cpu_time_total for e in events if _is_outermost(e)) / 1000
     for event in events:
