@@ -2,6 +2,7 @@
 """Measure speed: python tools/benchmark.py configs/rein_dinov2_small_gtav.py --random"""
 
 import argparse
+import contextlib
 import os
 import sys
 
@@ -40,7 +41,12 @@ def parse_args():
         help='further config files, or options for CONFIG (amp and compile are keys, too), '
         'run in turn with it',
     )
-    parser.add_argument('--mode', choices=['train', 'predict'], default='train')
+    parser.add_argument(
+        '--mode',
+        choices=['train', 'predict'],
+        default='train',
+        help="training steps, or predictions, in windows as the config's test_cfg says",
+    )
     parser.add_argument(
         '--size',
         type=positive,
@@ -80,23 +86,24 @@ def main():
     from rein_seg.apis.speed import benchmark_speed, speed_tables
     from rein_seg.checkpoint import write_json
 
-    figures = benchmark_speed(
-        args.config,
-        compare_with=args.compare,
-        mode=args.mode,
-        size=args.size,
-        batch=args.batch,
-        amp=args.amp,
-        compiled=args.compile,
-        random=args.random,
-        device=args.device,
-        num_threads=args.threads,
-        repeats=args.repeats,
-        warmup=args.warmup,
-        profile=not args.no_profile,
-        cfg_options=args.cfg_options,
-        report=lambda line: print(line, file=sys.stderr, flush=True),
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # mmengine's log, too: stdout is for the tables
+        figures = benchmark_speed(
+            args.config,
+            compare_with=args.compare,
+            mode=args.mode,
+            size=args.size,
+            batch=args.batch,
+            amp=args.amp,
+            compiled=args.compile,
+            random=args.random,
+            device=args.device,
+            num_threads=args.threads,
+            repeats=args.repeats,
+            warmup=args.warmup,
+            profile=not args.no_profile,
+            cfg_options=args.cfg_options,
+            report=lambda line: print(line, flush=True),
+        )
     if args.json:
         write_json(args.json, figures)
     print(speed_tables(figures))

@@ -19,7 +19,6 @@ from rein_seg.apis.speed.subject import MODES, Subject, Work, make_subjects, thr
 from rein_seg.environment import describe_environment
 from rein_seg.errors import UserError
 
-PRODUCT = 'matrix product'
 Report = Callable[[str], None]
 
 
@@ -65,9 +64,9 @@ def benchmark_speed(
         report: Takes lines of progress.
 
     Returns:
-        ``rate``: GFLOP/s of the matrix product, median and range; ``subjects``: name -> seconds,
-        images/s, ratios to ``config`` (median of the rounds, range), peak memory over what the
-        models hold, and with ``profile`` ``flops``, ``floor``, ``profile``, ``reference``;
+        ``rates``: type of the products -> GFLOP/s, median and range; ``subjects``: name -> type,
+        seconds, images/s, ratios to ``config`` (median of the rounds, range), peak memory over what
+        the models hold, and with ``profile`` ``flops``, ``floor``, ``profile``, ``reference``;
         ``data``; ``settings``; ``environment``.
 
     Raises:
@@ -79,8 +78,7 @@ def benchmark_speed(
         subjects = make_subjects(config, compare_with, work, cfg_options=cfg_options or {})
         for name, subject in subjects.items():
             said(f'{name}: {"random" if subject.random else "pretrained"} weights')
-        product = Product(work.device, torch.bfloat16 if amp else torch.float32)
-        figures = _time(subjects, product, repeats=repeats, warmup=warmup, report=said)
+        figures = _time(subjects, repeats=repeats, warmup=warmup, report=said)
         for name, subject in subjects.items():
             one = figures['subjects'][name]
             with PeakMemory(work.device) as peak:
@@ -88,7 +86,8 @@ def benchmark_speed(
             one['peak_mib'] = peak.mib
             if profile:
                 said(f'{name}: FLOPs and profile')
-                one.update(_examine(subject, one['seconds'], figures['rate']['gflop_per_s']))
+                rate = figures['rates'][one['dtype']]['gflop_per_s']
+                one.update(_examine(subject, one['seconds'], rate))
         first = next(iter(subjects.values()))
         if mode == 'train':
             figures['data'] = time_data(first.cfg, batch=batch, repeats=repeats)
@@ -139,32 +138,40 @@ def _check(
 
 
 def _time(
-    subjects: Mapping[str, Subject], product: Product, *, repeats: int, warmup: int, report: Report
+    subjects: Mapping[str, Subject], *, repeats: int, warmup: int, report: Report
 ) -> dict[str, Any]:
-    """Returns ``rate`` and ``subjects`` with times and ratios."""
+    """Returns ``rates`` and ``subjects`` with times and ratios."""
     first, device = next(iter(subjects)), next(iter(subjects.values())).work.device
-    ways = {PRODUCT: product, **{name: subject.step for name, subject in subjects.items()}}
+    types = dict.fromkeys(subject.dtype for subject in subjects.values())
+    products = {f'matrix product, {_name(dtype)}': Product(device, dtype) for dtype in types}
+    ways = {**products, **{name: subject.step for name, subject in subjects.items()}}
     measured = interleave(
         ways, repeats=repeats, warmup=warmup, device=device, memory=False, report=report
     )
-    rates = product.rates(measured.pop(PRODUCT).seconds)
+    rates = {}
+    for name, product in products.items():
+        each = product.rates(measured.pop(name).seconds)
+        rates[_name(product.dtype)] = {
+            'gflop_per_s': statistics.median(each),
+            'range': [min(each), max(each)],
+            'side': product.side,
+        }
     found = {}
     for name, one in compare(measured, first).items():
         seconds = measured[name].seconds
         found[name] = {
+            'dtype': _name(subjects[name].dtype),
             'seconds': one['seconds'],
             'seconds_range': [min(seconds), max(seconds)],
             'images_per_s': subjects[name].work.batch / one['seconds'],
             'time_ratio': one['time_ratio'],
             'time_ratio_range': one['time_ratio_range'],
         }
-    rate = {
-        'gflop_per_s': statistics.median(rates),
-        'range': [min(rates), max(rates)],
-        'side': product.side,
-        'dtype': str(product.dtype).removeprefix('torch.'),
-    }
-    return {'rate': rate, 'subjects': found}
+    return {'rates': rates, 'subjects': found}
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix('torch.')
 
 
 def _examine(subject: Subject, seconds: float, rate: float) -> dict[str, Any]:

@@ -82,10 +82,16 @@ class Subject:
         self._data = _draw_batch(self.model, self.size, work)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Type of the matrix products."""
+        own = torch.bfloat16 if self.work.amp else torch.float32
+        return getattr(self.optim_wrapper, 'dtype', own)
+
+    @property
     def plain(self) -> bool:
         """Whether it runs in float32 on a CPU, as written."""
-        autocast = 'Autocast' in type(self.optim_wrapper).__name__ or self.work.amp
-        return not (autocast or self.work.compile) and self.work.device.type == 'cpu'
+        plain = self.dtype == torch.float32 and not self.work.compile
+        return plain and self.work.device.type == 'cpu'
 
     @cached_property
     def step(self) -> Callable[[], Any]:

@@ -15,41 +15,50 @@ _NONE = '-'
 
 def speed_tables(figures: Mapping[str, Any]) -> str:
     """Returns the tables of all that was measured."""
-    settings, rate = figures['settings'], figures['rate']
-    height, width = settings['size']
-    words = [
-        settings['mode'],
-        f'{height}x{width} (height x width)',
-        f'batch {settings["batch"]}',
-        settings['device'],
-        'bfloat16' if settings['amp'] else 'float32',
-        'compiled' if settings['compile'] else 'eager',
-        f'{figures["environment"]["threads"]} threads',
-        'random weights' if settings['random_weights'] else 'pretrained weights',
-    ]
-    side, (low, high) = rate['side'], rate['range']
-    blocks = [
-        ', '.join(words)
-        + f'\nmatrix product {side}^3 {rate["dtype"]}: {rate["gflop_per_s"]:.0f} GFLOP/s '
-        + f'({low:.0f} to {high:.0f}); load {figures["environment"]["load"][0]:.1f} on '
-        + f'{figures["environment"]["cores"]} cores',
-        _times(figures['subjects']),
-    ]
+    rates = figures['rates']
+    blocks = [_heading(figures), _times(figures['subjects'])]
     for name, one in figures['subjects'].items():
         if 'profile' in one:
+            rate = rates[one['dtype']]['gflop_per_s']
             blocks += [f'## {name}', _floor(one), _parts(one, rate), _kinds(one), _much(one)]
     if 'data' in figures:
         blocks.append(_data(figures['data']))
     return '\n\n'.join(blocks)
 
 
+def _heading(figures: Mapping[str, Any]) -> str:
+    settings, environment = figures['settings'], figures['environment']
+    height, width = settings['size']
+    words = [
+        settings['mode'],
+        f'{height}x{width} (height x width)',
+        f'batch {settings["batch"]}',
+        settings['device'],
+        'compiled' if settings['compile'] else 'eager',
+        f'{environment["threads"]} threads',
+        'random weights' if settings['random_weights'] else 'pretrained weights',
+    ]
+    lines = [', '.join(words)]
+    for dtype, rate in figures['rates'].items():
+        low, high = rate['range']
+        lines.append(
+            f'matrix product {rate["side"]}^3 {dtype}: {rate["gflop_per_s"]:.4g} GFLOP/s '
+            f'({low:.4g} to {high:.4g})'
+        )
+    lines[-1] += f'; load {environment["load"][0]:.1f} on {environment["cores"]} cores'
+    return '\n'.join(lines)
+
+
 def _times(subjects: Mapping[str, Any]) -> str:
-    rows = [('', 'median s', 'range', 'images/s', 'ratio', 'range', 'peak MiB', 'to reference')]
+    rows = [
+        ('', 'type', 'median s', 'range', 'images/s', 'ratio', 'range', 'peak MiB', 'to reference')
+    ]
     for name, one in subjects.items():
         reference = one.get('reference')
         rows.append(
             (
                 name,
+                one['dtype'],
                 f'{one["seconds"]:.3f}',
                 _range(one['seconds_range']),
                 f'{one["images_per_s"]:.2f}',
@@ -72,7 +81,7 @@ def _floor(one: Mapping[str, Any]) -> str:
     return _aligned(rows)
 
 
-def _parts(one: Mapping[str, Any], rate: Mapping[str, Any]) -> str:
+def _parts(one: Mapping[str, Any], rate: float) -> str:
     rows = [('part', 'ms', 'of it backward', 'share', 'GFLOP', 'of it backward', 'floor ms')]
     for part in _in_order(one['profile']['parts']):
         spent = one['profile']['parts'][part]
@@ -86,7 +95,7 @@ def _parts(one: Mapping[str, Any], rate: Mapping[str, Any]) -> str:
                 f'{spent["share"]:.1%}',
                 f'{total:.2f}',
                 f'{flops["backward"] / 1e9:.2f}',
-                f'{1000 * total / rate["gflop_per_s"]:.1f}',
+                f'{1000 * total / rate:.1f}',
             )
         )
     idle = one['profile']['idle_ms']

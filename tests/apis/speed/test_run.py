@@ -83,7 +83,8 @@ def test_all_figures_are_there(tmp_path):
     total = sum(sum(part.values()) for part in one['flops'].values())
     step = one['floor']['step']
     assert step['gflop'] == pytest.approx(total / 1e9)
-    assert step['floor_s'] == pytest.approx(step['gflop'] / figures['rate']['gflop_per_s'])
+    rate = figures['rates']['float32']['gflop_per_s']
+    assert step['floor_s'] == pytest.approx(step['gflop'] / rate)
     assert step['ratio'] == pytest.approx(one['seconds'] / step['floor_s'])
     head = one['floor']['head']
     parts = one['profile']['parts']
@@ -105,7 +106,7 @@ def test_a_prediction_is_measured_in_bfloat16(tmp_path):
     figures = benchmark_speed(
         config, mode='predict', amp=True, device='cpu', repeats=1, profile=False
     )
-    assert figures['rate']['dtype'] == 'bfloat16'
+    assert set(figures['rates']) == {'bfloat16'}
     assert 'data' not in figures
     assert 'profile' not in figures['subjects']['tiny']
     assert 'bfloat16' in speed_tables(figures)
@@ -159,6 +160,7 @@ def test_options_are_compared_and_amp_and_compile_are_options(tmp_path):
     assert slide.work.compile
     assert slide.model.test_cfg.crop_size == [32, 32]
     trains = make_subjects(config, ['amp=True'], Work(), cfg_options={})
+    assert [subject.dtype for subject in trains.values()] == [torch.float32, torch.bfloat16]
     assert not trains['amp=True'].plain
     assert type(trains['amp=True'].optim_wrapper).__name__ == 'AutocastOptimWrapper'
 
