@@ -10,7 +10,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -96,20 +96,30 @@ class Subject:
     @cached_property
     def step(self) -> Callable[[], Any]:
         """Does the work once: compiled if asked for."""
-        return torch.compile(self.eager_step) if self.work.compile else self.eager_step
+        function = self._function()
+        return partial(self._call, torch.compile(function) if self.work.compile else function)
 
     def eager_step(self) -> Any:
-        """Does the work once, without compiling: the step that mmengine's loops call."""
+        """Does the work once, without compiling."""
+        return self._call(self._function())
+
+    def _function(self) -> Callable[..., Any]:
+        """Returns what mmengine's loops call, and its runner compiles."""
+        return self.model.test_step if self.optim_wrapper is None else self.model.train_step
+
+    def _call(self, function: Callable[..., Any]) -> Any:
         # what a step puts into its samples is not to be there in the next
         data = {
             'inputs': list(self._data['inputs']),
             'data_samples': [sample.clone() for sample in self._data['data_samples']],
         }
         if self.optim_wrapper is not None:
-            return self.model.train_step(data, self.optim_wrapper)
-        device, amp = self.work.device.type, self.work.amp
-        with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=amp):
-            return self.model.test_step(data)
+            return function(data, self.optim_wrapper)
+        with (
+            torch.no_grad(),
+            torch.autocast(self.work.device.type, torch.bfloat16, enabled=self.work.amp),
+        ):
+            return function(data)
 
 
 def make_subjects(
