@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rein_seg.apis.speed import flops as module
 from rein_seg.apis.speed.flops import count_flops
 from rein_seg.apis.speed.subject import Subject, Work
-from rein_seg.heads.mask2former.deform_attn import WeightedGather, sample_by_gather, sample_by_grid
+from rein_seg.heads.mask2former.deform_attn import sample_by_gather, sample_by_grid
 from tests.apis.tiny_run import tiny_config
 
 # tiny_run's encoder on 32x64: 4x8 patches of 8 pixels and a class token; width 32, FFN 64, 2 blocks
@@ -72,15 +72,17 @@ def test_blocks_computed_again_count_twice(tmp_path):
 
 
 def test_samples_count_a_product_and_a_sum_each():
-    rows, width, bags, each = 10, 4, 3, 5
-    table, weights = torch.randn(rows, width), torch.rand(bags, each)
+    sizes, heads, points, width, queries = [(4, 6), (2, 3)], 2, 4, 8, 7
+    value = torch.randn(1, 30, heads, width, requires_grad=True)
+    offsets = torch.randn(1, queries, heads, 2, points, 2, requires_grad=True)
+    weights, reference = torch.rand(1, queries, heads, 2, points), torch.rand(queries, 2)
     counter = FlopCounterMode(display=False, custom_mapping=module._SAMPLES)
-    index = torch.randint(rows, (bags, each))
+    forward = 2 * 4 * (queries * heads * 2 * points) * width
     with counter:
-        out = WeightedGather.apply(table.requires_grad_(), index, weights.requires_grad_())
-        assert counter.get_total_flops() == 2 * bags * each * width
-        out.sum().backward()
-    assert counter.get_total_flops() == 3 * 2 * bags * each * width
+        out = sample_by_gather(value, offsets, weights, reference, sizes)
+        assert counter.get_total_flops() == forward
+        out.sum().backward()  # of the value, and of the corners' shares
+    assert counter.get_total_flops() == 3 * forward
 
 
 def test_both_ways_of_sampling_count_the_same_order():

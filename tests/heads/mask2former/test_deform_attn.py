@@ -5,8 +5,8 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from rein_seg.heads.mask2former.deform_attn import (
+    CornerGather,
     DeformAttention,
-    WeightedGather,
     compiled_op,
     sample_by_gather,
     sample_by_grid,
@@ -60,11 +60,37 @@ def test_the_centre_of_a_pixel_gives_its_value():
     assert out.item() == pytest.approx(2.0)
 
 
-def test_weighted_gather_has_the_right_gradients():
-    table = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
-    index = torch.tensor([[0, 4, 4], [1, 0, 2]])  # row 3 is never read
-    weights = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(WeightedGather.apply, (table, index, weights))
+def test_corner_gather_has_the_right_gradients():
+    sizes, heads = [(1, 2), (2, 1)], 2
+    rows = 3 * 4 + 4 * 3  # of both levels with their frames
+    table = torch.randn(1, rows, heads, 3, dtype=torch.float64, requires_grad=True)
+    first = torch.tensor([[0, 6, 15, 12], [2, 6, 19, 14]])  # up to the last first corner of each
+    index = first * heads + torch.tensor([[0], [1]])
+    weights = torch.randn(2, 4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda t, w: CornerGather.apply(t, index, w, sizes), (table, weights)
+    )
+
+
+@pytest.mark.parametrize('place', [-1.5, -1.0, -0.5, 0.0, 1.0, 1.5, 2.0, 2.5])
+def test_borders_are_as_level_by_level(place):
+    """Places in pixels of a level three wide, in both directions; 0 is the first centre."""
+    value = torch.arange(1.0, 10).view(1, 9, 1, 1)
+    offsets = torch.full((1, 1, 1, 1, 1, 2), place + 0.5)
+    arguments = (value, offsets, torch.ones(1, 1, 1, 1, 1), torch.zeros(1, 2), [(3, 3)])
+    found = []
+    for function in (sample_by_gather, sample_by_grid):
+        out = function(*arguments)
+        found.append(out.item())
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+
+
+def test_places_that_are_no_numbers_give_no_number():
+    value, offsets, weights, reference = inputs()
+    offsets[0, 3, 1, 2, 0] = torch.nan
+    out = sample_by_gather(value, offsets, weights, reference, SIZES)
+    assert out[0, 3, 1].isnan().all()
+    assert out.isnan().sum() == out.shape[-1]
 
 
 def test_start_looks_along_a_star():
