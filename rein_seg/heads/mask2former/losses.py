@@ -229,7 +229,8 @@ class SetLoss(nn.Module):
     ) -> dict[str, Tensor]:
         """Returns the (L,) mask and dice losses."""
         chosen = masks[matches.layer, matches.image, matches.query]  # (M, h, w)
-        points = self.loss_points(chosen, draws, partial(self.valid, labels, matches.image))
+        valid_at = partial(self.valid, labels, matches.image) if self.leave_out_ignored else None
+        points = self.loss_points(chosen, draws, valid_at)
         valid = self.valid(labels, matches.image, points)
         target = sample_class(labels, matches.image, matches.label, points) * valid
         x = sample_own(chosen, points)  # (M, P)

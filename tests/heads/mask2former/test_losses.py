@@ -137,3 +137,12 @@ def test_divergence_is_named():
 
 def test_no_state_is_saved():
     assert SetLoss(CLASSES).state_dict() == {}
+
+
+def test_without_ignored_pixels_every_candidate_counts():
+    masks, loss = torch.randn(3, 8, 8), SetLoss(CLASSES, num_points=32)
+    seen = []
+    for valid in (None, lambda points: points.new_ones(points.shape[:2])):
+        torch.manual_seed(0)
+        seen.append(loss.loss_points(masks, Draws(), valid))
+    assert torch.equal(*seen)
