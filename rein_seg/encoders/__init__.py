@@ -8,6 +8,7 @@ from rein_seg.encoders import (
     sam_weights,
     swin_weights,
     timm,
+    tiny_vit,
     vit,
     vit_sam,
 )
@@ -25,6 +26,7 @@ __all__ = [
     'shapes_only',
     'swin_weights',
     'timm',
+    'tiny_vit',
     'vit',
     'vit_sam',
 ]
