@@ -1,5 +1,5 @@
-# A tiny ViT for demonstrations and tests: width 192, 12 blocks, patch 8, 5.5 M parameters.
-# Its weights are random for now, drawn from init_seed: scores say that things work, not how well.
+# A tiny ViT with random weights, drawn from init_seed: width 192, 12 blocks, patch 8, 5.5 M parameters.
+# For tests, and to see what pretraining gives: scores say that things work, not how well.
 encoder = dict(
     name='ViT-Ti/8 (random)',
     type='mmpretrain.VisionTransformer',
