@@ -14,7 +14,7 @@ def parse_args():
         '--budget',
         default='full',
         choices=['full', 'small', 'smoke'],
-        help='full: how the weights in the package were made; small: a quarter of the steps',
+        help='full: how the weights in the package were made; small: a fifth of the steps',
     )
     parser.add_argument('--work-dir', default=None, help='default: work_dirs/pretrain_tiny_BUDGET')
     parser.add_argument('--resume', action='store_true', help='go on from the last checkpoint')

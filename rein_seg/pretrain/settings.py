@@ -32,7 +32,7 @@ class PretrainSettings:
     size: tuple[int, int] = (256, 128)
     keep: float = 0.4
     guess: float = 0.25
-    lr: float = 2e-3
+    lr: float = 4e-3
     warmup: float = 0.05
     weight_decay: float = 0.05
     momentum: float = 0.95
@@ -51,8 +51,8 @@ class PretrainSettings:
 
 
 BUDGETS = {
-    'full': PretrainSettings(steps=1600),
-    'small': PretrainSettings(steps=400),
+    'full': PretrainSettings(steps=1500),
+    'small': PretrainSettings(steps=300),
     'smoke': PretrainSettings(steps=6, scenes=2, save_every=2),
 }
 

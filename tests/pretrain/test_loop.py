@@ -61,7 +61,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(whole, tmp_path):
     assert not (tmp_path / 'tiny_vit.safetensors').exists()
     with pytest.raises(UserError, match='--resume'):
         pretrain(tmp_path, **RUN)
-    with pytest.raises(UserError, match='lr was 0.002 and is 0.1'):
+    with pytest.raises(UserError, match='lr was 0.004 and is 0.1'):
         pretrain(tmp_path, **RUN, resume=True, lr=0.1)
     made = pretrain(tmp_path, **RUN, resume=True)
     assert made['sha256'] == whole['sha256'] and made['loss'] == whole['loss']
