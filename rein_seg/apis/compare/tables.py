@@ -22,7 +22,7 @@ _COUNTS = {'method': 'method', 'head': 'neck_and_head'}
 
 def text_tables(comparison: Comparison) -> str:
     """Returns the tables as plain text, for a terminal."""
-    return _document(comparison, lambda head, rows: table(head, rows))
+    return _document(comparison, table)
 
 
 def markdown(comparison: Comparison) -> str:
@@ -38,15 +38,23 @@ def markdown(comparison: Comparison) -> str:
 def _document(
     comparison: Comparison, render: Callable[[Sequence[str], list[Sequence[str]]], str]
 ) -> str:
-    paragraphs = [f'Benchmark {comparison["benchmark"]}, protocol {comparison["protocol"]}.']
-    for metric in comparison['shown'] if comparison['metrics'] else []:
-        paragraphs += [_title(metric, comparison), render(*score_table(comparison, metric))]
-    paragraphs += [
+    paragraphs = [
+        *score_paragraphs(comparison, render),
         'What it costs (trainable parameters; means; encoder: its forward time over the frozen '
         "encoder's; merged: with the method folded into weights, no: it cannot be):",
         render(*cost_table(comparison)),
     ]
     return '\n\n'.join([*paragraphs, *(f'Note: {note}.' for note in comparison['notes'])]) + '\n'
+
+
+def score_paragraphs(
+    comparison: Comparison, render: Callable[[Sequence[str], list[Sequence[str]]], str] = table
+) -> list[str]:
+    """Returns the benchmark's name, then a title and a table for each metric that is shown."""
+    paragraphs = [f'Benchmark {comparison["benchmark"]}, protocol {comparison["protocol"]}.']
+    for metric in comparison['shown'] if comparison['metrics'] else []:
+        paragraphs += [_title(metric, comparison), render(*score_table(comparison, metric))]
+    return paragraphs
 
 
 def _title(metric: str, comparison: Comparison) -> str:
