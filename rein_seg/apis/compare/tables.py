@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rein_seg.apis.compare.page import page
+from rein_seg.apis.compare.picture import picture
 from rein_seg.checkpoint import atomic_path, write_json
 from rein_seg.evaluation.tables import table
 
@@ -157,11 +158,13 @@ WRITERS: dict[str, Callable[[Comparison], str]] = {
 
 
 def write_comparison(folder: str | os.PathLike, comparison: Comparison) -> None:
-    """Writes ``comparison.json`` and what `WRITERS` make of it, each atomically."""
+    """Writes ``comparison.json``, ``.png`` and what `WRITERS` make of it, each atomically."""
     write_json(Path(folder) / 'comparison.json', comparison)
     for name, writer in WRITERS.items():
         with atomic_path(Path(folder) / name) as temporary:
             temporary.write_text(writer(comparison), encoding='utf-8')
+    with atomic_path(Path(folder) / 'comparison.png') as temporary:
+        temporary.write_bytes(picture(comparison))
 
 
 def decimals(comparison: Comparison, metric: str) -> int:
