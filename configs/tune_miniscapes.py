@@ -10,14 +10,16 @@ targets = []
 val_evaluator = dict(targets=targets)
 test_evaluator = val_evaluator
 lr, encoder = 'optim_wrapper.optimizer.lr', 'model.backbone.encoder'
-rates = [('3e-4', 3e-4), ('1e-3', 1e-3), ('3e-3', 3e-3)]
+rates = [('1e-3', 1e-3), ('3e-3', 3e-3)]
 methods = [
     'Frozen', 'Full', 'LoRA', 'Rein', 'ConvLoRA', 'VPT', 'AdaptFormer', 'SSF', 'SVF', 'BitFit',
     'SoMA']
+scratch = {encoder: {{_base_.scratch}}}
 comparison = dict(
     _delete_=True, seeds=[0],
     peft=[
         dict(type=method, name=f'{method}-{name}', options={lr: rate})
         for method in methods for name, rate in rates] + [
-        dict(type='Full', name=f'Scratch-{name}', options={encoder: {{_base_.scratch}}, lr: rate})
-        for name, rate in rates])
+        dict(type='Full', name='Full-3e-4', options={lr: 3e-4}),
+        dict(type='Full', name='Scratch-3e-4', options={**scratch, lr: 3e-4}),
+        dict(type='Full', name='Scratch-1e-3', options={**scratch, lr: 1e-3})])
