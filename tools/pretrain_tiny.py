@@ -16,7 +16,9 @@ def parse_args():
         choices=['full', 'small', 'smoke'],
         help='full: how the weights in the package were made; small: a fifth of the steps',
     )
-    parser.add_argument('--work-dir', default=None, help='default: work_dirs/pretrain_tiny_BUDGET')
+    parser.add_argument(
+        '--work-dir', help='folder of the run (default: work_dirs/pretrain_tiny_BUDGET)'
+    )
     parser.add_argument('--resume', action='store_true', help='go on from the last checkpoint')
     parser.add_argument('--device', help='cpu or cuda (default: a GPU where there is one)')
     parser.add_argument('--workers', type=int, help='processes that draw streets')

@@ -35,20 +35,18 @@ class Streets(Dataset):
 
 def batches(settings: PretrainSettings, *, start: int, workers: int) -> Iterator[Tensor]:
     """Yields (S, 1 + L, 3, H, W) of each step from ``start`` on; drawn in other processes."""
+    if workers:
+        # here, not in them: a forked process hangs when it ends a pool that it has no threads of
+        cv2.setNumThreads(0)
     numbers = range(start * settings.scenes, settings.steps * settings.scenes)
     loader = DataLoader(
         Streets(settings),
         batch_size=settings.scenes,
         sampler=numbers,
         num_workers=workers,
-        worker_init_fn=_one_thread,
         prefetch_factor=4 if workers else None,
     )
     yield from loader
-
-
-def _one_thread(worker: int) -> None:
-    cv2.setNumThreads(1)
 
 
 def draw_masks(settings: PretrainSettings, step: int, *, patches: int) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ ENCODERS = {
         layer_scale_init_value=0.5,
         init_seed=0,
     ),
-    'tiny_vit': dict(
+    'vit_tiny': dict(
         type='TinyViT',
         arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),
         img_size=32,

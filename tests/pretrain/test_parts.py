@@ -1,3 +1,5 @@
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -78,6 +80,18 @@ def test_batches_of_a_step_are_the_same_from_any_start_and_any_workers():
     assert len(whole) == 3 and whole[0].shape == (2, 3, 3, 32, 64)
     later = list(batches(run, start=2, workers=1))
     assert len(later) == 1 and torch.equal(later[0], whole[2])
+
+
+def test_workers_start_beside_a_pool_of_opencv():
+    """Once a worker hung: it ended the pool of its parent, of which it has no threads."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (9, 9), 0)
+        run = PretrainSettings(steps=1, scenes=2, size=(64, 32))
+        assert len(list(batches(run, start=0, workers=1))) == 1
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_orthogonal_evens_out_singular_values():
