@@ -1,11 +1,14 @@
 """Results of earlier runs side by side, from real files."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from rein_seg.apis import load_config
 from rein_seg.apis.compare import show_results
 from rein_seg.apis.compare.stored import stored_runs
+from rein_seg.encoders import build_encoder
 from rein_seg.errors import UserError
 from tests.apis.compare.made import make_results
 
@@ -39,6 +42,15 @@ def test_a_list_of_methods_has_a_name_and_changes_are_noted(tmp_path):
     run.write_text(json.dumps(make_results() | dict(method=both, seed=0, changed=['max_iters 8'])))
     assert stored_runs([run])[0].variant == 'LoRA+BitFit'
     assert 'Note: what was changed in the protocol: max_iters 8.' in show_results([run])
+
+
+def test_the_demo_stands_beside_results_of_the_encoder_in_the_package(repo):
+    files = sorted((repo / 'docs/results').glob('*_tiny_miniscapes.json'))
+    assert [file.stem.split('_')[0] for file in files] == ['frozen', 'full']
+    _, info = build_encoder(load_config(str(repo / 'configs/rein_tiny_miniscapes.py')).encoder)
+    for run in stored_runs(files):
+        assert run.results['encoder'] == {'name': info.name, 'weights': info.weights}
+        assert run.results['changed'] == [] and run.config == f'{Path(run.path).stem}.py'
 
 
 def test_wrong_files_are_refused(tmp_path):
