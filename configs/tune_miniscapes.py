@@ -14,12 +14,12 @@ rates = [('1e-3', 1e-3), ('3e-3', 3e-3)]
 methods = [
     'Frozen', 'Full', 'LoRA', 'Rein', 'ConvLoRA', 'VPT', 'AdaptFormer', 'SSF', 'SVF', 'BitFit',
     'SoMA']
-scratch = {encoder: {{_base_.scratch}}}
+start = {encoder: {{_base_.scratch}}}
 comparison = dict(
     _delete_=True, seeds=[0],
     peft=[
         dict(type=method, name=f'{method}-{name}', options={lr: rate})
         for method in methods for name, rate in rates] + [
         dict(type='Full', name='Full-3e-4', options={lr: 3e-4}),
-        dict(type='Full', name='Scratch-3e-4', options={**scratch, lr: 3e-4}),
-        dict(type='Full', name='Scratch-1e-3', options={**scratch, lr: 1e-3})])
+        dict(type='Full', name='Scratch-3e-4', options={**start, lr: 3e-4}),
+        dict(type='Full', name='Scratch-1e-3', options={**start, lr: 1e-3})])
