@@ -20,9 +20,13 @@ $(INSTALLED): pyproject.toml requirements.txt
 	  $(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless; }
 	@touch $@
 
-# The main job: Rein on the embedded benchmark, trained on one domain, scored on six.
+# The main job: Rein on the embedded benchmark, trained on one domain, scored on six; beside it stored
+# results of the frozen encoder and of full fine-tuning.
 demo: $(INSTALLED)
 	$(BIN)/python tools/train.py configs/rein_tiny_miniscapes.py --work-dir $(WORK_DIR)
+	@echo
+	@$(BIN)/python tools/show_results.py $(WORK_DIR) docs/results/frozen_tiny_miniscapes.json docs/results/full_tiny_miniscapes.json
+	@echo
 	@echo "Look at $(WORK_DIR)/overview.png; scores are in $(WORK_DIR)/results.json"
 
 # A process for each core, one thread each; the tests of a file stay together, long files come first.

@@ -1,5 +1,5 @@
-# Methods side by side on the embedded benchmark: 8 methods x 2 seeds on a tiny ViT. Two cores, about
-# 20 minutes; scores say that things work, not which method is best: 40 iterations, random weights.
+# Methods side by side on the embedded benchmark: 8 methods x 2 seeds on TinyViT. Two cores, about 20
+# minutes. 40 iterations say that things work, not which method is best: compare_table_miniscapes.py.
 #   python tools/compare.py configs/compare_miniscapes.py
 # Leaves a page, work_dirs/compare/compare_miniscapes/comparison.html. Others: --peft VeRA SSF PEGO ...
 _base_ = ['./rein_tiny_miniscapes.py']

@@ -9,10 +9,10 @@ DESCRIPTION = """\
 Trains several variants with several seeds on one benchmark, one process a run, and puts their
 results side by side: scores on source and targets, parameters, time, memory, adapter size.
 
-Leaves comparison.json, .md, .csv and .html in the work folder, rewritten each time a run ends, and
-every run in VARIANT/seed_N/; the page opens from disk, without a network. The same command again
-runs only what is missing and goes on with interrupted runs from their newest checkpoint. A run that
-fails does not stop the others; the exit code is 1 then.
+Leaves comparison.json, .md, .csv, .png and .html in the work folder, rewritten each time a run
+ends, and every run in VARIANT/seed_N/; the page opens from disk, without a network. The same
+command again runs only what is missing and goes on with interrupted runs from their newest
+checkpoint. A run that fails does not stop the others; the exit code is 1 then.
 
 A config may say itself what to compare: comparison = dict(peft=['Rein', 'LoRA'], seeds=[0, 1]).
 """

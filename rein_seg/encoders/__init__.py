@@ -8,6 +8,7 @@ from rein_seg.encoders import (
     sam_weights,
     swin_weights,
     timm,
+    tiny_vit,
     vit,
     vit_sam,
 )
@@ -36,6 +37,7 @@ __all__ = [
     'sharing',
     'swin_weights',
     'timm',
+    'tiny_vit',
     'to_file_layout',
     'to_mmpretrain',
     'vit',

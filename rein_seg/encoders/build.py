@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
 from rein_seg.encoders.common import check_config
+from rein_seg.encoders.pretrained import PREFIX, package_file
 from rein_seg.encoders.random_init import draw_filters, draw_weights
 from rein_seg.encoders.weights import Converted, refuse_transformers
 from rein_seg.environment import quiet_imports
@@ -116,7 +117,8 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
 
     Args:
         cfg: Registry config of the encoder (``type`` and its arguments) with keys of ours:
-            ``checkpoint``, a file of weights; ``init_seed``, a seed for random weights instead,
+            ``checkpoint``, a file of weights, or ``package:NAME`` for one that comes with the
+            package; ``init_seed``, a seed for random weights instead,
             for tests and demonstrations; ``pretrained=True``, weights by hub id, for classes that
             have one; ``name``, what to call it in results; ``mean`` and ``std`` of its images
             (default: what the class says, else ImageNet's); ``init_filters=True`` beside
@@ -138,6 +140,8 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
     checkpoint, seed = args.pop('checkpoint', None), args.pop('init_seed', None)
     pretrained = args.pop('pretrained', None) or False
     pretrained = pretrained if checkpoint is None else False  # a file of one's own comes first
+    if str(checkpoint).startswith(PREFIX):
+        checkpoint = package_file(str(checkpoint))
     name = args.pop('name', None) or str(args.get('type'))
     mean, std = args.pop('mean', None), args.pop('std', None)
     _check_source(name, checkpoint=checkpoint, pretrained=pretrained, seed=seed)

@@ -135,9 +135,10 @@ _RULES = (
 )
 
 
-# the anatomy of both classes is in vit.py
+# the anatomy of these classes is in vit.py
 @register_key_map(
     'rein_seg.encoders.dinov2.DINOv2',
+    'rein_seg.encoders.tiny_vit.TinyViT',
     'mmpretrain.models.backbones.vision_transformer.VisionTransformer',
 )
 def convert_vit(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:

@@ -32,6 +32,7 @@ from rein_seg.structures import (
     'mmpretrain.models.backbones.vision_transformer.VisionTransformer',
     'rein_seg.encoders.dinov2.DINOv2',
     'rein_seg.encoders.clip.CLIPViT',
+    'rein_seg.encoders.tiny_vit.TinyViT',
 )
 def vit_anatomy(encoder: nn.Module) -> Anatomy:
     """Returns the anatomy of a mmpretrain `VisionTransformer`, or of one of our subclasses.

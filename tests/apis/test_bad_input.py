@@ -274,6 +274,7 @@ def test_help_describes_every_argument(tool, monkeypatch):
             'train': 'work_dirs/CONFIG_NAME)',
             'test': 'work_dirs/CONFIG_NAME/test)',
             'compare': 'CONFIG_NAME, several configs: the name of their benchmark)',
+            'pretrain_tiny': 'work_dirs/pretrain_tiny_BUDGET)',
         }
         assert work_dir.help.endswith(expected[tool])
 
@@ -286,6 +287,8 @@ def test_exit_code_of_the_real_command(tool, tmp_path):
         'benchmark_loader': 'benchmark_loader.py: error: unrecognized arguments: none.py',
         'benchmark_service': "error: measuring shared failed: config 'none.py' does not exist",
         'check_data': "error: 'none.py' is neither a benchmark nor a config (.py) nor a folder",
+        'pretrain_tiny': 'pretrain_tiny.py: error: unrecognized arguments: none.py',
+        'show_results': "error: 'none.py' does not exist: give the folder of a finished",
     }
     result = subprocess.run(
         [sys.executable, str(REPO / f'tools/{tool}.py'), 'none.py', *more],

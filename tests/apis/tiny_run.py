@@ -12,7 +12,7 @@ TEXT = """
 _base_ = [{base!r}]
 model = dict(backbone=dict(encoder=dict(
     arch=dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64),
-    img_size=(32, 64), patch_size=8, out_indices=[0, 1])))
+    img_size=(32, 64), patch_size=8, out_indices=[0, 1], checkpoint=None, init_seed=0)))
 benchmark = dict(crop_size=(32, 64))
 data_root = {data!r}
 randomness = dict(seed=3)

@@ -29,6 +29,13 @@ ENCODERS = {
         layer_scale_init_value=0.5,
         init_seed=0,
     ),
+    'vit_tiny': dict(
+        type='TinyViT',
+        arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),
+        img_size=32,
+        patch_size=8,
+        init_seed=0,
+    ),
     'clip_tower': dict(
         type='CLIPViT',
         arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),

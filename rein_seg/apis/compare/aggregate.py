@@ -272,6 +272,11 @@ def _run_entry(run: Run, metrics: Sequence[str]) -> dict[str, Any]:
 
 def notes(runs: Sequence[Run]) -> list[str]:
     """Returns what a reader of the tables must know: failures, and runs that are not alike."""
+    return [*score_notes(runs), *_cost_notes(runs)]
+
+
+def score_notes(runs: Sequence[Run]) -> list[str]:
+    """Returns what a reader of the scores must know."""
     found = [
         f'{run.variant}, seed {run.seed} failed: {run.error}'
         for run in runs
@@ -292,6 +297,12 @@ def notes(runs: Sequence[Run]) -> list[str]:
         listed = ', '.join(f'{name}: {text or "nothing"}' for name, text in changed.items())
         alike = next(iter(changed.values())) if len(set(changed.values())) == 1 else listed
         found.append(f'what was changed in the protocol: {alike}')
+    return found
+
+
+def _cost_notes(runs: Sequence[Run]) -> list[str]:
+    found = []
+    finished = [run for run in runs if run.results is not None]
     sessions = [session for run in finished for session in run.sessions]
     if len({str(sorted(session['code'].items())) for session in sessions}) > 1:
         found.append('the runs were made by different versions of the code or of its packages')

@@ -97,10 +97,11 @@ def parse_peft(words: Sequence[Method]) -> dict[str, dict[str, Any]]:
     Args:
         words: Each ``TYPE``, ``NAME=TYPE`` or ``NAME={JSON}``; JSON without a ``type`` takes the
             name for it. In a config also a dict: the method's, and its ``name`` (default: type).
+            Both may hold ``options``, dotted names -> values of the config, for this variant only.
 
     Raises:
-        UserError: If JSON does not parse or is no object, a dict has no type, or a name comes
-            twice.
+        UserError: If JSON does not parse or is no object, a dict has no type, options are no
+            dict, or a name comes twice.
     """
     methods: dict[str, dict[str, Any]] = {}
     for word in words:
@@ -109,6 +110,11 @@ def parse_peft(words: Sequence[Method]) -> dict[str, dict[str, Any]]:
             raise UserError(
                 f'--peft: two variants are called {name!r}; name them: --peft '
                 f'{name}=... {name}2=\'{{"type": "{name}", ...}}\''
+            )
+        if not isinstance(method.get('options', {}), Mapping):
+            raise UserError(
+                f'variant {name!r}: options is {method["options"]!r}, not a dict; expected '
+                "dict(options={'optim_wrapper.optimizer.lr': 1e-4})"
             )
         methods[name] = method
     return methods
@@ -144,7 +150,9 @@ def _load(
 ) -> Config:
     options = copy.deepcopy(dict(cfg_options or {}))  # merging takes keys out of them
     if method is not None:
-        options = {_PEFT: {'_delete_': True, **method}, **options}
+        own = copy.deepcopy(method)
+        changes = own.pop('options', {})
+        options = {_PEFT: {'_delete_': True, **own}, **changes, **options}
     try:
         cfg = load_config(path, cfg_options=options)
     except UserError as error:

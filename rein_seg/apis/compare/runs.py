@@ -33,8 +33,9 @@ def compare(
     """Trains every variant with every seed, one process a run, and compares their results.
 
     Runs that are finished are not run again, interrupted ones go on. ``comparison.json``, ``.md``,
-    ``.csv`` and ``.html`` are rewritten each time a run ends, also when it failed. Methods, seeds
-    and metrics that are not given are those of the config's ``comparison``, where it has one.
+    ``.csv``, ``.png`` and ``.html`` are rewritten each time a run ends, also when it failed.
+    Methods, seeds and metrics that are not given are those of the config's ``comparison``, where it
+    has one.
 
     Args:
         configs: Config files, of one benchmark.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rein_seg.apis.compare.page import page
+from rein_seg.apis.compare.picture import picture
 from rein_seg.checkpoint import atomic_path, write_json
 from rein_seg.evaluation.tables import table
 
@@ -22,7 +23,7 @@ _COUNTS = {'method': 'method', 'head': 'neck_and_head'}
 
 def text_tables(comparison: Comparison) -> str:
     """Returns the tables as plain text, for a terminal."""
-    return _document(comparison, lambda head, rows: table(head, rows))
+    return _document(comparison, table)
 
 
 def markdown(comparison: Comparison) -> str:
@@ -38,15 +39,23 @@ def markdown(comparison: Comparison) -> str:
 def _document(
     comparison: Comparison, render: Callable[[Sequence[str], list[Sequence[str]]], str]
 ) -> str:
-    paragraphs = [f'Benchmark {comparison["benchmark"]}, protocol {comparison["protocol"]}.']
-    for metric in comparison['shown'] if comparison['metrics'] else []:
-        paragraphs += [_title(metric, comparison), render(*score_table(comparison, metric))]
-    paragraphs += [
+    paragraphs = [
+        *score_paragraphs(comparison, render),
         'What it costs (trainable parameters; means; encoder: its forward time over the frozen '
         "encoder's; merged: with the method folded into weights, no: it cannot be):",
         render(*cost_table(comparison)),
     ]
     return '\n\n'.join([*paragraphs, *(f'Note: {note}.' for note in comparison['notes'])]) + '\n'
+
+
+def score_paragraphs(
+    comparison: Comparison, render: Callable[[Sequence[str], list[Sequence[str]]], str] = table
+) -> list[str]:
+    """Returns the benchmark's name, then a title and a table for each metric that is shown."""
+    paragraphs = [f'Benchmark {comparison["benchmark"]}, protocol {comparison["protocol"]}.']
+    for metric in comparison['shown'] if comparison['metrics'] else []:
+        paragraphs += [_title(metric, comparison), render(*score_table(comparison, metric))]
+    return paragraphs
 
 
 def _title(metric: str, comparison: Comparison) -> str:
@@ -149,11 +158,13 @@ WRITERS: dict[str, Callable[[Comparison], str]] = {
 
 
 def write_comparison(folder: str | os.PathLike, comparison: Comparison) -> None:
-    """Writes ``comparison.json`` and what `WRITERS` make of it, each atomically."""
+    """Writes ``comparison.json``, ``.png`` and what `WRITERS` make of it, each atomically."""
     write_json(Path(folder) / 'comparison.json', comparison)
     for name, writer in WRITERS.items():
         with atomic_path(Path(folder) / name) as temporary:
             temporary.write_text(writer(comparison), encoding='utf-8')
+    with atomic_path(Path(folder) / 'comparison.png') as temporary:
+        temporary.write_bytes(picture(comparison))
 
 
 def decimals(comparison: Comparison, metric: str) -> int:

@@ -58,17 +58,18 @@ def render(
     street = draw_street(place.town, plan)
     air = Air.draw(place.look, plan)
     ego = int(plan.integers(street.lane_count(1)))
-    camera = _camera(street, place.town, plan, ego=ego, size=size)
+    camera = draw_camera(street, place.town, plan, ego=ego, size=size)
     hood = plan.random() < place.town.hood
-    items = _items(street, place, plan, ego=ego)
+    items = draw_items(street, place, plan, ego=ego)
     canvas = Canvas(camera, air, rng=drawing)
     _paint(canvas, street, items)
     return _develop(canvas, hood=hood)
 
 
-def _camera(
+def draw_camera(
     street: Street, town: Town, rng: np.random.Generator, *, ego: int, size: tuple[int, int]
 ) -> Camera:
+    """Draws where the camera stands and how it looks, for a canvas of a (width, height) picture."""
     width, height = (int(side) * SUPERSAMPLE for side in size)
     mean = (width * height) ** 0.5
     focal, eye, pitch = (rng.uniform(*span) for span in (town.focal, town.eye, town.pitch))
@@ -86,7 +87,8 @@ def _camera(
     )
 
 
-def _items(street: Street, place: Domain, rng: np.random.Generator, *, ego: int) -> list[Item]:
+def draw_items(street: Street, place: Domain, rng: np.random.Generator, *, ego: int) -> list[Item]:
+    """Draws all that stands in a street."""
     items = frontage.line_street(street, place.town, rng)
     items += Traffic(street, place.town, ego=ego, rng=rng).fill()
     items += roadside.poles(street, rng)

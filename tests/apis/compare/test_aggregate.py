@@ -197,7 +197,7 @@ def test_text():
 def test_files(tmp_path):
     found = comparison()
     write_comparison(tmp_path, found)
-    names = [f'comparison.{suffix}' for suffix in ('csv', 'html', 'json', 'md')]
+    names = [f'comparison.{suffix}' for suffix in ('csv', 'html', 'json', 'md', 'png')]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert json.loads((tmp_path / 'comparison.json').read_text()) == found
     lines = (tmp_path / 'comparison.md').read_text().splitlines()

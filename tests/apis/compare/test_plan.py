@@ -32,6 +32,20 @@ def test_a_variant_replaces_the_method(config):
     assert 'work_dir' not in frozen.content
 
 
+def test_a_variant_has_options_of_its_own(config):
+    options = {'optim_wrapper.optimizer.lr': 0.25, 'model.backbone.encoder.init_seed': 9}
+    word = 'Slow={"type": "Full", "options": {"optim_wrapper.optimizer.lr": 0.5}}'
+    peft = [dict(type='Full', name='Other', options=options), word, 'Full']
+    other, slow, full = (v.content for v in plan_variants([config], peft=peft))
+    assert [c['model']['backbone']['peft'] for c in (other, slow, full)] == [{'type': 'Full'}] * 3
+    assert [c['optim_wrapper']['optimizer']['lr'] for c in (other, slow)] == [0.25, 0.5]
+    assert other['model']['backbone']['encoder']['init_seed'] == 9
+    assert full['optim_wrapper']['optimizer']['lr'] not in (0.25, 0.5)
+    overridden = {'optim_wrapper.optimizer.lr': 0.75}
+    (all_,) = plan_variants([config], peft=[word], cfg_options=overridden)
+    assert all_.content['optim_wrapper']['optimizer']['lr'] == 0.75
+
+
 def test_the_written_config_is_the_one_that_was_resolved(config, tmp_path):
     options = {'max_iters': 8, 'model.decode_head.dropout_ratio': 0.3}
     (variant,) = plan_variants([config], peft=['LoRA'], cfg_options=options)
@@ -58,6 +72,7 @@ REFUSED = [
     (['=LoRA'], "variant name '' makes no folder"),
     (['Rein={"num_tokens": }'], "'Rein={.*' is not JSON: .*expected 'Rein50="),
     (['Rein=[1]'], 'is not a JSON object'),
+    (['Rein={"options": 3}'], "'Rein': options is 3, not a dict"),
     (['Lora'], "variant 'Lora': .*type='Lora' is not registered; did you mean 'LoRA'"),
     (['LoRA={"rnk": 4}'], "variant 'LoRA': .*takes no 'rnk'.*did you mean 'rank'"),
 ]

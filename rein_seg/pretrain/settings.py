@@ -1,0 +1,68 @@
+"""What a pretraining run depends on, and budgets by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from rein_seg.errors import UserError
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """Settings of one run; equal settings give equal weights on one kind of machine.
+
+    Args:
+        steps: Optimiser steps.
+        scenes: Streets a step; each step sees new ones.
+        looks: Random looks of each street that the encoder sees.
+        size: (width, height) of the pictures in pixels.
+        keep: Share of the patches that the encoder sees.
+        guess: Share of all patches that are predicted unseen.
+        lr: Peak learning rate.
+        warmup: Share of the steps in which the rate rises.
+        weight_decay: Of matrices.
+        momentum: Of Muon.
+        seed: Of streets, looks, masks and initial weights.
+        save_every: Steps between checkpoints.
+    """
+
+    steps: int
+    scenes: int = 8
+    looks: int = 2
+    size: tuple[int, int] = (256, 128)
+    keep: float = 0.4
+    guess: float = 0.25
+    lr: float = 4e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.05
+    momentum: float = 0.95
+    seed: int = 0
+    save_every: int = 50
+
+    def __post_init__(self) -> None:
+        for name in ('steps', 'scenes', 'looks', 'save_every'):
+            if getattr(self, name) < 1:
+                raise UserError(f'{name}={getattr(self, name)!r}: expected 1 or more')
+        if not (0 < self.keep < 1 and 0 < self.guess <= 1 - self.keep):
+            raise UserError(
+                f'keep={self.keep}, guess={self.guess}: expected shares of the patches above 0 '
+                'that together are at most 1'
+            )
+
+
+BUDGETS = {
+    'full': PretrainSettings(steps=1500),
+    'small': PretrainSettings(steps=300),
+    'smoke': PretrainSettings(steps=6, scenes=2, save_every=2),
+}
+
+
+def chosen(budget: str, **changes: object) -> PretrainSettings:
+    """Returns a budget's settings with some changed; None changes nothing.
+
+    Raises:
+        UserError: If the budget is not known, or as `PretrainSettings`.
+    """
+    if budget not in BUDGETS:
+        raise UserError(f'budget={budget!r}: expected one of {tuple(BUDGETS)}')
+    return replace(BUDGETS[budget], **{k: v for k, v in changes.items() if v is not None})

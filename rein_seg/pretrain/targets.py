@@ -1,0 +1,56 @@
+"""What is predicted of each patch: its colours in neutral light, and the edges in it.
+
+B batch, N patches in rows, p patch side in pixels, T numbers a patch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_ORIENTATIONS = 8
+_CELL = 4  # pixels
+_COARSE = 2
+NUM_COLOURS = 3 * 4 * 4
+NUM_EDGES = _ORIENTATIONS * 2 * 2
+PATCH = 8
+
+
+def patch_targets(images: Tensor) -> Tensor:
+    """Returns (B, N, T) colours and edges, each about 0 on average and 1 in deviation.
+
+    Args:
+        images: (B, 3, H, W), RGB, 0..1, of patches of 8 x 8.
+    """
+    colours = F.avg_pool2d((images - 0.40) / 0.18, _COARSE)
+    edges = (edge_energies(images) - 0.27) / 0.15
+    return torch.cat(
+        (_by_patch(colours, PATCH // _COARSE), _by_patch(edges, PATCH // _CELL)), dim=2
+    )
+
+
+def edge_energies(images: Tensor) -> Tensor:
+    """Returns (B, 8, H/4, W/4): how much edge of each direction is in a cell, of that around it.
+
+    The measure of Dalal and Triggs (2005), as MaskFeat (Wei et al., CVPR 2022) predicts it.
+    """
+    grey = images.mean(1, keepdim=True)
+    padded = F.pad(grey, (1, 1, 1, 1), mode='replicate')
+    across = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
+    down = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
+    strength = torch.sqrt(across**2 + down**2 + 1e-8)
+    angles = torch.arange(_ORIENTATIONS, device=images.device) * (math.pi / _ORIENTATIONS)
+    angles = angles.view(1, -1, 1, 1)
+    # cos^8 of the angle between gradient and bin: a soft bin
+    share = ((across * angles.cos() + down * angles.sin()) / strength) ** 8
+    cells = F.avg_pool2d(share * strength, _CELL)
+    around = F.avg_pool2d(cells.sum(1, keepdim=True) ** 2, 3, 1, 1, count_include_pad=False)
+    return (cells / (around + 4e-4).sqrt()).clamp(max=2.0).sqrt()
+
+
+def _by_patch(maps: Tensor, side: int) -> Tensor:
+    """(B, C, H side, W side) -> (B, H W, C side side)."""
+    return F.unfold(maps, side, stride=side).transpose(1, 2)
