@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 from torch import Tensor, nn
 
+from rein_seg.apis.nodes import datasets_of
 from rein_seg.encoders import build_encoder
 from rein_seg.encoders.build import EncoderInfo
 from rein_seg.errors import UserError
@@ -64,9 +65,8 @@ def linear_probe(
     for domain, dataset in _validation(cfg, source_only=source_only):
         areas = np.zeros((3, len(classes)), np.int64)
         for image, label in _samples(dataset, len(dataset)):
-            features = (_features(encoder, info, image) - mean.view(1, -1, 1, 1)) / std.view(
-                1, -1, 1, 1
-            )
+            features = _features(encoder, info, image)
+            features = (features - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
             logits = F.conv2d(features, classifier.weight[..., None, None], classifier.bias)
             logits = F.interpolate(logits, label.shape, mode='bilinear', align_corners=False)
             areas += count_areas(logits[0].argmax(0).numpy(), label, len(classes))
@@ -111,8 +111,7 @@ def _quiet(dataset: Mapping[str, Any], pipeline: Sequence[Any]) -> dict[str, Any
 
 
 def _validation(cfg: Config, *, source_only: bool) -> list[tuple[str, Any]]:
-    listed = cfg.val_dataloader.dataset
-    parts = listed.get('datasets', [listed])
+    parts = datasets_of(cfg, ('val_dataloader',))
     wanted = [p for p in parts if not source_only or p['domain'] == cfg.get('source')]
     if not wanted:
         raise UserError('val_dataloader has no data set of the source to probe on')

@@ -39,15 +39,18 @@ def in_parallel(
     """
     items = list(items)
     pool = ThreadPoolExecutor(workers or default_workers())
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    bar = Progress(
-        TextColumn('{task.description}'), *columns, console=Console(stderr=True), disable=not title
-    )
+    bar = make_bar('{task.description}', shown=bool(title))
     try:
         with bar:
             return list(bar.track(pool.map(function, items), len(items), description=title))
     finally:
         pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C nothing more is read
+
+
+def make_bar(text: str, *, shown: bool) -> Progress:
+    """Returns a bar on stderr: ``text`` of its task, count, time gone and time left."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(TextColumn(text), *columns, console=Console(stderr=True), disable=not shown)
 
 
 def default_workers() -> int:

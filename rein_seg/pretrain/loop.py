@@ -12,17 +12,10 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor
 
 from rein_seg.checkpoint import read_checkpoint, save_checkpoint, write_json
+from rein_seg.datasets.parallel import make_bar
 from rein_seg.encoders.build import DEFAULT_MEAN, DEFAULT_STD
 from rein_seg.encoders.tiny_vit import TinyViT
 from rein_seg.errors import UserError
@@ -191,16 +184,14 @@ def run_pretraining(
 @contextmanager
 def progress_bar(total: int, done: int) -> Iterator[Any]:
     """Yields a function (steps done, loss) that moves a bar on stderr, or prints lines there."""
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    text = TextColumn('pretraining, loss {task.fields[loss]:.4f}')
-    with Progress(text, *columns, console=console, disable=not console.is_terminal) as bar:
+    terminal = Console(stderr=True).is_terminal
+    with make_bar('pretraining, loss {task.fields[loss]:.4f}', shown=terminal) as bar:
         task = bar.add_task('', total=total, completed=done, loss=math.nan)
 
         def advance(steps: int, loss: float) -> None:
             bar.update(task, completed=steps, loss=loss)
-            if not console.is_terminal:
-                console.print(f'pretraining: step {steps} of {total}, loss {loss:.4f}')
+            if not terminal:
+                bar.console.print(f'pretraining: step {steps} of {total}, loss {loss:.4f}')
 
         yield advance
 

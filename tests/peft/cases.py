@@ -259,3 +259,7 @@ CASES = [
         )
     ),
 ]
+
+
+def named(name):
+    return next(case for case in CASES if case.name == name)

@@ -9,7 +9,7 @@ from mmseg.registry import MODELS
 
 from rein_seg.structures import Features
 from tests.encoders.tiny import ENCODERS
-from tests.peft.cases import CASES
+from tests.peft.cases import CASES, named
 
 
 def needed(case):
@@ -40,7 +40,7 @@ def at_start(case, family):
 
 @functools.cache
 def _at_start(name, family):
-    return build(next(case for case in CASES if case.name == name), family).eval()
+    return build(named(name), family).eval()
 
 
 @functools.cache

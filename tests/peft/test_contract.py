@@ -84,7 +84,6 @@ def test_batch_of_one_and_other_sizes(case, family):
 
 
 @on_every_pair
-@torch.no_grad()
 def test_bf16_autocast_runs_and_stays_near(case, family):
     backbone = at_start(case, family)
     exact = backbone(image()).maps[-1]

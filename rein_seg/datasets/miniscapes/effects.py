@@ -180,3 +180,19 @@ def ignore_borders(label: np.ndarray, *, rng: np.random.Generator) -> np.ndarray
     unsure = noise.patch(rng, 16, height=height, width=width, stretch=width / _REFERENCE_WIDTH)
     label[border & (unsure > 0.34)] = labels.IGNORE
     return label
+
+
+def weather(
+    image: np.ndarray, label: np.ndarray, *, air: Air, rng: np.random.Generator
+) -> np.ndarray:
+    """Applies grain, wet ground, rain, snow and drops on the lens, as far as the air has them."""
+    image = roughen(image, label, air=air, rng=rng)
+    if air.wet > 0.02:
+        image = wet_ground(image, label, air=air, rng=rng)
+    if air.look.streaks[1]:
+        image = streaks(image, air=air, rng=rng)
+    if air.look.flakes[1]:
+        image = flakes(image, air=air, rng=rng)
+    if rng.random() < air.look.drops:
+        image = lens_drops(image, rng=rng)
+    return image

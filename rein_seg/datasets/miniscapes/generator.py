@@ -111,15 +111,7 @@ def _paint(canvas: Canvas, street: Street, items: list[Item]) -> None:
 def _develop(canvas: Canvas, *, hood: bool) -> Scene:
     air, rng = canvas.air, canvas.rng
     image, label = canvas.finish()
-    image = effects.roughen(image, label, air=air, rng=rng)
-    if air.wet > 0.02:
-        image = effects.wet_ground(image, label, air=air, rng=rng)
-    if air.look.streaks[1]:
-        image = effects.streaks(image, air=air, rng=rng)
-    if air.look.flakes[1]:
-        image = effects.flakes(image, air=air, rng=rng)
-    if rng.random() < air.look.drops:
-        image = effects.lens_drops(image, rng=rng)
+    image = effects.weather(image, label, air=air, rng=rng)
     label = effects.ignore_borders(label, rng=rng)
     if hood:
         image, label = effects.own_hood(image, label, rng=rng)

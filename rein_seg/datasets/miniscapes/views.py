@@ -16,7 +16,6 @@ from rein_seg.datasets.miniscapes.generator import draw_camera, draw_items
 from rein_seg.datasets.miniscapes.ground import GroundPainter
 from rein_seg.datasets.miniscapes.ground_light import light_ground
 from rein_seg.datasets.miniscapes.items import Item
-from rein_seg.datasets.miniscapes.looks import Look
 from rein_seg.datasets.miniscapes.random_looks import NEUTRAL, draw_look, draw_town
 from rein_seg.datasets.miniscapes.sky import draw_sky, draw_skyline
 from rein_seg.datasets.miniscapes.street import Street, draw_street
@@ -85,19 +84,10 @@ def _paint(canvas: Canvas, street: Street, items: list[Item], *, shared: int) ->
 def _develop(canvas: Canvas, *, rng: np.random.Generator, hood: int | None) -> np.ndarray:
     # the generator's own label picture says where it puts grain and mirrors; it goes no further
     image, surfaces = canvas.finish()
-    look: Look = canvas.air.look
-    image = effects.roughen(image, surfaces, air=canvas.air, rng=rng)
-    if canvas.air.wet > 0.02:
-        image = effects.wet_ground(image, surfaces, air=canvas.air, rng=rng)
-    if look.streaks[1]:
-        image = effects.streaks(image, air=canvas.air, rng=rng)
-    if look.flakes[1]:
-        image = effects.flakes(image, air=canvas.air, rng=rng)
-    if rng.random() < look.drops:
-        image = effects.lens_drops(image, rng=rng)
+    image = effects.weather(image, surfaces, air=canvas.air, rng=rng)
     if hood is not None:
         image, _ = effects.own_hood(image, surfaces, rng=np.random.default_rng(hood))
-    return effects.expose(image, look=look, rng=rng)
+    return effects.expose(image, look=canvas.air.look, rng=rng)
 
 
 def _recolour(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
