@@ -6,6 +6,7 @@ B batch, Q queries, K classes, D width, L predictions, h x w fine map (stride 4)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from rein_seg.errors import UserError
 from rein_seg.heads.mask2former.layers import sine_positions
-from rein_seg.heads.mask2former.losses import Draws, SetLoss
+from rein_seg.heads.mask2former.losses import Draws, Matches, SetLoss
 from rein_seg.heads.mask2former.pixel_decoder import PixelDecoder
 from rein_seg.heads.mask2former.transformer import (
     TransformerDecoder,
@@ -178,7 +179,13 @@ class Mask2FormerHead(BaseModule):
         """Returns the losses of all predictions; see `SetLoss`."""
         labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
         labels = labels.masked_fill(labels == self.ignore_index, self.num_classes)
-        return self.set_loss(*self(features), labels, draws)
+        mask_features, each = self.decode(features)
+        queries = torch.stack(each)  # (L, B, Q, D)
+        embeds = self.mask_embed(queries)
+        with torch.no_grad():
+            masks = all_masks(embeds, mask_features)
+        pick = partial(picked_masks, embeds, mask_features)
+        return self.set_loss(self.cls_embed(queries), masks, labels, draws, pick)
 
     def predict(self, features: Features, batch_img_metas: list[dict], test_cfg: Any) -> Tensor:
         """Returns (B, K, H, W) scores in the size that the metas name (``img_shape``)."""
@@ -216,6 +223,24 @@ class Mask2FormerHead(BaseModule):
                 f'{len(position)} queries: set both alike'
             )
         return content.expand(batch, -1, -1), position.expand(batch, -1, -1)
+
+
+def all_masks(embeds: Tensor, mask_features: Tensor) -> Tensor:
+    """Multiplies (L, B, Q, D) embeddings with (B, D, h, w) features: (L, B, Q, h, w) logits.
+
+    All queries of a pixel lie together, as sampling at shared points wants them.
+    """
+    rows = mask_features.flatten(2).transpose(1, 2)  # (B, hw, D)
+    each = [rows @ embed.transpose(1, 2) for embed in embeds]
+    return torch.stack(each).transpose(2, 3).unflatten(3, mask_features.shape[-2:])
+
+
+def picked_masks(embeds: Tensor, mask_features: Tensor, matches: Matches) -> Tensor:
+    """Returns the (M, h, w) logits of the matched queries alone; see `all_masks`."""
+    embed = embeds[matches.layer, matches.image, matches.query]  # (M, D)
+    images = [(matches.image == i).nonzero()[:, 0] for i in range(len(mask_features))]
+    each = [embed[i] @ x.flatten(1) for i, x in zip(images, mask_features, strict=True)]
+    return torch.cat(each)[torch.cat(images).argsort()].unflatten(1, mask_features.shape[-2:])
 
 
 def combine(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:

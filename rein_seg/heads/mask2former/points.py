@@ -90,6 +90,9 @@ def sample_classes(labels: Tensor, image: Tensor, points: Tensor, num_classes: i
 def sample_class(labels: Tensor, image: Tensor, wanted: Tensor, points: Tensor) -> Tensor:
     """Samples the binary mask of one class in each row.
 
+    Rows of one image and class, as every prediction has them, share its mask: they are sampled
+    together.
+
     Args:
         labels: (B, H, W) class ids.
         image: (R,) image of each row.
@@ -99,11 +102,16 @@ def sample_class(labels: Tensor, image: Tensor, wanted: Tensor, points: Tensor) 
     Returns:
         (R, P), 0..1.
     """
-    wanted = wanted.to(labels.dtype)[:, None]
-    return sum(
-        share * (_gather(labels, image, index) == wanted)
-        for index, share in corners(points, labels.shape[-2:])
-    )
+    if not len(points):
+        return points.new_zeros(points.shape[:2])
+    pairs, group = torch.stack((image, wanted), 1).unique(dim=0, return_inverse=True)
+    same = group[:, None] == group
+    rank = same.tril(-1).sum(1)  # of a row among those of its group
+    grid = points.new_zeros(len(pairs), int(rank.max()) + 1, *points.shape[1:])
+    grid[group, rank] = points.mul(2).sub_(1)
+    planes = labels[pairs[:, 0]] == pairs[:, 1].to(labels.dtype)[:, None, None]
+    samples = F.grid_sample(planes[:, None].to(points.dtype), grid, align_corners=False)
+    return samples[group, 0, rank]
 
 
 def sample_valid(labels: Tensor, image: Tensor, points: Tensor, num_classes: int) -> Tensor:
