@@ -26,10 +26,12 @@ def test_every_class_equals_the_sampled_binary_mask():
     masks = torch.stack([(LABELS[IMAGE] == k).float() for k in range(5)], dim=1)
     expected = plain(masks, POINTS)
     torch.testing.assert_close(sample_classes(LABELS, IMAGE, POINTS, 5), expected)
-    wanted = torch.tensor([3, 0, 4])
-    torch.testing.assert_close(
-        sample_class(LABELS, IMAGE, wanted, POINTS), expected[torch.arange(3), wanted]
-    )
+    for wanted in ([3, 0, 4], [3, 3, 3]):  # of one image and class none or two
+        torch.testing.assert_close(
+            sample_class(LABELS, IMAGE, torch.tensor(wanted), POINTS),
+            expected[torch.arange(3), wanted],
+        )
+    assert sample_class(LABELS, IMAGE[:0], IMAGE[:0], POINTS[:0]).shape == (0, 40)
 
 
 def test_fewer_classes_than_ids_leave_the_others_out():
