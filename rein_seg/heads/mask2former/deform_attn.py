@@ -16,6 +16,8 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from rein_seg.heads.mask2former.deform_gather import WeightedGather
+
 Sizes = Sequence[tuple[int, int]]
 
 
@@ -126,126 +128,8 @@ def sample_by_grid(
 def sample_by_gather(
     value: Tensor, offsets: Tensor, weights: Tensor, reference: Tensor, sizes: Sizes
 ) -> Tensor:
-    """As `deform_sample`, by one weighted gather of the 4 L P corners of each query and head.
-
-    The levels get a border of zeros, in which what falls outside finds its corners: then the four
-    lie at fixed steps from the first.
-    """
-    batch, _, heads, width = value.shape
-    number = offsets.shape[1]
-    framed, rows = _framed(value, sizes)
-    # spread over the points: to broadcast along the last two axes would be slow
-    extent = offsets.new_tensor([(w, h) for h, w in sizes])[:, None]
-    extent = extent.expand(offsets.shape[3:]).contiguous()  # (L, P, 2)
-    pixels = reference[:, None, None, None] * extent + (offsets - 0.5)
-    pixels = pixels.clamp(torch.full_like(extent, -1), extent)
-    # a place that is no number must not become a row that is none
-    corner = torch.minimum(pixels.detach().floor(), extent - 1).nan_to_num_(0)
-    right, low = (pixels - corner).unbind(-1)  # (B, N, H, L, P), distance to the upper left corner
-    left, low_share, high_share = 1 - right, weights * low, weights * (1 - low)
-    share = torch.stack(
-        (left * high_share, right * high_share, left * low_share, right * low_share), dim=-1
-    )
-    x, y = corner.unbind(-1)
-    breadths = torch.tensor([w + 2 for _, w in sizes])[:, None]  # of the framed levels
-    first = torch.tensor([start for start, _ in rows])[:, None]
-    row = first + (y + 1).long() * breadths + (x + 1).long()
-    image = torch.arange(batch).view(-1, 1, 1, 1, 1) * framed.shape[1]
-    row = (row + image) * heads + torch.arange(heads).view(-1, 1, 1)
-    bags = batch * number * heads
-    out = CornerGather.apply(framed, row.view(bags, -1), share.view(bags, -1, 4), sizes)
-    return out.view(batch, number, heads, width)
-
-
-def _framed(value: Tensor, sizes: Sizes) -> tuple[Tensor, list[tuple[int, int]]]:
-    """Returns ``value`` with a border of zeros around each level.
-
-    Returns:
-        (B, R, H, d), and the first row of each level and the one after its last.
-    """
-    levels, spans, start = [], [], 0
-    for level, size in zip(value.split([h * w for h, w in sizes], dim=1), sizes, strict=True):
-        framed = F.pad(level.unflatten(1, size), (0, 0, 0, 0, 1, 1, 1, 1)).flatten(1, 2)
-        spans.append((start, start + framed.shape[1]))
-        start += framed.shape[1]
-        levels.append(framed)
-    return torch.cat(levels, dim=1), spans
-
-
-class CornerGather(torch.autograd.Function):
-    """Computes out[i] = sum over k and corners c of w[i, k, c] table[index[i, k] + step_c].
-
-    The steps are those to the right, down, and both, in a framed level (see `_framed`) of the
-    table's, (height + 2) (width + 2) rows each.
-
-    Its backward sorts the first corners once and gathers again, from the other side: PyTorch's own
-    scatters row by row, which takes twice as long.
-
-    Shapes:
-        table (B, R, H, d), index (I, K) int64 rows of (B R H, d), ordered by level along K,
-        w (I, K, 4), sizes (height, width) of each level without frame -> (I, d).
-    """
-
-    @staticmethod
-    def forward(ctx, table: Tensor, index: Tensor, weights: Tensor, sizes: Sizes) -> Tensor:
-        """Gathers."""
-        ctx.sizes = sizes
-        ctx.save_for_backward(table, index, weights)
-        return F.embedding_bag(
-            _corners(index, table, sizes),
-            table.flatten(0, 2),
-            mode='sum',
-            per_sample_weights=weights.flatten(1),
-        )
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
-        """Returns the gradients of table and weights."""
-        table, index, weights = ctx.saved_tensors
-        grad = grad.contiguous()
-        grad_table = grad_weights = None
-        if ctx.needs_input_grad[2]:
-            grad_weights = _grad_weights(grad, table, index, ctx.sizes).view_as(weights)
-        if ctx.needs_input_grad[0]:
-            grad_table = _grad_table(grad, table, index, weights, ctx.sizes)
-        return grad_table, None, grad_weights, None
-
-
-def _corners(index: Tensor, table: Tensor, sizes: Sizes) -> Tensor:
-    """Returns (I, 4 K) rows of (I, K) first corners."""
-    heads = table.shape[2]
-    steps = torch.tensor([(0, 1, w + 2, w + 3) for _, w in sizes]) * heads  # (L, 4)
-    return (index.unflatten(1, (len(sizes), -1, 1)) + steps[:, None]).flatten(1)
-
-
-def _grad_weights(grad: Tensor, table: Tensor, index: Tensor, sizes: Sizes) -> Tensor:
-    flat = _corners(index, table, sizes)
-    bags, each = flat.shape
-    starts = torch.arange(0, bags * each, each)
-    owner = torch.arange(bags).repeat_interleave(each)
-    return torch.ops.aten._embedding_bag_per_sample_weights_backward(
-        grad, table.flatten(0, 2), flat.view(-1), starts, owner, 0, -1
-    )
-
-
-def _grad_table(
-    grad: Tensor, table: Tensor, index: Tensor, weights: Tensor, sizes: Sizes
-) -> Tensor:
-    order = index.view(-1).argsort()
-    counts = index.view(-1).bincount(minlength=table.shape[:3].numel())
-    starts = counts.cumsum(0) - counts
-    owner = order.div(index.shape[1], rounding_mode='floor')
-    shares = weights.view(-1, 4)[order].t().contiguous()
-    areas = [(h + 2) * (w + 2) for h, w in sizes]
-    out = torch.zeros_like(table)
-    for corner, share in enumerate(shares):
-        first = F.embedding_bag(owner, grad, starts, mode='sum', per_sample_weights=share)
-        levels = first.view_as(table).split(areas, dim=1)
-        for target, level, (_, width) in zip(out.split(areas, dim=1), levels, sizes, strict=True):
-            step = (0, 1, width + 2, width + 3)[corner]
-            target[:, step:] += level[:, : level.shape[1] - step]
-    return out
+    """As `deform_sample`, by one gather of the 4 L P corners of each query and head."""
+    return WeightedGather.apply(value, offsets, weights, reference, tuple(sizes))
 
 
 @lru_cache

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from rein_seg.heads.mask2former import deform_gather
 from rein_seg.heads.mask2former.deform_attn import (
-    CornerGather,
     DeformAttention,
     compiled_op,
     sample_by_gather,
@@ -60,15 +60,17 @@ def test_the_centre_of_a_pixel_gives_its_value():
     assert out.item() == pytest.approx(2.0)
 
 
-def test_corner_gather_has_the_right_gradients():
-    sizes, heads = [(1, 2), (2, 1)], 2
-    rows = 3 * 4 + 4 * 3  # of both levels with their frames
-    table = torch.randn(1, rows, heads, 3, dtype=torch.float64, requires_grad=True)
-    first = torch.tensor([[0, 6, 15, 12], [2, 6, 19, 14]])  # up to the last first corner of each
-    index = first * heads + torch.tensor([[0], [1]])
-    weights = torch.randn(2, 4, 4, dtype=torch.float64, requires_grad=True)
+@pytest.mark.parametrize('kernel', [True, False])
+def test_gather_has_the_right_gradients(monkeypatch, kernel):
+    if kernel and not deform_gather._can_sample_products():
+        pytest.skip('this PyTorch has no sampled products')
+    monkeypatch.setattr(deform_gather, '_can_sample_products', lambda: kernel)
+    value, offsets, weights, reference = (
+        t.double() for t in inputs(queries=3, heads=2, width=3, spread=1.0)
+    )
+    leaves = [t.requires_grad_() for t in (value, offsets, weights)]
     assert torch.autograd.gradcheck(
-        lambda t, w: CornerGather.apply(t, index, w, sizes), (table, weights)
+        lambda *tensors: sample_by_gather(*tensors, reference, SIZES), leaves
     )
 
 
