@@ -184,18 +184,23 @@ class SetLoss(nn.Module):
         """
         layers, images = classes.shape[:2]
         flat = points.flatten(0, 1)
-        x = sample_shared(masks.flatten(0, 1), flat)  # (LB, Q, P)
+        x = sample_shared(masks, points).flatten(0, 1)  # (LB, Q, P)
         image = torch.arange(images, device=masks.device).repeat(layers)
         t = sample_classes(labels, image, flat, self.num_classes).transpose(1, 2)  # (LB, P, K)
-        valid, number = points.new_ones(1, flat.shape[1]), self.num_points
+        number = self.num_points
         if self.leave_out_ignored:
             valid = self.valid(labels, image, flat)  # (LB, P)
             t = t * valid[..., None]
             number = valid.sum(-1).clamp(min=1)[:, None, None]
+
+        def total(values: Tensor) -> Tensor:
+            values = values * valid[:, None] if self.leave_out_ignored else values
+            return values.sum(-1, keepdim=True)  # (LB, Q, 1)
+
         # t softplus(-x) + (1 - t) softplus(x) = softplus(x) - t x
-        bce = (F.softplus(x) @ valid[..., None] - x @ t) / number
+        bce = (total(F.softplus(x)) - x @ t) / number
         s = x.sigmoid_()
-        dice = 1 - (2 * s @ t + 1) / (s @ valid[..., None] + t.sum(1)[:, None] + 1)
+        dice = 1 - (2 * (s @ t) + 1) / (total(s) + t.sum(1)[:, None] + 1)
         label = -classes.softmax(-1)[..., : self.num_classes].flatten(0, 1)
         each = [w * c for w, c in zip(self.cost_weights, (label, bce, dice), strict=True)]
         return torch.stack(each).unflatten(1, (layers, images))

@@ -25,14 +25,13 @@ class MaskEmbeds(NamedTuple):
 def all_masks(embeds: MaskEmbeds, fine: Tensor) -> Tensor:
     """Returns the (L, B, Q, h, w) logits of (L, B, Q) queries on the (B, D, h, w) fine map.
 
-    All queries of a pixel lie together, as sampling at shared points wants them.
+    All queries of a pixel lie together, as sampling at shared points wants them (`sample_shared`).
     """
-    rows = fine.flatten(2).transpose(1, 2)  # (B, hw, D)
-    each = [
-        torch.baddbmm(bias[:, None], rows, weight.transpose(1, 2))
-        for weight, bias in zip(embeds.weight, embeds.bias, strict=True)
-    ]
-    return torch.stack(each).transpose(2, 3).unflatten(3, fine.shape[-2:])
+    layers, images, queries = embeds.bias.shape
+    weight = embeds.weight.transpose(0, 1).flatten(1, 2).transpose(1, 2)  # (B, D, LQ)
+    bias = embeds.bias.transpose(0, 1).reshape(images, 1, layers * queries)
+    masks = torch.baddbmm(bias, fine.flatten(2).transpose(1, 2), weight)
+    return masks.view(images, *fine.shape[-2:], layers, queries).permute(3, 0, 4, 1, 2)
 
 
 def picked_masks(embeds: MaskEmbeds, fine: Tensor, matches: Matches) -> Tensor:
@@ -44,7 +43,8 @@ def picked_masks(embeds: MaskEmbeds, fine: Tensor, matches: Matches) -> Tensor:
         torch.addmm(bias[i, None], weight[i], x.flatten(1))
         for i, x in zip(images, fine, strict=True)
     ]
-    return torch.cat(each)[torch.cat(images).argsort()].unflatten(1, fine.shape[-2:])
+    order = torch.cat(images).argsort()
+    return torch.cat(each).index_select(0, order).unflatten(1, fine.shape[-2:])
 
 
 def attention_mask(embeds: MaskEmbeds, small: Tensor) -> Tensor:

@@ -42,28 +42,34 @@ def sample_own(masks: Tensor, points: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sample_shared(masks: Tensor, points: Tensor) -> Tensor:
-    """Samples all Q masks of a row at the same points, without a gradient.
+    """Samples the Q masks of a prediction and image at the same points, without a gradient.
 
     One gather of rows that hold all queries of a pixel: a sample for each mask would find the same
     corners Q times.
 
     Args:
-        masks: (R, Q, h, w).
-        points: (R, P, 2).
+        masks: (L, B, Q, h, w); not copied if they lie in memory as (B, h, w, L, Q).
+        points: (L, B, P, 2).
 
     Returns:
-        (R, Q, P).
+        (L, B, Q, P).
     """
-    rows, queries, height, width = masks.shape
+    layers, images, queries, height, width = masks.shape
     index, share = (
-        torch.stack(each, -1) for each in zip(*corners(points, (height, width)), strict=True)
+        torch.stack(each, -1)
+        for each in zip(*corners(points.flatten(0, 1), (height, width)), strict=True)
     )
-    index += torch.arange(rows, device=index.device).view(-1, 1, 1) * (height * width)
-    table = masks.flatten(2).transpose(1, 2).reshape(-1, queries)
+    options = dict(device=index.device)
+    index = index.unflatten(0, (layers, images))  # (L, B, P, 4)
+    index += torch.arange(images, **options).view(-1, 1, 1) * (height * width)
+    index = index * layers + torch.arange(layers, **options).view(-1, 1, 1, 1)
     samples = F.embedding_bag(
-        index.flatten(0, 1), table, mode='sum', per_sample_weights=share.flatten(0, 1)
+        index.flatten(0, 2),
+        masks.permute(1, 3, 4, 0, 2).reshape(-1, queries),
+        mode='sum',
+        per_sample_weights=share.flatten(0, 1),
     )
-    return samples.view(rows, -1, queries).transpose(1, 2)
+    return samples.view(layers, images, -1, queries).transpose(2, 3)
 
 
 def sample_classes(labels: Tensor, image: Tensor, points: Tensor, num_classes: int) -> Tensor:

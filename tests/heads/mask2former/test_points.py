@@ -41,5 +41,8 @@ def test_fewer_classes_than_ids_leave_the_others_out():
 
 def test_masks_at_shared_and_own_points():
     masks = torch.randn(3, 7, 6, 9, generator=GENERATOR)
-    torch.testing.assert_close(sample_shared(masks, POINTS), plain(masks, POINTS))
+    for layers, images in ((3, 1), (1, 3)):
+        shape = (layers, images)
+        shared = sample_shared(masks.unflatten(0, shape), POINTS.unflatten(0, shape))
+        torch.testing.assert_close(shared.flatten(0, 1), plain(masks, POINTS))
     torch.testing.assert_close(sample_own(masks[:, 0], POINTS), plain(masks[:, :1], POINTS)[:, 0])
