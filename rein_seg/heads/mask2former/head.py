@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rein_seg.errors import UserError
 from rein_seg.heads.mask2former.layers import sine_positions
-from rein_seg.heads.mask2former.losses import Draws, SetLoss
+from rein_seg.heads.mask2former.losses import MATCHED_AT_ONCE, Draws, SetLoss
 from rein_seg.heads.mask2former.masks import (
     MaskEmbeds,
     all_masks,
@@ -193,8 +193,9 @@ class Mask2FormerHead(BaseModule):
         fine, each = self.decode(features)
         queries = torch.stack(each)  # (L, B, Q, D)
         embeds = self.mask_embeds(queries)
-        with torch.no_grad():
-            masks = all_masks(embeds, fine)
+        fine = fine.to(embeds.weight.dtype)  # under autocast the losses' products are lower, too
+        parts = zip(*(each.split(MATCHED_AT_ONCE) for each in embeds), strict=True)
+        masks = (all_masks(MaskEmbeds(*part), fine) for part in parts)
         pick = partial(picked_masks, embeds, fine)
         return self.set_loss(self.cls_embed(queries), masks, labels, draws, pick)
 

@@ -6,7 +6,7 @@ P points, M matched masks of all predictions and images, h x w mask, H x W label
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,6 +25,9 @@ from rein_seg.heads.mask2former.points import (
     sample_shared,
     sample_valid,
 )
+
+# predictions; their masks and what is sampled of them make up most of the memory of the losses
+MATCHED_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class SetLoss(nn.Module):
     def forward(
         self,
         classes: Tensor,
-        masks: Tensor,
+        masks: Tensor | Iterable[Tensor],
         labels: Tensor,
         draws: Draws | None = None,
         pick: Pick | None = None,
@@ -134,7 +137,8 @@ class SetLoss(nn.Module):
 
         Args:
             classes: Class logits; K is "no object".
-            masks: Mask logits; without a graph where ``pick`` makes those that need one.
+            masks: Mask logits; with ``pick`` they may come in parts, some predictions each, which
+                are matched one after the other and let go.
             labels: Class ids; others than 0..K-1 are ignored.
             draws: Where random points come from.
             pick: Computes the (M, h, w) logits of the matched masks, the only ones that get a
@@ -142,12 +146,12 @@ class SetLoss(nn.Module):
         """
         draws = draws or Draws()
         pick = pick or (lambda matches: masks[matches.layer, matches.image, matches.query])
-        with torch.autocast(masks.device.type, enabled=False):
+        with torch.autocast(classes.device.type, enabled=False):
             classes = classes.float()
             present = self.present_classes(labels)
-            matches = self.match(classes, masks.float(), labels, present, draws)
+            matches = self.match(classes, masks, labels, present, draws)
             matched = [min(len(ids), classes.shape[2]) for ids in present]
-            count = masks.new_full((), float(sum(max(m, 1) for m in matched)))
+            count = classes.new_full((), float(sum(max(m, 1) for m in matched)))
             normaliser = dist_mean(count).clamp(min=1)
             each = {
                 'loss_cls': self.class_loss(classes, matches),
@@ -205,10 +209,11 @@ class SetLoss(nn.Module):
         each = [w * c for w, c in zip(self.cost_weights, (label, bce, dice), strict=True)]
         return torch.stack(each).unflatten(1, (layers, images))
 
+    @torch.no_grad()
     def match(
         self,
         classes: Tensor,
-        masks: Tensor,
+        masks: Tensor | Iterable[Tensor],
         labels: Tensor,
         present: list[Tensor],
         draws: Draws,
@@ -219,21 +224,27 @@ class SetLoss(nn.Module):
             FloatingPointError: If a cost is not finite: the training diverged.
         """
         layers, images = classes.shape[:2]
-        points = draws.matching(layers, images, self.num_points, masks.device)
-        costs = self.costs(classes, masks, labels, points).sum(0).cpu()
+        points = draws.matching(layers, images, self.num_points, classes.device)
+        parts = masks.split(MATCHED_AT_ONCE) if isinstance(masks, Tensor) else masks
+        found, done = [], 0
+        for part in parts:
+            here = slice(done, done + len(part))
+            found.append(self.costs(classes[here], part.float(), labels, points[here]).sum(0))
+            done += len(part)
+        costs = torch.cat(found).cpu()
         if not costs.isfinite().all():
             raise FloatingPointError(
                 'matching costs are not finite: the predictions are NaN or infinite; lower the '
                 'learning rate, clip gradients, or resume from an earlier checkpoint'
             )
-        found = []
+        pairs = []
         for layer in range(layers):
             for image, ids in enumerate(present):
                 query, target = linear_sum_assignment(costs[layer, image][:, ids].numpy())
                 query, target = torch.from_numpy(query), ids[torch.from_numpy(target)]
                 place = torch.tensor([layer, image]).expand(len(query), 2)
-                found.append(torch.cat((place, query[:, None], target[:, None]), dim=1))
-        table = torch.cat(found).to(masks.device)
+                pairs.append(torch.cat((place, query[:, None], target[:, None]), dim=1))
+        table = torch.cat(pairs).to(classes.device)
         return Matches(layers, *table.unbind(1))
 
     def class_loss(self, classes: Tensor, matches: Matches) -> Tensor:

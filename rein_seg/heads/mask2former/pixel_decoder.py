@@ -112,7 +112,8 @@ class PixelDecoder(nn.Module):
         rows = x.transpose(1, 2).split([h * w for h, w in sizes], dim=2)
         memory = [row.unflatten(2, size) for row, size in zip(rows, sizes, strict=True)]
         y = self.lateral_convs[0](*fine)
-        y = y + F.interpolate(memory[-1], size=y.shape[-2:], mode='bilinear', align_corners=False)
+        finest = memory[-1].contiguous()  # channels first, as y: sums of two layouts are slow
+        y = y + F.interpolate(finest, size=y.shape[-2:], mode='bilinear', align_corners=False)
         return F.relu(self.output_convs[0](y)), memory
 
     def _places(self, sizes: Sizes, like: Tensor) -> tuple[Tensor, Tensor]:

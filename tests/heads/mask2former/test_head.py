@@ -186,6 +186,17 @@ def test_ignored_label_other_than_255():
     assert ours['loss_mask'] == expected['loss_mask']
 
 
+def test_losses_under_autocast_stay_near():
+    head, values = build(), []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast('cpu', dtype=torch.bfloat16, enabled=enabled):
+            losses = head.loss(features(), samples(), None)
+        sum(losses.values()).backward()
+        values.append(sum(losses.values()))
+    torch.testing.assert_close(*values, rtol=0.02, atol=0)
+
+
 def test_deep_copy_and_bfloat16():
     head = copy.deepcopy(build()).eval()
     with torch.no_grad(), torch.autocast('cpu', dtype=torch.bfloat16):
