@@ -34,6 +34,12 @@ def all_masks(embeds: MaskEmbeds, fine: Tensor) -> Tensor:
     return masks.view(images, *fine.shape[-2:], layers, queries).permute(3, 0, 4, 1, 2)
 
 
+def last_masks(embeds: MaskEmbeds, fine: Tensor) -> Tensor:
+    """Returns the (B, Q, h, w) logits of (B, Q) queries; all pixels of a query lie together."""
+    masks = torch.baddbmm(embeds.bias[..., None], embeds.weight, fine.flatten(2))
+    return masks.unflatten(2, fine.shape[-2:])
+
+
 def picked_masks(embeds: MaskEmbeds, fine: Tensor, matches: Matches) -> Tensor:
     """Returns the (M, h, w) logits of the matched queries alone."""
     place = (matches.layer, matches.image, matches.query)
