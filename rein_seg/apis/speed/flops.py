@@ -69,6 +69,14 @@ def _weights_of_gathered(
     return 2 * math.prod(index) * table[-1]
 
 
+def _sampled_products(pattern: Any, grad: Any, table: Any, *args: Any, **kwargs: Any) -> int:
+    """Of products of rows (I, d) with those of a table that a sparse pattern names."""
+    return 2 * pattern.values().numel() * grad.shape[-1]
+
+
+_sampled_products._get_raw = True  # type: ignore[attr-defined]  # tensors, not their shapes
+
+
 def _sampled(*args: Any, out_shape: Sequence[int], **kwargs: Any) -> int:
     """Of bilinear samples: four corners each."""
     return 8 * math.prod(out_shape)
@@ -83,6 +91,7 @@ _SAMPLES = {
     torch.ops.aten._embedding_bag: _gathered,
     torch.ops.aten._embedding_bag_forward_only: _gathered,
     torch.ops.aten._embedding_bag_per_sample_weights_backward: _weights_of_gathered,
+    torch.ops.aten.sparse_sampled_addmm: _sampled_products,
     torch.ops.aten.grid_sampler_2d: _sampled,
     torch.ops.aten.grid_sampler_2d_backward: _sampled_back,
 }

@@ -21,7 +21,7 @@ _RULES = (
         r'::(_?mkldnn_)?(mm|addmm|bmm|baddbmm|matmul|linear|linear_backward|einsum|mv|addmv|dot)$',
     ),
     ('optimizer', r'_fused_adam|_foreach_|^Optimizer'),
-    ('gather', r'embedding_bag|grid_sampler'),
+    ('gather', r'embedding_bag|grid_sampler|sampled_addmm'),
     ('norm', r'(layer|group|batch)_norm'),
     ('softmax', r'softmax'),
     ('resize', r'upsample'),

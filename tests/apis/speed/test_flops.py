@@ -9,6 +9,7 @@ from rein_seg.apis.speed import flops as module
 from rein_seg.apis.speed.flops import count_flops
 from rein_seg.apis.speed.subject import Subject, Work
 from rein_seg.heads.mask2former.deform_attn import sample_by_gather, sample_by_grid
+from rein_seg.heads.mask2former.deform_gather import _can_sample_products
 from tests.apis.tiny_run import tiny_config
 
 # tiny_run's encoder on 32x64: 4x8 patches of 8 pixels and a class token; width 32, FFN 64, 2 blocks
@@ -78,6 +79,7 @@ def test_samples_count_a_product_and_a_sum_each():
     weights, reference = torch.rand(1, queries, heads, 2, points), torch.rand(queries, 2)
     counter = FlopCounterMode(display=False, custom_mapping=module._SAMPLES)
     forward = 2 * 4 * (queries * heads * 2 * points) * width
+    _can_sample_products()  # tries a product, once
     with counter:
         out = sample_by_gather(value, offsets, weights, reference, sizes)
         assert counter.get_total_flops() == forward

@@ -37,7 +37,7 @@ def test_times_add_up_to_the_step(profiled):
 def test_every_part_of_the_published_system_is_found(profiled):
     parts = profiled['parts']
     absent = set(PARTS) - set(parts)
-    assert absent == {'neck', 'prediction', 'windows', 'labels'}
+    assert absent == {'head', 'neck', 'prediction', 'windows', 'labels'}
     for name in ('encoder blocks', 'method', 'pixel decoder', 'deformable sampling', 'losses'):
         assert 0 < parts[name]['backward_ms'] < parts[name]['ms'], name
     for name in ('matching', 'Hungarian solver', 'optimizer', 'preprocessing'):
