@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from mmengine.config import DictAction
 
+from rein_seg.environment import keep_freed_memory
 from rein_seg.errors import UserError
 
 EXIT_USER_ERROR = 2
@@ -62,6 +63,7 @@ def run(main: Callable[[], object], *, interrupted: str = 'go on with --resume')
         main: Of the tool; an int that it returns is the exit code.
         interrupted: What to do after Ctrl-C, for the message.
     """
+    keep_freed_memory()
     try:
         code = main()
     except UserError as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.metadata
 import io
+import os
 import platform
 import sys
 import warnings
@@ -12,6 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from rein_seg.errors import UserError
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 # import names are shared: with both installed, files of one overwrite files of the other
 _UPSTREAM = ('mmengine', 'mmengine-lite', 'mmcv', 'mmcv-lite', 'mmsegmentation', 'mmpretrain')
@@ -43,6 +47,25 @@ def check_environment() -> None:
             f'files; run: pip uninstall {" ".join(found)} && pip install --force-reinstall '
             'onedl-mmengine onedl-mmcv onedl-mmsegmentation onedl-mmpretrain'
         )
+
+
+def keep_freed_memory() -> bool:
+    """Lets the C library keep what a step frees for the next step, instead of giving it back.
+
+    glibc maps every large tensor anew and gives it back when it is freed, so on a CPU each step
+    pays for thousands of page faults: a tenth to a fifth of a training step. What is kept is at
+    most the step's peak. Does nothing without glibc, or where the environment says how it is to
+    allocate (``MALLOC_*``, ``LD_PRELOAD``).
+
+    Returns:
+        Whether it was set.
+    """
+    chosen = [name for name in os.environ if name.startswith('MALLOC_') or name == 'LD_PRELOAD']
+    if platform.libc_ver()[0] != 'glibc' or chosen:
+        return False
+    libc = ctypes.CDLL(None)
+    set_both = libc.mallopt(_M_MMAP_THRESHOLD, 2**30), libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    return set_both == (1, 1)
 
 
 @contextlib.contextmanager

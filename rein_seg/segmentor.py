@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
@@ -183,23 +184,31 @@ class PEFTSegmentor(EncoderDecoder):
         return F.pad(inputs, (0, width, 0, height)) if height or width else inputs
 
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:
-        """Returns samples with ``pred_sem_seg``; more only as ``test_cfg`` says."""
-        samples = super().postprocess_result(seg_logits, data_samples)
-        for sample in samples:
-            label = sample.pred_sem_seg.data
-            if label.is_floating_point():  # of one channel mmseg makes a float
-                sample.pred_sem_seg.data = label.long()
+        """Returns samples with ``pred_sem_seg``; more only as ``test_cfg`` says.
+
+        As mmseg's, which resizes also to the size that is there, and finds the best class along
+        the slow axis.
+        """
+        samples = data_samples or [SegDataSample() for _ in seg_logits]
+        for logits, sample in zip(seg_logits, samples, strict=True):
+            if data_samples is not None:
+                logits = _as_loaded(logits, sample.metainfo, align_corners=self.align_corners)
+            if self.out_channels == 1:
+                logits = logits.sigmoid()
+                label = (logits > self.decode_head.threshold).long()
+            else:
+                label = logits.max(0, keepdim=True).indices  # argmax takes five times as long
+            sample.set_data({'pred_sem_seg': PixelData(data=label)})
             if self.test_cfg.get('keep_scores', False):
-                scores = self._foreground(sample.seg_logits.data)
-                sample.set_data({'pred_scores': PixelData(data=scores)})
-            if not self.test_cfg.get('keep_logits', False):
-                del sample.seg_logits
+                sample.set_data({'pred_scores': PixelData(data=self._foreground(logits))})
+            if self.test_cfg.get('keep_logits', False):
+                sample.set_data({'seg_logits': PixelData(data=logits)})
         return samples
 
     def _foreground(self, logits: Tensor) -> Tensor:
         """Returns (1, H, W) probabilities of the second of two classes, in float32."""
         logits = logits.float()
-        if len(logits) == 1:  # mmseg has put it through a sigmoid
+        if len(logits) == 1:  # a probability
             return logits
         if getattr(self.decode_head, 'predicts_scores', False):
             return logits[1:] / logits.sum(0, keepdim=True).clamp(min=1e-12)
@@ -272,6 +281,21 @@ def _check_losses(head: Mapping[str, Any]) -> None:
                 f'head {head.get("type")!r}: mmseg fails on class_weight together with '
                 'avg_non_ignore=True when pixels are ignored; set avg_non_ignore=False'
             )
+
+
+def _as_loaded(logits: Tensor, meta: Mapping[str, Any], *, align_corners: bool) -> Tensor:
+    """Returns (K, H, W) of the image as it was loaded: without padding and flip, in its size."""
+    padding = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
+    left, right, top, bottom = padding
+    height, width = logits.shape[1:]
+    logits = logits[:, top : height - bottom, left : width - right]
+    if meta.get('flip'):
+        logits = logits.flip(-1 if meta['flip_direction'] == 'horizontal' else -2)
+    size = tuple(meta['ori_shape'][:2])
+    if tuple(logits.shape[1:]) == size:
+        return logits
+    options = dict(mode='bilinear', align_corners=align_corners)
+    return F.interpolate(logits[None], size=size, **options)[0]
 
 
 def slide_windows(image: Sequence[int], crop: Sequence[int], stride: Sequence[int]) -> list[Window]:

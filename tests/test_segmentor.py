@@ -123,6 +123,29 @@ def test_mask2former_on_sam_gives_the_foregrounds_share_of_both_scores():
     torch.testing.assert_close(found.pred_scores.data[0], foreground / (background + foreground))
 
 
+@pytest.mark.parametrize(
+    'meta',
+    [
+        dict(ori_shape=(12, 20), img_padding_size=(1, 2, 0, 3)),
+        dict(ori_shape=(16, 24), padding_size=[0, 0, 0, 0]),  # the size that is there
+        dict(ori_shape=(8, 9), flip=True, flip_direction='horizontal'),
+        dict(ori_shape=(40, 30), flip=True, flip_direction='vertical'),
+    ],
+)
+@pytest.mark.parametrize('classes', [1, 3])
+@torch.no_grad()
+def test_labels_are_those_of_mmseg(classes, meta):
+    model = build(test_cfg=dict(mode='whole', keep_logits=True))
+    model.out_channels, model.decode_head.threshold = classes, 0.4
+    logits = torch.randn(2, classes, 16, 24).round()  # with ties: the first wins
+    ours, theirs = ([SegDataSample(metainfo=meta) for _ in logits] for _ in range(2))
+    model.postprocess_result(logits, ours)
+    EncoderDecoder.postprocess_result(model, logits, theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.equal(one.pred_sem_seg.data, other.pred_sem_seg.data.long())
+        assert torch.equal(one.seg_logits.data, other.seg_logits.data)
+
+
 def test_auxiliary_heads_get_what_they_read():
     fcn = dict(type='FCNHead', channels=8, num_convs=1)  # reads the last map alone
     model = build('convnext', fcn, UNLINKED, auxiliary_head=[LINEAR, fcn])

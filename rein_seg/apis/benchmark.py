@@ -57,32 +57,37 @@ def interleave(
     *,
     repeats: int,
     device: torch.device,
+    warmup: int = 1,
+    memory: bool = True,
     report: Callable[[str], None] | None = None,
 ) -> dict[str, Measured]:
-    """Calls A B A B ..., so that all see the same machine; one call of each first is not counted.
+    """Calls A B A B ..., so that all see the same machine; calls to warm up are not counted.
 
     Args:
         ways: What to call.
         repeats: Counted calls of each.
         device: Where they run.
+        warmup: Calls of each before these.
+        memory: Whether to measure peak memory, too. It gives free memory back to the system before
+            each call, which then asks for it again: a few percent of a long call.
         report: Called with a line of progress after each round.
     """
     measured = {name: Measured() for name in ways}
-    for round_ in range(repeats + 1):
+    for round_ in range(1 - warmup, repeats + 1):
         for name, way in ways.items():
-            with PeakMemory(device) as peak:
+            with PeakMemory(device) if memory else contextlib.nullcontext() as peak:
                 start = time.perf_counter()
                 way()
                 if device.type == 'cuda':
                     torch.cuda.synchronize()
                 seconds = time.perf_counter() - start
-            if round_:
+            if round_ > 0:
                 measured[name].seconds.append(seconds)
-            if peak.mib is not None:
+            if peak is not None and peak.mib is not None:
                 measured[name].peak_mib.append(peak.mib)
         if report is not None:
             took = ', '.join(f'{k} {v.seconds[-1]:.2f} s' for k, v in measured.items() if v.seconds)
-            report(f'round {round_}/{repeats}: {took or "warm-up"}')
+            report(f'round {max(round_, 0)}/{repeats}: {took or "warm-up"}')
     return measured
 
 

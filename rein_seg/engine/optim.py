@@ -17,6 +17,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from rein_seg.errors import UserError
 
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
+_HAVE_FUSED = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
 _OPTIONS = ('custom_keys', 'norm_decay_mult', 'bias_decay_mult', 'prefix_lr_mult')
 
 
@@ -66,9 +67,15 @@ class TrainableOptimConstructor:
                 f'weight decay {group["weight_decay"]:g}',
                 logger='current',
             )
-        optimizer = OPTIMIZERS.build({**self.optimizer_cfg, 'params': params})
+        optimizer = OPTIMIZERS.build({**self._fused(), **self.optimizer_cfg, 'params': params})
         cfg = {'type': 'OptimWrapper', **self.wrapper_cfg, 'optimizer': optimizer}
         return OPTIM_WRAPPERS.build(cfg)
+
+    def _fused(self) -> dict[str, bool]:
+        """Returns ``fused=True`` where PyTorch has one kernel for all tensors of a group."""
+        kind = OPTIMIZERS.get(self.optimizer_cfg['type'])
+        chosen = {'foreach', 'fused', 'capturable', 'differentiable'} & set(self.optimizer_cfg)
+        return dict(fused=True) if kind in _HAVE_FUSED and not chosen else {}
 
     def _factor(self, name: str) -> float:
         """Returns the factor of the rate of the first prefix that fits."""

@@ -16,6 +16,8 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from rein_seg.heads.mask2former.deform_gather import WeightedGather
+
 Sizes = Sequence[tuple[int, int]]
 
 
@@ -126,70 +128,8 @@ def sample_by_grid(
 def sample_by_gather(
     value: Tensor, offsets: Tensor, weights: Tensor, reference: Tensor, sizes: Sizes
 ) -> Tensor:
-    """As `deform_sample`, by one weighted gather of the 4 L P corners of each query and head."""
-    batch, total, heads, width = value.shape
-    number = offsets.shape[1]
-    extent = offsets.new_tensor([(w, h) for h, w in sizes])  # (L, 2)
-    pixels = reference[:, None, None, None] * extent[:, None] + offsets - 0.5
-    corner = pixels.detach().floor()
-    right, low = (pixels - corner).unbind(-1)  # (B, N, H, L, P), distance to the upper left corner
-    left, high = 1 - right, 1 - low
-    x, y = corner.unbind(-1)
-    xs = torch.stack((x, x + 1, x, x + 1), dim=-1)
-    ys = torch.stack((y, y, y + 1, y + 1), dim=-1)
-    share = torch.stack((left * high, right * high, left * low, right * low), dim=-1)
-    breadth, height = (extent[:, None, None, i] for i in (0, 1))
-    inside = (xs >= 0) & (xs < breadth) & (ys >= 0) & (ys < height)
-    share = torch.where(inside, share, 0) * weights[..., None]
-    first = torch.tensor([0, *(h * w for h, w in sizes)]).cumsum(0)[:-1, None, None]
-    row = (first + (ys * breadth + xs).long()).clamp_(0, total - 1)
-    image = torch.arange(batch).view(-1, 1, 1, 1, 1, 1) * total
-    row = (row + image) * heads + torch.arange(heads).view(-1, 1, 1, 1)
-    bags = batch * number * heads
-    table = value.reshape(-1, width)
-    out = WeightedGather.apply(table, row.view(bags, -1), share.reshape(bags, -1))
-    return out.view(batch, number, heads, width)
-
-
-class WeightedGather(torch.autograd.Function):
-    """Computes out[i] = sum_k w[i, k] table[index[i, k]].
-
-    Its backward sorts the indexes once and gathers again, from the other side: PyTorch's own
-    scatters row by row, which takes twice as long.
-
-    Shapes:
-        table (R, d), index (I, K) int64, w (I, K) -> (I, d).
-    """
-
-    @staticmethod
-    def forward(ctx, table: Tensor, index: Tensor, weights: Tensor) -> Tensor:
-        """Gathers."""
-        ctx.save_for_backward(table, index, weights)
-        return F.embedding_bag(index, table, mode='sum', per_sample_weights=weights)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
-        """Returns the gradients of table and weights."""
-        table, index, weights = ctx.saved_tensors
-        bags, each = index.shape
-        flat, grad = index.view(-1), grad.contiguous()
-        grad_table = grad_weights = None
-        if ctx.needs_input_grad[2]:
-            starts = torch.arange(0, bags * each, each)
-            owner = torch.arange(bags).repeat_interleave(each)
-            grad_weights = torch.ops.aten._embedding_bag_per_sample_weights_backward(
-                grad, table, flat, starts, owner, 0, -1
-            ).view_as(weights)
-        if ctx.needs_input_grad[0]:
-            order = flat.argsort()
-            counts = flat.bincount(minlength=table.shape[0])
-            starts = counts.cumsum(0) - counts
-            owner = order.div(each, rounding_mode='floor')
-            grad_table = F.embedding_bag(
-                owner, grad, starts, mode='sum', per_sample_weights=weights.view(-1)[order]
-            )
-        return grad_table, None, grad_weights
+    """As `deform_sample`, by one gather of the 4 L P corners of each query and head."""
+    return WeightedGather.apply(value, offsets, weights, reference, tuple(sizes))
 
 
 @lru_cache

@@ -6,23 +6,28 @@ B batch, Q queries, K classes, D width, L predictions, h x w fine map (stride 4)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
 from rein_seg.heads.mask2former.layers import sine_positions
-from rein_seg.heads.mask2former.losses import Draws, SetLoss
-from rein_seg.heads.mask2former.pixel_decoder import PixelDecoder
-from rein_seg.heads.mask2former.transformer import (
-    TransformerDecoder,
+from rein_seg.heads.mask2former.losses import MATCHED_AT_ONCE, Draws, SetLoss
+from rein_seg.heads.mask2former.masks import (
+    MaskEmbeds,
+    all_masks,
     attention_mask,
+    combine,
+    last_masks,
+    picked_masks,
     resize_features,
 )
+from rein_seg.heads.mask2former.pixel_decoder import PixelDecoder
+from rein_seg.heads.mask2former.transformer import TransformerDecoder
 from rein_seg.structures import Features
 
 STRIDES = (4, 8, 16, 32)
@@ -146,31 +151,39 @@ class Mask2FormerHead(BaseModule):
 
     def forward(self, features: Features) -> tuple[Tensor, Tensor]:
         """Returns class and mask logits of all predictions."""
-        mask_features, each = self.decode(features)
+        fine, each = self.decode(features)
         queries = torch.stack(each)  # (L, B, Q, D)
-        embeds = self.mask_embed(queries)
-        return self.cls_embed(queries), torch.einsum('lbqd,bdhw->lbqhw', embeds, mask_features)
+        return self.cls_embed(queries), all_masks(self.mask_embeds(queries), fine)
 
     def decode(self, features: Features) -> tuple[Tensor, list[Tensor]]:
-        """Returns mask features (B, D, h, w) and the normed queries (B, Q, D) of all predictions.
+        """Returns the fine map (B, D, h, w) and the normed queries (B, Q, D) of all predictions.
 
         Raises:
             UserError: If the method gives queries and the head was built without, or the reverse.
         """
         maps = [features.maps[i] for i in self.in_index]
-        mask_features, memory = self.pixel_decoder(maps, self.scales)
+        fine, memory = self.pixel_decoder(maps, self.scales)
         sizes = [tuple(level.shape[-2:]) for level in memory]
-        small = [resize_features(mask_features, size) for size in sizes]
+        small = [resize_features(fine, size) for size in sizes]
         keys, values = self._memory(memory)
-        x, position = self._queries(features.queries, len(mask_features))
+        x, position = self._queries(features.queries, len(fine))
         decoder, normed = self.transformer_decoder, []
         for i, layer in enumerate(decoder.layers):
             normed.append(decoder.post_norm(x))
             level = i % len(memory)
             with torch.no_grad():
-                mask = attention_mask(self.mask_embed(normed[-1]), small[level])
+                mask = attention_mask(self.mask_embeds(normed[-1]), small[level])
             x = layer(x, position, keys[level], values[level], mask)
-        return mask_features, [*normed, decoder.post_norm(x)]
+        return fine, [*normed, decoder.post_norm(x)]
+
+    def mask_embeds(self, queries: Tensor) -> MaskEmbeds:
+        """Returns what the fine map is multiplied with for the masks of (..., Q, D) queries.
+
+        The mask features are a 1x1 convolution of the fine map. Its weights go to the queries'
+        side, e . (W f + b) = (e W) . f + e . b: there are far fewer queries than pixels.
+        """
+        embeds, conv = self.mask_embed(queries), self.pixel_decoder.mask_feature
+        return MaskEmbeds(embeds @ conv.weight[:, :, 0, 0], embeds @ conv.bias)
 
     def loss(
         self, features: Features, data_samples: list, train_cfg: Any, draws: Draws | None = None
@@ -178,13 +191,20 @@ class Mask2FormerHead(BaseModule):
         """Returns the losses of all predictions; see `SetLoss`."""
         labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
         labels = labels.masked_fill(labels == self.ignore_index, self.num_classes)
-        return self.set_loss(*self(features), labels, draws)
+        fine, each = self.decode(features)
+        queries = torch.stack(each)  # (L, B, Q, D)
+        embeds = self.mask_embeds(queries)
+        fine = fine.to(embeds.weight.dtype)  # under autocast the losses' products are lower, too
+        parts = zip(*(each.split(MATCHED_AT_ONCE) for each in embeds), strict=True)
+        masks = (all_masks(MaskEmbeds(*part), fine) for part in parts)
+        pick = partial(picked_masks, embeds, fine)
+        return self.set_loss(self.cls_embed(queries), masks, labels, draws, pick)
 
     def predict(self, features: Features, batch_img_metas: list[dict], test_cfg: Any) -> Tensor:
         """Returns (B, K, H, W) scores in the size that the metas name (``img_shape``)."""
-        mask_features, each = self.decode(features)
+        fine, each = self.decode(features)
         classes = self.cls_embed(each[-1]).softmax(-1)[..., :-1]
-        masks = torch.einsum('bqd,bdhw->bqhw', self.mask_embed(each[-1]), mask_features)
+        masks = last_masks(self.mask_embeds(each[-1]), fine)
         return combine(classes, masks, tuple(batch_img_metas[0]['img_shape'][:2]))
 
     def _memory(self, memory: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -216,28 +236,6 @@ class Mask2FormerHead(BaseModule):
                 f'{len(position)} queries: set both alike'
             )
         return content.expand(batch, -1, -1), position.expand(batch, -1, -1)
-
-
-def combine(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """Computes sum over q of classes[q, k] sigmoid(resize(masks[q])).
-
-    Image by image: the masks at full size are the largest tensors of a prediction.
-
-    Args:
-        classes: (B, Q, K) probabilities.
-        masks: (B, Q, h, w) logits.
-        size: (H, W).
-
-    Returns:
-        (B, K, H, W), float32.
-    """
-    scores = []
-    # sums of a hundred terms: in bfloat16 2 % of the pixels would be ties, won by the first class
-    with torch.autocast(masks.device.type, enabled=False):
-        for weight, mask in zip(classes.float(), masks.float(), strict=True):
-            full = F.interpolate(mask[None], size=size, mode='bilinear', align_corners=False)[0]
-            scores.append((weight.T @ full.sigmoid_().flatten(1)).unflatten(1, size))
-    return torch.stack(scores)
 
 
 def _scales(strides: Sequence[int] | None) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ P points, M matched masks of all predictions and images, h x w mask, H x W label
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,15 +26,25 @@ from rein_seg.heads.mask2former.points import (
     sample_valid,
 )
 
+# predictions; their masks and what is sampled of them make up most of the memory of the losses
+MATCHED_AT_ONCE = 2
+
 
 @dataclass(frozen=True)
 class Matches:
-    """Who was matched with whom: (M,) each, in the order prediction, image, query."""
+    """Who was matched with whom: (M,) each, in the order prediction, image, query.
 
+    ``layers`` is L, the number of predictions.
+    """
+
+    layers: int
     layer: Tensor
     image: Tensor
     query: Tensor
     label: Tensor
+
+
+Pick = Callable[[Matches], Tensor]
 
 
 class Draws:
@@ -116,27 +126,36 @@ class SetLoss(nn.Module):
         self.register_buffer('label_weight', weight, persistent=False)
 
     def forward(
-        self, classes: Tensor, masks: Tensor, labels: Tensor, draws: Draws | None = None
+        self,
+        classes: Tensor,
+        masks: Tensor | Iterable[Tensor],
+        labels: Tensor,
+        draws: Draws | None = None,
+        pick: Pick | None = None,
     ) -> dict[str, Tensor]:
         """Returns ``loss_cls, loss_mask, loss_dice`` of the last prediction, ``d0.*`` of others.
 
         Args:
             classes: Class logits; K is "no object".
-            masks: Mask logits.
+            masks: Mask logits; with ``pick`` they may come in parts, some predictions each, which
+                are matched one after the other and let go.
             labels: Class ids; others than 0..K-1 are ignored.
             draws: Where random points come from.
+            pick: Computes the (M, h, w) logits of the matched masks, the only ones that get a
+                gradient; None takes them out of ``masks``.
         """
         draws = draws or Draws()
-        with torch.autocast(masks.device.type, enabled=False):
-            classes, masks = classes.float(), masks.float()
+        pick = pick or (lambda matches: masks[matches.layer, matches.image, matches.query])
+        with torch.autocast(classes.device.type, enabled=False):
+            classes = classes.float()
             present = self.present_classes(labels)
             matches = self.match(classes, masks, labels, present, draws)
             matched = [min(len(ids), classes.shape[2]) for ids in present]
-            count = masks.new_full((), float(sum(max(m, 1) for m in matched)))
+            count = classes.new_full((), float(sum(max(m, 1) for m in matched)))
             normaliser = dist_mean(count).clamp(min=1)
             each = {
                 'loss_cls': self.class_loss(classes, matches),
-                **self.mask_losses(masks, labels, matches, normaliser, draws),
+                **self.mask_losses(pick(matches).float(), labels, matches, normaliser, draws),
             }
         last = len(classes) - 1
         return {
@@ -169,24 +188,32 @@ class SetLoss(nn.Module):
         """
         layers, images = classes.shape[:2]
         flat = points.flatten(0, 1)
-        x = sample_shared(masks.flatten(0, 1), flat)  # (LB, Q, P)
+        x = sample_shared(masks, points).flatten(0, 1)  # (LB, Q, P)
         image = torch.arange(images, device=masks.device).repeat(layers)
         t = sample_classes(labels, image, flat, self.num_classes).transpose(1, 2)  # (LB, P, K)
-        valid = self.valid(labels, image, flat)  # (LB, P)
-        t = t * valid[..., None]
-        number = valid.sum(-1).clamp(min=1)[:, None, None]
+        number = self.num_points
+        if self.leave_out_ignored:
+            valid = self.valid(labels, image, flat)  # (LB, P)
+            t = t * valid[..., None]
+            number = valid.sum(-1).clamp(min=1)[:, None, None]
+
+        def total(values: Tensor) -> Tensor:
+            values = values * valid[:, None] if self.leave_out_ignored else values
+            return values.sum(-1, keepdim=True)  # (LB, Q, 1)
+
         # t softplus(-x) + (1 - t) softplus(x) = softplus(x) - t x
-        bce = ((F.softplus(x) @ valid[..., None]) - x @ t) / number
-        s = x.sigmoid_() * valid[:, None]
-        dice = 1 - (2 * s @ t + 1) / (s.sum(-1)[..., None] + t.sum(1)[:, None] + 1)
+        bce = (total(F.softplus(x)) - x @ t) / number
+        s = x.sigmoid_()
+        dice = 1 - (2 * (s @ t) + 1) / (total(s) + t.sum(1)[:, None] + 1)
         label = -classes.softmax(-1)[..., : self.num_classes].flatten(0, 1)
         each = [w * c for w, c in zip(self.cost_weights, (label, bce, dice), strict=True)]
         return torch.stack(each).unflatten(1, (layers, images))
 
+    @torch.no_grad()
     def match(
         self,
         classes: Tensor,
-        masks: Tensor,
+        masks: Tensor | Iterable[Tensor],
         labels: Tensor,
         present: list[Tensor],
         draws: Draws,
@@ -197,22 +224,28 @@ class SetLoss(nn.Module):
             FloatingPointError: If a cost is not finite: the training diverged.
         """
         layers, images = classes.shape[:2]
-        points = draws.matching(layers, images, self.num_points, masks.device)
-        costs = self.costs(classes, masks, labels, points).sum(0).cpu()
+        points = draws.matching(layers, images, self.num_points, classes.device)
+        parts = masks.split(MATCHED_AT_ONCE) if isinstance(masks, Tensor) else masks
+        found, done = [], 0
+        for part in parts:
+            here = slice(done, done + len(part))
+            found.append(self.costs(classes[here], part.float(), labels, points[here]).sum(0))
+            done += len(part)
+        costs = torch.cat(found).cpu()
         if not costs.isfinite().all():
             raise FloatingPointError(
                 'matching costs are not finite: the predictions are NaN or infinite; lower the '
                 'learning rate, clip gradients, or resume from an earlier checkpoint'
             )
-        found = []
+        pairs = []
         for layer in range(layers):
             for image, ids in enumerate(present):
                 query, target = linear_sum_assignment(costs[layer, image][:, ids].numpy())
                 query, target = torch.from_numpy(query), ids[torch.from_numpy(target)]
                 place = torch.tensor([layer, image]).expand(len(query), 2)
-                found.append(torch.cat((place, query[:, None], target[:, None]), dim=1))
-        table = torch.cat(found).to(masks.device)
-        return Matches(*table.unbind(1))
+                pairs.append(torch.cat((place, query[:, None], target[:, None]), dim=1))
+        table = torch.cat(pairs).to(classes.device)
+        return Matches(layers, *table.unbind(1))
 
     def class_loss(self, classes: Tensor, matches: Matches) -> Tensor:
         """Returns the (L,) weighted cross-entropies."""
@@ -225,38 +258,31 @@ class SetLoss(nn.Module):
         return self.weights[0] * each.view(len(classes), -1).sum(1) / total
 
     def mask_losses(
-        self, masks: Tensor, labels: Tensor, matches: Matches, normaliser: Tensor, draws: Draws
+        self, chosen: Tensor, labels: Tensor, matches: Matches, normaliser: Tensor, draws: Draws
     ) -> dict[str, Tensor]:
-        """Returns the (L,) mask and dice losses."""
-        chosen = masks[matches.layer, matches.image, matches.query]  # (M, h, w)
-        points = self.loss_points(chosen, draws, partial(self.valid, labels, matches.image))
-        valid = self.valid(labels, matches.image, points)
-        target = sample_class(labels, matches.image, matches.label, points) * valid
+        """Returns the (L,) mask and dice losses of the (M, h, w) matched masks."""
+        at = partial(self.valid, labels, matches.image) if self.leave_out_ignored else None
+        points = self.loss_points(chosen, draws, at)
+        target = sample_class(labels, matches.image, matches.label, points)
         x = sample_own(chosen, points)  # (M, P)
-        bce = F.binary_cross_entropy_with_logits(x, target, valid, reduction='none').sum(1)
-        bce = bce / valid.sum(1).clamp(min=1)
-        s = x.sigmoid() * valid
+        s, bce, number = x.sigmoid(), F.softplus(x) - x * target, self.num_points
+        if at is not None:
+            valid = at(points)
+            target, s, bce = target * valid, s * valid, bce * valid
+            number = valid.sum(1).clamp(min=1)
         dice = 1 - (2 * (s * target).sum(1) + 1) / (s.sum(1) + target.sum(1) + 1)
         # without any match the losses are 0, still with a gradient: of 0
-        start = masks[:, 0, 0, 0, 0] * 0
+        start = chosen.new_zeros(matches.layers) + chosen[:0].sum()
         return {
             name: weight * start.index_add(0, matches.layer, value) / normaliser
             for name, weight, value in (
-                ('loss_mask', self.weights[1], bce),
+                ('loss_mask', self.weights[1], bce.sum(1) / number),
                 ('loss_dice', self.weights[2], dice),
             )
         }
 
     def valid(self, labels: Tensor, image: Tensor, points: Tensor) -> Tensor:
-        """Returns (R, P): 1 for each of the (R, P, 2) points that counts, else 0.
-
-        Args:
-            labels: (B, H, W).
-            image: (R,) image of each row.
-            points: (R, P, 2).
-        """
-        if not self.leave_out_ignored:
-            return points.new_ones(points.shape[:2])
+        """Returns (R, P): 1 where only pixels of a class contribute, else 0; see `sample_valid`."""
         return sample_valid(labels, image, points, self.num_classes)
 
     @torch.no_grad()
@@ -265,10 +291,10 @@ class SetLoss(nn.Module):
     ) -> Tensor:
         """Returns (M, P, 2) points: the most uncertain valid candidates, then fresh ones."""
         candidates = draws.candidates(len(masks), self.num_candidates, masks.device)
-        doubt = -sample_own(masks, candidates).abs()
+        doubt = sample_own(masks, candidates).abs_()
         if valid is not None:
-            doubt = doubt.masked_fill(valid(candidates) == 0, -torch.inf)
-        best = doubt.topk(self.num_uncertain, dim=1).indices
+            doubt.masked_fill_(valid(candidates) == 0, torch.inf)
+        best = doubt.topk(self.num_uncertain, dim=1, largest=False, sorted=False).indices
         uncertain = candidates.gather(1, best[..., None].expand(-1, -1, 2))
         rest = self.num_points - self.num_uncertain
         return torch.cat((uncertain, draws.fresh(len(masks), rest, masks.device)), dim=1)

@@ -55,8 +55,8 @@ class PixelDecoder(nn.Module):
         groups: Of the group norms.
 
     Shapes:
-        (B, C_i, H_i, W_i) x 4 -> mask features (B, D, H_0, W_0), and three (B, D, H_i, W_i),
-        coarsest first.
+        (B, C_i, H_i, W_i) x 4 -> fine map (B, D, H_0, W_0), of which ``mask_feature`` would make
+        the mask features, and three (B, D, H_i, W_i), coarsest first.
 
     Source: Cheng et al., "Mask2Former" (CVPR 2022), Sec. 3.2.2. Parameter names are mmdet's.
     """
@@ -90,7 +90,10 @@ class PixelDecoder(nn.Module):
     def forward(
         self, maps: Sequence[Tensor], scales: Sequence[float]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Computes mask features and memory.
+        """Computes the fine map and the memory.
+
+        ``mask_feature`` is left to `mask_products`, which applies it to a few queries instead of
+        every pixel.
 
         Args:
             maps: The encoder's maps, finest first.
@@ -109,8 +112,9 @@ class PixelDecoder(nn.Module):
         rows = x.transpose(1, 2).split([h * w for h, w in sizes], dim=2)
         memory = [row.unflatten(2, size) for row, size in zip(rows, sizes, strict=True)]
         y = self.lateral_convs[0](*fine)
-        y = y + F.interpolate(memory[-1], size=y.shape[-2:], mode='bilinear', align_corners=False)
-        return self.mask_feature(F.relu(self.output_convs[0](y))), memory
+        finest = memory[-1].contiguous()  # channels first, as y: sums of two layouts are slow
+        y = y + F.interpolate(finest, size=y.shape[-2:], mode='bilinear', align_corners=False)
+        return F.relu(self.output_convs[0](y)), memory
 
     def _places(self, sizes: Sizes, like: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the (S, D) positions and (S, 2) places (x, y) in 0..1 of all rows."""

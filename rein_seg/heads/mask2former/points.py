@@ -42,28 +42,34 @@ def sample_own(masks: Tensor, points: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sample_shared(masks: Tensor, points: Tensor) -> Tensor:
-    """Samples all Q masks of a row at the same points, without a gradient.
+    """Samples the Q masks of a prediction and image at the same points, without a gradient.
 
     One gather of rows that hold all queries of a pixel: a sample for each mask would find the same
     corners Q times.
 
     Args:
-        masks: (R, Q, h, w).
-        points: (R, P, 2).
+        masks: (L, B, Q, h, w); not copied if they lie in memory as (B, h, w, L, Q).
+        points: (L, B, P, 2).
 
     Returns:
-        (R, Q, P).
+        (L, B, Q, P).
     """
-    rows, queries, height, width = masks.shape
+    layers, images, queries, height, width = masks.shape
     index, share = (
-        torch.stack(each, -1) for each in zip(*corners(points, (height, width)), strict=True)
+        torch.stack(each, -1)
+        for each in zip(*corners(points.flatten(0, 1), (height, width)), strict=True)
     )
-    index += torch.arange(rows, device=index.device).view(-1, 1, 1) * (height * width)
-    table = masks.flatten(2).transpose(1, 2).reshape(-1, queries)
+    options = dict(device=index.device)
+    index = index.unflatten(0, (layers, images))  # (L, B, P, 4)
+    index += torch.arange(images, **options).view(-1, 1, 1) * (height * width)
+    index = index * layers + torch.arange(layers, **options).view(-1, 1, 1, 1)
     samples = F.embedding_bag(
-        index.flatten(0, 1), table, mode='sum', per_sample_weights=share.flatten(0, 1)
+        index.flatten(0, 2),
+        masks.permute(1, 3, 4, 0, 2).reshape(-1, queries),
+        mode='sum',
+        per_sample_weights=share.flatten(0, 1),
     )
-    return samples.view(rows, -1, queries).transpose(1, 2)
+    return samples.view(layers, images, -1, queries).transpose(2, 3)
 
 
 def sample_classes(labels: Tensor, image: Tensor, points: Tensor, num_classes: int) -> Tensor:
@@ -90,6 +96,9 @@ def sample_classes(labels: Tensor, image: Tensor, points: Tensor, num_classes: i
 def sample_class(labels: Tensor, image: Tensor, wanted: Tensor, points: Tensor) -> Tensor:
     """Samples the binary mask of one class in each row.
 
+    Rows of one image and class, as every prediction has them, share its mask: they are sampled
+    together.
+
     Args:
         labels: (B, H, W) class ids.
         image: (R,) image of each row.
@@ -99,11 +108,16 @@ def sample_class(labels: Tensor, image: Tensor, wanted: Tensor, points: Tensor) 
     Returns:
         (R, P), 0..1.
     """
-    wanted = wanted.to(labels.dtype)[:, None]
-    return sum(
-        share * (_gather(labels, image, index) == wanted)
-        for index, share in corners(points, labels.shape[-2:])
-    )
+    if not len(points):
+        return points.new_zeros(points.shape[:2])
+    pairs, group = torch.stack((image, wanted), 1).unique(dim=0, return_inverse=True)
+    same = group[:, None] == group
+    rank = same.tril(-1).sum(1)  # of a row among those of its group
+    grid = points.new_zeros(len(pairs), int(rank.max()) + 1, *points.shape[1:])
+    grid[group, rank] = points.mul(2).sub_(1)
+    planes = labels[pairs[:, 0]] == pairs[:, 1].to(labels.dtype)[:, None, None]
+    samples = F.grid_sample(planes[:, None].to(points.dtype), grid, align_corners=False)
+    return samples[group, 0, rank]
 
 
 def sample_valid(labels: Tensor, image: Tensor, points: Tensor, num_classes: int) -> Tensor:

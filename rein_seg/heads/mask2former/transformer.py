@@ -5,7 +5,6 @@ B batch, Q queries, S rows of one level, D width, H x W map.
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rein_seg.heads.mask2former.layers import FFN, Attention
@@ -54,24 +53,3 @@ class TransformerDecoder(nn.Module):
         for param in self.layers.parameters():
             if param.dim() > 1:
                 nn.init.xavier_normal_(param)
-
-
-def attention_mask(embed: Tensor, small: Tensor) -> Tensor:
-    """Returns (B, 1, Q, S): True where a query's mask is at least 0.5, everywhere if nowhere.
-
-    The mask is the product of embeddings and mask features; resizing the features once for each
-    level, instead of every mask, is the same by linearity.
-
-    Args:
-        embed: (B, Q, D) mask embeddings.
-        small: (B, D, S) mask features in the size of the level.
-    """
-    look = embed @ small >= 0
-    look |= ~look.any(-1, keepdim=True)
-    return look[:, None]
-
-
-def resize_features(features: Tensor, size: tuple[int, int]) -> Tensor:
-    """Returns (B, D, S) mask features of a level, without a gradient."""
-    small = F.interpolate(features.detach(), size=size, mode='bilinear', align_corners=False)
-    return small.flatten(2)

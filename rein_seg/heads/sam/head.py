@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from rein_seg.checkpoint import load_strict, read_state_dict
 from rein_seg.errors import UserError
-from rein_seg.heads.mask2former.head import combine
 from rein_seg.heads.mask2former.losses import Draws, SetLoss
+from rein_seg.heads.mask2former.masks import combine
 from rein_seg.heads.sam.decoder import Decoded, MaskDecoder
 from rein_seg.heads.sam.weights import convert_decoder
 

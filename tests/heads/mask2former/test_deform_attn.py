@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from rein_seg.heads.mask2former import deform_gather
 from rein_seg.heads.mask2former.deform_attn import (
     DeformAttention,
-    WeightedGather,
     compiled_op,
     sample_by_gather,
     sample_by_grid,
@@ -60,11 +60,39 @@ def test_the_centre_of_a_pixel_gives_its_value():
     assert out.item() == pytest.approx(2.0)
 
 
-def test_weighted_gather_has_the_right_gradients():
-    table = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
-    index = torch.tensor([[0, 4, 4], [1, 0, 2]])  # row 3 is never read
-    weights = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(WeightedGather.apply, (table, index, weights))
+@pytest.mark.parametrize('kernel', [True, False])
+def test_gather_has_the_right_gradients(monkeypatch, kernel):
+    if kernel and not deform_gather._can_sample_products():
+        pytest.skip('this PyTorch has no sampled products')
+    monkeypatch.setattr(deform_gather, '_can_sample_products', lambda: kernel)
+    value, offsets, weights, reference = (
+        t.double() for t in inputs(queries=3, heads=2, width=3, spread=1.0)
+    )
+    leaves = [t.requires_grad_() for t in (value, offsets, weights)]
+    assert torch.autograd.gradcheck(
+        lambda *tensors: sample_by_gather(*tensors, reference, SIZES), leaves
+    )
+
+
+@pytest.mark.parametrize('place', [-1.5, -1.0, -0.5, 0.0, 1.0, 1.5, 2.0, 2.5])
+def test_borders_are_as_level_by_level(place):
+    """Places in pixels of a level three wide, in both directions; 0 is the first centre."""
+    value = torch.arange(1.0, 10).view(1, 9, 1, 1)
+    offsets = torch.full((1, 1, 1, 1, 1, 2), place + 0.5)
+    arguments = (value, offsets, torch.ones(1, 1, 1, 1, 1), torch.zeros(1, 2), [(3, 3)])
+    found = []
+    for function in (sample_by_gather, sample_by_grid):
+        out = function(*arguments)
+        found.append(out.item())
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+
+
+def test_places_that_are_no_numbers_give_no_number():
+    value, offsets, weights, reference = inputs()
+    offsets[0, 3, 1, 2, 0] = torch.nan
+    out = sample_by_gather(value, offsets, weights, reference, SIZES)
+    assert out[0, 3, 1].isnan().all()
+    assert out.isnan().sum() == out.shape[-1]
 
 
 def test_start_looks_along_a_star():

@@ -11,8 +11,8 @@ from torch import nn
 
 from rein_seg.errors import UserError
 from rein_seg.heads import Mask2FormerHead
-from rein_seg.heads.mask2former.head import combine
 from rein_seg.heads.mask2former.layers import ConvGN, sine_positions
+from rein_seg.heads.mask2former.masks import MaskEmbeds, all_masks, attention_mask, combine
 from rein_seg.resize import resize_by
 from rein_seg.structures import Features
 
@@ -57,8 +57,8 @@ def test_registry_builds_ours_and_not_the_one_that_needs_mmdet():
 
 def test_maps_of_one_stride_become_a_pyramid():
     head = build(in_strides=[16, 16, 16, 16])
-    mask_features, memory = head.pixel_decoder(features(16).maps, head.scales)
-    assert mask_features.shape[-2:] == (16, 24)
+    fine, memory = head.pixel_decoder(features(16).maps, head.scales)
+    assert fine.shape[-2:] == (16, 24)
     assert [tuple(m.shape[-2:]) for m in memory] == [(2, 3), (4, 6), (8, 12)]
     classes, masks = head(features(16))
     assert classes.shape == (5, 2, 5, 4)
@@ -127,13 +127,51 @@ def test_names_with_and_without_given_queries():
 
 
 def test_a_query_that_sees_nothing_looks_everywhere():
-    from rein_seg.heads.mask2former.transformer import attention_mask
-
-    embed = torch.tensor([[[1.0], [-1.0]]])
-    mask = attention_mask(embed, torch.tensor([[[2.0, 0.5, 3.0]]]))
+    embeds = MaskEmbeds(torch.tensor([[[1.0], [-1.0]]]), torch.zeros(1, 2))
+    mask = attention_mask(embeds, torch.tensor([[[2.0, 0.5, 3.0]]]))
     assert mask.tolist() == [[[[True] * 3, [True] * 3]]]
-    mask = attention_mask(embed, torch.tensor([[[2.0, -0.5, 0.0]]]))
+    mask = attention_mask(embeds, torch.tensor([[[2.0, -0.5, 0.0]]]))
     assert mask[0, 0].tolist() == [[True, False, True], [False, True, True]]
+    shifted = MaskEmbeds(embeds.weight, torch.tensor([[-1.0, 1.0]]))
+    mask = attention_mask(shifted, torch.tensor([[[2.0, 0.5, 0.0]]]))
+    assert mask[0, 0].tolist() == [[True, False, False], [False, True, True]]
+
+
+def test_masks_are_products_with_the_mask_features():
+    head = build().eval()
+    fine, each = head.decode(features())
+    queries = torch.stack(each)
+    projected = head.pixel_decoder.mask_feature(fine)
+    expected = torch.einsum('lbqd,bdhw->lbqhw', head.mask_embed(queries), projected)
+    torch.testing.assert_close(
+        all_masks(head.mask_embeds(queries), fine), expected, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_only_matched_masks_have_a_gradient_and_it_is_the_same():
+    """The loss of all masks with a graph, and that of the matched ones alone."""
+    data = samples()
+    labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data])
+    labels[1, labels[1] == 2] = 0  # other classes, and so other numbers of matches, in each image
+    for sample, label in zip(data, labels, strict=True):
+        sample.gt_sem_seg.data[0] = label
+    results = []
+    for loss in (
+        lambda head: head.loss(features(), data, None),
+        lambda head: head.set_loss(*head(features()), labels),
+    ):
+        head = build()
+        torch.manual_seed(0)
+        losses = loss(head)
+        sum(losses.values()).backward()
+        grads = {name: p.grad for name, p in head.named_parameters() if p.grad is not None}
+        results.append((losses, grads))
+    (ours, own), (plain, expected) = results
+    assert own.keys() == expected.keys()
+    for name, value in plain.items():
+        torch.testing.assert_close(ours[name], value, msg=name)
+    for name, grad in expected.items():
+        torch.testing.assert_close(own[name], grad, rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_ignored_label_other_than_255():
@@ -146,6 +184,17 @@ def test_ignored_label_other_than_255():
     torch.manual_seed(0)
     expected = usual.loss(features(), data, None)
     assert ours['loss_mask'] == expected['loss_mask']
+
+
+def test_losses_under_autocast_stay_near():
+    head, values = build(), []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast('cpu', dtype=torch.bfloat16, enabled=enabled):
+            losses = head.loss(features(), samples(), None)
+        sum(losses.values()).backward()
+        values.append(sum(losses.values()))
+    torch.testing.assert_close(*values, rtol=0.02, atol=0)
 
 
 def test_deep_copy_and_bfloat16():

@@ -74,6 +74,16 @@ def test_each_image_is_matched_on_its_own():
             assert matches.label[mine].tolist() == present[image][target].tolist()
 
 
+def test_matching_in_parts_is_matching_at_once():
+    classes, masks, labels = inputs()
+    loss, found = SetLoss(CLASSES, num_points=32), []
+    for parts in (masks, masks.split(1), iter(masks.split(2))):
+        matches = loss.match(classes, parts, labels, loss.present_classes(labels), Corners())
+        found.append(torch.stack((matches.layer, matches.image, matches.query, matches.label)))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
 def test_more_classes_than_queries():
     classes, masks, labels = inputs()
     few = SetLoss(CLASSES, num_points=32)(classes[:, :, :2], masks[:, :, :2], labels)
@@ -137,3 +147,12 @@ def test_divergence_is_named():
 
 def test_no_state_is_saved():
     assert SetLoss(CLASSES).state_dict() == {}
+
+
+def test_without_ignored_pixels_every_candidate_counts():
+    masks, loss = torch.randn(3, 8, 8), SetLoss(CLASSES, num_points=32)
+    seen = []
+    for valid in (None, lambda points: points.new_ones(points.shape[:2])):
+        torch.manual_seed(0)
+        seen.append(loss.loss_points(masks, Draws(), valid))
+    assert torch.equal(*seen)

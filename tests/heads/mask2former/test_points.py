@@ -26,10 +26,12 @@ def test_every_class_equals_the_sampled_binary_mask():
     masks = torch.stack([(LABELS[IMAGE] == k).float() for k in range(5)], dim=1)
     expected = plain(masks, POINTS)
     torch.testing.assert_close(sample_classes(LABELS, IMAGE, POINTS, 5), expected)
-    wanted = torch.tensor([3, 0, 4])
-    torch.testing.assert_close(
-        sample_class(LABELS, IMAGE, wanted, POINTS), expected[torch.arange(3), wanted]
-    )
+    for wanted in ([3, 0, 4], [3, 3, 3]):  # of one image and class none or two
+        torch.testing.assert_close(
+            sample_class(LABELS, IMAGE, torch.tensor(wanted), POINTS),
+            expected[torch.arange(3), wanted],
+        )
+    assert sample_class(LABELS, IMAGE[:0], IMAGE[:0], POINTS[:0]).shape == (0, 40)
 
 
 def test_fewer_classes_than_ids_leave_the_others_out():
@@ -39,5 +41,8 @@ def test_fewer_classes_than_ids_leave_the_others_out():
 
 def test_masks_at_shared_and_own_points():
     masks = torch.randn(3, 7, 6, 9, generator=GENERATOR)
-    torch.testing.assert_close(sample_shared(masks, POINTS), plain(masks, POINTS))
+    for layers, images in ((3, 1), (1, 3)):
+        shape = (layers, images)
+        shared = sample_shared(masks.unflatten(0, shape), POINTS.unflatten(0, shape))
+        torch.testing.assert_close(shared.flatten(0, 1), plain(masks, POINTS))
     torch.testing.assert_close(sample_own(masks[:, 0], POINTS), plain(masks[:, :1], POINTS)[:, 0])

@@ -1,0 +1,152 @@
+"""Fifty training steps with each optimisation on and off: the losses agree within float noise.
+
+What is switched off runs as the official code does it: level by level, every mask with a graph,
+the mask features at full size, one tensor at a time. Both are without the choices that turn noise
+into steps of a thousandth: masks of attention (a threshold), matching and uncertain points (ranks).
+"""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+from rein_seg.engine.optim import TrainableOptimConstructor
+from rein_seg.heads.mask2former import deform_attn, head, losses, points
+from rein_seg.heads.mask2former.masks import MaskEmbeds
+from tests.encoders.tiny import VIT
+from tests.heads.mask2former.test_head import TINY
+
+STEPS = 50
+
+
+def segmentor():
+    torch.manual_seed(0)
+    return MODELS.build(
+        dict(
+            type='PEFTSegmentor',
+            backbone=dict(
+                type='PEFTBackbone',
+                encoder={
+                    **VIT,
+                    'arch': {**VIT['arch'], 'num_layers': 4},
+                    'out_indices': [0, 1, 2, 3],
+                },
+                peft=dict(type='Rein', num_tokens=5, rank=2, query_dims=16),
+            ),
+            decode_head=dict(
+                type='Mask2FormerHead',
+                **{**TINY, 'loss': dict(num_points=200, uncertain_share=0.0), 'num_classes': 4},
+            ),
+            num_classes=4,
+        )
+    ).train()
+
+
+def batch(step):
+    generator = torch.Generator().manual_seed(step)
+    coarse = torch.randint(0, 5, (2, 1, 4, 6), generator=generator)
+    labels = coarse.repeat_interleave(16, 2).repeat_interleave(16, 3)
+    labels[labels == 4] = 255
+    images = torch.randn(2, 3, 64, 96, generator=generator) + labels % 7
+    return images, [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels]
+
+
+def look_everywhere(embeds, small):
+    batch, queries = embeds.bias.shape
+    return torch.ones(batch, 1, queries, small.shape[-1], dtype=torch.bool)
+
+
+def curve(optimizer=None, amp=False):
+    model = segmentor()
+    cfg = dict(optimizer={'type': 'AdamW', 'lr': 1e-3, 'weight_decay': 0.05, **(optimizer or {})})
+    wrapper = TrainableOptimConstructor(cfg)(model)
+    values = []
+    for step in range(STEPS):
+        torch.manual_seed(step)
+        with torch.autocast('cpu', dtype=torch.bfloat16, enabled=amp):
+            each = model.loss(*batch(step))
+        total = sum(value for name, value in each.items() if 'loss' in name)
+        values.append(total.item())
+        wrapper.update_params(total)
+    return torch.tensor(values)
+
+
+def match_in_order(costs):
+    return np.arange(costs.shape[1]), np.arange(costs.shape[1])
+
+
+@pytest.fixture(autouse=True)
+def without_choices(monkeypatch):
+    monkeypatch.setattr(head, 'attention_mask', look_everywhere)
+    monkeypatch.setattr(losses, 'linear_sum_assignment', match_in_order)
+
+
+ours = functools.cache(curve)
+
+
+def test_the_curve_falls():
+    assert ours()[-5:].mean() < 0.9 * ours()[:5].mean()
+
+
+def sample_each(labels, image, wanted, at):
+    """The mask of every row on its own."""
+    masks = (labels[image] == wanted[:, None, None]).float()
+    return points.sample_own(masks, at)
+
+
+def loss_of_all_masks(self, features, data_samples, train_cfg, draws=None):
+    """Every mask with a graph."""
+    labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
+    labels = labels.masked_fill(labels == self.ignore_index, self.num_classes)
+    return self.set_loss(*self(features), labels, draws)
+
+
+def embeds_as_they_are(self, queries):
+    embeds = self.mask_embed(queries)
+    return MaskEmbeds(embeds, embeds.new_zeros(embeds.shape[:-1]))
+
+
+def project_every_pixel(monkeypatch):
+    forward = head.PixelDecoder.forward
+
+    def projected(self, *args):
+        fine, memory = forward(self, *args)
+        return self.mask_feature(fine), memory
+
+    monkeypatch.setattr(head.PixelDecoder, 'forward', projected)
+    monkeypatch.setattr(head.Mask2FormerHead, 'mask_embeds', embeds_as_they_are)
+
+
+OFF = {
+    'sampling by gather': lambda m: m.setattr(
+        deform_attn, 'deform_sample', deform_attn.sample_by_grid
+    ),
+    'masks of classes sampled together': lambda m: m.setattr(losses, 'sample_class', sample_each),
+    'gradient of matched masks alone': lambda m: m.setattr(
+        head.Mask2FormerHead, 'loss', loss_of_all_masks
+    ),
+    'mask features on the side of the queries': project_every_pixel,
+}
+
+
+@pytest.mark.parametrize('name', OFF)
+def test_losses_do_not_depend_on(name, monkeypatch):
+    expected = ours()
+    OFF[name](monkeypatch)
+    # sampling starts on centres of pixels, where noise decides which side's slope is taken
+    tolerance = 5e-4 if name == 'sampling by gather' else 1e-5
+    torch.testing.assert_close(curve(), expected, rtol=tolerance, atol=0)
+
+
+def test_losses_do_not_depend_on_the_fused_optimizer():
+    torch.testing.assert_close(curve(optimizer=dict(foreach=False)), ours(), rtol=1e-5, atol=0)
+
+
+def test_bfloat16_stays_within_a_percent():
+    """On average: single steps of the two drift apart."""
+    ratio = curve(amp=True).mean() / ours().mean()
+    assert abs(ratio - 1) < 0.01

@@ -1,0 +1,115 @@
+#!/usr/bin/env python
+"""Measure speed: python tools/benchmark.py configs/rein_dinov2_small_gtav.py --random"""
+
+import argparse
+import contextlib
+import os
+import sys
+
+# read when torch is loaded; its profiler would log where each trace begins and ends
+os.environ.setdefault('KINETO_LOG_LEVEL', '99')
+EXAMPLES = """examples:
+  a training step at 512x512, on random weights
+    tools/benchmark.py configs/rein_dinov2_small_gtav.py --random
+  two methods in turn
+    tools/benchmark.py configs/rein_dinov2_gtav.py --compare configs/lora_dinov2_gtav.py
+  eager float32 against bfloat16, and against both compiled and bfloat16
+    tools/benchmark.py configs/rein_dinov2_gtav.py --compare amp=True amp=True,compile=True
+  sliding inference on 1024x512, one window at a time against the config's batches
+    tools/benchmark.py configs/rein_dinov2_gtav.py --mode predict --size 512 1024 \\
+        --compare model.test_cfg.batch_windows=1"""
+
+
+def parse_args():
+    from rein_seg.cli import add_common, positive
+
+    parser = argparse.ArgumentParser(
+        description='Times training steps (forward, losses, backward, update) or predictions on '
+        'synthetic images, of several configs in turn: medians, ratios with their range, images/s '
+        'and peak memory; counts FLOPs; measures how fast this machine multiplies matrices, hence '
+        'the least time that the FLOPs take; and profiles a step by part and kind of operation. '
+        'What the columns mean: docs/performance.md.',
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--compare',
+        nargs='+',
+        default=[],
+        metavar='CONFIG|KEY=VALUE[,KEY=VALUE]',
+        help='further config files, or options for CONFIG (amp and compile are keys, too), '
+        'run in turn with it',
+    )
+    parser.add_argument(
+        '--mode',
+        choices=['train', 'predict'],
+        default='train',
+        help="training steps, or predictions, in windows as the config's test_cfg says",
+    )
+    parser.add_argument(
+        '--size',
+        type=positive,
+        nargs=2,
+        metavar=('H', 'W'),
+        help="of the images, in pixels (default: the config's crop size)",
+    )
+    parser.add_argument('--batch', type=positive, default=1, help='images a step (default: 1)')
+    parser.add_argument('--amp', action='store_true', help='bfloat16 autocast')
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='steps through torch.compile; FLOPs and profile are of the eager step',
+    )
+    parser.add_argument(
+        '--random',
+        action='store_true',
+        help='random weights, also where the file of the encoder is there',
+    )
+    parser.add_argument('--device', help='such as cpu (default: the first GPU, else the CPU)')
+    parser.add_argument('--threads', type=positive, metavar='N', help="of PyTorch's operations")
+    parser.add_argument(
+        '--repeats', type=positive, default=5, help='timed steps of each (default: 5)'
+    )
+    parser.add_argument(
+        '--warmup', type=positive, default=1, help='steps of each before these (default: 1)'
+    )
+    parser.add_argument('--no-profile', action='store_true', help='no FLOPs, no profile')
+    parser.add_argument('--json', metavar='FILE', help='write all figures here')
+    add_common(parser, runs=False)
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    import rein_seg.apis  # noqa: F401  registers everything
+    from rein_seg.apis.speed import benchmark_speed, speed_tables
+    from rein_seg.checkpoint import write_json
+
+    with contextlib.redirect_stdout(sys.stderr):  # mmengine's log, too: stdout is for the tables
+        figures = benchmark_speed(
+            args.config,
+            compare_with=args.compare,
+            mode=args.mode,
+            size=args.size,
+            batch=args.batch,
+            amp=args.amp,
+            compiled=args.compile,
+            random=args.random,
+            device=args.device,
+            num_threads=args.threads,
+            repeats=args.repeats,
+            warmup=args.warmup,
+            profile=not args.no_profile,
+            cfg_options=args.cfg_options,
+            report=lambda line: print(line, flush=True),
+        )
+    if args.json:
+        write_json(args.json, figures)
+    print(speed_tables(figures))
+
+
+if __name__ == '__main__':
+    from rein_seg.cli import run
+
+    sys.exit(run(main))
