@@ -42,8 +42,9 @@ class ConvGN(nn.Module):
         whichever of the two maps is smaller.
         """
         if scale < 1:
-            return self.gn(self.conv(resize_by(x, scale)))
-        return self.gn(resize_by(self.conv(x), scale))
+            return self.gn(self.conv(resize_by(x, scale)).contiguous())
+        # maps of a transformer have their channels last; sums of two layouts would be slow
+        return self.gn(resize_by(self.conv(x).contiguous(), scale))
 
 
 class Attention(nn.Module):

@@ -6,6 +6,7 @@ P points, M matched masks of all predictions and images, h x w mask, H x W label
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -55,8 +56,18 @@ class Draws:
         return torch.rand(layers, images, number, 2, device=device)
 
     def candidates(self, masks: int, number: int, device: torch.device) -> Tensor:
-        """Returns (M, number, 2) points to choose the uncertain ones from."""
-        return torch.rand(masks, number, 2, device=device)
+        """Returns (M, number, 2) points to choose the uncertain ones from.
+
+        On a CPU they lie on a grid of 65536 x 65536: four coordinates of each draw of 64 bits,
+        since numbers are drawn one after the other.
+        """
+        shape = (masks, number, 2)
+        if device.type != 'cpu':
+            return torch.rand(shape, device=device)
+        total = math.prod(shape)
+        bits = torch.empty((total + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+        steps = bits.view(torch.int16)[:total].view(shape)
+        return steps.float().add_(2**15 + 0.5).mul_(2**-16)
 
     def fresh(self, masks: int, number: int, device: torch.device) -> Tensor:
         """Returns (M, number, 2) further points."""

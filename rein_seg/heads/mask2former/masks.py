@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rein_seg.heads.mask2former.losses import Matches
+from rein_seg.resize import shrink
 
 
 class MaskEmbeds(NamedTuple):
@@ -69,8 +70,7 @@ def attention_mask(embeds: MaskEmbeds, small: Tensor) -> Tensor:
 
 def resize_features(features: Tensor, size: tuple[int, int]) -> Tensor:
     """Returns the (B, D, S) fine map in the size of a level, without a gradient."""
-    small = F.interpolate(features.detach(), size=size, mode='bilinear', align_corners=False)
-    return small.flatten(2)
+    return shrink(features.detach(), size).flatten(2)
 
 
 def combine(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
