@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rein_seg.resize import resize_by
+from rein_seg.winograd import Conv3x3
 
 
 class ConvGN(nn.Module):
@@ -29,7 +30,8 @@ class ConvGN(nn.Module):
         self, in_channels: int, out_channels: int, *, kernel: int = 1, groups: int, bias: bool
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=bias)
+        conv = Conv3x3 if kernel == 3 else nn.Conv2d
+        self.conv = conv(in_channels, out_channels, kernel, padding=kernel // 2, bias=bias)
         self.gn = nn.GroupNorm(groups, out_channels)
         nn.init.xavier_uniform_(self.conv.weight)
         if bias:

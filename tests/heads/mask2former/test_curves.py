@@ -14,6 +14,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
+from rein_seg import winograd
 from rein_seg.engine.optim import TrainableOptimConstructor
 from rein_seg.heads.mask2former import deform_attn, head, losses, points
 from rein_seg.heads.mask2former.masks import MaskEmbeds
@@ -130,6 +131,7 @@ OFF = {
         head.Mask2FormerHead, 'loss', loss_of_all_masks
     ),
     'mask features on the side of the queries': project_every_pixel,
+    'products of Winograd': lambda m: m.setattr(winograd, 'pays', lambda x, weight: True),
 }
 
 
