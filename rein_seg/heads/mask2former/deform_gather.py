@@ -40,7 +40,7 @@ class WeightedGather(torch.autograd.Function):
         ctx.sizes, ctx.shape = sizes, offsets.shape
         ctx.save_for_backward(table, first, share, inside, weights)
         corners = _all_corners(first, table.shape[2], sizes)
-        shares = torch.stack(_corner_shares(weights, share), dim=-1)
+        shares = torch.stack(_corner_shares(weights, *share.unbind(-1)), dim=1)
         out = F.embedding_bag(
             corners, table.flatten(0, 2), mode='sum', per_sample_weights=shares.flatten(1)
         )
@@ -54,11 +54,10 @@ class WeightedGather(torch.autograd.Function):
         grad = grad.reshape(len(first), -1)
         grad_value = None
         if ctx.needs_input_grad[0]:
-            shares = torch.stack(_corner_shares(weights, share))
-            grad_value = _grad_value(grad, table, first, shares, ctx.sizes)
+            grad_value = _grad_value(grad, table, first, weights, share, ctx.sizes)
         corners = _all_corners(first, table.shape[2], ctx.sizes)
-        each = _row_products(grad, table.flatten(0, 2), corners).view(*first.shape, 4)
-        upper_left, upper_right, lower_left, lower_right = each.unbind(-1)
+        each = _row_products(grad, table.flatten(0, 2), corners).view(len(first), 4, -1)
+        upper_left, upper_right, lower_left, lower_right = each.unbind(1)
         x, y = share.unbind(-1)
         above, below = upper_right - upper_left, lower_right - lower_left
         upper = torch.addcmul(upper_left, above, x)
@@ -132,29 +131,31 @@ def _first_corners(
 
 
 def _all_corners(first: Tensor, heads: int, sizes: Sizes) -> Tensor:
-    """Returns (I, 4 K) rows: upper left, upper right, lower left and lower right of each point."""
+    """Returns (I, 4 K) rows: upper left, upper right, lower left and lower right of all points."""
     steps = torch.tensor([(0, 1, w + 2, w + 3) for _, w in sizes], dtype=first.dtype) * heads
     steps = steps.repeat_interleave(first.shape[1] // len(sizes), dim=0)
-    return (first[..., None] + steps).flatten(1)
+    return (first[:, None] + steps.T.contiguous()).flatten(1)
 
 
-def _corner_shares(weights: Tensor, share: Tensor) -> tuple[Tensor, ...]:
-    """Returns the (I, K) weights of the four corners."""
-    x, y = share.unbind(-1)
+def _corner_shares(weights: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    """Returns the weights of the four corners, of points that lie (x, y) from the first one."""
     lower = weights * y
     upper = weights - lower
     upper_right, lower_right = upper * x, lower * x
     return upper.sub_(upper_right), upper_right, lower.sub_(lower_right), lower_right
 
 
-def _grad_value(grad: Tensor, table: Tensor, first: Tensor, shares: Tensor, sizes: Sizes) -> Tensor:
+def _grad_value(
+    grad: Tensor, table: Tensor, first: Tensor, weights: Tensor, share: Tensor, sizes: Sizes
+) -> Tensor:
     """Returns (B, S, H, d).
 
     Args:
         grad: (I, d).
         table: (B, R, H, d), for its shape.
         first: (I, K).
-        shares: (4, I, K).
+        weights: (I, K).
+        share: (I, K, 2).
         sizes: Of the levels.
     """
     flat = first.view(-1)
@@ -162,7 +163,9 @@ def _grad_value(grad: Tensor, table: Tensor, first: Tensor, shares: Tensor, size
     counts = flat.bincount(minlength=table.shape[:3].numel())
     starts = counts.cumsum(0) - counts
     owner = order.div(first.shape[1], rounding_mode='floor')
-    shares = shares.flatten(1).gather(1, order.expand(4, -1))
+    # (x, y) is fetched as one complex number
+    x, y = torch.view_as_real(torch.view_as_complex(share).view(-1)[order]).unbind(-1)
+    shares = _corner_shares(weights.view(-1)[order], x, y)
     areas = [(h + 2) * (w + 2) for h, w in sizes]
     out = torch.zeros_like(table)
     for corner, each in enumerate(shares):
@@ -183,7 +186,8 @@ def _row_products(grad: Tensor, table: Tensor, rows: Tensor) -> Tensor:
         pattern = torch.sparse_csr_tensor(
             starts, rows.view(-1), grad.new_zeros(rows.numel()), shape, check_invariants=False
         )
-        return torch.sparse.sampled_addmm(pattern, grad, table.t(), beta=0).values().view_as(rows)
+        torch.sparse.sampled_addmm(pattern, grad, table.t(), beta=0, out=pattern)
+        return pattern.values().view_as(rows)
     owner = torch.arange(bags, dtype=rows.dtype).repeat_interleave(each)
     return torch.ops.aten._embedding_bag_per_sample_weights_backward(
         grad, table, rows.view(-1), starts[:-1], owner, 0, -1
