@@ -9,8 +9,10 @@ from __future__ import annotations
 import warnings
 from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.sparse import csr_array
 from torch import Tensor
 
 Sizes = tuple[tuple[int, int], ...]
@@ -158,14 +160,9 @@ def _grad_value(
         share: (I, K, 2).
         sizes: Of the levels.
     """
-    flat = first.view(-1)
-    order = flat.argsort()
-    counts = flat.bincount(minlength=table.shape[:3].numel())
-    starts = counts.cumsum(0) - counts
-    owner = order.div(first.shape[1], rounding_mode='floor')
-    # (x, y) is fetched as one complex number
-    x, y = torch.view_as_real(torch.view_as_complex(share).view(-1)[order]).unbind(-1)
-    shares = _corner_shares(weights.view(-1)[order], x, y)
+    order, owner, starts = _by_row(first, table.shape[:3].numel())
+    x, y = (each.flatten().index_select(0, order) for each in share.unbind(-1))
+    shares = _corner_shares(weights.flatten().index_select(0, order), x, y)
     areas = [(h + 2) * (w + 2) for h, w in sizes]
     out = torch.zeros_like(table)
     for corner, each in enumerate(shares):
@@ -175,6 +172,19 @@ def _grad_value(
             step = (0, 1, width + 2, width + 3)[corner]
             target[:, step:] += level[:, : level.shape[1] - step]
     return _unframe(out, sizes)
+
+
+def _by_row(first: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Sorts points by their row: (I K,) points, (I K,) the bag of each, (rows,) where a row starts.
+
+    SciPy's change of a sparse matrix from rows to columns is a counting sort that finds all three.
+    """
+    bags, each = first.shape
+    dtype = np.dtype(str(first.dtype).removeprefix('torch.'))
+    ends = np.arange(0, first.numel() + 1, each, dtype=dtype)
+    points = np.arange(first.numel(), dtype=dtype)
+    table = csr_array((points, first.numpy().ravel(), ends), shape=(bags, rows)).tocsc()
+    return tuple(torch.from_numpy(part) for part in (table.data, table.indices, table.indptr[:-1]))
 
 
 def _row_products(grad: Tensor, table: Tensor, rows: Tensor) -> Tensor:
