@@ -11,6 +11,8 @@ os.environ.setdefault('KINETO_LOG_LEVEL', '99')
 EXAMPLES = """examples:
   a training step at 512x512, on random weights
     tools/benchmark.py configs/rein_dinov2_small_gtav.py --random
+  our forms of Rein + Mask2Former against the official ones, in turn
+    tools/benchmark.py configs/rein_dinov2_small_gtav.py --random --compare official=True
   two methods in turn
     tools/benchmark.py configs/rein_dinov2_gtav.py --compare configs/lora_dinov2_gtav.py
   eager float32 against bfloat16, and against both compiled and bfloat16
@@ -38,8 +40,8 @@ def parse_args():
         nargs='+',
         default=[],
         metavar='CONFIG|KEY=VALUE[,KEY=VALUE]',
-        help='further config files, or options for CONFIG (amp and compile are keys, too), '
-        'run in turn with it',
+        help='further config files, or options for CONFIG (amp, compile and official, which computes '
+        'Rein and Mask2Former as officially, are keys, too), run in turn with it',
     )
     parser.add_argument(
         '--mode',

@@ -23,11 +23,12 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 from rein_seg.apis.config import load_config
+from rein_seg.apis.speed.official import officially
 from rein_seg.errors import UserError
 
 MODES = ('train', 'predict')
 # besides keys of the config, what --compare takes
-SWITCHES = ('amp', 'compile')
+SWITCHES = ('amp', 'compile', 'official')
 _SQUARES = 4  # a side, of the labels: about eleven of nineteen classes in an image, as in a crop
 
 
@@ -41,6 +42,7 @@ class Work:
         batch: B.
         amp: bfloat16 autocast.
         compile: Through ``torch.compile``, as mmengine's runner does it.
+        official: Rein with Mask2Former computed as it is officially; see official.py.
         random: Random weights even where the file of the encoder's is there.
         device: Where.
     """
@@ -50,6 +52,7 @@ class Work:
     batch: int = 1
     amp: bool = False
     compile: bool = False
+    official: bool = False
     random: bool = False
     device: torch.device = torch.device('cpu')
 
@@ -70,6 +73,9 @@ class Subject:
         self.random = _draw_weights(cfg, always=work.random)
         self.size = work.size or _crop_size(cfg)
         train = work.mode == 'train'
+        if work.official:
+            cfg.optim_wrapper.optimizer['foreach'] = False
+            cfg.model.test_cfg['batch_windows'] = 1
         if train:
             cfg.model['crop_size'] = self.size  # smaller images would be padded to the crop
             if work.amp:
@@ -89,8 +95,8 @@ class Subject:
 
     @property
     def plain(self) -> bool:
-        """Whether it runs in float32 on a CPU, as written."""
-        plain = self.dtype == torch.float32 and not self.work.compile
+        """Whether it runs our own forms in float32 on a CPU, not compiled."""
+        plain = self.dtype == torch.float32 and not (self.work.compile or self.work.official)
         return plain and self.work.device.type == 'cpu'
 
     @cached_property
@@ -113,13 +119,14 @@ class Subject:
             'inputs': list(self._data['inputs']),
             'data_samples': [sample.clone() for sample in self._data['data_samples']],
         }
-        if self.optim_wrapper is not None:
-            return function(data, self.optim_wrapper)
-        with (
-            torch.no_grad(),
-            torch.autocast(self.work.device.type, torch.bfloat16, enabled=self.work.amp),
-        ):
-            return function(data)
+        with officially(model=self.model) if self.work.official else contextlib.nullcontext():
+            if self.optim_wrapper is not None:
+                return function(data, self.optim_wrapper)
+            with (
+                torch.no_grad(),
+                torch.autocast(self.work.device.type, torch.bfloat16, enabled=self.work.amp),
+            ):
+                return function(data)
 
 
 def make_subjects(
@@ -129,8 +136,8 @@ def make_subjects(
 
     Args:
         config: Config file.
-        compare: Config files, or options for ``config``: ``KEY=VALUE[,KEY=VALUE]``, where amp and
-            compile, True or False, are keys too.
+        compare: Config files, or options for ``config``: ``KEY=VALUE[,KEY=VALUE]``, where amp,
+            compile and official, True or False, are keys too.
         work: What to do.
         cfg_options: Further options of all of them.
 

@@ -1,0 +1,65 @@
+"""The official forms: each gives what ours gives, of one step."""
+
+import pytest
+import torch
+
+from rein_seg.apis import load_config
+from rein_seg.apis.speed.official import OFFICIAL, officially
+from rein_seg.apis.speed.subject import Subject, Work, make_subjects
+from tests.apis.speed.tiny import mask2former_file
+
+
+def outcome(config, mode, names):
+    """Losses of a training step, or scores of a prediction in windows."""
+    options = {
+        'model.test_cfg.mode': 'slide',
+        'model.test_cfg.crop_size': [64, 64],
+        'model.test_cfg.stride': [32, 32],
+        'model.test_cfg.keep_logits': True,
+    }
+    work = Work(mode, size=(64, 64 if mode == 'train' else 96), random=True)
+    subject = Subject(load_config(config, cfg_options=options), work)
+    torch.manual_seed(0)
+    with officially(names, model=subject.model):
+        done = subject.step()
+    if mode == 'train':
+        return torch.stack([value for name, value in done.items() if 'loss_' in name])
+    return done[0].seg_logits.data
+
+
+@pytest.mark.parametrize('mode', ['train', 'predict'])
+@pytest.mark.parametrize('names', [*([name] for name in OFFICIAL), list(OFFICIAL)], ids=str)
+def test_gives_the_same(tmp_path, names, mode):
+    config = mask2former_file(tmp_path)
+    expected = outcome(config, mode, [])
+    torch.testing.assert_close(outcome(config, mode, names), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_stays_behind(tmp_path):
+    before = [[getattr(owner, name) for owner, name, _ in each] for each in OFFICIAL.values()]
+    with pytest.raises(ZeroDivisionError), officially():
+        1 / 0  # noqa: B018
+    after = [[getattr(owner, name) for owner, name, _ in each] for each in OFFICIAL.values()]
+    assert before == after
+
+
+def test_is_a_switch_of_the_benchmark(tmp_path):
+    config = mask2former_file(tmp_path)
+    ours, official = make_subjects(
+        config, ['official=True'], Work(size=(64, 64)), cfg_options={}
+    ).values()
+    assert (ours.plain, official.plain) == (True, False)
+    assert official.optim_wrapper.optimizer.defaults['foreach'] is False
+    assert not official.optim_wrapper.optimizer.defaults['fused']
+    assert ours.optim_wrapper.optimizer.defaults['fused']
+    assert official.model.test_cfg.batch_windows == 1
+    used = []
+    with officially(model=official.model):
+        used += [m.scaled_dot_product_attention.__name__ for m in attentions(official.model)]
+    used += [m.scaled_dot_product_attention.__name__ for m in attentions(official.model)]
+    number = len(attentions(official.model))
+    assert used == ['attend'] * number + ['scaled_dot_product_attention'] * number
+
+
+def attentions(model):
+    return [m for m in model.modules() if hasattr(m, 'scaled_dot_product_attention')]
