@@ -116,8 +116,12 @@ def _kinds(one: Mapping[str, Any]) -> str:
 
 
 def _much(one: Mapping[str, Any]) -> str:
-    outside = one['profile']['outside']
-    largest = ', '.join(f'{name} {share:.1%}' for name, share in list(outside.items())[:4])
+    profile, outside = one['profile'], one['profile']['outside']
+    words = []
+    for name, share in list(outside.items())[:4]:
+        products = profile['parts'][name]['kinds'].get('matrix product', 0.0) / profile['ms']
+        words.append(f'{name} {share:.1%} (matrix products {products:.1%})')
+    largest = ', '.join(words)
     much = [name for name, share in outside.items() if share > MUCH]
     said = f'above {MUCH:.0%}: {", ".join(much)}' if much else f'none above {MUCH:.0%}'
     return (
