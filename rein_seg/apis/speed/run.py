@@ -134,7 +134,15 @@ def _check(
     except (RuntimeError, AssertionError) as error:
         raise UserError(f'device={name!r} cannot be used here: {error}') from error
     given = None if size is None else (int(size[0]), int(size[1]))
-    return Work(mode, given, batch, amp, compiled, random, torch.device(name))
+    return Work(
+        mode=mode,
+        size=given,
+        batch=batch,
+        amp=amp,
+        compile=compiled,
+        random=random,
+        device=torch.device(name),
+    )
 
 
 def _time(

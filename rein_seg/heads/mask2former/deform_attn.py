@@ -125,6 +125,7 @@ def sample_by_grid(
     return out
 
 
+@torch.compiler.disable  # SciPy and sparse tensors: nothing to fuse, and much to trace
 def sample_by_gather(
     value: Tensor, offsets: Tensor, weights: Tensor, reference: Tensor, sizes: Sizes
 ) -> Tensor:

@@ -1,9 +1,13 @@
 """The official forms: each gives what ours gives, of one step."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from rein_seg.apis import load_config
+from rein_seg.apis.speed import benchmark_speed, run
+from rein_seg.apis.speed.floor import Product
 from rein_seg.apis.speed.official import OFFICIAL, officially
 from rein_seg.apis.speed.subject import Subject, Work, make_subjects
 from tests.apis.speed.tiny import mask2former_file
@@ -59,6 +63,21 @@ def test_is_a_switch_of_the_benchmark(tmp_path):
     used += [m.scaled_dot_product_attention.__name__ for m in attentions(official.model)]
     number = len(attentions(official.model))
     assert used == ['attend'] * number + ['scaled_dot_product_attention'] * number
+
+
+def test_ours_is_ours_beside_it(tmp_path, monkeypatch):
+    made = {}
+
+    def look(*args, **kwargs):
+        made.update(make_subjects(*args, **kwargs))
+        return made
+
+    monkeypatch.setattr(run, 'make_subjects', look)
+    monkeypatch.setattr(run, 'Product', partial(Product, side=64))
+    config = mask2former_file(tmp_path)
+    options = dict(compare_with=['official=True'], size=(64, 64), repeats=1, profile=False)
+    benchmark_speed(config, device='cpu', **options)
+    assert [subject.work.official for subject in made.values()] == [False, True]
 
 
 def attentions(model):
