@@ -62,6 +62,7 @@ class Winograd(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
+    @torch.compiler.disable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Returns the gradients of the map and of the weight."""
         outputs, _, filters = _transforms()

@@ -50,6 +50,7 @@ class WeightedGather(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
+    @torch.compiler.disable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None, None]:
         """Returns the gradients of value, offsets and weights."""
         table, first, share, inside, weights = ctx.saved_tensors
