@@ -63,9 +63,28 @@ def keep_freed_memory() -> bool:
     chosen = [name for name in os.environ if name.startswith('MALLOC_') or name == 'LD_PRELOAD']
     if platform.libc_ver()[0] != 'glibc' or chosen:
         return False
+    _kept[:] = [_set_thresholds(mmap=2**30, trim=2**31 - 1)]
+    return _kept[0]
+
+
+@contextlib.contextmanager
+def giving_memory_back() -> Iterator[None]:
+    """Undoes `keep_freed_memory` for a while, where it was set."""
+    if any(_kept):
+        _set_thresholds(mmap=2**25, trim=2**26)  # what glibc's own grow to
+    try:
+        yield
+    finally:
+        if any(_kept):
+            keep_freed_memory()
+
+
+_kept: list[bool] = []
+
+
+def _set_thresholds(*, mmap: int, trim: int) -> bool:
     libc = ctypes.CDLL(None)
-    set_both = libc.mallopt(_M_MMAP_THRESHOLD, 2**30), libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    return set_both == (1, 1)
+    return (libc.mallopt(_M_MMAP_THRESHOLD, mmap), libc.mallopt(_M_TRIM_THRESHOLD, trim)) == (1, 1)
 
 
 @contextlib.contextmanager

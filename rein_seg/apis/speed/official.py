@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from rein_seg import winograd
 from rein_seg.apis.benchmark import replaced
+from rein_seg.environment import giving_memory_back
 from rein_seg.heads.mask2former import deform_attn, head, losses
 from rein_seg.heads.mask2former.layers import ConvGN
 from rein_seg.heads.mask2former.losses import Draws, Matches, SetLoss
@@ -31,6 +32,7 @@ from rein_seg.structures import Features
 
 Mask2FormerHead = head.Mask2FormerHead
 SCORES = 'scores of attention in memory'
+MEMORY = 'freed memory given back'
 
 
 def attend(
@@ -165,6 +167,7 @@ OFFICIAL: dict[str, Patches] = {
     'costs one by one': [(SetLoss, 'costs', costs_one_by_one)],
     'masks of classes one by one': [(losses, 'sample_class', sample_each)],
     'every prediction at full size': [(Mask2FormerHead, 'predict', predict_all)],
+    MEMORY: [],
 }
 
 
@@ -180,6 +183,8 @@ def officially(
     """
     with contextlib.ExitStack() as stack:
         for name in names:
+            if name == MEMORY:
+                stack.enter_context(giving_memory_back())
             for patch in OFFICIAL[name]:
                 stack.enter_context(replaced(*patch))
             if model is not None and name == SCORES:
