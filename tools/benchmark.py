@@ -40,8 +40,8 @@ def parse_args():
         nargs='+',
         default=[],
         metavar='CONFIG|KEY=VALUE[,KEY=VALUE]',
-        help='further config files, or options for CONFIG (amp, compile and official, which computes '
-        'Rein and Mask2Former as officially, are keys, too), run in turn with it',
+        help='further config files, or options for CONFIG (amp, compile and official, which '
+        'computes Rein and Mask2Former as officially, are keys, too), run in turn with it',
     )
     parser.add_argument(
         '--mode',
