@@ -23,8 +23,16 @@ class Conv3x3(nn.Conv2d):
     maps in whole tiles that are large enough to pay for its transforms; else PyTorch's own runs,
     which on a GPU chooses for itself.
 
+    Args:
+        in_channels: C.
+        out_channels: O.
+        bias: Whether each output channel has one.
+
     Source: Lavin and Gray, "Fast algorithms for convolutional neural networks" (CVPR 2016).
     """
+
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves (B, C, H, W) to (B, O, H, W)."""
@@ -53,8 +61,10 @@ class Winograd(torch.autograd.Function):
         factors = (filters @ weight.reshape(-1, 9).T).view(-1, out_channels, channels)
         images, moved = [], []
         for image in x:
-            moved.append(_to_products(image))
-            products = torch.bmm(factors, moved[-1])
+            values = _to_products(image)
+            if ctx.needs_input_grad[1]:
+                moved.append(values)
+            products = torch.bmm(factors, values)
             tiles = outputs @ products.flatten(1)
             images.append(_from_blocks(tiles.view(TILE, TILE, out_channels, *_grid(image))))
         ctx.save_for_backward(factors, *moved)
@@ -69,11 +79,11 @@ class Winograd(torch.autograd.Function):
         factors, *moved = ctx.saved_tensors
         wants_map, wants_weight = ctx.needs_input_grad
         grad_map, grad_factors = [], torch.zeros_like(factors)
-        for image, values in zip(grad, moved, strict=True):
+        for i, image in enumerate(grad):
             tiles = _to_blocks(image).reshape(TILE**2, -1)
             products = (outputs.T @ tiles).view(TAPS**2, len(image), -1)
             if wants_weight:
-                grad_factors.baddbmm_(products, values.transpose(1, 2))
+                grad_factors.baddbmm_(products, moved[i].transpose(1, 2))
             if wants_map:
                 each = torch.bmm(factors.transpose(1, 2), products)
                 grad_map.append(_from_products(each, _grid(image)))

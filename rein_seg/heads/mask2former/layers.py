@@ -30,8 +30,11 @@ class ConvGN(nn.Module):
         self, in_channels: int, out_channels: int, *, kernel: int = 1, groups: int, bias: bool
     ) -> None:
         super().__init__()
-        conv = Conv3x3 if kernel == 3 else nn.Conv2d
-        self.conv = conv(in_channels, out_channels, kernel, padding=kernel // 2, bias=bias)
+        if kernel == 3:
+            self.conv = Conv3x3(in_channels, out_channels, bias=bias)
+        else:
+            padding = kernel // 2
+            self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=padding, bias=bias)
         self.gn = nn.GroupNorm(groups, out_channels)
         nn.init.xavier_uniform_(self.conv.weight)
         if bias:
