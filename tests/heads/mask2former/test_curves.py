@@ -63,7 +63,7 @@ def look_everywhere(embeds, small):
 
 def curve(optimizer=None, amp=False, official=()):
     model = segmentor()
-    cfg = dict(optimizer={'type': 'AdamW', 'lr': 1e-3, 'weight_decay': 0.05, **(optimizer or {})})
+    cfg = dict(optimizer={'type': 'AdamW', 'lr': 2e-3, 'weight_decay': 0.05, **(optimizer or {})})
     wrapper = TrainableOptimConstructor(cfg)(model)
     values = []
     for step in range(STEPS):
@@ -93,7 +93,7 @@ ours = functools.cache(curve)
 
 
 def test_the_curve_falls():
-    assert ours()[-5:].mean() < 0.95 * ours()[:5].mean()
+    assert ours()[-5:].mean() < 0.85 * ours()[0]
 
 
 def test_losses_do_not_depend_on_the_products_of_winograd(monkeypatch):
