@@ -51,22 +51,25 @@ def pays(x: Tensor, weight: Tensor) -> bool:
 
 
 class Winograd(torch.autograd.Function):
-    """Winograd's products between transforms of the tiles, one image after the other."""
+    """Winograd's products between transforms of the tiles, one image after the other.
+
+    What it reads best is a map with its channels last; what it returns has them first.
+    """
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
         """Returns (B, O, H, W)."""
         outputs, _, filters = _transforms()
         out_channels, channels = weight.shape[:2]
-        factors = (filters @ weight.reshape(-1, 9).T).view(-1, out_channels, channels)
+        factors = _along_both(filters, weight.permute(2, 3, 0, 1)).view(-1, out_channels, channels)
         images, moved = [], []
         for image in x:
             values = _to_products(image)
             if ctx.needs_input_grad[1]:
                 moved.append(values)
-            products = torch.bmm(factors, values)
-            tiles = outputs @ products.flatten(1)
-            images.append(_from_blocks(tiles.view(TILE, TILE, out_channels, *_grid(image))))
+            products = torch.bmm(factors, values.transpose(1, 2))
+            tiles = _along_both(outputs, products.view(TAPS, TAPS, out_channels, *_grid(image)))
+            images.append(_from_blocks(tiles))
         ctx.save_for_backward(factors, *moved)
         return torch.stack(images)
 
@@ -80,25 +83,24 @@ class Winograd(torch.autograd.Function):
         wants_map, wants_weight = ctx.needs_input_grad
         grad_map, grad_factors = [], torch.zeros_like(factors)
         for i, image in enumerate(grad):
-            tiles = _to_blocks(image).reshape(TILE**2, -1)
-            products = (outputs.T @ tiles).view(TAPS**2, len(image), -1)
+            products = _along_both(outputs.T, _to_blocks(image)).view(TAPS**2, len(image), -1)
             if wants_weight:
-                grad_factors.baddbmm_(products, moved[i].transpose(1, 2))
+                grad_factors.baddbmm_(products, moved[i])
             if wants_map:
-                each = torch.bmm(factors.transpose(1, 2), products)
+                each = torch.bmm(products.transpose(1, 2), factors)
                 grad_map.append(_from_products(each, _grid(image)))
-        grad_weight = filters.T @ grad_factors.flatten(1)
+        grad_weight = _along_both(filters.T, grad_factors.view(TAPS, TAPS, *factors.shape[1:]))
         return (
-            torch.stack(grad_map) if wants_map else None,
-            grad_weight.T.reshape(*factors.shape[1:], 3, 3) if wants_weight else None,
+            torch.stack(grad_map).permute(0, 3, 1, 2) if wants_map else None,
+            grad_weight.permute(2, 3, 0, 1) if wants_weight else None,
         )
 
 
 @lru_cache
 def _transforms() -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the transforms of two axes: products -> outputs, inputs and filters -> products.
+    """Returns the transforms of one axis: products -> outputs, inputs and filters -> products.
 
-    (16, 36), (36, 36) and (36, 9). Along one axis a tile is a product of polynomials, known by its
+    (4, 6), (6, 6) and (6, 3). Along one axis a tile is a product of polynomials, known by its
     values at `POINTS` and at infinity.
     """
     finite = np.array(POINTS)
@@ -112,8 +114,13 @@ def _transforms() -> tuple[Tensor, Tensor, Tensor]:
         filters[i] = point ** np.arange(3) / np.prod(point - others)
     outputs[-1, -1] = filters[-1, -1] = 1
     inputs[-1] = np.poly(finite)[::-1]
-    both = (np.kron(each, each) for each in (outputs, inputs, filters))
-    return tuple(torch.tensor(each, dtype=torch.float32) for each in both)
+    return tuple(torch.tensor(each, dtype=torch.float32) for each in (outputs, inputs, filters))
+
+
+def _along_both(transform: Tensor, x: Tensor) -> Tensor:
+    """Transforms the first two axes of (J, J, ...) with (I, J): (I, I, ...)."""
+    first = (transform @ x.reshape(len(x), -1)).view(len(transform), len(x), -1)
+    return (transform @ first).view(len(transform), len(transform), *x.shape[2:])
 
 
 # What a tile needs along one axis, and where it lies: taps 1 to 4 are its own block, tap 0 is the
@@ -125,21 +132,23 @@ _NEIGHBOURS = list(itertools.product((_OWN, _BEFORE, _AFTER), repeat=2))
 
 
 def _to_products(image: Tensor) -> Tensor:
-    """Transforms a (C, H, W) map to (36, C, T)."""
-    blocks = _to_blocks(image)
+    """Transforms a (C, H, W) map to (36, T, C)."""
+    rows, columns = _grid(image)
+    blocks = image.permute(1, 2, 0).unflatten(1, (columns, TILE)).unflatten(0, (rows, TILE))
+    blocks = blocks.permute(1, 3, 0, 2, 4)
     taps = blocks.new_zeros(TAPS, TAPS, *blocks.shape[2:])
     for (tap, pixel, to, of), (tap_, pixel_, to_, of_) in _NEIGHBOURS:
-        taps[tap, tap_, :, to, to_] = blocks[pixel, pixel_, :, of, of_]
-    return (_transforms()[1] @ taps.view(TAPS**2, -1)).view(TAPS**2, len(image), -1)
+        taps[tap, tap_, to, to_] = blocks[pixel, pixel_, of, of_]
+    return _along_both(_transforms()[1], taps).view(TAPS**2, rows * columns, -1)
 
 
 def _from_products(products: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Sums (36, C, T) up to (C, H, W): `_to_products` transposed."""
-    taps = (_transforms()[1].T @ products.flatten(1)).view(TAPS, TAPS, -1, *grid)
+    """Sums (36, T, C) up to (H, W, C): `_to_products` transposed, but for the order of the axes."""
+    taps = _along_both(_transforms()[1].T, products.view(TAPS, TAPS, *grid, -1))
     blocks = taps[1:5, 1:5]
     for (tap, pixel, to, of), (tap_, pixel_, to_, of_) in _NEIGHBOURS[1:]:
-        blocks[pixel, pixel_, :, of, of_] += taps[tap, tap_, :, to, to_]
-    return _from_blocks(blocks)
+        blocks[pixel, pixel_, of, of_] += taps[tap, tap_, to, to_]
+    return blocks.permute(2, 0, 3, 1, 4).flatten(2, 3).flatten(0, 1)
 
 
 def _grid(image: Tensor) -> tuple[int, int]:

@@ -46,10 +46,10 @@ class ConvGN(nn.Module):
         A 1x1 convolution commutes with a bilinear resize (its weights sum to one), so it runs on
         whichever of the two maps is smaller.
         """
+        x = channels_last(x)
         if scale < 1:
-            return self.gn(self.conv(resize_by(x, scale)).contiguous())
-        # maps of a transformer have their channels last; sums of two layouts would be slow
-        return self.gn(resize_by(self.conv(x).contiguous(), scale))
+            return self.gn(self.conv(resize_by(x, scale)))
+        return self.gn(resize_by(self.conv(x), scale))
 
 
 class Attention(nn.Module):
@@ -88,6 +88,17 @@ class FFN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Returns the same shape."""
         return self.layers(x)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Lays (B, C, H, W) out with its channels last, as maps of a transformer have them.
+
+    So a resize takes a quarter of the time on a CPU, and a sum of two maps meets one layout. Unlike
+    ``contiguous`` it also mends the strides of a single image that PyTorch does not take for these.
+    """
+    batch, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).flatten()
+    return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 def sine_positions(height: int, width: int, channels: int, *, like: Tensor) -> Tensor:

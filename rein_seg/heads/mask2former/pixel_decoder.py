@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rein_seg.heads.mask2former.deform_attn import DeformAttention, Sizes
-from rein_seg.heads.mask2former.layers import FFN, ConvGN, sine_positions
+from rein_seg.heads.mask2former.layers import FFN, ConvGN, channels_last, sine_positions
 
 
 class EncoderLayer(nn.Module):
@@ -105,16 +105,16 @@ class PixelDecoder(nn.Module):
             for conv, (x, scale) in zip(self.input_convs, reversed(coarse), strict=True)
         ]
         sizes = [tuple(x.shape[-2:]) for x in levels]
-        x = torch.cat([level.flatten(2) for level in levels], dim=2).transpose(1, 2)
+        x = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], dim=1)
         position, reference = self._places(sizes, x)
         for layer in self.encoder.layers:
             x = layer(x, position, reference, sizes)
         rows = x.transpose(1, 2).split([h * w for h, w in sizes], dim=2)
         memory = [row.unflatten(2, size) for row, size in zip(rows, sizes, strict=True)]
         y = self.lateral_convs[0](*fine)
-        finest = memory[-1].contiguous()  # channels first, as y: sums of two layouts are slow
+        finest = channels_last(memory[-1])
         y = y + F.interpolate(finest, size=y.shape[-2:], mode='bilinear', align_corners=False)
-        return F.relu(self.output_convs[0](y)), memory
+        return F.relu(self.output_convs[0](y)).contiguous(), memory
 
     def _places(self, sizes: Sizes, like: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the (S, D) positions and (S, 2) places (x, y) in 0..1 of all rows."""
