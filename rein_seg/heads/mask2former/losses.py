@@ -25,6 +25,7 @@ from rein_seg.heads.mask2former.points import (
     sample_own,
     sample_shared,
     sample_valid,
+    smallest,
 )
 
 # predictions; their masks and what is sampled of them make up most of the memory of the losses
@@ -305,7 +306,7 @@ class SetLoss(nn.Module):
         doubt = sample_own(masks, candidates).abs_()
         if valid is not None:
             doubt.masked_fill_(valid(candidates) == 0, torch.inf)
-        best = doubt.topk(self.num_uncertain, dim=1, largest=False, sorted=False).indices
+        best = smallest(doubt, self.num_uncertain)
         uncertain = candidates.gather(1, best[..., None].expand(-1, -1, 2))
         rest = self.num_points - self.num_uncertain
         return torch.cat((uncertain, draws.fresh(len(masks), rest, masks.device)), dim=1)

@@ -138,6 +138,16 @@ def sample_valid(labels: Tensor, image: Tensor, points: Tensor, num_classes: int
     return valid
 
 
+def smallest(values: Tensor, number: int) -> Tensor:
+    """Returns (R, number) indexes of the smallest of (R, P) values; NaN counts as largest."""
+    plain = values.device.type == 'cpu' and not torch.compiler.is_compiling()
+    if not plain or number in (0, values.shape[1]):
+        return values.topk(number, dim=1, largest=False, sorted=False).indices
+    # a third of the time that PyTorch takes on one thread, two thirds of what it takes on two
+    parted = values.numpy().argpartition(number - 1, axis=1)
+    return torch.from_numpy(parted[:, :number])
+
+
 def is_class(labels: Tensor, num_classes: int) -> Tensor:
     """Says which ids are 0..K-1."""
     return (labels >= 0) & (labels < num_classes)
@@ -145,4 +155,5 @@ def is_class(labels: Tensor, num_classes: int) -> Tensor:
 
 def _gather(labels: Tensor, image: Tensor, index: Tensor) -> Tensor:
     """Returns (R, P) labels of the pixels ``index`` (R, P) of each row's image."""
-    return labels.flatten()[index + image[:, None] * labels[0].numel()]
+    index = index + image[:, None] * labels[0].numel()
+    return labels.flatten().index_select(0, index.flatten()).view_as(index)
