@@ -1,3 +1,5 @@
+"""Winograd's products against a convolution, with their gradients and rounding."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -31,7 +33,7 @@ def test_equals_a_convolution_with_its_gradients():
 
 
 def test_rounding_is_that_of_a_convolution():
-    """Of many channels; with the points 0, 1, -1, 2 and -2 it would be three times as large."""
+    """Of many channels; with the points 0, 1, -1, 2 and -2 it would be about three times that."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1, 256, 32, 32, generator=generator)
     weight = torch.randn(32, 256, 3, 3, generator=generator)

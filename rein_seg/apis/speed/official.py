@@ -92,15 +92,14 @@ def loss_of_all_masks(
     draws: Draws | None = None,
 ) -> dict[str, Tensor]:
     """Every mask with a graph."""
-    labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
-    labels = labels.masked_fill(labels == self.ignore_index, self.num_classes)
     classes, masks = each_mask(self, features)
 
     def pick(matches: Matches) -> Tensor:
         own = zip(matches.layer.tolist(), matches.image, matches.query, strict=True)
         return torch.stack([masks[layer][image, query] for layer, image, query in own])
 
-    return self.set_loss(classes, (mask[None] for mask in masks), labels, draws, pick)
+    each = (mask[None] for mask in masks)
+    return self.set_loss(classes, each, self.labels(data_samples), draws, pick)
 
 
 def predict_all(
@@ -117,7 +116,13 @@ def predict_all(
 def costs_one_by_one(
     self: SetLoss, classes: Tensor, masks: Tensor, labels: Tensor, points: Tensor
 ) -> Tensor:
-    """One image after the other, each mask sampled on its own; with ignored points."""
+    """One image after the other, each mask sampled on its own.
+
+    Raises:
+        NotImplementedError: With ``leave_out_ignored``, which is not official.
+    """
+    if self.leave_out_ignored:
+        raise NotImplementedError('leave_out_ignored is not official: measure without it')
     with torch.no_grad():
         found = classes.new_zeros(3, *classes.shape[:-1], self.num_classes)
         for layer, image in torch.cartesian_prod(*map(torch.arange, classes.shape[:2])).tolist():

@@ -119,14 +119,15 @@ class Subject:
             'inputs': list(self._data['inputs']),
             'data_samples': [sample.clone() for sample in self._data['data_samples']],
         }
-        with officially(model=self.model) if self.work.official else contextlib.nullcontext():
+        with contextlib.ExitStack() as stack:
+            if self.work.official:
+                stack.enter_context(officially(model=self.model))
             if self.optim_wrapper is not None:
                 return function(data, self.optim_wrapper)
-            with (
-                torch.no_grad(),
-                torch.autocast(self.work.device.type, torch.bfloat16, enabled=self.work.amp),
-            ):
-                return function(data)
+            stack.enter_context(torch.no_grad())
+            device, enabled = self.work.device.type, self.work.amp
+            stack.enter_context(torch.autocast(device, torch.bfloat16, enabled=enabled))
+            return function(data)
 
 
 def make_subjects(

@@ -189,8 +189,7 @@ class Mask2FormerHead(BaseModule):
         self, features: Features, data_samples: list, train_cfg: Any, draws: Draws | None = None
     ) -> dict[str, Tensor]:
         """Returns the losses of all predictions; see `SetLoss`."""
-        labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
-        labels = labels.masked_fill(labels == self.ignore_index, self.num_classes)
+        labels = self.labels(data_samples)
         fine, each = self.decode(features)
         queries = torch.stack(each)  # (L, B, Q, D)
         embeds = self.mask_embeds(queries)
@@ -199,6 +198,11 @@ class Mask2FormerHead(BaseModule):
         masks = (all_masks(MaskEmbeds(*part), fine) for part in parts)
         pick = partial(picked_masks, embeds, fine)
         return self.set_loss(self.cls_embed(queries), masks, labels, draws, pick)
+
+    def labels(self, data_samples: list) -> Tensor:
+        """Returns the (B, H, W) class ids, K where there is none."""
+        labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
+        return labels.masked_fill(labels == self.ignore_index, self.num_classes)
 
     def predict(self, features: Features, batch_img_metas: list[dict], test_cfg: Any) -> Tensor:
         """Returns (B, K, H, W) scores in the size that the metas name (``img_shape``)."""

@@ -10,6 +10,7 @@ from rein_seg.apis.speed import benchmark_speed, run
 from rein_seg.apis.speed.floor import Product
 from rein_seg.apis.speed.official import OFFICIAL, officially
 from rein_seg.apis.speed.subject import Subject, Work, make_subjects
+from rein_seg.heads.mask2former import losses
 from tests.apis.speed.tiny import mask2former_file
 
 
@@ -31,15 +32,20 @@ def outcome(config, mode, names):
     return done[0].seg_logits.data
 
 
-@pytest.mark.parametrize('mode', ['train', 'predict'])
+@pytest.fixture(scope='module', params=['train', 'predict'])
+def ours(request, tmp_path_factory):
+    """A config file, what is done with it, and what comes out of our own form."""
+    config = mask2former_file(tmp_path_factory.mktemp('official'))
+    return config, request.param, outcome(config, request.param, [])
+
+
 @pytest.mark.parametrize('names', [*([name] for name in OFFICIAL), list(OFFICIAL)], ids=str)
-def test_gives_the_same(tmp_path, names, mode):
-    config = mask2former_file(tmp_path)
-    expected = outcome(config, mode, [])
+def test_gives_the_same(ours, names):
+    config, mode, expected = ours
     torch.testing.assert_close(outcome(config, mode, names), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_nothing_stays_behind(tmp_path):
+def test_nothing_stays_behind():
     before = [[getattr(owner, name) for owner, name, _ in each] for each in OFFICIAL.values()]
     with pytest.raises(ZeroDivisionError), officially():
         1 / 0  # noqa: B018
@@ -49,13 +55,13 @@ def test_nothing_stays_behind(tmp_path):
 
 def test_is_a_switch_of_the_benchmark(tmp_path):
     config = mask2former_file(tmp_path)
-    ours, official = make_subjects(
+    plain, official = make_subjects(
         config, ['official=True'], Work(size=(64, 64)), cfg_options={}
     ).values()
-    assert (ours.plain, official.plain) == (True, False)
+    assert (plain.plain, official.plain) == (True, False)
     assert official.optim_wrapper.optimizer.defaults['foreach'] is False
     assert not official.optim_wrapper.optimizer.defaults['fused']
-    assert ours.optim_wrapper.optimizer.defaults['fused']
+    assert plain.optim_wrapper.optimizer.defaults['fused']
     assert official.model.test_cfg.batch_windows == 1
     used = []
     with officially(model=official.model):
@@ -82,3 +88,9 @@ def test_ours_is_ours_beside_it(tmp_path, monkeypatch):
 
 def attentions(model):
     return [m for m in model.modules() if hasattr(m, 'scaled_dot_product_attention')]
+
+
+def test_what_is_not_official_is_refused():
+    loss = losses.SetLoss(3, leave_out_ignored=True)
+    with officially(), pytest.raises(NotImplementedError, match='leave_out_ignored is not'):
+        loss.costs(torch.zeros(1, 1, 2, 4), torch.zeros(1, 1, 2, 8, 8), torch.zeros(1, 8, 8), None)
