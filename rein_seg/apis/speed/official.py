@@ -24,7 +24,7 @@ from rein_seg.environment import giving_memory_back
 from rein_seg.heads.mask2former import deform_attn, head, losses
 from rein_seg.heads.mask2former.layers import ConvGN
 from rein_seg.heads.mask2former.losses import Draws, Matches, SetLoss
-from rein_seg.heads.mask2former.masks import MaskEmbeds, last_masks
+from rein_seg.heads.mask2former.masks import MaskEmbeds
 from rein_seg.heads.mask2former.pixel_decoder import PixelDecoder
 from rein_seg.heads.mask2former.points import sample_own
 from rein_seg.resize import resize_by
@@ -62,6 +62,12 @@ def embeds_as_they_are(self: Mask2FormerHead, queries: Tensor) -> MaskEmbeds:
     return MaskEmbeds(embeds, embeds.new_zeros(embeds.shape[:-1]))
 
 
+def masks_of(embeds: MaskEmbeds, fine: Tensor) -> Tensor:
+    """Returns the (B, Q, h, w) masks of one prediction."""
+    masks = torch.baddbmm(embeds.bias[..., None], embeds.weight, fine.flatten(2))
+    return masks.unflatten(2, fine.shape[-2:])
+
+
 def whole_map(features: Tensor, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
     """Leaves the fine map as it is, for `mask_then_resize`."""
     return features.detach(), size
@@ -70,7 +76,7 @@ def whole_map(features: Tensor, size: tuple[int, int]) -> tuple[Tensor, tuple[in
 def mask_then_resize(embeds: MaskEmbeds, small: tuple[Tensor, tuple[int, int]]) -> Tensor:
     """The masks at full size, resized to the level."""
     fine, size = small
-    masks = last_masks(embeds, fine)
+    masks = masks_of(embeds, fine)
     masks = F.interpolate(masks, size=size, mode='bilinear', align_corners=False)
     hidden = masks.flatten(2)[:, None].sigmoid() < 0.5
     hidden[hidden.all(-1)] = False
@@ -80,7 +86,7 @@ def mask_then_resize(embeds: MaskEmbeds, small: tuple[Tensor, tuple[int, int]]) 
 def each_mask(self: Mask2FormerHead, features: Features) -> tuple[Tensor, list[Tensor]]:
     """Class logits, and the mask logits (B, Q, h, w) of one prediction after the other."""
     fine, each = self.decode(features)
-    masks = [last_masks(self.mask_embeds(queries), fine) for queries in each]
+    masks = [masks_of(self.mask_embeds(queries), fine) for queries in each]
     return self.cls_embed(torch.stack(each)), masks
 
 

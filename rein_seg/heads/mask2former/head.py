@@ -22,7 +22,6 @@ from rein_seg.heads.mask2former.masks import (
     all_masks,
     attention_mask,
     combine,
-    last_masks,
     picked_masks,
     resize_features,
 )
@@ -208,8 +207,8 @@ class Mask2FormerHead(BaseModule):
         """Returns (B, K, H, W) scores in the size that the metas name (``img_shape``)."""
         fine, each = self.decode(features)
         classes = self.cls_embed(each[-1]).softmax(-1)[..., :-1]
-        masks = last_masks(self.mask_embeds(each[-1]), fine)
-        return combine(classes, masks, tuple(batch_img_metas[0]['img_shape'][:2]))
+        masks = all_masks(self.mask_embeds(each[-1][None]), fine)
+        return combine(classes, masks[0], tuple(batch_img_metas[0]['img_shape'][:2]))
 
     def _memory(self, memory: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Returns keys and values (B, S, D) of each level."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rein_seg.heads.mask2former.losses import Matches
-from rein_seg.resize import shrink
+from rein_seg.resize import channels_last, shrink
 
 
 class MaskEmbeds(NamedTuple):
@@ -26,19 +26,14 @@ class MaskEmbeds(NamedTuple):
 def all_masks(embeds: MaskEmbeds, fine: Tensor) -> Tensor:
     """Returns the (L, B, Q, h, w) logits of (L, B, Q) queries on the (B, D, h, w) fine map.
 
-    All queries of a pixel lie together, as sampling at shared points wants them (`sample_shared`).
+    All queries of a pixel lie together, as sampling at shared points (`sample_shared`) and resizing
+    (`combine`) want them.
     """
     layers, images, queries = embeds.bias.shape
     weight = embeds.weight.transpose(0, 1).flatten(1, 2).transpose(1, 2)  # (B, D, LQ)
     bias = embeds.bias.transpose(0, 1).reshape(images, 1, layers * queries)
     masks = torch.baddbmm(bias, fine.flatten(2).transpose(1, 2), weight)
     return masks.view(images, *fine.shape[-2:], layers, queries).permute(3, 0, 4, 1, 2)
-
-
-def last_masks(embeds: MaskEmbeds, fine: Tensor) -> Tensor:
-    """Returns the (B, Q, h, w) logits of (B, Q) queries; all pixels of a query lie together."""
-    masks = torch.baddbmm(embeds.bias[..., None], embeds.weight, fine.flatten(2))
-    return masks.unflatten(2, fine.shape[-2:])
 
 
 def picked_masks(embeds: MaskEmbeds, fine: Tensor, matches: Matches) -> Tensor:
@@ -90,6 +85,8 @@ def combine(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
     # sums of a hundred terms: in bfloat16 2 % of the pixels would be ties, won by the first class
     with torch.autocast(masks.device.type, enabled=False):
         for weight, mask in zip(classes.float(), masks.float(), strict=True):
-            full = F.interpolate(mask[None], size=size, mode='bilinear', align_corners=False)[0]
-            scores.append((weight.T @ full.sigmoid_().flatten(1)).unflatten(1, size))
+            rows = channels_last(mask[None])
+            full = F.interpolate(rows, size=size, mode='bilinear', align_corners=False)[0]
+            pixels = full.sigmoid_().permute(1, 2, 0).flatten(0, 1)  # (HW, Q)
+            scores.append((weight.T @ pixels.T).unflatten(1, size))
     return torch.stack(scores)

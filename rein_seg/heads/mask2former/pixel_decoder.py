@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rein_seg.heads.mask2former.deform_attn import DeformAttention, Sizes
-from rein_seg.heads.mask2former.layers import FFN, ConvGN, channels_last, sine_positions
+from rein_seg.heads.mask2former.layers import FFN, ConvGN, sine_positions
+from rein_seg.resize import channels_last
 
 
 class EncoderLayer(nn.Module):
