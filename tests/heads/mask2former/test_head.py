@@ -13,6 +13,7 @@ from rein_seg.errors import UserError
 from rein_seg.heads import Mask2FormerHead
 from rein_seg.heads.mask2former.layers import ConvGN, sine_positions
 from rein_seg.heads.mask2former.masks import MaskEmbeds, all_masks, attention_mask, combine
+from rein_seg.heads.mask2former.pixel_decoder import PixelDecoder
 from rein_seg.resize import resize_by
 from rein_seg.structures import Features
 
@@ -264,3 +265,19 @@ def test_norms_are_modules_that_the_optimizer_knows():
     """Group norms of the convolutions and layer norms are exempt from decay by their type."""
     kinds = {type(m) for m in build().modules() if 'Norm' in type(m).__name__}
     assert kinds == {nn.GroupNorm, nn.LayerNorm}
+
+
+def test_maps_of_a_transformer_and_of_a_network_of_convolutions_give_the_same():
+    """The former lie in memory with their channels last, cut out of a sequence."""
+    torch.manual_seed(0)
+    decoder = PixelDecoder(
+        [8] * 4, embed_dims=16, num_layers=1, num_heads=2, hidden=16, num_points=2, groups=4
+    )
+    tokens = torch.randn(1, 1 + 64, 8)
+    cut = tokens[:, 1:].transpose(1, 2).unflatten(2, (8, 8))
+    found = [decoder([x] * 4, (4, 2, 1, 0.5)) for x in (cut, cut.contiguous())]
+    (fine, memory), (expected, others) = found
+    assert fine.shape == (1, 16, 32, 32)
+    assert fine.is_contiguous()
+    for ours, theirs in zip([fine, *memory], [expected, *others], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
