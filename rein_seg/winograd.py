@@ -59,17 +59,17 @@ class Winograd(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
         """Returns (B, O, H, W)."""
-        outputs, _, filters = _transforms()
-        out_channels, channels = weight.shape[:2]
-        factors = _along_both(filters, weight.permute(2, 3, 0, 1)).view(-1, out_channels, channels)
+        filters = _transforms()[2]
+        factors = _along_both(filters, weight.permute(2, 3, 0, 1)).flatten(0, 1)
         images, moved = [], []
         for image in x:
             values = _to_products(image)
             if ctx.needs_input_grad[1]:
                 moved.append(values)
             products = torch.bmm(factors, values.transpose(1, 2))
-            tiles = _along_both(outputs, products.view(TAPS, TAPS, out_channels, *_grid(image)))
-            images.append(_from_blocks(tiles))
+            del values  # each is as large as twice the image
+            images.append(_to_outputs(products, _grid(image)))
+            del products
         ctx.save_for_backward(factors, *moved)
         return torch.stack(images)
 
@@ -119,8 +119,9 @@ def _transforms() -> tuple[Tensor, Tensor, Tensor]:
 
 def _along_both(transform: Tensor, x: Tensor) -> Tensor:
     """Transforms the first two axes of (J, J, ...) with (I, J): (I, I, ...)."""
-    first = (transform @ x.reshape(len(x), -1)).view(len(transform), len(x), -1)
-    return (transform @ first).view(len(transform), len(transform), *x.shape[2:])
+    shape = (len(transform), len(transform), *x.shape[2:])
+    x = (transform @ x.reshape(len(x), -1)).view(len(transform), x.shape[1], -1)
+    return (transform @ x).view(shape)
 
 
 # What a tile needs along one axis, and where it lies: taps 1 to 4 are its own block, tap 0 is the
@@ -133,13 +134,23 @@ _NEIGHBOURS = list(itertools.product((_OWN, _BEFORE, _AFTER), repeat=2))
 
 def _to_products(image: Tensor) -> Tensor:
     """Transforms a (C, H, W) map to (36, T, C)."""
+    return _along_both(_transforms()[1], _to_taps(image)).flatten(2, 3).flatten(0, 1)
+
+
+def _to_taps(image: Tensor) -> Tensor:
+    """Returns (6, 6, H / 4, W / 4, C): what each tile needs of a (C, H, W) map."""
     rows, columns = _grid(image)
     blocks = image.permute(1, 2, 0).unflatten(1, (columns, TILE)).unflatten(0, (rows, TILE))
     blocks = blocks.permute(1, 3, 0, 2, 4)
     taps = blocks.new_zeros(TAPS, TAPS, *blocks.shape[2:])
     for (tap, pixel, to, of), (tap_, pixel_, to_, of_) in _NEIGHBOURS:
         taps[tap, tap_, to, to_] = blocks[pixel, pixel_, of, of_]
-    return _along_both(_transforms()[1], taps).view(TAPS**2, rows * columns, -1)
+    return taps
+
+
+def _to_outputs(products: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Transforms (36, O, T) to the (O, H, W) map."""
+    return _from_blocks(_along_both(_transforms()[0], products.view(TAPS, TAPS, -1, *grid)))
 
 
 def _from_products(products: Tensor, grid: tuple[int, int]) -> Tensor:
