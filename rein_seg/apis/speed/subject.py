@@ -65,7 +65,8 @@ class Subject:
         work: What to do.
 
     Raises:
-        UserError: If the encoder takes no images of this size.
+        UserError: If the encoder takes no images of this size, or a loss of the config has no
+            official form.
     """
 
     def __init__(self, cfg: Config, work: Work) -> None:
@@ -82,6 +83,12 @@ class Subject:
                 cfg.optim_wrapper = {**cfg.optim_wrapper, 'type': 'AutocastOptimWrapper'}
         torch.manual_seed(0)
         self.model: nn.Module = MODELS.build(cfg.model).to(work.device).train(train)
+        if work.official and _leaves_out_ignored(self.model):
+            raise UserError(
+                'official=True measures the official formulation, which counts ignored pixels as '
+                'background; the config has leave_out_ignored=True: compare with '
+                'model.decode_head.loss.leave_out_ignored=False'
+            )
         slides = not train and self.model.test_cfg.mode == 'slide'
         self.model.backbone.check_size(self.model.test_cfg.crop_size if slides else self.size)
         self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper) if train else None
@@ -190,6 +197,11 @@ def _draw_weights(cfg: Config, *, always: bool) -> bool:
     if encoder['init_seed'] is None:
         encoder['init_seed'] = 0
     return True
+
+
+def _leaves_out_ignored(model: nn.Module) -> bool:
+    """Tells whether the losses of a set leave ignored pixels out, which is not official."""
+    return getattr(getattr(model.decode_head, 'set_loss', None), 'leave_out_ignored', False)
 
 
 def _crop_size(cfg: Config) -> tuple[int, int]:

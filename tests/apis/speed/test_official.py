@@ -10,7 +10,7 @@ from rein_seg.apis.speed import benchmark_speed, run
 from rein_seg.apis.speed.floor import Product
 from rein_seg.apis.speed.official import OFFICIAL, officially
 from rein_seg.apis.speed.subject import Subject, Work, make_subjects
-from rein_seg.heads.mask2former import losses
+from rein_seg.errors import UserError
 from tests.apis.speed.tiny import mask2former_file
 
 
@@ -90,7 +90,9 @@ def attentions(model):
     return [m for m in model.modules() if hasattr(m, 'scaled_dot_product_attention')]
 
 
-def test_what_is_not_official_is_refused():
-    loss = losses.SetLoss(3, leave_out_ignored=True)
-    with officially(), pytest.raises(NotImplementedError, match='leave_out_ignored is not'):
-        loss.costs(torch.zeros(1, 1, 2, 4), torch.zeros(1, 1, 2, 8, 8), torch.zeros(1, 8, 8), None)
+def test_what_is_not_official_is_refused(tmp_path):
+    options = {'model.decode_head.loss.leave_out_ignored': True}
+    with pytest.raises(UserError, match='leave_out_ignored=True: compare with'):
+        make_subjects(
+            mask2former_file(tmp_path), ['official=True'], Work(size=(64, 64)), cfg_options=options
+        )
