@@ -139,9 +139,7 @@ def _to_products(image: Tensor) -> Tensor:
 
 def _to_taps(image: Tensor) -> Tensor:
     """Returns (6, 6, H / 4, W / 4, C): what each tile needs of a (C, H, W) map."""
-    rows, columns = _grid(image)
-    blocks = image.permute(1, 2, 0).unflatten(1, (columns, TILE)).unflatten(0, (rows, TILE))
-    blocks = blocks.permute(1, 3, 0, 2, 4)
+    blocks = _to_blocks(image).permute(0, 1, 3, 4, 2)
     taps = blocks.new_zeros(TAPS, TAPS, *blocks.shape[2:])
     for (tap, pixel, to, of), (tap_, pixel_, to_, of_) in _NEIGHBOURS:
         taps[tap, tap_, to, to_] = blocks[pixel, pixel_, of, of_]

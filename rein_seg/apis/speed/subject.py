@@ -83,7 +83,7 @@ class Subject:
                 cfg.optim_wrapper = {**cfg.optim_wrapper, 'type': 'AutocastOptimWrapper'}
         torch.manual_seed(0)
         self.model: nn.Module = MODELS.build(cfg.model).to(work.device).train(train)
-        if work.official and _leaves_out_ignored(self.model):
+        if train and work.official and _leaves_out_ignored(self.model):
             raise UserError(
                 'official=True measures the official formulation, which counts ignored pixels as '
                 'background; the config has leave_out_ignored=True: compare with '

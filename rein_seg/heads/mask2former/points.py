@@ -141,7 +141,7 @@ def sample_valid(labels: Tensor, image: Tensor, points: Tensor, num_classes: int
 def smallest(values: Tensor, number: int) -> Tensor:
     """Returns (R, number) indexes of the smallest of (R, P) values; NaN counts as largest."""
     plain = values.device.type == 'cpu' and not torch.compiler.is_compiling()
-    if not plain or number in (0, values.shape[1]):
+    if not plain or number == 0:
         return values.topk(number, dim=1, largest=False, sorted=False).indices
     # a third of the time that PyTorch takes on one thread, two thirds of what it takes on two
     parted = values.numpy().argpartition(number - 1, axis=1)

@@ -86,13 +86,14 @@ def test_ours_is_ours_beside_it(tmp_path, monkeypatch):
     assert [subject.work.official for subject in made.values()] == [False, True]
 
 
-def attentions(model):
-    return [m for m in model.modules() if hasattr(m, 'scaled_dot_product_attention')]
-
-
 def test_what_is_not_official_is_refused(tmp_path):
     options = {'model.decode_head.loss.leave_out_ignored': True}
+    cases = mask2former_file(tmp_path), ['official=True']
     with pytest.raises(UserError, match='leave_out_ignored=True: compare with'):
-        make_subjects(
-            mask2former_file(tmp_path), ['official=True'], Work(size=(64, 64)), cfg_options=options
-        )
+        make_subjects(*cases, Work(size=(64, 64)), cfg_options=options)
+    predict = Work('predict', size=(64, 64))
+    assert len(make_subjects(*cases, predict, cfg_options=options)) == 2  # it has no losses
+
+
+def attentions(model):
+    return [m for m in model.modules() if hasattr(m, 'scaled_dot_product_attention')]
