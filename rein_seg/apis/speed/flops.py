@@ -9,7 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import (
+    FlopCounterMode,
+    sdpa_backward_flop_count,
+    sdpa_flop_count,
+)
 
 from rein_seg.apis.speed.parts import PartTrack, tracked
 
@@ -31,7 +35,7 @@ def count_flops(step: Callable[[], Any], model: nn.Module, optim_wrapper: Any = 
     Returns:
         Part -> ``forward`` and ``backward``, of the parts that have any.
     """
-    counter = FlopCounterMode(display=False, custom_mapping=_SAMPLES)
+    counter = FlopCounterMode(display=False, custom_mapping=FURTHER)
     with tracked(model, optim_wrapper) as track, counter, _ByPart(counter, track) as by_part:
         step()
     return by_part.counts
@@ -87,7 +91,20 @@ def _sampled_back(grad: Sequence[int], *args: Any, **kwargs: Any) -> int:
     return 24 * math.prod(grad)
 
 
-_SAMPLES = {
+def _attention(
+    query: Sequence[int], key: Sequence[int], value: Sequence[int], *args: Any, **kwargs: Any
+) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+def _attention_back(grad: Sequence[int], *args: Any, **kwargs: Any) -> int:
+    return sdpa_backward_flop_count(grad, *args[:3])
+
+
+FURTHER = {
+    # PyTorch's counter knows a CPU's attention from 2.15 on
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_back,
     torch.ops.aten._embedding_bag: _gathered,
     torch.ops.aten._embedding_bag_forward_only: _gathered,
     torch.ops.aten._embedding_bag_per_sample_weights_backward: _weights_of_gathered,

@@ -77,7 +77,7 @@ def test_samples_count_a_product_and_a_sum_each():
     value = torch.randn(1, 30, heads, width, requires_grad=True)
     offsets = torch.randn(1, queries, heads, 2, points, 2, requires_grad=True)
     weights, reference = torch.rand(1, queries, heads, 2, points), torch.rand(queries, 2)
-    counter = FlopCounterMode(display=False, custom_mapping=module._SAMPLES)
+    counter = FlopCounterMode(display=False, custom_mapping=module.FURTHER)
     forward = 2 * 4 * (queries * heads * 2 * points) * width
     _can_sample_products()  # tries a product, once
     with counter:
@@ -93,7 +93,7 @@ def test_both_ways_of_sampling_count_the_same_order():
     offsets, weights = torch.randn(1, 7, 2, 2, 4, 2), torch.rand(1, 7, 2, 2, 4)
     found = []
     for sample in (sample_by_gather, sample_by_grid):
-        counter = FlopCounterMode(display=False, custom_mapping=module._SAMPLES)
+        counter = FlopCounterMode(display=False, custom_mapping=module.FURTHER)
         with counter:
             sample(value, offsets, weights, torch.rand(7, 2), sizes)
         found.append(counter.get_total_flops())
@@ -105,7 +105,7 @@ def test_both_ways_of_sampling_count_the_same_order():
 def test_attention_counts_with_and_without_a_mask():
     q = torch.randn(1, 2, 16, 8)
     for mask in (None, torch.ones(1, 1, 16, 16, dtype=torch.bool)):
-        counter = FlopCounterMode(display=False)
+        counter = FlopCounterMode(display=False, custom_mapping=module.FURTHER)
         with counter:
             nn.functional.scaled_dot_product_attention(q, q, q, attn_mask=mask)
         assert counter.get_total_flops() == 2 * 2 * 2 * 16 * 16 * 8
