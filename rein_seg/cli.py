@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from mmengine.config import DictAction
 
+from rein_seg import products
 from rein_seg.environment import keep_freed_memory
 from rein_seg.errors import UserError
 
@@ -65,6 +66,7 @@ def run(main: Callable[[], object], *, interrupted: str = 'go on with --resume')
     """
     keep_freed_memory()
     try:
+        products.use_onednn()
         code = main()
     except UserError as error:
         rank = f'[rank {os.environ["RANK"]}] ' if 'RANK' in os.environ else ''

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from rein_seg import products
 from rein_seg.errors import UserError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -98,7 +99,7 @@ def quiet_imports() -> Iterator[None]:
 
 
 def describe_environment() -> dict[str, Any]:
-    """Returns versions of Python, the platform and the packages that results depend on."""
+    """Returns versions of Python, the platform, the packages and libraries that results hang on."""
     import torch
 
     return {
@@ -106,6 +107,7 @@ def describe_environment() -> dict[str, Any]:
         'platform': platform.platform(),
         'processor': platform.processor() or platform.machine(),
         'threads': torch.get_num_threads(),
+        'products': products.library(),
         'gpu': torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         'packages': {name: _version(name) for name in ('rein-seg', *_RECORDED)},
     }

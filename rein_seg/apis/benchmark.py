@@ -59,6 +59,7 @@ def interleave(
     device: torch.device,
     warmup: int = 1,
     memory: bool = True,
+    settle: bool = False,
     report: Callable[[str], None] | None = None,
 ) -> dict[str, Measured]:
     """Calls A B A B ..., so that all see the same machine; calls to warm up are not counted.
@@ -70,11 +71,15 @@ def interleave(
         warmup: Calls of each before these.
         memory: Whether to measure peak memory, too. It gives free memory back to the system before
             each call, which then asks for it again: a few percent of a long call.
+        settle: Whether to call each once more before each of its calls, uncounted: what ran before
+            may have given memory back that it would have kept.
         report: Called with a line of progress after each round.
     """
     measured = {name: Measured() for name in ways}
     for round_ in range(1 - warmup, repeats + 1):
         for name, way in ways.items():
+            if settle:
+                way()
             with PeakMemory(device) if memory else contextlib.nullcontext() as peak:
                 start = time.perf_counter()
                 way()

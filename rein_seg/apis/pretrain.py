@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from rein_seg import products
 from rein_seg.checkpoint import write_json
 from rein_seg.errors import UserError
 from rein_seg.pretrain.export import export_encoder
@@ -49,7 +50,8 @@ def pretrain(
     if workers is None:
         workers = 1 if device == 'cpu' else max(1, (os.cpu_count() or 2) - 1)
     folder = Path(work_dir)
-    training = run_pretraining(settings, folder, resume=resume, device=device, workers=workers)
+    with products.pytorchs_own():  # as the weights in the package were made: bit for bit again
+        training = run_pretraining(settings, folder, resume=resume, device=device, workers=workers)
     digest = export_encoder(
         training.model.encoder, folder / WEIGHTS, settings=settings, steps=training.done
     )

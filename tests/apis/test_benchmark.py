@@ -24,6 +24,14 @@ def test_ways_are_called_in_turn_after_one_round_that_is_not_counted():
     assert len(lines) == 3
 
 
+def test_a_call_before_each_call_lets_it_settle():
+    calls = []
+    ways = {'a': lambda: calls.append('a'), 'b': lambda: calls.append('b')}
+    measured = interleave(ways, repeats=1, warmup=1, device=CPU, settle=True)
+    assert ''.join(calls) == 'aabbaabb'
+    assert [len(measured[name].seconds) for name in 'ab'] == [1, 1]
+
+
 def test_ratios_are_of_the_same_round():
     measured = {
         'ours': Measured([1.0, 2.0, 1.0], [100.0]),

@@ -23,12 +23,19 @@ class Product:
         dtype: Of the matrices; on a GPU float32 goes as ``torch.backends.cuda.matmul`` says.
         side: Of the matrices; default 2048 on a CPU, 8192 on a GPU, and on a CPU that is slow in a
             type that it lacks instructions for, less.
+        own: By PyTorch's own library, also where the steps' products are oneDNN's.
     """
 
     def __init__(
-        self, device: torch.device, dtype: torch.dtype, *, side: int | None = None
+        self,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        side: int | None = None,
+        own: bool = False,
     ) -> None:
         on_gpu = device.type == 'cuda'
+        self.own = own
         self.times = 10 if on_gpu else 3
         self.dtype, self._device = dtype, device
         self._take(side or (8192 if on_gpu else 2048))
@@ -38,7 +45,10 @@ class Product:
     def __call__(self) -> None:
         """Multiplies ``times`` times."""
         for _ in range(self.times):
-            torch.mm(self._a, self._b, out=self._out)
+            if self.own:  # the variant that `products` leaves as it is
+                torch.mm(self._a, self._b, out=self._out)
+            else:
+                self._out = torch.mm(self._a, self._b)
 
     def _take(self, side: int) -> None:
         self.side = side
@@ -128,6 +138,7 @@ def find_reference(
 def against(reference: Reference, seconds: float, rate: float) -> dict[str, Any]:
     """Returns ``seconds`` of the reference scaled to a machine of ``rate``, and our ratio to it.
 
+    Of both machines the rate is that of PyTorch's own library, which multiplied for the reference.
     ``ratio`` is to its median at the middle of its rates, ``strict`` to its best at the lowest.
     """
     low, high = REFERENCE_RATE

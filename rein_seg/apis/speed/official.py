@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from mmpretrain.models.utils.attention import MultiheadAttention
 from torch import Tensor, nn
 
-from rein_seg import winograd
+from rein_seg import products, winograd
 from rein_seg.apis.benchmark import replaced
 from rein_seg.environment import giving_memory_back
 from rein_seg.heads.mask2former import deform_attn, head, losses
@@ -33,6 +33,7 @@ from rein_seg.structures import Features
 Mask2FormerHead = head.Mask2FormerHead
 SCORES = 'scores of attention in memory'
 MEMORY = 'freed memory given back'
+PRODUCTS = "PyTorch's own products"
 
 
 def attend(
@@ -173,7 +174,9 @@ OFFICIAL: dict[str, Patches] = {
     'masks of classes one by one': [(losses, 'sample_class', sample_each)],
     'every prediction at full size': [(Mask2FormerHead, 'predict', predict_all)],
     MEMORY: [],
+    PRODUCTS: [],
 }
+_AROUND = {MEMORY: giving_memory_back, PRODUCTS: products.pytorchs_own}
 
 
 @contextlib.contextmanager
@@ -188,8 +191,8 @@ def officially(
     """
     with contextlib.ExitStack() as stack:
         for name in names:
-            if name == MEMORY:
-                stack.enter_context(giving_memory_back())
+            if name in _AROUND:
+                stack.enter_context(_AROUND[name]())
             for patch in OFFICIAL[name]:
                 stack.enter_context(replaced(*patch))
             if model is not None and name == SCORES:

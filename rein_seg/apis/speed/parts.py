@@ -14,7 +14,9 @@ from torch.profiler import record_function
 
 from rein_seg.heads.mask2former import deform_attn, losses
 from rein_seg.heads.mask2former.deform_attn import DeformAttention
+from rein_seg.heads.mask2former.layers import FFN
 from rein_seg.structures import StreamSite
+from rein_seg.winograd import Conv3x3
 
 REST = 'other'
 OPTIMIZER = 'optimizer'
@@ -23,8 +25,10 @@ ENCODER = ('encoder, rest', 'encoder blocks', 'method')
 HEAD = (
     'neck',
     'pixel decoder',
+    '3x3 convolution',
     'deformable attention',
     'deformable sampling',
+    'feed-forward',
     'transformer decoder',
     'head',
     'losses',
@@ -36,6 +40,11 @@ PARTS = (
     'preprocessing', *ENCODER, *HEAD, 'windows', 'labels', 'backward, rest', OPTIMIZER, REST,
 )  # fmt: skip
 RANGE = 'part:'
+_OF_PIXEL_DECODER: dict[type, str] = {
+    Conv3x3: '3x3 convolution',
+    DeformAttention: 'deformable attention',
+    FFN: 'feed-forward',
+}
 
 
 class PartTrack:
@@ -143,9 +152,9 @@ def _head_places(head: nn.Module) -> Iterator[tuple[Any, str, str]]:
         return
     yield head, 'decode', 'transformer decoder'
     yield head.pixel_decoder, 'forward', 'pixel decoder'
-    for module in head.modules():
-        if isinstance(module, DeformAttention):
-            yield module, 'forward', 'deformable attention'
+    for module in head.pixel_decoder.modules():
+        if type(module) in _OF_PIXEL_DECODER:
+            yield module, 'forward', _OF_PIXEL_DECODER[type(module)]
     yield deform_attn, 'deform_sample', 'deformable sampling'
     yield head.set_loss, 'match', 'matching'
     yield losses, 'linear_sum_assignment', 'Hungarian solver'

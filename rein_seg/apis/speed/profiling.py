@@ -18,7 +18,8 @@ _RULES = (
     ('attention', r'scaled_dot_product|flash_attention|efficient_attention'),
     (
         'matrix product',
-        r'::(_?mkldnn_)?(mm|addmm|bmm|baddbmm|matmul|linear|linear_backward|einsum|mv|addmv|dot)$',
+        r'::(_?mkldnn_)?(mm|addmm|bmm|baddbmm|matmul|linear|linear_backward|einsum|mv|addmv|dot)$'
+        r'|::_linear_pointwise$',
     ),
     ('optimizer', r'_fused_adam|_foreach_|^Optimizer'),
     ('gather', r'embedding_bag|grid_sampler|sampled_addmm'),
@@ -36,8 +37,9 @@ _RULES = (
 KINDS = (*(kind for kind, _ in _RULES), 'Python')
 _RULES_COMPILED = tuple((kind, re.compile(rule)) for kind, rule in _RULES)
 _BACKWARD = 'autograd::engine::evaluate_function'
-# what a step may spend its time on without a question; of other parts none should take much
-EXEMPT_PARTS = ('encoder blocks', 'deformable attention')
+# What a step may spend its time on without a question; of other parts none should take much. A
+# layer of the pixel decoder is attention and feed-forward, as a block of the encoder is.
+EXEMPT_PARTS = ('encoder blocks', '3x3 convolution', 'deformable attention', 'feed-forward')
 EXEMPT_KINDS = ('convolution', 'attention')
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from rein_seg import products
 from rein_seg.apis.benchmark import PeakMemory, compare, interleave
 from rein_seg.apis.speed.data import time_data
 from rein_seg.apis.speed.floor import Product, against, find_reference, floors
@@ -20,6 +21,7 @@ from rein_seg.environment import describe_environment
 from rein_seg.errors import UserError
 
 Report = Callable[[str], None]
+OWN = "float32, PyTorch's own"  # products, beside those of the steps
 
 
 def benchmark_speed(
@@ -64,10 +66,11 @@ def benchmark_speed(
         report: Takes lines of progress.
 
     Returns:
-        ``rates``: type of the products -> GFLOP/s, median and range; ``subjects``: name -> type,
-        seconds, images/s, ratios to ``config`` (median of the rounds, range), peak memory over what
-        the models hold, and with ``profile`` ``flops``, ``floor``, ``profile``, ``reference``;
-        ``data``; ``settings``; ``environment``.
+        ``rates``: type of the products, and `OWN` where PyTorch's own library is another than the
+        steps' -> GFLOP/s, median and range; ``subjects``: name -> type, seconds, images/s, ratios
+        to ``config`` (median of the rounds, range), peak memory over what the models hold, and with
+        ``profile`` ``flops``, ``floor``, ``profile``, ``reference``; ``data``; ``settings``;
+        ``environment``.
 
     Raises:
         UserError: If an argument is not as above.
@@ -86,8 +89,7 @@ def benchmark_speed(
             one['peak_mib'] = peak.mib
             if profile:
                 said(f'{name}: FLOPs and profile')
-                rate = figures['rates'][one['dtype']]['gflop_per_s']
-                one.update(_examine(subject, one['seconds'], rate))
+                one.update(_examine(subject, one['seconds'], figures['rates']))
         first = next(iter(subjects.values()))
         if mode == 'train':
             figures['data'] = time_data(first.cfg, batch=batch, repeats=repeats)
@@ -151,18 +153,31 @@ def _time(
     """Returns ``rates`` and ``subjects`` with times and ratios."""
     first, device = next(iter(subjects)), next(iter(subjects.values())).work.device
     types = dict.fromkeys(subject.dtype for subject in subjects.values())
-    products = {f'matrix product, {_name(dtype)}': Product(device, dtype) for dtype in types}
-    ways = {**products, **{name: subject.step for name, subject in subjects.items()}}
+    squares = {_name(dtype): Product(device, dtype) for dtype in types}
+    if device.type == 'cpu' and torch.float32 in types and products.library() == 'oneDNN':
+        squares[OWN] = Product(device, torch.float32, own=True)
+    ways = {
+        **{f'matrix product, {name}': square for name, square in squares.items()},
+        **{name: subject.step for name, subject in subjects.items()},
+    }
+    # the official form gives freed memory back, which the next step would pay for
+    settle = len(subjects) > 1 and any(subject.work.official for subject in subjects.values())
     measured = interleave(
-        ways, repeats=repeats, warmup=warmup, device=device, memory=False, report=report
+        ways,
+        repeats=repeats,
+        warmup=warmup,
+        device=device,
+        memory=False,
+        settle=settle,
+        report=report,
     )
     rates = {}
-    for name, product in products.items():
-        each = product.rates(measured.pop(name).seconds)
-        rates[_name(product.dtype)] = {
+    for name, square in squares.items():
+        each = square.rates(measured.pop(f'matrix product, {name}').seconds)
+        rates[name] = {
             'gflop_per_s': statistics.median(each),
             'range': [min(each), max(each)],
-            'side': product.side,
+            'side': square.side,
         }
     found = {}
     for name, one in compare(measured, first).items():
@@ -182,13 +197,14 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix('torch.')
 
 
-def _examine(subject: Subject, seconds: float, rate: float) -> dict[str, Any]:
+def _examine(subject: Subject, seconds: float, rates: Mapping[str, Any]) -> dict[str, Any]:
     """Returns ``flops``, ``profile``, ``floor`` and, where there is one, ``reference``."""
+    used = rates[_name(subject.dtype)]
     model, optim_wrapper = subject.model, subject.optim_wrapper
     flops = count_flops(subject.eager_step, model, optim_wrapper)
     subject.eager_step()  # what counting left behind in memory and caches is not profiled
     profiled = profile_step(subject.eager_step, model, subject.work.device, optim_wrapper)
-    floor = floors(flops, rate)
+    floor = floors(flops, used['gflop_per_s'])
     spent = {'encoder': _sum(profiled, ENCODER), 'head': _sum(profiled, HEAD)}
     for name, group in floor.items():
         # the step's own time is known without the profiler's share
@@ -200,7 +216,7 @@ def _examine(subject: Subject, seconds: float, rate: float) -> dict[str, Any]:
         model, mode=work.mode, size=subject.size, batch=work.batch, plain=subject.plain
     )
     if reference is not None:
-        found['reference'] = against(reference, seconds, rate)
+        found['reference'] = against(reference, seconds, rates.get(OWN, used)['gflop_per_s'])
     return found
 
 

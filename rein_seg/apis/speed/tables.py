@@ -38,6 +38,8 @@ def _heading(figures: Mapping[str, Any]) -> str:
         f'{environment["threads"]} threads',
         'random weights' if settings['random_weights'] else 'pretrained weights',
     ]
+    if settings['device'] == 'cpu':
+        words.append(f'float32 products by {environment["products"]}')
     lines = [', '.join(words)]
     for dtype, rate in figures['rates'].items():
         low, high = rate['range']

@@ -82,7 +82,8 @@ class FFN(nn.Module):
 
     def __init__(self, embed_dims: int, hidden: int) -> None:
         super().__init__()
-        first = nn.Sequential(nn.Linear(embed_dims, hidden), nn.ReLU(inplace=True))
+        # not in place: on the view that a linear returns, its backward pass would copy it twice
+        first = nn.Sequential(nn.Linear(embed_dims, hidden), nn.ReLU())
         self.layers = nn.Sequential(first, nn.Linear(hidden, embed_dims))
 
     def forward(self, x: Tensor) -> Tensor:

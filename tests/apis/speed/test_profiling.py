@@ -44,6 +44,8 @@ def test_every_part_of_the_published_system_is_found(profiled):
         assert parts[name]['backward_ms'] == 0, name
     assert parts['encoder blocks']['kinds']['attention'] > 0
     assert parts['pixel decoder']['kinds']['convolution'] > 0
+    assert parts['3x3 convolution']['kinds']['convolution'] > 0
+    assert set(parts['feed-forward']['kinds']) >= {'matrix product', 'elementwise'}
     assert 'gather' in parts['deformable sampling']['kinds']
 
 
@@ -106,6 +108,7 @@ def test_nodes_belong_to_the_part_that_made_them():
         ('aten::_scaled_dot_product_flash_attention_for_cpu', 'attention'),
         ('aten::addmm', 'matrix product'),
         ('aten::linear', 'matrix product'),
+        ('mkldnn::_linear_pointwise', 'matrix product'),
         ('aten::upsample_bilinear2d', 'resize'),
         ('aten::_embedding_bag', 'gather'),
         ('aten::embedding_dense_backward', 'index, sort'),

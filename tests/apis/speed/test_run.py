@@ -101,6 +101,23 @@ def test_all_figures_are_there(tmp_path):
         assert word in text
 
 
+@pytest.mark.parametrize('onednn', [True, False])
+def test_the_reference_is_scaled_by_the_rate_of_its_own_library(tmp_path, monkeypatch, onednn):
+    monkeypatch.setattr(run.products, 'library', lambda: 'oneDNN' if onednn else 'MKL')
+    monkeypatch.setattr(run, 'find_reference', lambda *args, **kwargs: Reference(10.0, 10.0))
+    figures = benchmark_speed(
+        mask2former_file(tmp_path), size=(64, 64), mode='predict', device='cpu', repeats=1
+    )
+    rates = figures['rates']
+    assert set(rates) == ({'float32', run.OWN} if onednn else {'float32'})
+    one = figures['subjects']['mask2former']
+    own = rates[run.OWN if onednn else 'float32']['gflop_per_s']
+    assert one['reference']['scaled_s'] == pytest.approx(10 * 145 / own)
+    assert one['floor']['step']['floor_s'] * rates['float32']['gflop_per_s'] == pytest.approx(
+        one['floor']['step']['gflop']
+    )
+
+
 def test_a_prediction_is_measured_in_bfloat16(tmp_path):
     config = write_config(tmp_path)
     figures = benchmark_speed(
