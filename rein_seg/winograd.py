@@ -1,4 +1,4 @@
-"""3x3 convolutions on a CPU with a quarter of the products, as exact as of maps in channels last.
+"""3x3 convolutions on a CPU with a quarter of the products.
 
 O output, C input channels, H x W map, T tiles of 4 x 4 outputs, of 36 products each.
 """

@@ -25,7 +25,6 @@ from rein_seg.heads.mask2former.points import (
     sample_own,
     sample_shared,
     sample_valid,
-    smallest,
 )
 
 # predictions; their masks and what is sampled of them make up most of the memory of the losses
@@ -306,7 +305,7 @@ class SetLoss(nn.Module):
         doubt = sample_own(masks, candidates).abs_()
         if valid is not None:
             doubt.masked_fill_(valid(candidates) == 0, torch.inf)
-        best = smallest(doubt, self.num_uncertain)
+        best = doubt.topk(self.num_uncertain, dim=1, largest=False, sorted=False).indices
         uncertain = candidates.gather(1, best[..., None].expand(-1, -1, 2))
         rest = self.num_points - self.num_uncertain
         return torch.cat((uncertain, draws.fresh(len(masks), rest, masks.device)), dim=1)

@@ -138,16 +138,6 @@ def sample_valid(labels: Tensor, image: Tensor, points: Tensor, num_classes: int
     return valid
 
 
-def smallest(values: Tensor, number: int) -> Tensor:
-    """Returns (R, number) indexes of the smallest of (R, P) values; NaN counts as largest."""
-    plain = values.device.type == 'cpu' and not torch.compiler.is_compiling()
-    if not plain or number == 0:
-        return values.topk(number, dim=1, largest=False, sorted=False).indices
-    # a third of the time that PyTorch takes on one thread, two thirds of what it takes on two
-    parted = values.numpy().argpartition(number - 1, axis=1)
-    return torch.from_numpy(parted[:, :number])
-
-
 def is_class(labels: Tensor, num_classes: int) -> Tensor:
     """Says which ids are 0..K-1."""
     return (labels >= 0) & (labels < num_classes)

@@ -8,7 +8,6 @@ from rein_seg.heads.mask2former.points import (
     sample_classes,
     sample_own,
     sample_shared,
-    smallest,
 )
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -47,18 +46,3 @@ def test_masks_at_shared_and_own_points():
         shared = sample_shared(masks.unflatten(0, shape), POINTS.unflatten(0, shape))
         torch.testing.assert_close(shared.flatten(0, 1), plain(masks, POINTS))
     torch.testing.assert_close(sample_own(masks[:, 0], POINTS), plain(masks[:, :1], POINTS)[:, 0])
-
-
-def test_the_smallest_values_are_found_with_nan_as_largest():
-    values = torch.tensor([[3.0, 1.0, float('nan'), 2.0], [float('inf'), 7.0, 5.0, 6.0]])
-    for number, expected in ((2, [[1, 3], [2, 3]]), (3, [[0, 1, 3], [1, 2, 3]])):
-        assert smallest(values, number).sort().values.tolist() == expected
-    assert smallest(values, 0).shape == (2, 0)
-    assert smallest(values, 4).sort().values.tolist() == [[0, 1, 2, 3]] * 2
-    assert smallest(values[:0], 2).shape == (0, 2)
-
-
-def test_the_smallest_values_in_a_compiled_graph():
-    values = torch.tensor([[3.0, 1.0, 4.0, 2.0]])
-    graph = torch.compile(smallest, backend='eager', fullgraph=True)
-    assert graph(values, 2).sort().values.tolist() == [[1, 3]]
