@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -156,6 +157,7 @@ _decode_pixels = PixelDecoder.forward
 Patches = Sequence[tuple[Any, str, Any]]
 OFFICIAL: dict[str, Patches] = {
     'sampling level by level': [(deform_attn, 'deform_sample', deform_attn.sample_by_grid)],
+    "PyTorch's softmax": [(deform_attn, 'short_softmax', partial(torch.softmax, dim=-1))],
     SCORES: [(F, 'scaled_dot_product_attention', attend)],
     'resize, then convolve': [
         (ConvGN, 'forward', resize_then_convolve),

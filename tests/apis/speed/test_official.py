@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 
+from rein_seg import products
 from rein_seg.apis import load_config
 from rein_seg.apis.speed import benchmark_speed, run
 from rein_seg.apis.speed.floor import Product
@@ -32,8 +33,23 @@ def outcome(config, mode, names):
     return done[0].seg_logits.data
 
 
+@pytest.fixture(scope='module')
+def _onednn():
+    """oneDNN's products, of any size."""
+    if not products._is_there():
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, '_FEWEST', 0)
+        patch.setattr(products, '_NARROWEST', 1)
+        patch.setenv(products.VARIABLE, 'onednn')
+        products.use_onednn()
+        yield
+        products._registered.clear()
+
+
 @pytest.fixture(scope='module', params=['train', 'predict'])
-def ours(request, tmp_path_factory):
+def ours(request, tmp_path_factory, _onednn):
     """A config file, what is done with it, and what comes out of our own form."""
     config = mask2former_file(tmp_path_factory.mktemp('official'))
     return config, request.param, outcome(config, request.param, [])

@@ -14,7 +14,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from rein_seg import winograd
+from rein_seg import products, winograd
 from rein_seg.apis.speed.official import OFFICIAL, officially
 from rein_seg.engine.optim import TrainableOptimConstructor
 from rein_seg.heads.mask2former import head, losses
@@ -103,8 +103,25 @@ def test_losses_do_not_depend_on_the_products_of_winograd(monkeypatch):
     torch.testing.assert_close(curve(), expected, rtol=1e-5, atol=0)
 
 
+@pytest.mark.skipif(not products._is_there(), reason='PyTorch without oneDNN')
+def test_losses_do_not_depend_on_the_products_of_onednn(monkeypatch):
+    """These are too small for it, so here all are large enough."""
+    expected = ours()
+    monkeypatch.setattr(products, '_FEWEST', 0)
+    monkeypatch.setattr(products, '_NARROWEST', 1)
+    monkeypatch.setenv(products.VARIABLE, 'onednn')
+    products.use_onednn()
+    try:
+        found = curve()
+    finally:
+        products._registered.clear()
+    assert not torch.equal(found, expected)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+
+
 # choices, predictions, or of no effect on results: tests/apis/speed/test_official.py
 ELSEWHERE = {
+    "PyTorch's own products",
     'attention masks at full size',
     'costs one by one',
     'every prediction at full size',

@@ -14,6 +14,7 @@ from rein_seg.heads.mask2former.deform_attn import (
     sample_by_gather,
     sample_by_grid,
     sample_compiled,
+    short_softmax,
 )
 
 SIZES = [(2, 3), (5, 4), (7, 9)]
@@ -47,6 +48,21 @@ def test_gather_equals_sampling_level_by_level():
         gradients(sample_by_gather, tensors), gradients(sample_by_grid, tensors), strict=True
     ):
         torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('length', [1, 12, 16])
+def test_a_short_softmax_is_a_softmax(length):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 7, length, generator=generator) * 30
+    x[0, 0] += 200  # exp of it would be infinite
+    slope = torch.randn(x.shape, generator=generator)
+    found = []
+    for function in (short_softmax, partial(torch.softmax, dim=-1)):
+        leaf = x.clone().requires_grad_()
+        out = function(leaf)
+        found.append((out, *torch.autograd.grad(out, leaf, slope)))
+    for ours, plain in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
 
 
 def test_points_far_outside_give_zero():
