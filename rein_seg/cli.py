@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from mmengine.config import DictAction
 
-from rein_seg import products
 from rein_seg.environment import keep_freed_memory
 from rein_seg.errors import UserError
 
@@ -66,7 +65,10 @@ def run(main: Callable[[], object], *, interrupted: str = 'go on with --resume')
     """
     keep_freed_memory()
     try:
-        products.use_onednn()
+        if not {'-h', '--help'} & set(sys.argv[1:]):  # which need not wait for PyTorch to load
+            from rein_seg import products
+
+            products.use_onednn()
         code = main()
     except UserError as error:
         rank = f'[rank {os.environ["RANK"]}] ' if 'RANK' in os.environ else ''

@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from rein_seg import products
 from rein_seg.errors import UserError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -101,6 +100,8 @@ def quiet_imports() -> Iterator[None]:
 def describe_environment() -> dict[str, Any]:
     """Returns versions of Python, the platform, the packages and libraries that results hang on."""
     import torch
+
+    from rein_seg import products
 
     return {
         'python': sys.version.split()[0],

@@ -10,6 +10,7 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from rein_seg.errors import UserError
 
 VARIABLE = 'REIN_SEG_PRODUCTS'
 _CPUINFO = Path('/proc/cpuinfo')
-_FEWEST = 2**21  # multiplications: below, a call by way of Python costs what it saves
+_FEWEST = 2**25  # multiplications: below, a call by way of Python costs what it saves
 _NARROWEST = 16  # of M, K and N: oneDNN is no faster where there is little to a row
 
 _registered: list[torch.library.Library] = []
@@ -28,11 +29,11 @@ _registered: list[torch.library.Library] = []
 def use_onednn() -> bool:
     """Has `torch.mm` and `torch.addmm`, and so every linear, multiply with oneDNN where it pays.
 
-    PyTorch multiplies float32 matrices on a CPU with MKL, whose kernels for AMD's processors reach
-    three quarters of what oneDNN's do there. oneDNN comes with PyTorch, too; nothing but the order
-    of float sums changes. Holds for the process, forward and backward; products of other types, of
+    PyTorch multiplies float32 matrices on a CPU with MKL, whose kernels for AMD's processors are
+    slower than oneDNN's are with AVX-512. oneDNN comes with PyTorch, too; nothing but the order of
+    float sums changes. Holds for the process, forward and backward; products of other types, of
     batches, of transposed left sides (gradients of weights) and small ones stay as they are, and so
-    do compiled graphs.
+    do those of Inductor's compiled graphs.
 
     The environment decides otherwise: ``REIN_SEG_PRODUCTS=pytorch`` or ``onednn``.
 
@@ -45,23 +46,21 @@ def use_onednn() -> bool:
     wish = os.environ.get(VARIABLE, '')
     if wish not in ('', 'pytorch', 'onednn'):
         raise UserError(f'{VARIABLE}={wish!r}: expected pytorch or onednn')
-    if wish == 'onednn' and not _is_there():
-        raise UserError(f'{VARIABLE}=onednn: this PyTorch was built without oneDNN; unset it')
-    if wish == 'onednn' or (not wish and _pays()):
-        _register()
+    if wish == 'onednn' and not works():
+        raise UserError(f'{VARIABLE}=onednn: this PyTorch cannot multiply with oneDNN; unset it')
+    _switch(wish == 'onednn' or (not wish and _pays() and works()))
     return bool(_registered)
 
 
 @contextlib.contextmanager
-def pytorchs_own() -> Iterator[None]:
-    """Undoes `use_onednn` for a while, where it was used."""
+def onednn(on: bool) -> Iterator[None]:
+    """Has oneDNN used, or PyTorch's own library, for a while."""
     before = bool(_registered)
-    _registered.clear()
+    _switch(on)
     try:
         yield
     finally:
-        if before:
-            _register()
+        _switch(before)
 
 
 def library() -> str:
@@ -71,13 +70,22 @@ def library() -> str:
     return 'MKL' if torch.backends.mkl.is_available() else "PyTorch's own"
 
 
-def _is_there() -> bool:
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')
+@lru_cache
+def works() -> bool:
+    """Tells whether this PyTorch has oneDNN's product, which is not documented, as we call it."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    a, b, c = torch.eye(16), torch.arange(256.0).view(16, 16), torch.ones(16)
+    try:
+        return torch.equal(_multiply(a, b, c), b + c)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
 
 
 def _pays() -> bool:
-    """Tells whether PyTorch would take MKL, on a processor of AMD's."""
-    if not (_is_there() and torch.backends.mkl.is_available()):
+    """Tells whether PyTorch would take MKL, on a processor of AMD's with AVX-512."""
+    own = torch.backends.mkl.is_available()
+    if not own or torch.backends.cpu.get_cpu_capability() != 'AVX512':
         return False
     if _CPUINFO.exists():
         with _CPUINFO.open(errors='replace') as file:
@@ -87,29 +95,34 @@ def _pays() -> bool:
     return 'AuthenticAMD' in maker
 
 
-def _register() -> None:
+def _switch(on: bool) -> None:
     """Puts `_mm` and `_addmm` in the place of PyTorch's; forgetting the library takes them away."""
-    if _registered:
-        return
-    kernels = torch.library.Library('aten', 'IMPL')
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # that they were there before
-        kernels.impl('mm', _mm, 'CPU')
-        kernels.impl('addmm', _addmm, 'CPU')
-    _registered.append(kernels)
+    if not on:
+        _registered.clear()
+    elif not _registered:
+        kernels = torch.library.Library('aten', 'IMPL')
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # that there are others
+            kernels.impl('mm', _mm, 'CPU')
+            kernels.impl('addmm', _addmm, 'CPU')
+        _registered.append(kernels)
 
 
 def _mm(a: Tensor, b: Tensor) -> Tensor:
     if _fits(a, b):
-        return torch.ops.mkldnn._linear_pointwise(a, b.t(), None, 'none', [], '')
+        return _multiply(a, b, None)
     return torch.mm(a, b, out=a.new_empty(0))  # the variant with a given output is PyTorch's still
 
 
 def _addmm(c: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     of_linear = beta == alpha == 1 and c.dtype == torch.float32 and c.shape == b.shape[1:]
-    if of_linear and _fits(a, b):
-        return torch.ops.mkldnn._linear_pointwise(a, b.t(), c, 'none', [], '')
+    if of_linear and c.is_contiguous() and _fits(a, b):
+        return _multiply(a, b, c)
     return torch.addmm(c, a, b, beta=beta, alpha=alpha, out=a.new_empty(0))
+
+
+def _multiply(a: Tensor, b: Tensor, c: Tensor | None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise.default(a, b.t(), c, 'none', [], '')
 
 
 def _fits(a: Tensor, b: Tensor) -> bool:

@@ -10,16 +10,23 @@ import torch.nn.functional as F
 from torch import nn
 
 from rein_seg import products
+from rein_seg.apis import pretrain
 from rein_seg.errors import UserError
 from tests.apis.tiny_run import REPO
 
-there = pytest.mark.skipif(not products._is_there(), reason='PyTorch without oneDNN')
+there = pytest.mark.skipif(not products.works(), reason='PyTorch without oneDNN')
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was():
+    """Whatever a test switches on or off."""
+    with products.onednn(False):
+        yield
 
 
 @pytest.fixture
 def onednn(monkeypatch):
-    """Uses it for one test, whatever the processor; yields a list of what it was asked for."""
-    monkeypatch.setenv(products.VARIABLE, 'onednn')
+    """Uses it, for small products too; yields a list of what it was asked for."""
     asked = []
     fits = products._fits
 
@@ -28,9 +35,15 @@ def onednn(monkeypatch):
         return asked[-1]
 
     monkeypatch.setattr(products, '_fits', note)
-    assert products.use_onednn()
-    yield asked
-    products._registered.clear()
+    monkeypatch.setattr(products, '_FEWEST', 2**20)
+    with products.onednn(True):
+        yield asked
+
+
+def own(function, *args, **kwargs):
+    """What PyTorch's own library gives."""
+    with products.onednn(False):
+        return function(*args, **kwargs)
 
 
 def linear_with_gradients(bias=True):
@@ -47,9 +60,8 @@ def linear_with_gradients(bias=True):
 @there
 @pytest.mark.parametrize('bias', [True, False])
 def test_a_linear_and_its_gradients_are_the_same(onednn, bias):
-    with products.pytorchs_own():
-        expected = linear_with_gradients(bias)
-        assert not onednn
+    expected = own(linear_with_gradients, bias)
+    assert not onednn
     found = linear_with_gradients(bias)
     assert onednn.count(True) == 2  # forward, and the gradient of the input
     for ours, theirs in zip(found, expected, strict=True):
@@ -73,30 +85,33 @@ def test_a_linear_and_its_gradients_are_the_same(onednn, bias):
     ],
 )
 def test_products_of_every_kind_are_the_same(onednn, a, b, taken):
-    with products.pytorchs_own():
-        expected = a @ b
-    found = a @ b
+    expected, found = own(torch.mm, a, b), a @ b
     assert onednn == [taken]
-    assert (found.dtype, found.shape, found.stride()) == (
-        expected.dtype,
-        expected.shape,
-        expected.stride(),
-    )
+    form = (expected.dtype, expected.shape, expected.stride())
+    assert (found.dtype, found.shape, found.stride()) == form
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
     assert torch.equal(found, a @ b if taken else expected)  # twice the same; else the very same
 
 
 @there
 @pytest.mark.parametrize(
-    ('shape', 'options'),
-    [((128,), {}), ((256, 128), {}), ((1,), {}), ((128,), dict(beta=0.5)), ((128,), dict(alpha=2))],
+    ('c', 'options', 'taken'),
+    [
+        (torch.randn(128), {}, True),
+        (torch.randn(256, 128), {}, False),
+        (torch.randn(1), {}, False),
+        (torch.randn(256)[::2], {}, False),
+        (torch.randn(1).expand(128), {}, False),
+        (torch.randn(128), dict(beta=0.5), False),
+        (torch.randn(128), dict(alpha=2), False),
+    ],
 )
-def test_sums_with_a_product_are_the_same(onednn, shape, options):
-    c, a, b = torch.randn(shape), torch.randn(256, 192), torch.randn(192, 128)
-    with products.pytorchs_own():
-        expected = torch.addmm(c, a, b, **options)
-    torch.testing.assert_close(torch.addmm(c, a, b, **options), expected, rtol=1e-5, atol=1e-4)
-    assert onednn == ([True] if shape == (128,) and not options else [])
+def test_sums_with_a_product_are_the_same(onednn, c, options, taken):
+    a, b = torch.randn(256, 192), torch.randn(192, 128)
+    found = torch.addmm(c, a, b, **options)
+    assert onednn == ([True] if taken else [])
+    expected = own(torch.addmm, c, a, b, **options)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
 
 
 @there
@@ -108,11 +123,12 @@ def test_errors_are_pytorchs(onednn):
 
 
 @there
-def test_without_gradients_autocast_and_compiled_it_gives_the_same(onednn):
+def test_without_gradients_autocast_and_traced_it_gives_the_same(onednn):
     linear, x = nn.Linear(256, 128), torch.randn(128, 256)
     expected = linear(x)
     with torch.inference_mode():
         assert torch.equal(linear(x), expected)
+    assert onednn == [True, True]
     with torch.autocast('cpu', torch.bfloat16):
         assert linear(x).dtype == torch.bfloat16
     torch._dynamo.reset()
@@ -124,30 +140,30 @@ def test_without_gradients_autocast_and_compiled_it_gives_the_same(onednn):
 def test_own_products_come_back_and_go_again(onednn):
     assert products.library() == 'oneDNN'
     a = torch.randn(128, 128)
-    with pytest.raises(ZeroDivisionError), products.pytorchs_own():
+    with pytest.raises(ZeroDivisionError), products.onednn(False):
         assert products.library() != 'oneDNN'
         a @ a
         assert not onednn
         1 / 0  # noqa: B018
     assert products.library() == 'oneDNN'
-    assert products.use_onednn()  # twice is once
-    a @ a
+    with products.onednn(True):  # twice is once
+        a @ a
     assert onednn == [True]
-    products._registered.clear()
-    a @ a
+    torch.mm(a, a, out=torch.empty(128, 128))  # which speed/floor.py takes for PyTorch's own rate
     assert onednn == [True]
 
 
 @there
 @pytest.mark.parametrize(
-    ('cpuinfo', 'used'),
+    ('cpuinfo', 'capability', 'used'),
     [
-        ('processor\t: 0\nvendor_id\t: AuthenticAMD\n', True),
-        ('processor\t: 0\nvendor_id\t: GenuineIntel\n', False),
-        (None, False),
+        ('processor\t: 0\nvendor_id\t: AuthenticAMD\n', 'AVX512', True),
+        ('processor\t: 0\nvendor_id\t: AuthenticAMD\n', 'AVX2', False),
+        ('processor\t: 0\nvendor_id\t: GenuineIntel\n', 'AVX512', False),
+        (None, 'AVX512', False),
     ],
 )
-def test_is_taken_on_processors_where_it_pays(monkeypatch, tmp_path, cpuinfo, used):
+def test_is_taken_on_processors_where_it_pays(monkeypatch, tmp_path, cpuinfo, capability, used):
     file = tmp_path / 'cpuinfo'
     if cpuinfo is not None:
         file.write_text(cpuinfo)
@@ -155,10 +171,33 @@ def test_is_taken_on_processors_where_it_pays(monkeypatch, tmp_path, cpuinfo, us
     monkeypatch.setattr(products, '_CPUINFO', file)
     monkeypatch.setattr(products.platform, 'processor', lambda: 'arm')
     monkeypatch.setattr(torch.backends.mkl, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
     assert products.use_onednn() is used
-    products._registered.clear()
     monkeypatch.setenv(products.VARIABLE, 'pytorch')
     assert not products.use_onednn()
+    monkeypatch.setenv(products.VARIABLE, 'onednn')
+    assert products.use_onednn()
+
+
+def test_another_operation_than_the_known_one_is_not_taken(monkeypatch):
+    products.works.cache_clear()
+    monkeypatch.setattr(products, '_multiply', lambda a, b, c: a @ b)  # without the bias
+    assert not products.works()
+    products.works.cache_clear()
+
+
+@there
+def test_pretraining_keeps_pytorchs_own(onednn, monkeypatch, tmp_path):
+    """The weights in the package were made so."""
+
+    def look(*args, **kwargs):
+        raise KeyError(products.library())
+
+    monkeypatch.setattr(pretrain, 'run_pretraining', look)
+    with pytest.raises(KeyError) as raised:
+        pretrain.pretrain(tmp_path, budget='smoke', device='cpu')
+    assert raised.value.args != ('oneDNN',)
+    assert products.library() == 'oneDNN'
 
 
 def test_a_wrong_wish_is_refused(monkeypatch):
@@ -166,18 +205,29 @@ def test_a_wrong_wish_is_refused(monkeypatch):
     with pytest.raises(UserError, match="REIN_SEG_PRODUCTS='mkl': expected pytorch or onednn"):
         products.use_onednn()
     monkeypatch.setenv(products.VARIABLE, 'onednn')
-    monkeypatch.setattr(products, '_is_there', lambda: False)
-    with pytest.raises(UserError, match='built without oneDNN; unset it'):
+    monkeypatch.setattr(products, 'works', lambda: False)
+    with pytest.raises(UserError, match='cannot multiply with oneDNN; unset it'):
         products.use_onednn()
 
 
-def test_the_tools_say_what_is_wrong_with_it():
+@pytest.mark.parametrize('wish', ['onednn', 'pytorch', 'mkl'])
+def test_the_tools_do_as_they_are_told(wish):
+    code = """
+import sys
+from rein_seg.cli import run
+def main():
+    from rein_seg.environment import describe_environment
+    print(describe_environment()['products'])
+sys.exit(run(main))
+"""
+    if wish == 'onednn' and not products.works():
+        pytest.skip('PyTorch without oneDNN')
+    environment = {**os.environ, products.VARIABLE: wish}
     done = subprocess.run(
-        [sys.executable, 'tools/count_parameters.py', 'configs/rein_tiny_miniscapes.py'],
-        cwd=REPO,
-        env={**os.environ, products.VARIABLE: 'mkl'},
-        capture_output=True,
-        text=True,
+        [sys.executable, '-c', code], cwd=REPO, env=environment, capture_output=True, text=True
     )
-    assert done.returncode == 2
-    assert done.stderr.startswith('error: REIN_SEG_PRODUCTS')
+    if wish == 'mkl':
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: REIN_SEG_PRODUCTS='mkl'")
+    else:
+        assert (done.stdout.strip() == 'oneDNN') is (wish == 'onednn')

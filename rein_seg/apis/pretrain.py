@@ -50,7 +50,7 @@ def pretrain(
     if workers is None:
         workers = 1 if device == 'cpu' else max(1, (os.cpu_count() or 2) - 1)
     folder = Path(work_dir)
-    with products.pytorchs_own():  # as the weights in the package were made: bit for bit again
+    with products.onednn(False):  # as the weights in the package were made: bit for bit again
         training = run_pretraining(settings, folder, resume=resume, device=device, workers=workers)
     digest = export_encoder(
         training.model.encoder, folder / WEIGHTS, settings=settings, steps=training.done

@@ -178,7 +178,7 @@ OFFICIAL: dict[str, Patches] = {
     MEMORY: [],
     PRODUCTS: [],
 }
-_AROUND = {MEMORY: giving_memory_back, PRODUCTS: products.pytorchs_own}
+_AROUND = {MEMORY: giving_memory_back, PRODUCTS: partial(products.onednn, False)}
 
 
 @contextlib.contextmanager

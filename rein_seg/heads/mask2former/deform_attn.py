@@ -74,11 +74,15 @@ class DeformAttention(nn.Module):
         shape = (batch, number, self.num_heads, self.num_levels, self.num_points)
         value = self.value_proj(memory).unflatten(-1, (self.num_heads, -1))
         offsets = self.sampling_offsets(query).view(*shape, 2)
-        weights = short_softmax(self.attention_weights(query).view(*shape[:3], -1)).view(shape)
+        weights = self.attention_weights(query).view(*shape[:3], -1)
         # places and sums of many small terms: float32 also where matrix products are bfloat16
         with torch.autocast(query.device.type, enabled=False):
             sampled = deform_sample(
-                value.float(), offsets.float(), weights.float(), reference.float(), sizes
+                value.float(),
+                offsets.float(),
+                short_softmax(weights.float()).view(shape),
+                reference.float(),
+                sizes,
             )
         return self.output_proj(sampled.to(value.dtype).view(batch, number, width))
 

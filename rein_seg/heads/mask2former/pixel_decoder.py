@@ -93,8 +93,8 @@ class PixelDecoder(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """Computes the fine map and the memory.
 
-        ``mask_feature`` is left to `mask_products`, which applies it to a few queries instead of
-        every pixel.
+        ``mask_feature`` is left to `Mask2FormerHead.mask_embeds`, which applies it to a few queries
+        instead of every pixel.
 
         Args:
             maps: The encoder's maps, finest first.

@@ -36,16 +36,10 @@ def outcome(config, mode, names):
 @pytest.fixture(scope='module')
 def _onednn():
     """oneDNN's products, of any size."""
-    if not products._is_there():
-        yield
-        return
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, products.onednn(products.works()):
         patch.setattr(products, '_FEWEST', 0)
         patch.setattr(products, '_NARROWEST', 1)
-        patch.setenv(products.VARIABLE, 'onednn')
-        products.use_onednn()
         yield
-        products._registered.clear()
 
 
 @pytest.fixture(scope='module', params=['train', 'predict'])
@@ -59,6 +53,13 @@ def ours(request, tmp_path_factory, _onednn):
 def test_gives_the_same(ours, names):
     config, mode, expected = ours
     torch.testing.assert_close(outcome(config, mode, names), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_products_are_pytorchs_own():
+    with products.onednn(products.works()):
+        with officially():
+            assert products.library() != 'oneDNN'
+        assert (products.library() == 'oneDNN') is products.works()
 
 
 def test_nothing_stays_behind():

@@ -103,18 +103,14 @@ def test_losses_do_not_depend_on_the_products_of_winograd(monkeypatch):
     torch.testing.assert_close(curve(), expected, rtol=1e-5, atol=0)
 
 
-@pytest.mark.skipif(not products._is_there(), reason='PyTorch without oneDNN')
+@pytest.mark.skipif(not products.works(), reason='PyTorch without oneDNN')
 def test_losses_do_not_depend_on_the_products_of_onednn(monkeypatch):
     """These are too small for it, so here all are large enough."""
     expected = ours()
     monkeypatch.setattr(products, '_FEWEST', 0)
     monkeypatch.setattr(products, '_NARROWEST', 1)
-    monkeypatch.setenv(products.VARIABLE, 'onednn')
-    products.use_onednn()
-    try:
+    with products.onednn(True):
         found = curve()
-    finally:
-        products._registered.clear()
     assert not torch.equal(found, expected)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from rein_seg.heads.mask2former import deform_gather
+from rein_seg.heads.mask2former import deform_attn, deform_gather
 from rein_seg.heads.mask2former.deform_attn import (
     DeformAttention,
     compiled_op,
@@ -63,6 +63,22 @@ def test_a_short_softmax_is_a_softmax(length):
         found.append((out, *torch.autograd.grad(out, leaf, slope)))
     for ours, plain in zip(*found, strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_are_float32_where_products_are_bfloat16(monkeypatch):
+    seen = []
+
+    def look(value, offsets, weights, reference, sizes):
+        seen.append(weights)
+        return sample_by_gather(value, offsets, weights, reference, sizes)
+
+    monkeypatch.setattr(deform_attn, 'deform_sample', look)
+    torch.manual_seed(0)
+    layer, x = DeformAttention(12, 3), torch.randn(2, ROWS, 12) * 10
+    torch.nn.init.normal_(layer.attention_weights.weight)
+    with torch.autocast('cpu', torch.bfloat16):
+        layer(x, x, x, torch.rand(ROWS, 2), SIZES)
+    torch.testing.assert_close(seen[0].sum((-1, -2)), torch.ones(2, ROWS, 3), rtol=0, atol=1e-6)
 
 
 def test_points_far_outside_give_zero():
