@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -186,18 +187,24 @@ class PEFTSegmentor(EncoderDecoder):
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:
         """Returns samples with ``pred_sem_seg``; more only as ``test_cfg`` says.
 
-        As mmseg's, which resizes also to the size that is there, and finds the best class along
-        the slow axis.
+        As mmseg's, which resizes also to the size that is there, all classes at once, and finds the
+        best one along the slow axis.
         """
         samples = data_samples or [SegDataSample() for _ in seg_logits]
+        kept = self.test_cfg.get('keep_scores', False) or self.test_cfg.get('keep_logits', False)
         for logits, sample in zip(seg_logits, samples, strict=True):
+            size = tuple(logits.shape[1:])
             if data_samples is not None:
-                logits = _as_loaded(logits, sample.metainfo, align_corners=self.align_corners)
+                logits = _unpadded(logits, sample.metainfo)
+                size = tuple(sample.ori_shape[:2])
+            resize = partial(_resize, size=size, align_corners=self.align_corners)
+            if kept or self.out_channels == 1:
+                logits = resize(logits)
             if self.out_channels == 1:
                 logits = logits.sigmoid()
                 label = (logits > self.decode_head.threshold).long()
             else:
-                label = logits.max(0, keepdim=True).indices  # argmax takes five times as long
+                label = _best_class(logits, resize)
             sample.set_data({'pred_sem_seg': PixelData(data=label)})
             if self.test_cfg.get('keep_scores', False):
                 sample.set_data({'pred_scores': PixelData(data=self._foreground(logits))})
@@ -283,19 +290,39 @@ def _check_losses(head: Mapping[str, Any]) -> None:
             )
 
 
-def _as_loaded(logits: Tensor, meta: Mapping[str, Any], *, align_corners: bool) -> Tensor:
-    """Returns (K, H, W) of the image as it was loaded: without padding and flip, in its size."""
+def _unpadded(logits: Tensor, meta: Mapping[str, Any]) -> Tensor:
+    """Returns (K, H, W) of the image without padding and flip."""
     padding = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
     left, right, top, bottom = padding
     height, width = logits.shape[1:]
     logits = logits[:, top : height - bottom, left : width - right]
     if meta.get('flip'):
         logits = logits.flip(-1 if meta['flip_direction'] == 'horizontal' else -2)
-    size = tuple(meta['ori_shape'][:2])
+    return logits
+
+
+def _resize(logits: Tensor, *, size: tuple[int, int], align_corners: bool) -> Tensor:
+    """Returns (K, H, W) in the given size."""
     if tuple(logits.shape[1:]) == size:
         return logits
     options = dict(mode='bilinear', align_corners=align_corners)
     return F.interpolate(logits[None], size=size, **options)[0]
+
+
+def _best_class(logits: Tensor, resize: Callable[[Tensor], Tensor]) -> Tensor:
+    """Returns the (1, H, W) best class, the first of equals, of (K, h, w) logits when resized.
+
+    Class by class: all of them in the size of the image would be the largest tensor of a test.
+    """
+    first = resize(logits[:1])
+    if first.shape[1:] == logits.shape[1:]:
+        return logits.max(0, keepdim=True).indices  # argmax takes five times as long
+    best, label = first, torch.zeros_like(first, dtype=torch.int16)
+    for k in range(1, len(logits)):
+        each = resize(logits[k : k + 1])
+        label.masked_fill_(each > best, k)
+        torch.maximum(best, each, out=best)
+    return label.long()
 
 
 def slide_windows(image: Sequence[int], crop: Sequence[int], stride: Sequence[int]) -> list[Window]:

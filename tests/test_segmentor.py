@@ -133,9 +133,10 @@ def test_mask2former_on_sam_gives_the_foregrounds_share_of_both_scores():
     ],
 )
 @pytest.mark.parametrize('classes', [1, 3])
+@pytest.mark.parametrize('keep', [True, False])
 @torch.no_grad()
-def test_labels_are_those_of_mmseg(classes, meta):
-    model = build(test_cfg=dict(mode='whole', keep_logits=True))
+def test_labels_are_those_of_mmseg(classes, meta, keep):
+    model = build(test_cfg=dict(mode='whole', keep_logits=keep))
     model.out_channels, model.decode_head.threshold = classes, 0.4
     logits = torch.randn(2, classes, 16, 24).round()  # with ties: the first wins
     ours, theirs = ([SegDataSample(metainfo=meta) for _ in logits] for _ in range(2))
@@ -143,7 +144,25 @@ def test_labels_are_those_of_mmseg(classes, meta):
     EncoderDecoder.postprocess_result(model, logits, theirs)
     for one, other in zip(ours, theirs, strict=True):
         assert torch.equal(one.pred_sem_seg.data, other.pred_sem_seg.data.long())
-        assert torch.equal(one.seg_logits.data, other.seg_logits.data)
+        assert one.pred_sem_seg.data.dtype == torch.int64
+        if keep:
+            assert torch.equal(one.seg_logits.data, other.seg_logits.data)
+
+
+@torch.no_grad()
+def test_classes_are_resized_one_after_the_other(monkeypatch):
+    """All of them in the size of the image would be the largest tensor of a test."""
+    model, shapes = build(test_cfg=dict(mode='whole')), []
+    resize = torch.nn.functional.interpolate
+
+    def look(x, **options):
+        shapes.append(tuple(x.shape))
+        return resize(x, **options)
+
+    monkeypatch.setattr(torch.nn.functional, 'interpolate', look)
+    sample = SegDataSample(metainfo=dict(ori_shape=(40, 30)))
+    model.postprocess_result(torch.randn(1, 3, 16, 24), [sample])
+    assert shapes == [(1, 1, 16, 24)] * 3
 
 
 def test_auxiliary_heads_get_what_they_read():

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from mmengine import dist
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -32,6 +33,7 @@ from rein_seg.checkpoint import (
 from rein_seg.datasets.stream import SeededDataset, is_stream
 from rein_seg.engine.ema import RAW, TrainableEMAHook
 from rein_seg.errors import UserError
+from rein_seg.evaluation import OverlappingEvaluator
 from rein_seg.version import __version__
 
 
@@ -74,6 +76,12 @@ class PEFTRunner(Runner):
             if dataloader.get('num_workers', 0) == 0:
                 dataloader['persistent_workers'] = False
         return Runner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
+
+    def build_evaluator(self, evaluator: Evaluator | dict | list) -> Evaluator:
+        """Builds an evaluator that measures while the model goes on; others where a config does."""
+        if isinstance(evaluator, Evaluator) or 'metrics' in evaluator:
+            return super().build_evaluator(evaluator)
+        return OverlappingEvaluator(evaluator)
 
     def load_checkpoint(
         self,

@@ -3,6 +3,7 @@
 from rein_seg.evaluation.binary import BinarySegMetric
 from rein_seg.evaluation.domain_iou import DomainIoUMetric
 from rein_seg.evaluation.domain_metric import DomainMetric, find_domain_metric, metric_class
+from rein_seg.evaluation.overlap import OverlappingEvaluator
 from rein_seg.evaluation.submission import SubmissionWriter
 from rein_seg.evaluation.tables import class_table, domain_table, protocol_table, score_text
 
@@ -10,6 +11,7 @@ __all__ = [
     'BinarySegMetric',
     'DomainIoUMetric',
     'DomainMetric',
+    'OverlappingEvaluator',
     'SubmissionWriter',
     'class_table',
     'domain_table',
