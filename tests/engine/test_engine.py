@@ -9,6 +9,7 @@ import torch
 from mmseg.registry import HOOKS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from torch import nn
 
+from rein_seg.engine import TrainableOptimConstructor
 from rein_seg.engine.runner import latest_checkpoint, setup_distributed, worth_showing
 from rein_seg.errors import UserError
 from tests.encoders.tiny import ENCODERS
@@ -77,6 +78,27 @@ def test_norms_do_not_decay_when_asked():
     assert found['decode_head.norm.weight'][1] == 0
     assert found['decode_head.conv_seg.bias'][1] == 0
     assert found['decode_head.conv_seg.weight'][1] == 0.05
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch():
+    """Two images one after the other, and both at once: one step each, to the same weights."""
+    images = torch.randn(2, 3, 32, 64, generator=torch.Generator().manual_seed(0))
+    ended = []
+    for counts, batches in ((1, [images]), (2, images.split(1))):
+        torch.manual_seed(0)
+        module = model(dict(type='LoRA')).eval()  # the head's norm would see other batches
+        cfg = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9), accumulative_counts=counts)
+        wrapper = TrainableOptimConstructor(cfg)(module)
+        wrapper.initialize_count_status(module, 0, len(batches))
+        before = [p.detach().clone() for p in module.parameters() if p.requires_grad]
+        for batch in batches:
+            with wrapper.optim_context(module):
+                loss = module.decode_head(module.extract_feat(batch)).square().mean()
+            wrapper.update_params(loss)
+        ended.append([p.detach() for p in module.parameters() if p.requires_grad])
+    assert any(not torch.equal(a, b) for a, b in zip(before, ended[1], strict=True))
+    for whole, parts in zip(*ended, strict=True):
+        torch.testing.assert_close(whole, parts, rtol=1e-5, atol=1e-6)
 
 
 def test_unknown_paramwise_option_and_nothing_to_train():

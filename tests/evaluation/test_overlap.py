@@ -8,6 +8,7 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmseg.structures import SegDataSample
 
 from rein_seg.engine import PEFTRunner
+from rein_seg.engine import runner as engine_runner
 from rein_seg.errors import UserError
 from rein_seg.evaluation import OverlappingEvaluator
 
@@ -71,12 +72,14 @@ def test_what_a_metric_raises_comes_out():
             evaluator.process(samples('good'))
 
 
-def test_the_runner_builds_it_unless_the_config_has_its_own():
+def test_the_runner_builds_it_beside_a_gpu_unless_the_config_has_its_own(monkeypatch):
     build = PEFTRunner.build_evaluator
     metric = dict(type='DomainIoUMetric')
     runner = PEFTRunner.__new__(PEFTRunner)
-    assert type(build(runner, metric)) is OverlappingEvaluator
-    assert type(build(runner, [metric, metric])) is OverlappingEvaluator
+    for device, kind in (('cpu', Evaluator), ('cuda', OverlappingEvaluator)):
+        monkeypatch.setattr(engine_runner, 'get_device', lambda device=device: device)
+        assert type(build(runner, metric)) is kind
+        assert type(build(runner, [metric, metric])) is kind
     assert type(build(runner, dict(type='Evaluator', metrics=[metric]))) is Evaluator
     own = Evaluator(Names())
     assert build(runner, own) is own
