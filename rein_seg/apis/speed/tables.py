@@ -119,15 +119,17 @@ def _kinds(one: Mapping[str, Any]) -> str:
 
 def _much(one: Mapping[str, Any]) -> str:
     profile, outside = one['profile'], one['profile']['outside']
+    parts = profile['parts']
     words = []
     for name, share in list(outside.items())[:4]:
-        products = profile['parts'][name]['kinds'].get('matrix product', 0.0) / profile['ms']
+        products = parts[name]['kinds'].get('matrix product', 0.0) / profile['ms']
         words.append(f'{name} {share:.1%} (matrix products {products:.1%})')
     largest = ', '.join(words)
+    exempt = [f'{p} ({parts[p]["share"]:.1%})' for p in EXEMPT_PARTS if p in parts]
     much = [name for name, share in outside.items() if share > MUCH]
     said = f'above {MUCH:.0%}: {", ".join(much)}' if much else f'none above {MUCH:.0%}'
     return (
-        f'shares without {", ".join(EXEMPT_PARTS)}, and without {" and ".join(EXEMPT_KINDS)} of '
+        f'shares without {", ".join(exempt)}, and without {" and ".join(EXEMPT_KINDS)} of '
         f'other parts: {largest}; {said}'
     )
 
