@@ -61,6 +61,8 @@ class Mask2FormerHead(BaseModule):
         norm_groups: Of the group norms.
         project_inputs: A 1x1 convolution between pixel decoder and decoder (mmdet's
             ``enforce_decoder_input_project``).
+        activation_checkpointing: Computes each layer of the pixel decoder again in the backward
+            pass instead of keeping its activations.
         loss: Arguments of `SetLoss`.
         ignore_index: Label that belongs to no mask.
 
@@ -100,6 +102,7 @@ class Mask2FormerHead(BaseModule):
         num_points: int = 4,
         norm_groups: int = 32,
         project_inputs: bool = False,
+        activation_checkpointing: bool = False,
         loss: Mapping[str, Any] | None = None,
         ignore_index: int = 255,
         init_cfg: dict | None = None,
@@ -120,6 +123,7 @@ class Mask2FormerHead(BaseModule):
             hidden=encoder_hidden,
             num_points=num_points,
             groups=norm_groups,
+            activation_checkpointing=activation_checkpointing,
         )
         self.transformer_decoder = TransformerDecoder(
             decoder_layers, feat_channels, num_heads, decoder_hidden

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from rein_seg.heads.mask2former.deform_attn import DeformAttention, Sizes
 from rein_seg.heads.mask2former.layers import FFN, ConvGN, sine_positions
@@ -54,6 +55,8 @@ class PixelDecoder(nn.Module):
         hidden: Width of its FFN.
         num_points: Points of its attention.
         groups: Of the group norms.
+        activation_checkpointing: Computes each layer again in the backward pass instead of keeping
+            its activations.
 
     Shapes:
         (B, C_i, H_i, W_i) x 4 -> fine map (B, D, H_0, W_0), of which ``mask_feature`` would make
@@ -72,9 +75,11 @@ class PixelDecoder(nn.Module):
         hidden: int = 1024,
         num_points: int = 4,
         groups: int = 32,
+        activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         fine, *coarse = in_channels
+        self.activation_checkpointing = activation_checkpointing
         self.input_convs = nn.ModuleList(
             ConvGN(c, embed_dims, groups=groups, bias=True) for c in reversed(coarse)
         )
@@ -109,7 +114,10 @@ class PixelDecoder(nn.Module):
         x = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], dim=1)
         position, reference = self._places(sizes, x)
         for layer in self.encoder.layers:
-            x = layer(x, position, reference, sizes)
+            if self.activation_checkpointing and torch.is_grad_enabled():
+                x = checkpoint(layer, x, position, reference, sizes, use_reentrant=False)
+            else:
+                x = layer(x, position, reference, sizes)
         rows = x.transpose(1, 2).split([h * w for h, w in sizes], dim=2)
         memory = [row.unflatten(2, size) for row, size in zip(rows, sizes, strict=True)]
         y = self.lateral_convs[0](*fine)

@@ -72,6 +72,25 @@ def test_maps_of_several_strides_are_taken_as_they_come():
     assert build(in_strides=[8, 8, 8, 8]).scales == (2, 1, 0.5, 0.25)
 
 
+@pytest.mark.parametrize('again', [True, False])
+def test_layers_computed_again_give_the_same_gradients(again):
+    def run(head):
+        calls = []
+        for layer in head.pixel_decoder.encoder.layers:
+            layer.register_forward_pre_hook(lambda *args: calls.append(1))
+        torch.manual_seed(0)
+        losses = head.loss(features(), samples(), None)
+        sum(losses.values()).backward()
+        return losses, [p.grad for p in head.parameters()], len(calls)
+
+    plain, gradients, once = run(build(encoder_layers=2))
+    losses, found, calls = run(build(encoder_layers=2, activation_checkpointing=again))
+    assert (once, calls) == (2, 4 if again else 2)
+    assert losses == plain
+    for ours, expected in zip(found, gradients, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-7)
+
+
 def test_convolution_and_resize_commute():
     conv = ConvGN(6, 8, groups=2, bias=True)
     x = torch.randn(2, 6, 5, 7)
