@@ -314,6 +314,7 @@ def _best_class(logits: Tensor, resize: Callable[[Tensor], Tensor]) -> Tensor:
 
     Class by class: all of them in the size of the image would be the largest tensor of a test.
     """
+    logits = logits.detach()
     first = resize(logits[:1])
     if first.shape[1:] == logits.shape[1:]:
         return logits.max(0, keepdim=True).indices  # argmax takes five times as long

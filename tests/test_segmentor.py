@@ -165,6 +165,15 @@ def test_classes_are_resized_one_after_the_other(monkeypatch):
     assert shapes == [(1, 1, 16, 24)] * 3
 
 
+def test_labels_come_with_gradients_on_too():
+    model, sample = build(test_cfg=dict(mode='whole')), SegDataSample()
+    sample.set_metainfo(dict(ori_shape=(40, 30)))
+    logits = torch.randn(1, 3, 16, 24)
+    model.postprocess_result(logits.clone().requires_grad_(), [sample])
+    expected = torch.nn.functional.interpolate(logits, (40, 30), mode='bilinear').argmax(1)
+    assert torch.equal(sample.pred_sem_seg.data, expected)
+
+
 def test_auxiliary_heads_get_what_they_read():
     fcn = dict(type='FCNHead', channels=8, num_convs=1)  # reads the last map alone
     model = build('convnext', fcn, UNLINKED, auxiliary_head=[LINEAR, fcn])
