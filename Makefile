@@ -49,7 +49,7 @@ lint: $(INSTALLED)
 
 # After a change of a benchmark or a protocol in configs/: the record that results are compared with.
 published: $(INSTALLED)
-	$(BIN)/python -c "from rein_seg.apis.published import write; write()"
+	$(BIN)/python -c "from rein_seg.config.builtin import write; write()"
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -66,7 +66,7 @@ def run(main: Callable[[], object], *, interrupted: str = 'go on with --resume')
     keep_freed_memory()
     try:
         if not {'-h', '--help'} & set(sys.argv[1:]):  # which need not wait for PyTorch to load
-            from rein_seg import products
+            from rein_seg.fast import onednn_matmul as products
 
             products.use_onednn()
         code = main()

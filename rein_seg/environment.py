@@ -101,7 +101,7 @@ def describe_environment() -> dict[str, Any]:
     """Returns versions of Python, the platform, the packages and libraries that results hang on."""
     import torch
 
-    from rein_seg import products
+    from rein_seg.fast import onednn_matmul as products
 
     return {
         'python': sys.version.split()[0],

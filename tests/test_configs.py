@@ -9,10 +9,10 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from rein_seg.apis import load_config
-from rein_seg.apis.count import build_shapes, count, count_table
 from rein_seg.errors import UserError
+from rein_seg.export.count import build_shapes, count, count_table
+from rein_seg.models.segmentor import count_parameters
 from rein_seg.registry import PEFT_METHODS
-from rein_seg.segmentor import count_parameters
 
 CONFIGS = sorted((Path(__file__).parent.parent / 'configs').glob('*.py'))
 by_name = pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)

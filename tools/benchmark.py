@@ -85,7 +85,7 @@ def parse_args():
 def main():
     args = parse_args()
     import rein_seg.apis  # noqa: F401  registers everything
-    from rein_seg.apis.speed import benchmark_speed, speed_tables
+    from rein_seg.bench.speed import benchmark_speed, speed_tables
     from rein_seg.checkpoint import write_json
 
     with contextlib.redirect_stdout(sys.stderr):  # mmengine's log, too: stdout is for the tables

@@ -32,7 +32,7 @@ def parse_args():
 def main():
     args = parse_args()
     import rein_seg.apis  # noqa: F401  registers everything
-    from rein_seg.apis.benchmark_loader import benchmark_loader
+    from rein_seg.bench.loader import benchmark_loader
     from rein_seg.checkpoint import write_json
 
     figures = benchmark_loader(

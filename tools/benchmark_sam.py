@@ -26,7 +26,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    from rein_seg.apis.benchmark_sam import benchmark_sam
+    from rein_seg.bench.sam import benchmark_sam
     from rein_seg.checkpoint import write_json
 
     figures = benchmark_sam(args.config, size=args.size, repeats=args.repeats, report=print)

@@ -41,7 +41,7 @@ def main():
     args = parse_args()
     from mmengine.config import DictAction
 
-    from rein_seg.apis.benchmark_service import benchmark_service, measure
+    from rein_seg.bench.service import benchmark_service, measure
     from rein_seg.checkpoint import write_json
 
     if args.way:  # one process of the measurement

@@ -38,7 +38,7 @@ def main():
     import json
     from pathlib import Path
 
-    from rein_seg.apis import check_data as doctor
+    from rein_seg import data_check as doctor
 
     name = Path(args.name).resolve().stem
     parts = doctor.read_parts(args.name, data_root=args.data_root, cfg_options=args.cfg_options)

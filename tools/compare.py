@@ -81,7 +81,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    from rein_seg.apis.compare import compare
+    from rein_seg.compare import compare
 
     comparison = compare(
         args.config,

@@ -29,7 +29,7 @@ def parse_args():
 def main():
     args = parse_args()
     from rein_seg.apis import load_config
-    from rein_seg.apis.convert import convert
+    from rein_seg.export.convert import convert
 
     cfg = load_config(args.config, cfg_options=args.cfg_options)
     print(convert(cfg, args.source, args.target))

@@ -23,8 +23,8 @@ def main():
     from pathlib import Path
 
     from rein_seg.apis import load_config
-    from rein_seg.apis.count import count, count_table
     from rein_seg.checkpoint import write_json
+    from rein_seg.export.count import count, count_table
 
     counts = {
         Path(path).stem: count(load_config(path, cfg_options=args.cfg_options))

@@ -29,8 +29,8 @@ def parse_args():
 def main():
     args = parse_args()
     from rein_seg.apis import load_config
-    from rein_seg.apis.linear_probe import linear_probe, probe_table
     from rein_seg.checkpoint import write_json
+    from rein_seg.pretrain.linear_probe import linear_probe, probe_table
 
     cfg = load_config(args.config, cfg_options=args.cfg_options)
     shared = dict(source_only=args.source_only, images=args.images)

@@ -37,7 +37,7 @@ def parse_args():
 def main():
     args = parse_args()
     from rein_seg.apis import load_config
-    from rein_seg.apis.merge import merge
+    from rein_seg.export.merge import merge
 
     cfg = load_config(args.config, cfg_options=args.cfg_options)
     merged = merge(cfg, args.adapter, args.out, layout=args.layout)

@@ -30,7 +30,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    from rein_seg.apis.pretrain import pretrain
+    from rein_seg.pretrain.run import pretrain
 
     made = pretrain(
         args.work_dir or f'work_dirs/pretrain_tiny_{args.budget}',

@@ -20,7 +20,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    from rein_seg.apis.compare import show_results
+    from rein_seg.compare import show_results
 
     print(show_results(args.run, metrics=args.metric))
 

@@ -8,18 +8,18 @@ with quiet_imports():
     import mmseg.models  # noqa: F401
 
 # importing registers models, data sets, transforms, metrics and hooks in mmseg's registries
-import rein_seg.backbone  # noqa: E402, F401
 import rein_seg.datasets  # noqa: E402, F401
 import rein_seg.engine  # noqa: E402, F401
 import rein_seg.evaluation  # noqa: E402, F401
 import rein_seg.heads  # noqa: E402, F401
+import rein_seg.models.backbone  # noqa: E402, F401
+import rein_seg.models.segmentor  # noqa: E402, F401
 import rein_seg.necks  # noqa: E402, F401
-import rein_seg.segmentor  # noqa: E402, F401
-from rein_seg.apis.config import load_config  # noqa: E402
-from rein_seg.apis.inference import init_model, predict  # noqa: E402
-from rein_seg.apis.service import AdapterService  # noqa: E402
-from rein_seg.apis.submit import submit  # noqa: E402
-from rein_seg.apis.test import test  # noqa: E402
-from rein_seg.apis.train import train  # noqa: E402
+from rein_seg.config.load import load_config  # noqa: E402
+from rein_seg.run.predict import init_model, predict  # noqa: E402
+from rein_seg.run.service import AdapterService  # noqa: E402
+from rein_seg.run.submit import submit  # noqa: E402
+from rein_seg.run.test import test  # noqa: E402
+from rein_seg.run.train import train  # noqa: E402
 
 __all__ = ['AdapterService', 'init_model', 'load_config', 'predict', 'submit', 'test', 'train']

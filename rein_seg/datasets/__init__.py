@@ -5,15 +5,15 @@ from rein_seg.datasets.camvid import CamVidDataset
 from rein_seg.datasets.cityscapes_space import CITYSCAPES_LABEL_IDS, CityscapesSpaceDataset
 from rein_seg.datasets.domain_dataset import DomainDataset, leaf_datasets
 from rein_seg.datasets.drawn_dataset import DrawnDataset
-from rein_seg.datasets.fast_transforms import FastPhotoMetricDistortion, FastRandomCrop
 from rein_seg.datasets.folder_dataset import BinaryFolderDataset, FolderDataset
-from rein_seg.datasets.halve import HalveImage, HalveLabel
-from rein_seg.datasets.load_image import LoadDomainImage
 from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
-from rein_seg.datasets.random_scale import RandomScale
-from rein_seg.datasets.rare_class import RareClassCrop, RareClassSampler
-from rein_seg.datasets.stream import SampleIndex, SeededDataset, StreamSampler
-from rein_seg.datasets.transforms import LoadLabels, PackDomainInputs, ScoreAtInputSize
+from rein_seg.datasets.sampling.rare_class import RareClassCrop, RareClassSampler
+from rein_seg.datasets.sampling.stream import SampleIndex, SeededDataset, StreamSampler
+from rein_seg.datasets.transforms.fast import FastPhotoMetricDistortion, FastRandomCrop
+from rein_seg.datasets.transforms.halve import HalveImage, HalveLabel
+from rein_seg.datasets.transforms.labels import LoadLabels, PackDomainInputs, ScoreAtInputSize
+from rein_seg.datasets.transforms.load_image import LoadDomainImage
+from rein_seg.datasets.transforms.random_scale import RandomScale
 
 __all__ = [
     'CITYSCAPES_LABEL_IDS',

@@ -7,8 +7,8 @@ from typing import Any
 
 from mmseg.registry import DATASETS
 
-from rein_seg.datasets.blobs import ensure_cached
 from rein_seg.datasets.drawn_dataset import DrawnDataset
+from rein_seg.scenes.blobs import ensure_cached
 
 
 @DATASETS.register_module()

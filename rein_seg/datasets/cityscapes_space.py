@@ -9,8 +9,8 @@ from mmseg.datasets import CityscapesDataset
 from mmseg.registry import DATASETS
 
 from rein_seg.datasets.domain_dataset import DomainDataset
-from rein_seg.datasets.label_files import LastChannel
-from rein_seg.datasets.layouts import Layout, find_layout
+from rein_seg.datasets.files.label_files import LastChannel
+from rein_seg.datasets.files.layouts import Layout, find_layout
 from rein_seg.datasets.mapillary import MAPILLARY_CLASSES, MAPILLARY_V2_CLASSES
 from rein_seg.errors import UserError, near_misses
 

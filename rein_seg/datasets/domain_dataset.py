@@ -10,11 +10,11 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from rein_seg.datasets.corruptions import check_corruption
-from rein_seg.datasets.files import is_there
-from rein_seg.datasets.label_files import Decode
-from rein_seg.datasets.pairing import Pair, leave_out, list_images, pair_folders, suffixes
-from rein_seg.datasets.sizes import of_one_size
+from rein_seg.datasets.files.label_files import Decode
+from rein_seg.datasets.files.listing import is_there
+from rein_seg.datasets.files.pairing import Pair, leave_out, list_images, pair_folders, suffixes
+from rein_seg.datasets.files.sizes import of_one_size
+from rein_seg.datasets.transforms.corruptions import check_corruption
 from rein_seg.errors import UserError, near_misses
 
 WRONG_SIZE = ('error', 'skip', 'resize', 'keep')

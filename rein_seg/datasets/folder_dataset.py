@@ -9,8 +9,8 @@ from typing import Any
 from mmseg.registry import DATASETS
 
 from rein_seg.datasets.domain_dataset import DomainDataset
-from rein_seg.datasets.label_files import BinaryMask, ColourLabels
-from rein_seg.datasets.pairing import Pair, pair_csv
+from rein_seg.datasets.files.label_files import BinaryMask, ColourLabels
+from rein_seg.datasets.files.pairing import Pair, pair_csv
 from rein_seg.errors import UserError, near_misses
 
 _IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')

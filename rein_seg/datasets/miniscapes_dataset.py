@@ -9,7 +9,7 @@ from mmseg.datasets import CityscapesDataset
 from mmseg.registry import DATASETS
 
 from rein_seg.datasets.drawn_dataset import DrawnDataset
-from rein_seg.datasets.miniscapes import ensure_cached
+from rein_seg.scenes.streets import ensure_cached
 
 
 @DATASETS.register_module()

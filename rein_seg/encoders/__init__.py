@@ -1,17 +1,6 @@
-"""Encoder families: where things are in each, found by the encoder's class."""
+"""Encoder families: the model, its anatomy and the names in its files, side by side."""
 
-from rein_seg.encoders import (
-    clip,
-    convnext,
-    dinov2,
-    resnet,
-    sam_weights,
-    swin_weights,
-    timm,
-    tiny_vit,
-    vit,
-    vit_sam,
-)
+from rein_seg.encoders import clip, convnext, plain_vit, resnet, sam, swin, timm
 from rein_seg.encoders.build import (
     SharedEncoder,
     build_encoder,
@@ -29,17 +18,14 @@ __all__ = [
     'clip',
     'convert_weights',
     'convnext',
-    'dinov2',
     'find_anatomy',
+    'plain_vit',
     'resnet',
-    'sam_weights',
+    'sam',
     'shapes_only',
     'sharing',
-    'swin_weights',
+    'swin',
     'timm',
-    'tiny_vit',
     'to_file_layout',
     'to_mmpretrain',
-    'vit',
-    'vit_sam',
 ]

@@ -11,7 +11,7 @@ import re
 
 from torch import Tensor, nn
 
-from rein_seg.encoders.common import (
+from rein_seg.encoders.sites import (
     Place,
     check_out_indices,
     norm_site,

@@ -10,7 +10,7 @@ from mmengine.dist import get_dist_info
 from mmengine.hooks import EarlyStoppingHook, Hook
 from mmseg.registry import HOOKS
 
-from rein_seg.datasets.stream import seed_everything, stream_seed
+from rein_seg.datasets.sampling.stream import seed_everything, stream_seed
 
 
 @HOOKS.register_module()

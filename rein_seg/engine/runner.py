@@ -31,7 +31,7 @@ from rein_seg.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from rein_seg.datasets.stream import SeededDataset, is_stream
+from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
 from rein_seg.engine.ema import RAW, TrainableEMAHook
 from rein_seg.errors import UserError
 from rein_seg.evaluation import OverlappingEvaluator

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rein_seg.encoders.plain_vit import PlainViT
+from rein_seg.encoders.plain_vit.model import PlainViT
 from rein_seg.encoders.random_init import draw_weights, sine_positions
 from rein_seg.pretrain.targets import NUM_COLOURS, NUM_EDGES
 

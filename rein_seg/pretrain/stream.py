@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from rein_seg.datasets.miniscapes.views import render_views
 from rein_seg.pretrain.settings import PretrainSettings
+from rein_seg.scenes.streets.views import render_views
 
 
 class Streets(Dataset):

@@ -10,7 +10,7 @@ from mmseg.datasets import MapillaryDataset_v1
 from mmseg.registry import DATASETS
 
 from rein_seg.apis import load_config
-from rein_seg.apis.preflight import check_run
+from rein_seg.config.checks import check_run
 from rein_seg.datasets import CityscapesSpaceDataset, leaf_datasets
 from rein_seg.datasets.cityscapes_space import MAPILLARY_LABEL_IDS
 from rein_seg.datasets.mapillary import MAPILLARY_CLASSES

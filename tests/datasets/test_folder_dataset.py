@@ -5,7 +5,7 @@ import pytest
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from rein_seg.apis.preflight import check_labels
+from rein_seg.config.checks import check_labels
 from rein_seg.datasets import LoadLabels
 from rein_seg.errors import UserError
 

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS, TRANSFORMS
 from PIL import Image
 
-from rein_seg.apis.config import complete
+from rein_seg.config.load import complete
 from rein_seg.datasets import leaf_datasets
 from rein_seg.errors import UserError
 

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rein_seg.backbone import _checkpoint_blocks
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.errors import UserError
+from rein_seg.models.backbone import _checkpoint_blocks
 from rein_seg.peft import PEFTMethod
 from rein_seg.structures import (
     BranchSite,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rein_seg.encoders import build_encoder, convert_weights
-from rein_seg.encoders.timm import build_timm
+from rein_seg.encoders.timm.model import build_timm
 from rein_seg.encoders.weights import Converted, rename, resize_patch_kernel, resize_positions
 from rein_seg.errors import UserError
 from tests.encoders.tiny import ENCODERS

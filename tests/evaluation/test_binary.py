@@ -7,11 +7,11 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 
-from rein_seg.apis.overview import _title
-from rein_seg.apis.preflight import check_domains, check_scores
-from rein_seg.apis.results import find_report
+from rein_seg.config.checks import check_domains, check_scores
 from rein_seg.errors import UserError
 from rein_seg.evaluation import BinarySegMetric, class_table, domain_table, find_domain_metric
+from rein_seg.run.report import _title
+from rein_seg.run.results import find_report
 
 
 def sample(domain, label, scores, **more):

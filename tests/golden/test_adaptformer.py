@@ -2,7 +2,7 @@
 
 import pytest
 
-from rein_seg.peft.adaptformer import AdaptFormer
+from rein_seg.peft.methods.adaptformer import AdaptFormer
 from tests.golden.blocks import check, load, vit_block
 from tests.golden.collect import cases
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rein_seg.encoders import build_encoder
-from rein_seg.peft.conv_adapter import ConvAdapter, ConvAdapterLayer
+from rein_seg.peft.methods.conv_adapter import ConvAdapter, ConvAdapterLayer
 from tests.golden.blocks import Block, check, load, renamed, swin_block
 from tests.golden.collect import cases
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from rein_seg.peft.conv_lora import ConvLoRA, from_official
 from rein_seg.peft.hooks import Context
+from rein_seg.peft.methods.conv_lora import ConvLoRA, from_official
 from rein_seg.structures import Anatomy, OpSite, RunState, Tap
 from tests.golden.collect import cases
 
@@ -121,7 +121,7 @@ def test_gate_and_load_equal_the_official_ones(golden, monkeypatch):
     layer, inputs, expected = Layer(golden), golden.tensors('input'), golden.tensors('output')
     noisy = golden.meta['config']['noisy_gating']
     seen = {}
-    monkeypatch.setattr('rein_seg.peft.mixture.balance', lambda *both: seen.update(both=both))
+    monkeypatch.setattr('rein_seg.peft.parts.mixture.balance', lambda *both: seen.update(both=both))
     if noisy:
         monkeypatch.setattr(layer.layer.gate, 'draw_noise', lambda like: inputs['noise'])
     d = layer.context.to_grid(nn.functional.linear(inputs['x'], layer.layer.lora_A))

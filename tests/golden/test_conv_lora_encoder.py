@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-from rein_seg.peft.conv_lora import from_official
+from rein_seg.peft.methods.conv_lora import from_official
 from tests.golden.collect import assert_near, cases
 
 ENCODERS = cases('conv_lora', lambda m: m['config'].get('kind') == 'sam_vision_encoder_conv_lora')

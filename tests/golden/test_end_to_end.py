@@ -5,7 +5,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from rein_seg.apis.test import load_weights
+from rein_seg.run.test import load_weights
 from tests.checkpoint import official_model
 from tests.golden.collect import assert_near, cases
 

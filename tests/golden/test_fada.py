@@ -2,7 +2,7 @@
 
 import pytest
 
-from rein_seg.peft.fada import FADA, from_official
+from rein_seg.peft.methods.fada import FADA, from_official
 from tests.golden.collect import cases
 from tests.golden.tokens import Module, options
 

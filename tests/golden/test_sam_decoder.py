@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 from rein_seg.checkpoint import load_strict
 from rein_seg.heads.sam.decoder import MaskDecoder, fourier_positions
 from rein_seg.heads.sam.weights import convert_decoder
-from rein_seg.peft.conv_lora import from_official
+from rein_seg.peft.methods.conv_lora import from_official
 from tests.golden.collect import assert_near, cases
 
 DECODERS = cases('sam', lambda m: m['config'].get('kind') == 'sam_mask_decoder')

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rein_seg.peft.set import SET, from_official
+from rein_seg.peft.methods.set import SET, from_official
 from tests.golden.collect import cases
 from tests.golden.tokens import Module, options
 

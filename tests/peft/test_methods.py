@@ -47,7 +47,7 @@ def rein_formula(depth, channels, *, rank=16, tokens=100, query=256):
     ],
 )
 def test_rein_has_the_published_number_of_parameters(depth, channels, rank, expected):
-    from rein_seg.peft.rein import ReinStage
+    from rein_seg.peft.methods.rein import ReinStage
 
     stage = ReinStage(depth, channels, num_tokens=100, rank=rank, query_dims=256)
     assert sum(p.numel() for p in stage.parameters()) == expected

@@ -9,7 +9,7 @@ from torch import nn
 
 from rein_seg.apis import load_config
 from rein_seg.errors import UserError
-from rein_seg.peft.spectrum import decompose
+from rein_seg.peft.parts.spectrum import decompose
 from rein_seg.structures import OpSite
 from tests.peft.build import backbone, image, move
 

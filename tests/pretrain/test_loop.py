@@ -10,9 +10,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from rein_seg.apis.pretrain import pretrain
 from rein_seg.encoders import build_encoder
 from rein_seg.errors import UserError
+from rein_seg.pretrain.run import pretrain
 
 REPO = Path(__file__).resolve().parents[2]
 RUN = dict(budget='smoke', device='cpu', workers=0, size=(64, 32))
@@ -44,7 +44,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(whole, tmp_path):
     """SIGKILL after the first checkpoint; then --resume gives what one run gives."""
     code = (
         'import rein_seg.pretrain.loop as loop, time\n'
-        'from rein_seg.apis.pretrain import pretrain\n'
+        'from rein_seg.pretrain.run import pretrain\n'
         'step = loop.Pretraining.step\n'
         'def slow(self, batch):\n'
         '    time.sleep(1.0 if self.done > 2 else 0)\n'

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from rein_seg.encoders.tiny_vit import TinyViT
+from rein_seg.encoders.plain_vit.tiny_vit import TinyViT
 from rein_seg.errors import UserError
 from rein_seg.pretrain.loop import learning_rate
 from rein_seg.pretrain.model import NeutralView, prediction_loss

@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from rein_seg.heads.mask2former.deform_gather import WeightedGather
+from rein_seg.fast.deform_gather import WeightedGather
 
 Sizes = Sequence[tuple[int, int]]
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rein_seg.fast.winograd import Conv3x3
 from rein_seg.resize import channels_last, resize_by
-from rein_seg.winograd import Conv3x3
 
 
 class ConvGN(nn.Module):

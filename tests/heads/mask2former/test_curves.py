@@ -1,6 +1,6 @@
 """Fifty training steps with each optimisation on and off: the losses agree within float noise.
 
-What is switched off runs as officially (`rein_seg/apis/speed/official.py`). Both are without the
+What is switched off runs as officially (`rein_seg/bench/speed/official.py`). Both are without the
 choices that turn noise into steps of a thousandth: masks of attention (a threshold), matching and
 uncertain points (ranks).
 """
@@ -14,9 +14,10 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from rein_seg import products, winograd
-from rein_seg.apis.speed.official import OFFICIAL, officially
+from rein_seg.bench.speed.official import OFFICIAL, officially
 from rein_seg.engine.optim import TrainableOptimConstructor
+from rein_seg.fast import onednn_matmul as products
+from rein_seg.fast import winograd
 from rein_seg.heads.mask2former import head, losses
 from tests.encoders.tiny import VIT
 from tests.heads.mask2former.test_head import TINY
@@ -115,7 +116,7 @@ def test_losses_do_not_depend_on_the_products_of_onednn(monkeypatch):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
 
 
-# choices, predictions, or of no effect on results: tests/apis/speed/test_official.py
+# choices, predictions, or of no effect on results: tests/bench/speed/test_official.py
 ELSEWHERE = {
     "PyTorch's own products",
     'attention masks at full size',

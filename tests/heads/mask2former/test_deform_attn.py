@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from rein_seg.heads.mask2former import deform_attn, deform_gather
+from rein_seg.fast import deform_gather
+from rein_seg.heads.mask2former import deform_attn
 from rein_seg.heads.mask2former.deform_attn import (
     DeformAttention,
     compiled_op,

@@ -1,0 +1,197 @@
+"""The parts of a model, and which of them runs: of every operation, in the backward pass too."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.profiler import record_function
+
+from rein_seg.fast.winograd import Conv3x3
+from rein_seg.heads.mask2former import deform_attn, losses
+from rein_seg.heads.mask2former.deform_attn import DeformAttention
+from rein_seg.heads.mask2former.layers import FFN
+from rein_seg.structures import StreamSite
+
+REST = 'other'
+OPTIMIZER = 'optimizer'
+# those of one name are inside one another: what runs belongs to the innermost
+ENCODER = ('encoder, rest', 'encoder blocks', 'method')
+HEAD = (
+    'neck',
+    'pixel decoder',
+    '3x3 convolution',
+    'deformable attention',
+    'deformable sampling',
+    'feed-forward',
+    'transformer decoder',
+    'head',
+    'losses',
+    'matching',
+    'Hungarian solver',
+    'prediction',
+)
+PARTS = (
+    'preprocessing', *ENCODER, *HEAD, 'windows', 'labels', 'backward, rest', OPTIMIZER, REST,
+)  # fmt: skip
+RANGE = 'part:'
+_OF_PIXEL_DECODER: dict[type, str] = {
+    Conv3x3: '3x3 convolution',
+    DeformAttention: 'deformable attention',
+    FFN: 'feed-forward',
+}
+
+
+class PartTrack:
+    """Notes which part runs.
+
+    An operation that is differentiated makes a node of the graph, and nodes are numbered as they
+    are made: the numbers at which a part began tell whose a node is when the backward pass runs it.
+    """
+
+    def __init__(self) -> None:
+        self._stack: list[tuple[str, bool]] = [(REST, False)]  # part, begun in a backward pass
+        self._numbers: list[int] = []
+        self._names: list[str] = []
+        self._note()
+
+    @property
+    def current(self) -> str:
+        """The part that runs now."""
+        part, again = self._stack[-1]
+        node = torch._C._current_autograd_node()
+        # what activation checkpointing computes again says itself what it is
+        return part if node is None or again else self.of_node(node._sequence_nr())
+
+    @contextlib.contextmanager
+    def inside(self, part: str) -> Iterator[None]:
+        """Says that ``part`` runs."""
+        self._stack.append((part, torch._C._current_autograd_node() is not None))
+        self._note()
+        try:
+            yield
+        finally:
+            self._stack.pop()
+            self._note()
+
+    def of_node(self, number: int) -> str:
+        """Returns the part that made the node of this sequence number."""
+        at = bisect.bisect_right(self._numbers, number) - 1
+        return self._names[at] if at >= 0 and number < 2**63 else 'backward, rest'
+
+    def _note(self) -> None:
+        # numbers are each thread's own, and what is computed again is no part of the graph
+        if torch._C._current_autograd_node() is None:
+            self._numbers.append(torch._C._autograd._get_sequence_nr())
+            self._names.append(self._stack[-1][0])
+
+
+@contextlib.contextmanager
+def tracked(model: nn.Module, optim_wrapper: Any = None) -> Iterator[PartTrack]:
+    """Tracks the parts of a `PEFTSegmentor`, and of its optimizer, until it ends.
+
+    Each part is a range ``part:NAME`` of a profiler that runs.
+    """
+    track = PartTrack()
+    with contextlib.ExitStack() as stack:
+        for owner, name, part in _places(model, optim_wrapper):
+            stack.enter_context(_attribute(owner, name, _within(track, part)))
+        for hooks in _hooks(model.backbone.encoder):
+            stack.enter_context(_method_hooks(hooks, _within(track, 'method')))
+        yield track
+
+
+def _within(track: PartTrack, part: str) -> Callable[[Callable], Callable]:
+    """Returns a decorator: its function runs as ``part``."""
+
+    def decorate(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            profiled = torch.autograd._profiler_enabled()
+            named = record_function(RANGE + part) if profiled else contextlib.nullcontext()
+            with track.inside(part), named:
+                return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def _places(model: nn.Module, optim_wrapper: Any) -> Iterator[tuple[Any, str, str]]:
+    """Yields object, name of its function, and part."""
+    backbone, head = model.backbone, model.decode_head
+    yield model.data_preprocessor, 'forward', 'preprocessing'
+    yield backbone, 'forward', 'encoder, rest'
+    for site in backbone.anatomy.find(StreamSite, where='out'):
+        yield site.taps[0].module, 'forward', 'encoder blocks'
+    for name in ('queries', 'aux_losses', 'label_losses'):
+        yield backbone.peft, name, 'method'
+    if model.with_neck:
+        yield model.neck, 'forward', 'neck'
+    for each in (head, *getattr(model, 'auxiliary_head', ())):
+        yield from _head_places(each)
+    yield model, 'parse_losses', 'losses'
+    yield model, 'slide_inference', 'windows'
+    yield model, 'postprocess_result', 'labels'
+    if optim_wrapper is not None:
+        yield optim_wrapper, 'backward', 'backward, rest'
+        yield optim_wrapper, 'step', OPTIMIZER
+        yield optim_wrapper, 'zero_grad', OPTIMIZER
+
+
+def _head_places(head: nn.Module) -> Iterator[tuple[Any, str, str]]:
+    yield head, 'forward', 'head'
+    yield head, 'loss', 'losses'
+    yield head, 'predict', 'prediction'
+    if not hasattr(head, 'set_loss'):
+        return
+    yield head, 'decode', 'transformer decoder'
+    yield head.pixel_decoder, 'forward', 'pixel decoder'
+    for module in head.pixel_decoder.modules():
+        if type(module) in _OF_PIXEL_DECODER:
+            yield module, 'forward', _OF_PIXEL_DECODER[type(module)]
+    yield deform_attn, 'deform_sample', 'deformable sampling'
+    yield head.set_loss, 'match', 'matching'
+    yield losses, 'linear_sum_assignment', 'Hungarian solver'
+
+
+@contextlib.contextmanager
+def _attribute(owner: Any, name: str, decorate: Callable[[Callable], Callable]) -> Iterator[None]:
+    """Decorates a function of an object; takes what it put there away again."""
+    own = vars(owner).get(name)
+    setattr(owner, name, decorate(getattr(owner, name)))
+    try:
+        yield
+    finally:
+        if own is None:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, own)
+
+
+def _hooks(encoder: nn.Module) -> Iterator[dict[int, Callable]]:
+    for module in encoder.modules():
+        yield module._forward_pre_hooks
+        yield module._forward_hooks
+
+
+@contextlib.contextmanager
+def _method_hooks(
+    hooks: dict[int, Callable], decorate: Callable[[Callable], Callable]
+) -> Iterator[None]:
+    """Decorates those hooks of a module that a method has put there."""
+    own = {
+        key: hook
+        for key, hook in hooks.items()
+        if type(getattr(hook, '__self__', None)).__module__.startswith('rein_seg.peft')
+    }
+    hooks.update({key: decorate(hook) for key, hook in own.items()})
+    try:
+        yield
+    finally:
+        hooks.update(own)

@@ -1,0 +1,232 @@
+"""What a comparison is to run: variants of configs, each under a name that makes a folder."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from rein_seg.checkpoint import atomic_path
+from rein_seg.compare.request import KEY, Method
+from rein_seg.config.load import load_config
+from rein_seg.errors import UserError
+from rein_seg.export.count import build_shapes
+
+_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_+-]*')
+_PEFT = 'model.backbone.peft'
+# options that a comparison sets itself, and what sets them
+_OWN_OPTIONS = {'randomness.seed': '--seeds', 'work_dir': '--work-dir'}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One thing to compare, run once for each seed.
+
+    Args:
+        name: Unique in the comparison; its folder is called so.
+        config: Path of the config, as given.
+        content: The resolved config, in plain types, without ``work_dir``.
+    """
+
+    name: str
+    config: str
+    content: dict[str, Any]
+
+    def with_seed(self, seed: int) -> dict[str, Any]:
+        """Returns the resolved config of one run."""
+        return {**self.content, 'randomness': {**self.content['randomness'], 'seed': seed}}
+
+    def write(self, folder: Path) -> Path:
+        """Writes the resolved config below the comparison's folder; returns its path."""
+        path = folder / self.name / f'{self.name}.py'
+        lines = [f'# {self.name}, resolved from {Path(self.config).name} by tools/compare.py']
+        lines += [f'{key} = {value!r}' for key, value in self.content.items()]
+        with atomic_path(path) as temporary:
+            temporary.write_text('\n'.join(lines) + '\n')
+        return path
+
+
+def plan_variants(
+    configs: Sequence[str],
+    *,
+    peft: Sequence[Method] = (),
+    cfg_options: Mapping[str, Any] | None = None,
+) -> list[Variant]:
+    """Loads every config with every method, and builds each model without its weights.
+
+    Args:
+        configs: Config files.
+        peft: Methods in place of the configs' own, as for `parse_peft`; none leaves those.
+        cfg_options: Dotted names -> values, for all variants.
+
+    Raises:
+        UserError: If a name is used twice or no good as a folder, a config or a method does not
+            load or build, or the configs are of different benchmarks.
+    """
+    for key in _OWN_OPTIONS.keys() & set(cfg_options or {}):
+        raise UserError(f'--cfg-options {key}: the comparison sets it; use {_OWN_OPTIONS[key]}')
+    if any(key.split('.')[0] == KEY for key in cfg_options or {}):
+        raise UserError(f'--cfg-options {KEY}: use --peft, --seeds and --metric')
+    methods = parse_peft(peft)
+    asked = []
+    for config in configs:
+        stem = Path(config).stem
+        if not methods:
+            asked.append((stem, config, None))
+        for name, method in methods.items():
+            asked.append((name if len(configs) == 1 else f'{stem}-{name}', config, method))
+    # before any model is built: that may take a while
+    loaded = [(name, path, _load(name, path, method, cfg_options)) for name, path, method in asked]
+    _check_names([name for name, *_ in loaded])
+    _check_benchmark({name: cfg for name, _, cfg in loaded})
+    for name, _, cfg in loaded:
+        _check_builds(name, cfg)
+    return [Variant(name, path, _plain(name, cfg)) for name, path, cfg in loaded]
+
+
+def parse_peft(words: Sequence[Method]) -> dict[str, dict[str, Any]]:
+    """Returns names -> method configs.
+
+    Args:
+        words: Each ``TYPE``, ``NAME=TYPE`` or ``NAME={JSON}``; JSON without a ``type`` takes the
+            name for it. In a config also a dict: the method's, and its ``name`` (default: type).
+            Both may hold ``options``, dotted names -> values of the config, for this variant only.
+
+    Raises:
+        UserError: If JSON does not parse or is no object, a dict has no type, options are no
+            dict, or a name comes twice.
+    """
+    methods: dict[str, dict[str, Any]] = {}
+    for word in words:
+        name, method = _from_dict(word) if isinstance(word, Mapping) else _from_word(word)
+        if name in methods:
+            raise UserError(
+                f'--peft: two variants are called {name!r}; name them: --peft '
+                f'{name}=... {name}2=\'{{"type": "{name}", ...}}\''
+            )
+        if not isinstance(method.get('options', {}), Mapping):
+            raise UserError(
+                f'variant {name!r}: options is {method["options"]!r}, not a dict; expected '
+                "dict(options={'optim_wrapper.optimizer.lr': 1e-4})"
+            )
+        methods[name] = method
+    return methods
+
+
+def _from_word(word: str) -> tuple[str, dict[str, Any]]:
+    name, _, spec = word.partition('=')
+    if spec.lstrip()[:1] in ('{', '[', '"'):
+        return name, {'type': name, **_json_object(word, spec)}
+    return name, {'type': spec or name}
+
+
+def _from_dict(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    method = dict(given)
+    if 'type' not in method:
+        raise UserError(f"comparison.peft has {method!r}, without a type: give dict(type='LoRA')")
+    return method.pop('name', method['type']), method
+
+
+def _json_object(word: str, spec: str) -> dict[str, Any]:
+    example = '\'Rein50={"type": "Rein", "num_tokens": 50}\''
+    try:
+        value = json.loads(spec)
+    except json.JSONDecodeError as error:
+        raise UserError(f'--peft {word!r} is not JSON: {error}; expected {example}') from error
+    if not isinstance(value, dict):
+        raise UserError(f'--peft {word!r} is not a JSON object; expected {example}')
+    return value
+
+
+def _load(
+    name: str, path: str, method: dict[str, Any] | None, cfg_options: Mapping[str, Any] | None
+) -> Config:
+    options = copy.deepcopy(dict(cfg_options or {}))  # merging takes keys out of them
+    if method is not None:
+        own = copy.deepcopy(method)
+        changes = own.pop('options', {})
+        options = {_PEFT: {'_delete_': True, **own}, **changes, **options}
+    try:
+        cfg = load_config(path, cfg_options=options)
+    except UserError as error:
+        if method is None:
+            raise
+        raise UserError(f'variant {name!r}: {error}') from error
+    cfg.pop(KEY, None)  # no part of a single run
+    if not isinstance(cfg.get('randomness'), dict):
+        raise UserError(f'config {path!r} has no randomness: set randomness = dict(seed=0)')
+    return cfg
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for i, name in enumerate(names):
+        if not _NAME.fullmatch(name):
+            raise UserError(
+                f'variant name {name!r} makes no folder: use letters, digits, "_", "+" and "-"'
+            )
+        if name.lower() in (other.lower() for other in names[:i]):
+            raise UserError(
+                f'two variants are called {name!r} (a file system may not tell upper from lower '
+                'case): give the config files different names, or the methods, --peft NAME=TYPE'
+            )
+
+
+def _check_benchmark(cfgs: Mapping[str, Config]) -> None:
+    seen = {name: _protocol(cfg) for name, cfg in cfgs.items()}
+    first, *others = seen
+    for name in others:
+        for key, value in seen[name].items():
+            if value != seen[first][key]:
+                raise UserError(
+                    f'{name} has {key} {value!r}, {first} has {seen[first][key]!r}: scores of '
+                    'different benchmarks or protocols cannot stand side by side; make one '
+                    'comparison for each'
+                )
+
+
+def _protocol(cfg: Config) -> dict[str, Any]:
+    """Returns what must be one and the same for scores to stand side by side."""
+    evaluator = cfg.get('val_evaluator') or {}
+    metrics = [evaluator] if isinstance(evaluator, Mapping) else evaluator
+    domains = {key: [metric.get(key) for metric in metrics] for key in ('source', 'targets')}
+    return {
+        'benchmark': cfg.benchmark.get('name'),
+        'protocol': cfg.benchmark.get('protocol'),
+        'num_classes': cfg.model.get('num_classes'),
+        **{f'val_evaluator.{key}': value for key, value in domains.items()},
+    }
+
+
+def _check_builds(name: str, cfg: Config) -> None:
+    """Builds the model without weights: a wrong argument ends here, not after other runs."""
+    try:
+        build_shapes(cfg)
+    except UserError as error:
+        raise UserError(f'variant {name!r}: {error}') from error
+    except TypeError as error:
+        if 'unexpected keyword argument' not in str(error):
+            raise
+        raise UserError(f'variant {name!r} has an argument that is not known: {error}') from error
+
+
+def _plain(name: str, cfg: Config) -> dict[str, Any]:
+    """Returns the config's content, after checking that a file can hold it."""
+    content = {key: value for key, value in cfg.to_dict().items() if key != 'work_dir'}
+    for key, value in content.items():
+        try:
+            same = ast.literal_eval(repr(value)) == value
+        except (ValueError, SyntaxError):
+            same = False
+        if not same:
+            raise UserError(
+                f'variant {name!r}: {key} of the config holds more than numbers, strings, lists '
+                'and dicts, so it cannot be stored with the run; name classes by their type'
+            )
+    return content

@@ -1,0 +1,95 @@
+"""What a config itself says of a comparison, and the command that makes it again.
+
+``comparison = dict(peft=['Rein', dict(type='LoRA', rank=4, name='LoRA4')], seeds=[0, 1])``
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from rein_seg.errors import UserError, near_misses
+
+KEY = 'comparison'
+_SEEDS = (0, 1, 2)
+Method = str | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to compare.
+
+    Args:
+        peft: Methods, as for `rein_seg.compare.plan.parse_peft`; none leaves the configs' own.
+        seeds: Each variant is run with all of them.
+        metrics: Scores to show; none takes the default.
+    """
+
+    peft: Sequence[Method] = ()
+    seeds: Sequence[int] = _SEEDS
+    metrics: Sequence[str] = ()
+
+
+def ask(configs: Sequence[str], **given: Sequence[Any] | None) -> Asked:
+    """Returns what is asked for: what is given, else what the one config says, else the default.
+
+    Args:
+        configs: Config files; with several, none of them says anything.
+        **given: Fields of `Asked`; None is not given.
+
+    Raises:
+        UserError: If the config's ``comparison`` is not made of these fields, or there are no
+            seeds or no good ones.
+    """
+    said = _read(configs[0]) if len(configs) == 1 else {}
+    asked = Asked(**{**said, **{key: value for key, value in given.items() if value is not None}})
+    seeds = list(asked.seeds)
+    whole = all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds)
+    if not seeds or not whole or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise UserError(f'--seeds {seeds}: expected different whole numbers >= 0')
+    return asked
+
+
+def _read(path: str) -> dict[str, Any]:
+    if not Path(path).is_file():  # `load_config` says so better
+        return {}
+    said = Config.fromfile(path).to_dict().get(KEY, {})
+    expected = f"{KEY} = dict(peft=['Rein', 'LoRA'], seeds=[0, 1], metrics=['mIoU'])"
+    fields = list(Asked.__dataclass_fields__)
+    for key, value in said.items() if isinstance(said, Mapping) else [(KEY, said)]:
+        if key not in fields:
+            raise UserError(
+                f'{path}: {KEY} has {key!r}; {near_misses(key, fields)}; expected {expected}'
+            )
+        if not isinstance(value, (list, tuple)):
+            raise UserError(f'{path}: {KEY}.{key} is {value!r}, not a list; expected {expected}')
+    return dict(said)
+
+
+def command_line(
+    configs: Sequence[str],
+    *,
+    given: Mapping[str, Sequence[Any] | None],
+    cfg_options: Mapping[str, Any] | None,
+    amp: bool,
+) -> str:
+    """Returns the command that makes the same comparison again, in a folder of its own."""
+    words = ['python', 'tools/compare.py', *configs]
+    flags = {'peft': '--peft', 'seeds': '--seeds', 'metrics': '--metric'}
+    for key, flag in flags.items():
+        words += [flag, *map(str, given.get(key) or ())] if given.get(key) else []
+    if cfg_options:
+        words += [
+            '--cfg-options',
+            *(f'{key}={_plain(value)}' for key, value in cfg_options.items()),
+        ]
+    return shlex.join([*words, *['--amp'] * amp])
+
+
+def _plain(value: Any) -> str:
+    return str(value).replace(' ', '') if isinstance(value, (list, tuple)) else str(value)

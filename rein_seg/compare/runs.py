@@ -1,0 +1,83 @@
+"""One command for a whole comparison."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+
+from rein_seg.compare.plan import Variant, plan_variants
+from rein_seg.compare.processes import locked, terminable
+from rein_seg.compare.request import Method, ask, command_line
+from rein_seg.compare.session import TRAIN, Session, Settings
+from rein_seg.errors import UserError
+
+
+def compare(
+    configs: Sequence[str],
+    *,
+    peft: Sequence[Method] | None = None,
+    seeds: Sequence[int] | None = None,
+    work_dir: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+    metrics: Sequence[str] | None = None,
+    jobs: int = 1,
+    amp: bool = False,
+    other_code: bool = False,
+    say: Callable[[str], object] = print_log,
+    script: str | os.PathLike = TRAIN,
+) -> dict[str, Any]:
+    """Trains every variant with every seed, one process a run, and compares their results.
+
+    Runs that are finished are not run again, interrupted ones go on. ``comparison.json``, ``.md``,
+    ``.csv``, ``.png`` and ``.html`` are rewritten each time a run ends, also when it failed.
+    Methods, seeds and metrics that are not given are those of the config's ``comparison``, where it
+    has one.
+
+    Args:
+        configs: Config files, of one benchmark.
+        peft: Methods in place of the configs' own: ``TYPE``, ``NAME=TYPE`` or ``NAME={JSON}``;
+            empty leaves those.
+        seeds: Each variant is run with all of them; default 0, 1, 2.
+        work_dir: Folder; a run's is ``<variant>/seed_<n>`` in it. Default
+            ``work_dirs/compare/NAME`` of the config, or of the benchmark where there are several.
+        cfg_options: Dotted names -> values, for all variants.
+        metrics: Scores to show; empty takes Dice_image for binary tasks, else mIoU.
+        jobs: Runs at a time.
+        amp: bfloat16 autocast.
+        other_code: Take earlier runs that other code made.
+        say: Gets lines on the progress, and the tables at the end.
+        script: The training tool.
+
+    Returns:
+        The content of ``comparison.json``.
+
+    Raises:
+        UserError: Before anything runs, if the variants are no good together, or an earlier run in
+            the folder is not what is asked for; at the end, if a metric is not in the results.
+    """
+    given = dict(peft=peft, seeds=seeds, metrics=metrics)
+    asked = ask(configs, **given)
+    if jobs < 1:
+        raise UserError(f'--jobs {jobs}: expected 1 or more runs at a time')
+    variants = plan_variants(configs, peft=asked.peft, cfg_options=cfg_options)
+    settings = Settings(
+        folder=Path(work_dir or _default_folder(variants)),
+        metrics=tuple(asked.metrics),
+        jobs=jobs,
+        amp=amp,
+        other_code=other_code,
+        script=Path(script),
+        command=command_line(configs, given=given, cfg_options=cfg_options, amp=amp),
+    )
+    with locked(settings.folder) as lock, terminable():
+        return Session(settings, variants, asked.seeds, say=say).work(lock)
+
+
+def _default_folder(variants: Sequence[Variant]) -> str:
+    names = {Path(variant.config).stem for variant in variants}
+    only = names.pop() if len(names) == 1 else variants[0].content['benchmark'].get('name')
+    return f'work_dirs/compare/{only}'

@@ -1,0 +1,239 @@
+"""Runs what is missing of a comparison, and rewrites its tables each time a run ends."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import rein_seg
+from rein_seg.compare import processes
+from rein_seg.compare import state as disk
+from rein_seg.compare.aggregate import Run, build_comparison
+from rein_seg.compare.plan import Variant
+from rein_seg.compare.tables import WRITERS, decimals, text_tables, write_comparison
+from rein_seg.errors import UserError
+
+ROOT = Path(rein_seg.__file__).resolve().parents[1]
+TRAIN = ROOT / 'tools' / 'train.py'
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for every run; see `rein_seg.compare.compare`."""
+
+    folder: Path
+    metrics: tuple[str, ...] = ()
+    jobs: int = 1
+    amp: bool = False
+    other_code: bool = False
+    script: Path = TRAIN
+    command: str | None = None
+
+
+class Session:
+    """The runs of a comparison as they stand on disk, while some of them go on.
+
+    Args:
+        settings: See there.
+        variants: What to compare.
+        seeds: With which seeds.
+        say: Gets lines on the progress.
+
+    Raises:
+        UserError: If a run on disk is not the one that is asked for.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        variants: Sequence[Variant],
+        seeds: Sequence[int],
+        *,
+        say: Callable[[str], object],
+    ) -> None:
+        self.settings, self.say = settings, say
+        self.variants = {variant.name: variant for variant in variants}
+        code = disk.code_fingerprint()
+        # seeds outside, variants inside: an early look compares all variants
+        asked = [Run(v.name, seed, config=v.config) for seed in seeds for v in variants]
+        self.runs = {(run.variant, run.seed): self._look(run, code) for run in asked}
+        self.numbers = {key: i for i, key in enumerate(self.runs, start=1)}
+        self.slots = settings.jobs
+
+    def work(self, lock: int) -> dict[str, Any]:
+        """Runs what is missing; returns the comparison.
+
+        Args:
+            lock: Descriptor of the folder's lock.
+
+        Raises:
+            UserError: If a metric is not in the results: at once where there are results, else at
+                the end, since runs do not depend on it.
+        """
+        missing = [run for run in self.runs.values() if run.state != 'finished']
+        self.slots = min(self.settings.jobs, len(missing))
+        self._announce(missing)
+        self._write(strict=True)
+        for name in {run.variant for run in missing}:
+            self.variants[name].write(self.settings.folder)
+        try:
+            processes.run_all(
+                missing,
+                lambda run, slot: self._start(run, slot, lock),
+                self._ended,
+                slots=self.slots,
+            )
+        except KeyboardInterrupt:
+            self.say('stopped; the same command goes on from the newest checkpoints')
+            raise
+        comparison = self._write(strict=True)
+        self.say('\n' + text_tables(comparison))
+        self.say(f'wrote {", ".join(["comparison.json", *WRITERS])} in {self.settings.folder}/')
+        return comparison
+
+    def _folder(self, run: Run) -> Path:
+        return self.settings.folder / run.variant / f'seed_{run.seed}'
+
+    def _asked(self, run: Run) -> dict[str, Any]:
+        config = self.variants[run.variant].with_seed(run.seed)
+        return disk.request(config, amp=self.settings.amp)
+
+    def _look(self, run: Run, code: Mapping[str, str] | None) -> Run:
+        """Returns the run as its folder shows it; ``code`` None does not ask which made it."""
+        folder = self._folder(run)
+        state = disk.run_state(folder, self._asked(run), None if self.settings.other_code else code)
+        if state == 'new':
+            return replace(run, state='waiting')
+        sessions = disk.read_run(folder)['sessions']
+        run = replace(run, state=state, sessions=sessions, wall_seconds=disk.wall_seconds(sessions))
+        if state != 'finished':
+            return run
+        path = folder / 'results.json'
+        relative = path.relative_to(self.settings.folder).as_posix()
+        return replace(run, path=relative, results=disk.read_json(path))
+
+    def _start(self, run: Run, slot: int, lock: int) -> processes.Child:
+        folder, settings = self._folder(run), self.settings
+        resumed = run.state == 'interrupted'
+        config = settings.folder / run.variant / f'{run.variant}.py'
+        command = [sys.executable, str(settings.script), str(config), '--work-dir', str(folder)]
+        command += ['--cfg-options', f'randomness.seed={run.seed}', '--inference-cost']
+        command += ['--resume'] * resumed + ['--amp'] * settings.amp
+        env = processes.slot_environment(
+            slot,
+            self.slots,
+            gpus=torch.cuda.device_count(),
+            cores=os.cpu_count() or 1,
+            base=os.environ,
+        )
+        env['PYTHONPATH'] = os.pathsep.join(filter(None, [str(ROOT), env.get('PYTHONPATH')]))
+        disk.begin_session(
+            folder, self._asked(run), disk.code_fingerprint(), resumed=resumed, jobs=self.slots
+        )
+        self._update(replace(run, state='running'))
+        self.say(
+            f'{self._title(run)}: {"goes on" if resumed else "starts"}; log: {folder}/stdout.txt'
+        )
+        return processes.spawn(run, command, folder, env=env, lock=lock)
+
+    def _ended(self, child: processes.Child, stopped: bool) -> None:
+        folder, exit_code = child.folder, child.process.returncode
+        disk.end_session(folder, child.seconds, exit_code)
+        run = self._look(child.job, None)
+        if not stopped and run.state != 'finished':
+            errors = processes.tail(folder / 'stderr.txt')
+            run = replace(run, state='failed', error=processes.exit_reason(exit_code, errors))
+            self.say('\n'.join(filter(None, [f'{self._title(run)}: failed, {run.error}', errors])))
+        self._update(run)
+        comparison = self._write(strict=False)
+        if run.state == 'finished':
+            self.say(f'{self._title(run)}: {_outcome(comparison, run)}{self._left()}')
+
+    def _update(self, run: Run) -> None:
+        self.runs[run.variant, run.seed] = run
+
+    def _write(self, *, strict: bool) -> dict[str, Any]:
+        """Writes the comparison as it stands; returns it."""
+        # by variant for the reader, as they were asked for
+        runs = [run for name in self.variants for run in self.runs.values() if run.variant == name]
+        command = self.settings.command
+        try:
+            comparison = build_comparison(runs, self.settings.metrics, command=command)
+        except UserError:
+            if strict:
+                raise
+            comparison = build_comparison(runs, command=command)
+        write_comparison(self.settings.folder, comparison)
+        return comparison
+
+    def _title(self, run: Run) -> str:
+        number = self.numbers[run.variant, run.seed]
+        return f'[{number}/{len(self.runs)}] {run.variant}, seed {run.seed}'
+
+    def _announce(self, missing: Sequence[Run]) -> None:
+        going_on = sum(run.state == 'interrupted' for run in missing)
+        seeds = len(self.runs) // len(self.variants)
+        self.say(
+            f'{len(self.variants)} variants x {seeds} seeds in {self.settings.folder}/: '
+            f'{len(self.runs) - len(missing)} of {len(self.runs)} runs are finished, '
+            f'{going_on} go on'
+        )
+
+    def _left(self) -> str:
+        runs = self.runs.values()
+        left = seconds_left(
+            [(run.variant, run.wall_seconds) for run in runs if run.state == 'finished'],
+            [run.variant for run in runs if run.state in ('waiting', 'running', 'interrupted')],
+            jobs=self.slots,
+        )
+        return f'; about {duration(left)} left' if left else ''
+
+
+def seconds_left(
+    finished: Sequence[tuple[str, float | None]], waiting: Sequence[str], *, jobs: int
+) -> float | None:
+    """Returns how long the rest takes: each variant as its finished runs did, else as all did.
+
+    Args:
+        finished: (variant, seconds) of finished runs.
+        waiting: Variant of each run to come.
+        jobs: Runs at a time.
+    """
+    times: dict[str, list[float]] = {}
+    for variant, seconds in finished:
+        if seconds is not None:
+            times.setdefault(variant, []).append(seconds)
+    if not times:
+        return None
+    typical = statistics.fmean(second for each in times.values() for second in each)
+    each = [statistics.fmean(times.get(variant, [typical])) for variant in waiting]
+    return sum(each) / min(jobs, max(1, len(each)))
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds as a person says them: ``42 s``, ``4 min``, ``1 h 5 min``."""
+    if seconds < 90:
+        return f'{seconds:.0f} s'
+    minutes = round(seconds / 60)
+    return f'{minutes} min' if minutes < 90 else f'{minutes // 60} h {minutes % 60} min'
+
+
+def _outcome(comparison: Mapping[str, Any], run: Run) -> str:
+    """Says what a finished run reached, in the first metric that is shown."""
+    metric = comparison['shown'][0]
+    entry = next(
+        e for e in comparison['runs'] if (e['variant'], e['seed']) == (run.variant, run.seed)
+    )
+    scores = entry['scores'][metric]
+    parts = {'over targets': scores['mean_over_targets'], 'on the source': scores['source']}
+    digits = decimals(comparison, metric)
+    said = [f'{value:.{digits}f} {where}' for where, value in parts.items() if value is not None]
+    took = '' if run.wall_seconds is None else f' in {duration(run.wall_seconds)}'
+    return f'done{took}, {metric} {", ".join(said)}'

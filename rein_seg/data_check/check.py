@@ -1,0 +1,170 @@
+"""Reads every sample of every data set and adds up what it finds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rein_seg.data_check.sources import Part
+from rein_seg.datasets import DomainDataset, FolderDataset
+from rein_seg.datasets.files.faults import (
+    COUNT,
+    DUPLICATE,
+    INDEXES,
+    LISTING,
+    MISSING,
+    NO_IMAGE,
+    NO_LABEL,
+    Fault,
+    collect_faults,
+)
+from rein_seg.datasets.files.listing import is_there
+from rein_seg.datasets.files.pairing import suffixes
+from rein_seg.datasets.files.parallel import in_parallel
+from rein_seg.datasets.files.sample_check import SampleCheck, check_sample, indexes_for_ids
+from rein_seg.errors import UserError
+
+
+@dataclass
+class PartCheck:
+    """What was found in one data set.
+
+    Attributes:
+        part: The data set.
+        infos: Its samples: what was paired.
+        samples: What each holds.
+        faults: All that is wrong, and what is allowed (`Fault.allowed`).
+        tree: The files that are expected, a line each.
+        found: Number of images, with a label or without.
+    """
+
+    part: Part
+    infos: list[dict] = field(default_factory=list)
+    samples: list[SampleCheck] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    tree: list[str] = field(default_factory=list)
+    found: int = 0
+
+    @property
+    def wrong(self) -> list[Fault]:
+        """The faults that nothing allows."""
+        return [fault for fault in self.faults if not fault.allowed]
+
+    def total(self, name: str) -> Counter:
+        """Returns id -> pixels over all samples, of ``raw`` or of ``classes``."""
+        pixels: Counter = Counter()
+        for sample in self.samples:
+            pixels.update(getattr(sample, name))
+        return pixels
+
+
+def check_data(
+    parts: Sequence[Part], *, workers: int | None = None, duplicates: bool = False
+) -> list[PartCheck]:
+    """Checks data sets to the end; a fault stops nothing.
+
+    Args:
+        parts: From `read_parts`.
+        workers: Threads; None takes one a core, eight at most.
+        duplicates: Whether to look for images that are in training and in validation or test data,
+            by the content of their files.
+    """
+    checks = [_list(part) for part in parts]
+    for check in checks:
+        check.samples = in_parallel(
+            lambda info: check_sample(info, digest=duplicates),
+            check.infos,
+            title=f'reading {check.part.name}' if check.infos else '',
+            workers=workers,
+        )
+        for sample in check.samples:
+            check.faults += sample.faults
+        message = indexes_for_ids(check.infos[0], check.samples) if check.samples else None
+        if message is not None:
+            check.faults.append(Fault(INDEXES, _place(check.part.dataset, 'seg_map_path'), message))
+    if duplicates:
+        _find_duplicates(checks)
+    return checks
+
+
+def _list(part: Part) -> PartCheck:
+    check, dataset = PartCheck(part), part.dataset
+    if not isinstance(dataset, DomainDataset):
+        message = f'{type(dataset).__name__} is no DomainDataset: it was not checked'
+        check.faults.append(Fault(LISTING, '', message, allowed='not checked'))
+        return check
+    check.tree = _tree(dataset)
+    policy, dataset.wrong_size = dataset.wrong_size, 'keep'  # those left out are looked at, too
+    with collect_faults() as faults:
+        try:
+            dataset.full_init()
+            check.infos = [
+                {**dataset.get_data_info(i), 'wrong_size': policy} for i in range(len(dataset))
+            ]
+        except UserError as error:
+            faults.append(_listing_fault(dataset, error))
+    if isinstance(dataset, FolderDataset) and dataset.extra_labels:
+        faults = [
+            Fault(f.kind, f.file, f.message, 'extra_labels=True') if f.kind == NO_IMAGE else f
+            for f in faults
+        ]
+    check.faults = faults
+    alone = sum(f.kind == NO_LABEL for f in faults)
+    check.found = len(check.infos) + alone
+    gone = any(f.kind in (MISSING, LISTING) for f in faults) and not check.infos
+    if part.expected is not None and check.found != part.expected and not gone:
+        message = f'{part.name} has {check.found} images, expected are {part.expected}'
+        check.faults.append(Fault(COUNT, _place(dataset, 'img_path'), message))
+    return check
+
+
+def _listing_fault(dataset: DomainDataset, error: UserError) -> Fault:
+    csv = getattr(dataset, 'csv', '')
+    if csv:
+        places = [str(Path(dataset.data_root or '.', csv))]
+        gone = [place for place in places if not Path(place).is_file()]
+    else:
+        keys = ('img_path', 'seg_map_path') if dataset.labelled else ('img_path',)
+        places = [_place(dataset, key) for key in keys]
+        gone = [place for place in places if not is_there(place)]
+    return Fault(MISSING if gone else LISTING, (gone or places)[0], str(error))
+
+
+def _place(dataset: DomainDataset, key: str) -> str:
+    """Returns the folder that is read, or the first that is looked for."""
+    places = dataset.places(key)
+    return next((place for place in places if is_there(place)), places[0])
+
+
+def _tree(dataset: DomainDataset) -> list[str]:
+    csv = getattr(dataset, 'csv', '')
+    if csv:
+        return [f'{Path(dataset.data_root or ".", csv)}: a csv, image and label a row']
+    lines = []
+    for key, ends, start in (
+        ('img_path', dataset.img_suffix, dataset.starts[0]),
+        ('seg_map_path', dataset.seg_map_suffix, dataset.starts[1]),
+    ):
+        ends = suffixes(ends)
+        end = ends[0] if len(ends) == 1 else '{' + ','.join(ends) + '}'
+        lines.append(' or '.join(f'{place}/**/{start}*{end}' for place in dataset.places(key)))
+    return lines if dataset.labelled else lines[:1]
+
+
+def _find_duplicates(checks: Sequence[PartCheck]) -> None:
+    trained: dict[str, str] = {}
+    for check in checks:
+        if 'train' in check.part.uses:
+            for info, sample in zip(check.infos, check.samples, strict=True):
+                trained.setdefault(sample.digest, info['img_path'])
+    for check in checks:
+        if 'train' in check.part.uses:
+            continue
+        for info, sample in zip(check.infos, check.samples, strict=True):
+            twin: Any = trained.get(sample.digest) if sample.digest else None
+            if twin is not None:
+                message = f'image {info["img_path"]!r} is {twin!r} of the training data, too'
+                check.faults.append(Fault(DUPLICATE, info['img_path'], message))

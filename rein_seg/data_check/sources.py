@@ -1,0 +1,168 @@
+"""Which data sets a benchmark or config has: each once, not listed yet."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+
+from rein_seg.config.builtin import BENCHMARKS
+from rein_seg.config.config_paths import USES, datasets_of
+from rein_seg.config.load import apply_options
+from rein_seg.datasets import DomainDataset, DrawnDataset
+from rein_seg.datasets.files.listing import is_there
+from rein_seg.errors import UserError, near_misses
+
+# what has no bearing on the files
+_ASIDE = (
+    'pipeline',
+    'test_mode',
+    'lazy_init',
+    'serialize_data',
+    'cache_dir',
+    'cache_raw',
+    'corruption',
+)
+
+
+@dataclass
+class Part:
+    """One data set.
+
+    Attributes:
+        name: First use and domain, such as ``train/gtav``.
+        dataset: Built, but not listed: nothing was read.
+        expected: Number of images that the config or the layout states, None if none.
+        uses: Those of train, val, test that it is for.
+    """
+
+    name: str
+    dataset: Any
+    expected: int | None = None
+    uses: list[str] = field(default_factory=list)
+
+
+def read_parts(
+    name: str,
+    *,
+    data_root: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> list[Part]:
+    """Returns the data sets of a benchmark, in the order train, val, test.
+
+    Args:
+        name: Of a file of configs/_base_/benchmarks, the path of a config, or a folder: then those
+            of all benchmarks that lie in it.
+        data_root: In the place of the config's.
+        cfg_options: As `load_config`.
+
+    Raises:
+        UserError: If there is no such file, it names no data set, or one has wrong arguments.
+    """
+    path = Path(name)
+    if path.suffix != '.py' and not path.is_dir():
+        path = BENCHMARKS / f'{name}.py'
+    if path.is_dir():
+        if data_root is not None or cfg_options:
+            raise UserError(
+                f'{name!r} is a folder, whose data sets are found by their layout: --data-root and '
+                '--cfg-options go with a benchmark or a config'
+            )
+        return _lying_in(path)
+    if not path.is_file():
+        known = [p.stem for p in BENCHMARKS.glob('*.py')]
+        raise UserError(
+            f'{name!r} is neither a benchmark nor a config (.py) nor a folder; '
+            f'{near_misses(name, known)}'
+        )
+    options = dict(cfg_options or {})
+    if data_root is not None:
+        options['data_root'] = data_root
+    parts: dict[str, Part] = {}
+    _add_parts(parts, Config.fromfile(str(path)), options)
+    if not parts:
+        raise UserError(
+            f'{str(path)!r} names no data set: expected a train, val or test_dataloader'
+        )
+    return list(parts.values())
+
+
+def _lying_in(folder: Path) -> list[Part]:
+    parts: dict[str, Part] = {}
+    for path in sorted(BENCHMARKS.glob('*.py')):
+        cfg = Config.fromfile(str(path))
+        root = cfg.get('data_root')
+        if root is None:
+            continue  # a part of benchmarks
+        # as `data` holds data/camvid, and as data/camvid itself
+        for place in dict.fromkeys((folder, folder / Path(root).name)):
+            options = {'data_root': str(place)}
+            _add_parts(parts, copy.deepcopy(cfg), options, only_there=True)
+    if not parts:
+        raise UserError(
+            f'{str(folder)!r} holds no data set of the benchmarks here in the layout of '
+            'docs/datasets.md; name a benchmark or a config to see what it expects'
+        )
+    return list(parts.values())
+
+
+def _add_parts(
+    parts: dict[str, Part], cfg: Config, options: dict[str, Any], *, only_there: bool = False
+) -> None:
+    """Adds the data sets of a config to those that are known, by what their files are."""
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    apply_options(cfg, options)
+    expected = cfg.get('expected_images') or {}
+    for use in USES:
+        for node in datasets_of(cfg, (f'{use}_dataloader',)):
+            if cfg.get('data_root') is not None:
+                node.setdefault('data_root', cfg.data_root)
+            files = {key: value for key, value in node.items() if key not in _ASIDE}
+            # with a layout the domain is but a name: corruptions of the same images have many
+            named = 'domain' if 'layout' in files else ''
+            same = {key: value for key, value in files.items() if key != named}
+            same = json.dumps(same, sort_keys=True, default=str)
+            if same not in parts:
+                part = _build(files, use, [part.name for part in parts.values()])
+                if only_there and not _is_there(part.dataset):
+                    continue
+                parts[same] = part
+            part = parts[same]
+            if use not in part.uses:
+                part.uses.append(use)
+            if part.expected is None:
+                known = getattr(part.dataset, 'expected_images', None)
+                part.expected = (expected.get(use) or {}).get(_domain(part.dataset), known)
+
+
+def _is_there(dataset: Any) -> bool:
+    """Says whether any file of a data set was put there; drawn ones are made when they are read."""
+    if isinstance(dataset, DrawnDataset) or not isinstance(dataset, DomainDataset):
+        return False
+    csv = getattr(dataset, 'csv', '')
+    if csv:
+        return Path(dataset.data_root or '.', csv).is_file()
+    return any(is_there(place) for place in dataset.places('img_path'))
+
+
+def _build(cfg: Mapping[str, Any], use: str, names: list[str]) -> Part:
+    kind = cfg.get('type')
+    if isinstance(kind, str) and DATASETS.get(kind) is None:
+        raise UserError(
+            f'dataset.type={kind!r} is not registered; {near_misses(kind, DATASETS.module_dict)}'
+        )
+    dataset = DATASETS.build({**cfg, 'lazy_init': True, 'serialize_data': False})
+    name = f'{use}/{_domain(dataset)}'
+    others = sum(known == name or known.startswith(f'{name} #') for known in names)
+    return Part(f'{name} #{others + 1}' if others else name, dataset)
+
+
+def _domain(dataset: Any) -> str:
+    return dataset.domain if isinstance(dataset, DomainDataset) else type(dataset).__name__

@@ -1,0 +1,106 @@
+"""Decoded copies of pictures on disk, which read several times faster than PNG; bit for bit equal.
+
+Inflating and unfiltering a PNG takes most of a loader's time. A copy is a TIFF, zstd over
+differences of neighbours, of about the PNG's size; or raw, three times as large.
+
+H x W image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from rein_seg.checkpoint import atomic_path
+from rein_seg.datasets.files.listing import file_on_disk
+from rein_seg.errors import UserError
+
+_PREDICTOR, _ROWS_PER_STRIP = 317, 278  # TIFF tags
+_DIFFERENCES, _NONE = 2, 1
+_STRIP = 64
+
+
+def cached(
+    folder: str, source: str, flavour: str, make: Callable[[], np.ndarray], *, raw: bool = False
+) -> np.ndarray:
+    """Returns what ``make`` does, from a copy on disk where there is one; else leaves one.
+
+    Args:
+        folder: Of the copies.
+        source: File that it is made from, or a member of a zip; a changed one has another copy.
+        flavour: What else it depends on.
+        make: Returns (H, W) or (H, W, 3) uint8.
+        raw: Whether copies are not compressed.
+
+    Raises:
+        UserError: If a copy cannot be read or written.
+    """
+    path = _place(folder, source, flavour).with_suffix('.npy' if raw else '.tif')
+    if path.is_file():
+        return _read(path)
+    array = make()
+    if array.dtype != np.uint8:
+        raise UserError(f'cache_dir={folder!r} keeps uint8 pictures; {source!r} is {array.dtype}')
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(_raw(array) if raw else _encode(array))
+    except OSError as error:
+        raise UserError(
+            f'cache_dir={folder!r}: no copy of {source!r} can be written: {error}; make room, or '
+            'leave cache_dir out'
+        ) from error
+    return array
+
+
+def _place(folder: str, source: str, flavour: str) -> Path:
+    state = os.stat(file_on_disk(source))
+    key = f'{os.path.abspath(source)}|{state.st_mtime_ns}|{state.st_size}|{flavour}'
+    name = hashlib.sha256(key.encode()).hexdigest()[:40]
+    return Path(folder, name[:2], name)
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        if path.suffix == '.npy':
+            return np.load(path, allow_pickle=False)
+        with Image.open(io.BytesIO(path.read_bytes())) as image:
+            return np.array(image)
+    except (OSError, ValueError, EOFError, UnidentifiedImageError, SyntaxError) as error:
+        raise UserError(f'decoded copy {str(path)!r} cannot be read: {error}; delete it') from error
+
+
+def _raw(array: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    np.save(out, np.ascontiguousarray(array), allow_pickle=False)
+    return out.getvalue()
+
+
+def _encode(array: np.ndarray, compression: str | None = None) -> bytes:
+    """Encodes uint8 pixels; the channels are kept in their order, whatever their colours."""
+    out = io.BytesIO()
+    # differences help photographs, not labels
+    predictor = _DIFFERENCES if array.ndim == 3 else _NONE
+    Image.fromarray(np.ascontiguousarray(array)).save(
+        out,
+        'TIFF',
+        compression=compression or _compression(),
+        tiffinfo={_PREDICTOR: predictor, _ROWS_PER_STRIP: _STRIP},
+    )
+    return out.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _compression() -> str:
+    """Returns zstd, or LZW (read half as fast) where Pillow's libtiff has no zstd."""
+    try:
+        _encode(np.zeros((1, 1), np.uint8), 'zstd')
+    except (OSError, RuntimeError):
+        return 'tiff_lzw'
+    return 'zstd'

@@ -1,0 +1,234 @@
+"""Label pictures: from a file to raw ids.
+
+H x W label.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from rein_seg.datasets.files.listing import read_bytes, read_heads
+from rein_seg.errors import UserError
+
+_COLOURS = ('RGB', 'RGBA', 'P', 'L', 'LA', '1')
+# channels of a grey picture stored as a colour JPEG differ by no more than this
+_GREY_SPREAD = 40
+_ORIENTATION, _TURNED = 274, (5, 6, 7, 8)
+
+
+@dataclass(frozen=True)
+class LastChannel:
+    """Reads ids from the channel that OpenCV puts last: SYNTHIA's labels, with 16 bits a channel.
+
+    The other channels hold instances. (Pillow would halve the 16 bits.)
+    """
+
+    hint = 'map them with label_map in the data set, or leave the image out with skip'
+
+    def from_bytes(self, data: bytes, path: str) -> np.ndarray:
+        """Returns (H, W) ids of a picture file's content.
+
+        Raises:
+            UserError: If it is damaged, or has one channel.
+        """
+        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+        if values is None:
+            raise UserError(
+                f'label {path!r} cannot be read: a damaged picture; unpack or download it again, '
+                'or leave its image out with skip=[NAME, ...] in the data set'
+            )
+        if values.ndim != 3:
+            raise UserError(
+                f'label {path!r} has one channel: expected several, ids in the last; labels in '
+                "class indexes are read with label_ids='train'"
+            )
+        return values[..., -1]
+
+
+# a function gets the opened picture and its path, returns (H, W) raw ids
+Decode = Callable[[Image.Image, str], np.ndarray] | LastChannel
+
+
+def read_label(path: str, decode: Decode | None = None) -> np.ndarray:
+    """Returns the (H, W) raw ids of a label picture.
+
+    Args:
+        path: The file, or a member of a zip, as `read_bytes`.
+        decode: What the picture's values mean; None takes the values, or the indexes of a palette.
+
+    Raises:
+        UserError: If the file is missing or damaged, or not what ``decode`` reads.
+    """
+    try:
+        data = read_bytes(path)
+        if isinstance(decode, LastChannel):
+            return decode.from_bytes(data, path)
+        with Image.open(io.BytesIO(data)) as image:
+            raw = (decode or read_ids)(image, path)
+    except UserError:
+        raise
+    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f'label {path!r} cannot be read: {error}; mend the file, or leave its image out with '
+            'skip=[NAME, ...] in the data set'
+        ) from error
+    if raw.dtype.kind == 'f' or (raw.size and raw.min() < 0):
+        raise UserError(f'label {path!r} holds {raw.dtype} values: expected whole numbers >= 0')
+    return raw.astype(np.uint8) if raw.dtype == bool else raw
+
+
+def read_ids(image: Image.Image, path: str) -> np.ndarray:
+    """Returns the values of a single-channel picture; of a palette picture its indexes."""
+    # OpenCV would turn the indexes into colours
+    raw = np.array(image)
+    if raw.ndim != 2:
+        raise UserError(
+            f'label {path!r} has shape {raw.shape}: expected one channel of ids, not colours '
+            '(FolderDataset reads colours with label_colours)'
+        )
+    return raw
+
+
+@dataclass(frozen=True)
+class BinaryMask:
+    """Reads a mask of one thing as the grey picture that it shows.
+
+    A palette of greys counts as the greys it shows, any other palette by its indexes. Three
+    channels count where all are equal.
+
+    Args:
+        threshold: From which grey value (1 to 255) a pixel is foreground: for soft edges and for
+            masks stored as JPEG. None takes the values as ids.
+        either: Without a threshold, whether 1 and 255 both stand for the foreground; a file that
+            holds both is then refused.
+    """
+
+    threshold: int | None = None
+    either: bool = True
+
+    hint = 'masks with soft edges or stored as JPEG: threshold=128; other ids: label_map'
+
+    def __call__(self, image: Image.Image, path: str) -> np.ndarray:
+        """Returns (H, W) ids: 0 and 1 with a threshold, else the values of the file."""
+        grey = self._grey(image, path)
+        most = int(grey.max(initial=0))
+        if self.threshold is None:
+            if self.either and most == 255 and (grey == 1).any():
+                raise UserError(
+                    f'mask {path!r} holds both 1 and 255: if 255 is to be ignored give the data '
+                    'set label_map={0: 0, 1: 1, 255: 255}; soft edges: threshold=128'
+                )
+            return grey
+        if most == 1 or most > 255:
+            raise UserError(
+                f'mask {path!r} holds values up to {most}: threshold={self.threshold} is for grey '
+                'values 0 to 255; leave it out, or name the ids with label_map'
+            )
+        return (grey >= self.threshold).astype(np.uint8)
+
+    def _grey(self, image: Image.Image, path: str) -> np.ndarray:
+        if image.mode == 'P' and _is_coloured(image.getpalette() or []):
+            return np.array(image)
+        if image.mode not in ('P', 'RGB', 'RGBA', 'LA'):
+            return read_ids(image, path)  # bilevel, grey, 16 bit
+        rgb = _opaque(image, path)
+        spread = int((rgb.max(2).astype(int) - rgb.min(2)).max(initial=0))
+        if spread > (0 if self.threshold is None else _GREY_SPREAD):
+            raise UserError(
+                f'mask {path!r} is a colour picture (mode {image.mode}): expected grey values; '
+                'read colours with FolderDataset(label_colours=[[0, 0, 0], [255, 0, 0]])'
+            )
+        return rgb[..., 1]
+
+
+@dataclass(frozen=True)
+class ColourLabels:
+    """Reads a label drawn in colours: the id of a pixel is the place of its colour in a list.
+
+    Args:
+        colours: (R, G, B) of each id, 0 to 255.
+
+    Raises:
+        UserError: If these are not colours, or one comes twice.
+    """
+
+    colours: tuple[tuple[int, ...], ...]
+
+    hint = 'say what becomes of each place in label_colours with label_map'
+
+    def __post_init__(self) -> None:
+        wrong = [c for c in self.colours if len(c) != 3 or not all(0 <= v <= 255 for v in c)]
+        if wrong or not self.colours or len(set(self.colours)) < len(self.colours):
+            raise UserError(
+                f'label_colours={list(self.colours)}: expected different colours (R, G, B) of 0 '
+                'to 255, one for each raw id'
+            )
+
+    def __call__(self, image: Image.Image, path: str) -> np.ndarray:
+        """Returns (H, W) places in the list of colours."""
+        if image.mode not in _COLOURS:
+            raise UserError(f'label {path!r} has mode {image.mode}: expected colours (RGB)')
+        codes = _codes(_opaque(image, path).astype(np.int64))
+        known = _codes(np.array(self.colours, np.int64))
+        order = np.argsort(known)
+        at = np.searchsorted(known[order], codes).clip(max=len(known) - 1)
+        found = order[at]
+        strange = codes[known[found] != codes]
+        if strange.size:
+            some = [[int(c >> 16), int(c >> 8) & 255, int(c) & 255] for c in np.unique(strange)[:4]]
+            raise UserError(
+                f'label {path!r} holds colours that are not in label_colours, such as {some} '
+                f'({strange.size} of {codes.size} pixels): add them, or mend the file'
+            )
+        return found
+
+
+def image_sizes(path: str) -> set[tuple[int, int]]:
+    """Returns the (height, width) that a picture may load as, from its header.
+
+    There are two where its EXIF data say that it lies on its side, which readers heed or not.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    error: Exception | None = None
+    try:
+        for data in read_heads(path):
+            try:
+                with Image.open(io.BytesIO(data)) as image:
+                    return _sizes(image)
+            except (OSError, UnidentifiedImageError, SyntaxError) as damaged:
+                error = damaged
+    except OSError as missing:
+        error = missing
+    raise UserError(f'image {path!r} cannot be read: {error}') from error
+
+
+def _sizes(image: Image.Image) -> set[tuple[int, int]]:
+    width, height = image.size
+    # Pillow decodes all of a PNG to look for EXIF data after the pixels
+    known = image.format != 'PNG' or 'exif' in image.info
+    turned = known and image.getexif().get(_ORIENTATION) in _TURNED
+    return {(height, width), (width, height)} if turned else {(height, width)}
+
+
+def _is_coloured(palette: list[int]) -> bool:
+    colours = np.array(palette, np.uint8).reshape(-1, 3)
+    return bool((colours != colours[:, :1]).any())
+
+
+def _opaque(image: Image.Image, path: str) -> np.ndarray:
+    """Returns (H, W, 3) uint8 colours of a picture without transparent pixels."""
+    if image.mode in ('RGBA', 'LA') and image.getchannel('A').getextrema() != (255, 255):
+        raise UserError(f'label {path!r} has transparent pixels: save it without an alpha channel')
+    return np.array(image.convert('RGB'))
+
+
+def _codes(rgb: np.ndarray) -> np.ndarray:
+    return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]

@@ -1,0 +1,264 @@
+"""Which label belongs to which image: by the names in two folders, or by a csv."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from rein_seg.datasets.files.faults import (
+    LISTING,
+    MISSING,
+    NO_IMAGE,
+    NO_LABEL,
+    are_collected,
+    refuse,
+)
+from rein_seg.datasets.files.listing import list_files
+from rein_seg.errors import UserError
+
+# paths; `files.read_bytes` reads both
+Pair = tuple[Path | str, Path | str]
+_HEADERS = (('image', 'label'), ('image', 'mask'))
+
+
+def pair_folders(
+    images_dir: Path | str,
+    labels_dir: Path | str,
+    *,
+    img_suffixes: Sequence[str],
+    seg_suffixes: Sequence[str],
+    starts: tuple[str, str] = ('', ''),
+    split_file: str = '',
+    hint: str = '',
+    extra_labels: bool = True,
+) -> list[Pair]:
+    """Returns (image, label) of each image in a folder or zips, sorted by name.
+
+    A label has the image's place and name, with a label's suffix in the place of the image's. In
+    one folder for both, what ends as a label does is no image. Case does not count in suffixes;
+    names that start with a dot are left out.
+
+    Args:
+        images_dir: Folder, searched recursively, or zips, as `list_files`.
+        labels_dir: Likewise.
+        img_suffixes: Ends of images' names.
+        seg_suffixes: Ends of labels' names.
+        starts: Beginnings of the names of images and of labels, where they differ.
+        split_file: File of names, with or without suffix, one a line: only these.
+        hint: Where to get the data, for messages.
+        extra_labels: Whether labels without an image are left alone; never with a split file.
+
+    Raises:
+        UserError: If there is no image, one has no label, two files have one name, a listed image
+            is missing, or (unless allowed) a label has no image.
+    """
+    img_start, seg_start = starts
+    together = Path(images_dir).resolve() == Path(labels_dir).resolve() and starts == ('', '')
+    images = _stems(
+        images_dir, img_suffixes, start=img_start, without=seg_suffixes if together else ()
+    )
+    if not images:
+        raise UserError(f'no file ends in {_or(img_suffixes)} in {str(images_dir)!r}; {hint}')
+    wanted = list(images)
+    if split_file:
+        wanted = _listed(split_file, images, img_suffixes)
+    labels = _stems(labels_dir, seg_suffixes, start=seg_start)
+    alone = [stem for stem in wanted if stem not in labels]
+    if alone:
+        needed = str(Path(labels_dir, _name(alone[0], seg_start, seg_suffixes[0])))
+        others = f' (or {_or(seg_suffixes[1:])})' if seg_suffixes[1:] else ''
+        refuse(
+            NO_LABEL,
+            [images[stem] for stem in alone],
+            f'{len(alone)} of {len(wanted)} images have no label; first: '
+            f'{images[alone[0]]!r} needs {needed!r}{others}',
+        )
+        wanted = [stem for stem in wanted if stem in labels]
+    allowed = bool(split_file) or (extra_labels and not are_collected())
+    spare = [] if allowed else sorted(set(labels) - set(images))
+    if spare:
+        refuse(
+            NO_IMAGE,
+            [labels[stem] for stem in spare],
+            f'{len(spare)} of {len(labels)} labels have no image; first: '
+            f'{labels[spare[0]]!r} belongs to none that ends in '
+            f'{_or(img_suffixes)} in {str(images_dir)!r}; name further suffixes with img_suffix, '
+            'or allow it with extra_labels=True',
+        )
+    return [(images[stem], labels[stem]) for stem in wanted]
+
+
+def list_images(
+    images_dir: Path | str, suffixes: Sequence[str], *, start: str = '', hint: str = ''
+) -> list[str]:
+    """Returns the images in a folder or zips, sorted by name, as `pair_folders` finds them.
+
+    Raises:
+        UserError: If there is none, or two have one name.
+    """
+    images = _stems(images_dir, suffixes, start=start)
+    if not images:
+        raise UserError(f'no file ends in {_or(suffixes)} in {str(images_dir)!r}; {hint}')
+    return list(images.values())
+
+
+def leave_out(pairs: Sequence[Pair], names: Sequence[str]) -> list[Pair]:
+    """Returns the pairs without those whose image has one of the names.
+
+    Args:
+        pairs: As `pair_folders` returns them.
+        names: File names of images, with or without their ending; folders before them count
+            where they are given.
+
+    Raises:
+        UserError: If no image has a name.
+    """
+    left = {name.strip('/') for name in names}
+    kept, met = [], set()
+    for pair in pairs:
+        path = str(pair[0])
+        hits = left & _names_of(path)
+        met |= hits
+        if not hits:
+            kept.append(pair)
+    if left - met:
+        refuse(
+            MISSING,
+            sorted(left - met),
+            f'skip names {len(left - met)} images that are not there; first: '
+            f'{sorted(left - met)[0]!r}',
+        )
+    return kept
+
+
+def _names_of(path: str) -> set[str]:
+    """Returns what a path may be called: a/b.png, b.png, a/b, b."""
+    parts = path.split('/')
+    ends = ['/'.join(parts[i:]) for i in range(len(parts))]
+    return {*ends, *(end.rsplit('.', 1)[0] for end in ends)}
+
+
+def pair_csv(path: Path, *, root: Path, columns: Sequence[str] | None = None) -> list[Pair]:
+    """Returns (image, label) of each row of a csv, in its order.
+
+    Paths are absolute, or relative to the csv's folder or to ``root``: where a file is there.
+
+    Args:
+        path: The csv: UTF-8, commas.
+        root: Second folder that paths may be relative to.
+        columns: Names of the two columns in its header. Without, a header is known by the names
+            image and label (or mask); else there is none, and the first two columns count.
+
+    Raises:
+        UserError: If it is missing, empty, has no such columns, or names files that are not there.
+    """
+    if not path.is_file():
+        raise UserError(f'csv {str(path)!r} does not exist')
+    with path.open(newline='', encoding='utf-8-sig') as file:
+        rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+    header = [cell.strip() for cell in rows[0]] if rows else []
+    names = columns or next((pair for pair in _HEADERS if set(pair) <= set(header)), None)
+    if names is None:
+        at = (0, 1)
+    elif set(names) <= set(header):
+        at, rows = tuple(header.index(name) for name in names), rows[1:]
+    else:
+        raise UserError(f'csv {str(path)!r} has the columns {header}, not {list(names)}')
+    short = [row for row in rows if len(row) <= max(at)]
+    if short or not rows:
+        what = f'{len(short)} rows without two columns, first: {short[0]}' if short else 'no rows'
+        raise UserError(
+            f'csv {str(path)!r} has {what}; expected an image and a label a row, with commas'
+        )
+    image_at, label_at = at
+    pairs = [
+        (_place(row[image_at], path.parent, root), _place(row[label_at], path.parent, root))
+        for row in rows
+    ]
+    missing = _check_there(path, root, [file for pair in pairs for file in pair])
+    return [pair for pair in pairs if not missing & {*pair}]
+
+
+def _check_there(path: Path, root: Path, files: Sequence[Path]) -> set[Path]:
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        refuse(
+            MISSING,
+            missing,
+            f'csv {str(path)!r} names {len(missing)} files of {len(files)} that are not there; '
+            f'first: {str(missing[0])!r} (paths are relative to the csv or to {str(root)!r}; name '
+            'the columns of a header with csv_columns)',
+        )
+    return set(missing)
+
+
+def _place(name: str, *folders: Path) -> Path:
+    places = [folder / name.strip() for folder in folders]
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def _listed(split_file: str, images: dict[str, str], suffixes: Sequence[str]) -> list[str]:
+    """Returns the stems that a split file lists, in the order of the images."""
+    if not Path(split_file).is_file():
+        raise UserError(f'ann_file {split_file!r} does not exist')
+    lines = (line.strip() for line in Path(split_file).read_text().splitlines())
+    # a name with a dot may be one without suffix
+    stems = {name if name in images else _stem(name, suffixes) or name for name in lines if name}
+    missing = sorted(stems - set(images))
+    if missing:
+        name = f'{missing[0]}{suffixes[0]}'
+        refuse(
+            MISSING,
+            missing,
+            f'{split_file!r} lists {len(missing)} images that are not there; first: {name!r}',
+        )
+    if not stems:
+        raise UserError(f'ann_file {split_file!r} lists no image')
+    return [stem for stem in images if stem in stems]
+
+
+def _stems(
+    folder: Path | str, suffixes: Sequence[str], *, start: str = '', without: Sequence[str] = ()
+) -> dict[str, str]:
+    """Returns name without start and suffix -> path of the files below a folder, by name."""
+    files = list_files(folder)
+    names: dict[str, str] = {}
+    for name in sorted(files):
+        stem = _stem(name, suffixes, start)
+        if stem is None or _stem(name, without) is not None:
+            continue
+        if stem in names:
+            refuse(
+                LISTING,
+                [files[name]],
+                f'{str(folder)!r} has two files of one name, {names[stem]!r} and {name!r}: say '
+                'which is meant with img_suffix and seg_map_suffix',
+            )
+            continue
+        names[stem] = name
+    return {stem: files[name] for stem, name in names.items()}
+
+
+def _stem(name: str, suffixes: Sequence[str], start: str = '') -> str | None:
+    """Returns a name without the longest suffix it has, None where it has none."""
+    lower = name.lower()
+    fitting = [len(suffix) for suffix in suffixes if lower.endswith(suffix.lower())]
+    folder, slash, last = name.rpartition('/')
+    if not fitting or not last.startswith(start):
+        return None
+    return folder + slash + last[len(start) : len(last) - max(fitting)]
+
+
+def _name(stem: str, start: str, suffix: str) -> str:
+    folder, slash, last = stem.rpartition('/')
+    return f'{folder}{slash}{start}{last}{suffix}'
+
+
+def _or(words: Sequence[str]) -> str:
+    return ' or '.join(repr(word) for word in words)
+
+
+def suffixes(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Returns one suffix or several as a tuple."""
+    return (value,) if isinstance(value, str) else tuple(value)

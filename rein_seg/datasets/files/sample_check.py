@@ -1,0 +1,193 @@
+"""Checks one sample: both files decoded to the end, sizes, ids. Runs and the doctor share it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from rein_seg.datasets.files.faults import BAD_IMAGE, BAD_LABEL, CHANNELS, FORM, IDS, SIZE, Fault
+from rein_seg.datasets.files.label_files import image_sizes, read_label
+from rein_seg.datasets.files.listing import read_bytes
+from rein_seg.datasets.transforms.labels import HINT, map_ids, other_size, size_message
+from rein_seg.errors import UserError
+
+_DAMAGED = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
+_SMALL = 2**16
+
+
+@dataclass
+class SampleCheck:
+    """What was found in one sample.
+
+    Attributes:
+        faults: What is wrong.
+        size: (height, width) of the image, None if it cannot be read.
+        raw: Raw id -> pixels.
+        classes: Class index or ignore_index -> pixels.
+        digest: Of the image file's content, if asked for.
+    """
+
+    faults: list[Fault] = field(default_factory=list)
+    size: tuple[int, int] | None = None
+    raw: dict[int, int] = field(default_factory=dict)
+    classes: dict[int, int] = field(default_factory=dict)
+    digest: str = ''
+
+
+def indexes_for_ids(info: Mapping[str, Any], samples: Iterable[SampleCheck]) -> str | None:
+    """Returns what is wrong if labels that should hold raw ids hold class indexes, else None.
+
+    Class indexes of 19 classes are raw ids, too, of void for the most part: nothing else tells.
+
+    Args:
+        info: What the data set says of a sample.
+        samples: What its samples hold.
+    """
+    raw: Counter = Counter()
+    classes: Counter = Counter()
+    for sample in samples:
+        raw.update(sample.raw)
+        classes.update(sample.classes)
+    indexes = {*range(info['num_classes']), info['ignore_index']}
+    mapped = any(info['id_map'].get(i) != i for i in raw) if info['id_map'] else False
+    void = raw[info['ignore_index']]
+    lost, labelled = classes[info['ignore_index']] - void, sum(classes.values()) - void
+    if not mapped or not set(raw) <= indexes or 2 * lost <= labelled:
+        return None
+    return (
+        f'labels such as {info["seg_map_path"]!r} hold the ids {sorted(raw)}, and {lost} of '
+        f'{labelled} pixels would be ignored: they look like class indexes, where raw '
+        "ids are expected; if they are, give the data set label_ids='train' (label_map=None)"
+    )
+
+
+def check_sample(info: Mapping[str, Any], *, digest: bool = False) -> SampleCheck:
+    """Reads image and label of a sample, and lists all that is wrong with them.
+
+    Args:
+        info: What a `DomainDataset` says of it.
+        digest: Whether to take the digest of the image file.
+    """
+    found = SampleCheck()
+    _check_image(info['img_path'], found, digest)
+    if 'seg_map_path' in info:
+        _check_label(info, found)
+    return found
+
+
+def _check_image(path: str, found: SampleCheck, digest: bool) -> None:
+    try:
+        data = read_bytes(path)
+        if digest:
+            found.digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        _decode(data)
+        found.size = sorted(image_sizes(path))[0]
+    except (*_DAMAGED, UserError) as error:
+        message = f'image {path!r} cannot be read: {error}; copy or download it again'
+        known = isinstance(error, UserError)
+        found.faults.append(Fault(BAD_IMAGE, path, str(error) if known else message))
+
+
+def _decode(data: bytes) -> None:
+    """Decodes a picture to its last row; a PNG's checksums are compared, too."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            form = image.format
+            image.load()
+    except UnidentifiedImageError:
+        # a format that Pillow lacks
+        if not data or cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) is None:
+            raise
+        return
+    if form == 'PNG':
+        _verify(data)
+
+
+def _verify(data: bytes) -> None:
+    with Image.open(io.BytesIO(data)) as image:
+        if image.format == 'PNG':
+            image.verify()
+
+
+def _check_label(info: Mapping[str, Any], found: SampleCheck) -> None:
+    path, decode = info['seg_map_path'], info.get('decode')
+    try:
+        raw = read_label(path, decode)
+        _verify(read_bytes(path))
+    except UserError as error:
+        found.faults.append(Fault(_label_kind(path, decode), path, str(error)))
+        return
+    except _DAMAGED as error:
+        message = f'label {path!r} cannot be read: {error}; mend the file'
+        found.faults.append(Fault(BAD_LABEL, path, message))
+        return
+    if found.size is not None:
+        size = other_size(info, raw.shape)
+        if size is not None:
+            policy = info.get('wrong_size', 'error')
+            allowed = '' if policy == 'error' else f'wrong_size={policy!r}'
+            message = size_message(info, raw.shape, size)
+            found.faults.append(Fault(SIZE, path, message, allowed))
+    found.raw = _histogram(raw)
+    _check_ids(info, found)
+
+
+def _label_kind(path: str, decode: Any) -> str:
+    """Says what is the matter with a label that could not be read."""
+    try:
+        data = read_bytes(path)
+        _decode(data)
+        with Image.open(io.BytesIO(data)) as image:
+            several = len(image.getbands()) > 1
+    except (*_DAMAGED, UserError):
+        return BAD_LABEL
+    return CHANNELS if several and decode is None else FORM
+
+
+def _histogram(raw: np.ndarray) -> dict[int, int]:
+    """Returns id -> pixels of (H, W) ids."""
+    if raw.size and int(raw.max()) < _SMALL:
+        counts = np.bincount(raw.ravel())
+        ids = np.flatnonzero(counts)
+        counts = counts[ids]
+    else:
+        ids, counts = np.unique(raw, return_counts=True)
+    return {int(i): int(n) for i, n in zip(ids, counts, strict=True)}
+
+
+def _check_ids(info: Mapping[str, Any], found: SampleCheck) -> None:
+    def classes_of(ids: list[int]) -> list[int]:
+        return map_ids(
+            np.array([ids], np.int64),
+            info['id_map'],
+            num_classes=info['num_classes'],
+            ignore_index=info['ignore_index'],
+            path=info['seg_map_path'],
+            hint=getattr(info.get('decode'), 'hint', HINT),
+        )[0].tolist()
+
+    known = {}
+    try:
+        known = dict(zip(found.raw, classes_of(list(found.raw)), strict=True))
+    except UserError as error:
+        found.faults.append(Fault(IDS, info['seg_map_path'], str(error)))
+        for raw in found.raw:
+            try:
+                known[raw] = classes_of([raw])[0]
+            except UserError:
+                continue
+    for raw, index in known.items():
+        found.classes[index] = found.classes.get(index, 0) + found.raw[raw]

@@ -1,0 +1,160 @@
+"""How many pixels of each class each label of a data set has, counted once and kept.
+
+N labels, K classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine import dist
+from mmengine.dataset import ConcatDataset, RepeatDataset
+from mmengine.logging import print_log
+
+from rein_seg.checkpoint import atomic_path
+from rein_seg.datasets.domain_dataset import DomainDataset
+from rein_seg.datasets.files.parallel import in_parallel
+from rein_seg.datasets.sampling.stream import SeededDataset
+from rein_seg.datasets.transforms.labels import load_classes
+from rein_seg.errors import UserError
+
+FOLDER = '.rein_seg'
+_FORMAT = 1
+
+
+def class_counts(
+    dataset: Any, *, cache_dir: str | None = None, workers: int | None = None
+) -> np.ndarray:
+    """Returns (N, K) int64 pixels of each class in each label, in the order of the data set.
+
+    Those of a `DomainDataset` are kept in a file, and counted again when a label file, the list of
+    them or the label map has changed. One process counts, the others wait and read.
+
+    Args:
+        dataset: A `DomainDataset`, or a ConcatDataset or RepeatDataset of such.
+        cache_dir: Folder for the file; None takes ``.rein_seg`` below the data set's
+            ``data_root``, or the user's cache where that cannot be written.
+        workers: Threads that count.
+
+    Raises:
+        UserError: If it is another kind of data set, or a label cannot be read.
+    """
+    if isinstance(dataset, SeededDataset):
+        return class_counts(dataset.dataset, cache_dir=cache_dir, workers=workers)
+    if isinstance(dataset, ConcatDataset):
+        parts = [class_counts(d, cache_dir=cache_dir, workers=workers) for d in dataset.datasets]
+        return np.concatenate(parts)
+    if isinstance(dataset, RepeatDataset):
+        inner = class_counts(dataset.dataset, cache_dir=cache_dir, workers=workers)
+        return np.tile(inner, (dataset.times, 1))
+    if not isinstance(dataset, DomainDataset):
+        raise UserError(
+            f'the classes of a {type(dataset).__name__} cannot be counted: expected a '
+            'DomainDataset, or a ConcatDataset or RepeatDataset of such'
+        )
+    if not dataset.labelled:
+        raise UserError(f'domain {dataset.domain!r} has no labels whose classes could be counted')
+    return _kept_or_counted(dataset, cache_dir, workers)
+
+
+def class_frequencies(counts: np.ndarray) -> np.ndarray:
+    """Returns (K,) share of each class in all pixels that have a class; (N, K) -> sums to 1."""
+    pixels = counts.sum(0)
+    return pixels / max(int(pixels.sum()), 1)
+
+
+def _kept_or_counted(dataset: Any, cache_dir: str | None, workers: int | None) -> np.ndarray:
+    # one process counts, the others read what it left
+    counts = _find(dataset, cache_dir, workers) if dist.is_main_process() else None
+    dist.barrier()
+    return _find(dataset, cache_dir, workers) if counts is None else counts
+
+
+def _find(dataset: Any, cache_dir: str | None, workers: int | None) -> np.ndarray:
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    num_classes = len(dataset.metainfo['classes'])
+    name = f'class_counts-{dataset.domain}-{fingerprint(dataset, infos)[:16]}.npz'
+    for folder in _folders(dataset, cache_dir):
+        counts = _read(folder / name, (len(infos), num_classes))
+        if counts is not None:
+            return counts
+
+    def count(info: dict) -> np.ndarray:
+        return np.bincount(load_classes(info).ravel(), minlength=256)[:num_classes]
+
+    rows = in_parallel(count, infos, title=f'counting classes of {dataset.domain}', workers=workers)
+    counts = np.stack(rows).astype(np.int64)
+    _keep(counts, name, _folders(dataset, cache_dir))
+    return counts
+
+
+def fingerprint(dataset: Any, infos: list[dict]) -> str:
+    """Returns a digest of what counts depend on: label files, label map and classes.
+
+    Of a label file these are path below the data root, size and time of its last change.
+    """
+    root = dataset.data_root or '.'
+    files = [
+        (os.path.relpath(info['seg_map_path'], root), *_stamp(info['seg_map_path']))
+        for info in infos
+    ]
+    about = [
+        _FORMAT,
+        sorted((dataset.id_map or {}).items()),
+        len(dataset.metainfo['classes']),
+        dataset.ignore_index,
+        dataset.wrong_size,
+        repr(dataset.decode),
+        files,
+    ]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """Returns size and time of change of a file, or of the zip that it is in."""
+    place = Path(path.removeprefix('zip://'))
+    there = next((p for p in (place, *place.parents) if p.is_file()), None)
+    state = there.stat() if there is not None else None
+    return (0, 0) if state is None else (state.st_size, state.st_mtime_ns)
+
+
+def _folders(dataset: Any, cache_dir: str | None) -> Iterator[Path]:
+    if cache_dir is not None:
+        yield Path(cache_dir)
+        return
+    yield Path(dataset.data_root or '.', FOLDER)
+    yield Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache', 'rein_seg')
+
+
+def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    """Returns the counts in a file, None if there is none or it is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            counts = file['counts']
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        counts = np.empty(0)
+    if counts.shape != shape:
+        print_log(f'{str(path)!r} is damaged: classes are counted again', logger='current')
+        return None
+    return counts
+
+
+def _keep(counts: np.ndarray, name: str, folders: Iterator[Path]) -> None:
+    error: OSError | None = None
+    for folder in folders:
+        try:
+            with atomic_path(folder / name) as temporary, temporary.open('wb') as file:
+                np.savez_compressed(file, counts=counts)
+            return
+        except OSError as refused:
+            error = refused
+    print_log(f'class counts could not be kept ({error}): they are counted again', logger='current')

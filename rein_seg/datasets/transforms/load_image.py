@@ -1,0 +1,45 @@
+"""Loading an image as its data set says: corrupted, or from a decoded copy.
+
+H x W image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from mmseg.registry import TRANSFORMS
+
+from rein_seg.datasets.files.decoded import cached
+from rein_seg.datasets.transforms.corruptions import corrupt
+
+
+@TRANSFORMS.register_module()
+class LoadDomainImage(LoadImageFromFile):
+    """mmcv's `LoadImageFromFile`, for data sets with ``cache_dir`` or ``corruption``.
+
+    Without them it is `LoadImageFromFile`. Required key: img_path; optional: cache_dir,
+    cache_raw, corruption. Added keys: img, img_shape, ori_shape.
+
+    Args:
+        **kwargs: As `LoadImageFromFile`.
+    """
+
+    def transform(self, results: dict) -> dict | None:
+        """Adds ``img``, (H, W, 3) uint8 BGR."""
+        path, folder = results['img_path'], results.get('cache_dir')
+        corruption = results.get('corruption')
+
+        def make() -> np.ndarray:
+            image = super(LoadDomainImage, self).transform(results)['img']
+            return image if corruption is None else corrupt(image, corruption, path)
+
+        if folder is not None:
+            flavour = f'image {self.color_type} {self.imdecode_backend} {corruption}'
+            image = cached(folder, path, flavour, make, raw=results.get('cache_raw', False))
+        elif corruption is not None:
+            image = make()
+        else:
+            return super().transform(results)
+        results['img'] = image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results

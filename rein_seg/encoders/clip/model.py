@@ -1,0 +1,131 @@
+"""CLIP's image tower as Rein uses it, and the names of OpenAI's files.
+
+B batch, N patch tokens, C channels, H x W grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from rein_seg.encoders.plain_vit.model import PlainViT, make_arch
+from rein_seg.encoders.plain_vit.weights import PATCH, fit_plain_vit, leave_out, strip_prefix
+from rein_seg.encoders.weights import Converted, rename
+from rein_seg.errors import UserError
+from rein_seg.registry import register_key_map
+
+ARCHS = {'base': make_arch(768, 12, 12), 'large': make_arch(1024, 24, 16)}
+_ACTS = {'quick_gelu': 'mmpretrain.QuickGELU', 'gelu': 'GELU'}
+
+
+@MODELS.register_module()
+class CLIPViT(PlainViT):
+    """CLIP's vision transformer: a norm before the blocks, QuickGELU, no patch bias.
+
+    Its last norm and projection, which make one vector of the class token, are left out.
+
+    Args:
+        arch: base or large, or a dict; see `PlainViT`.
+        img_size: Side in pixels, or (height, width), of the stored grid of positions.
+        patch_size: Side in pixels; a file with another one is resampled to it.
+        out_indices: Blocks whose outputs are returned; default: those that Rein takes.
+        out_type: ``featmap``, or ``raw`` for whole sequences.
+        class_embedding_twice: Adds the class embedding to its own position too, as Rein's code
+            does; the original adds it once.
+        act: quick_gelu (OpenAI's towers), or gelu (OpenCLIP's, trained on LAION).
+
+    Shapes:
+        (B, 3, H p, W p) -> (B, C, H, W) for each output; ``raw``: (B, 1+N, C).
+
+    Raises:
+        UserError: If an argument is not as above.
+
+    Source: Radford et al., ICML 2021. Differs from it, as Rein's code does: positions are resized
+    (bilinearly, by size), and the class embedding enters twice.
+    """
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = 'large',
+        *,
+        img_size: int | Sequence[int] = 512,
+        patch_size: int = 16,
+        out_indices: Sequence[int] | None = None,
+        out_type: str = 'featmap',
+        class_embedding_twice: bool = True,
+        act: str = 'quick_gelu',
+    ) -> None:
+        if act not in _ACTS:
+            raise UserError(f'encoder.act={act!r}: expected one of {tuple(_ACTS)}')
+        super().__init__(
+            arch,
+            archs=ARCHS,
+            img_size=img_size,
+            patch_size=patch_size,
+            out_indices=out_indices,
+            out_type=out_type,
+            interpolate_mode='bilinear',
+            norm_cfg=dict(type='LN', eps=1e-5),
+            pre_norm=True,
+            layer_cfgs=dict(act_cfg=dict(type=_ACTS[act])),
+        )
+        self.class_embedding_twice = class_embedding_twice
+
+    def class_token(self) -> Tensor:
+        """Returns the class embedding, or twice it, (1, 1, C)."""
+        return self.cls_token * 2 if self.class_embedding_twice else self.cls_token
+
+    def as_mmpretrain(self) -> dict[str, Any]:
+        """Returns the arguments of mmpretrain's own class; see `PlainViT`."""
+        if self.class_embedding_twice:
+            raise UserError(
+                "mmpretrain's VisionTransformer adds the class embedding once, this encoder twice "
+                '(class_embedding_twice=True); take the official layout'
+            )
+        return super().as_mmpretrain()
+
+
+_RULES = (
+    (r'^conv1\.', 'patch_embed.projection.'),
+    (r'^class_embedding$', 'cls_token'),
+    (r'^positional_embedding$', 'pos_embed'),
+    (r'^ln_pre\.', 'pre_norm.'),
+    (r'^transformer\.resblocks\.', 'layers.'),
+    (r'^(layers\.\d+)\.ln_([12])\.', r'\1.ln\2.'),
+    (r'\.attn\.in_proj_(weight|bias)$', r'.attn.qkv.\1'),
+    (r'\.attn\.out_proj\.', '.attn.proj.'),
+    (r'\.mlp\.c_fc\.', '.ffn.layers.0.0.'),
+    (r'\.mlp\.c_proj\.', '.ffn.layers.1.'),
+)
+_TEXT = (
+    r'(text|token_embedding|transformer|ln_final)\.|(positional_embedding|text_projection'
+    r'|logit_scale|logit_bias|input_resolution|context_length|vocab_size)$'
+)
+
+
+@register_key_map('rein_seg.encoders.clip.model.CLIPViT')
+def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
+    """Converts a file of OpenAI or OpenCLIP, or the image tower alone, or mmpretrain's own names.
+
+    All may stand below a prefix such as ``module.``, which OpenCLIP's training writes. The text
+    tower, and the last norm and projection of the image tower, are left out.
+
+    Raises:
+        UserError: If the file is of another size.
+    """
+    tensors, text = strip_prefix(state, 'visual.class_embedding'), ()
+    if any(name.startswith('visual.') for name in tensors):
+        tensors, text = leave_out(tensors, _TEXT)
+        tensors = rename(tensors, [(r'^visual\.', '')])
+    tensors = strip_prefix(strip_prefix(tensors, 'class_embedding'), 'cls_token')
+    own_names = PATCH in tensors
+    tensors, unused = leave_out(tensors, r'proj$|(ln_post|ln1|head)\.')
+    tensors = rename(tensors, _RULES)
+    for name in ('cls_token', 'pos_embed'):  # officially (C) and (1+N, C)
+        if name in tensors:
+            tensors[name] = tensors[name].reshape(1, -1, tensors[name].shape[-1])
+    left_out = (*text, *unused)
+    return fit_plain_vit(encoder, tensors, left_out, own_names=own_names) or Converted(state)

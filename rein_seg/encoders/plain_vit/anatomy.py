@@ -1,0 +1,112 @@
+"""Plain vision transformers of mmpretrain: ViT, DINOv2 (LayerScale, SwiGLU), CLIP's tower.
+
+The token sequence is (B, P+N, C) with the prefix first; blocks are pre-norm.
+Module names: specs/peft_methods.md section 4.2, checked against mmpretrain 1.3.6.
+Their weights files: `convert_vit` in dinov2.py (ViT too) and `convert_clip` in clip.py.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from rein_seg.encoders.sites import (
+    Place,
+    check_out_indices,
+    norm_site,
+    op_site,
+    param_sites,
+)
+from rein_seg.errors import UserError
+from rein_seg.registry import register_anatomy
+from rein_seg.structures import (
+    Anatomy,
+    BranchSite,
+    SeqSite,
+    Site,
+    StreamSite,
+    Tap,
+)
+
+
+@register_anatomy(
+    'mmpretrain.models.backbones.vision_transformer.VisionTransformer',
+    'rein_seg.encoders.plain_vit.dinov2.DINOv2',
+    'rein_seg.encoders.clip.model.CLIPViT',
+    'rein_seg.encoders.plain_vit.tiny_vit.TinyViT',
+)
+def vit_anatomy(encoder: nn.Module) -> Anatomy:
+    """Returns the anatomy of a mmpretrain `VisionTransformer`, or of one of our subclasses.
+
+    Raises:
+        UserError: If its outputs are not maps, or ``out_indices`` goes beyond the depth.
+    """
+    if encoder.out_type != 'featmap':
+        raise UserError(
+            f'encoder.out_type={encoder.out_type!r} gives no feature maps: set out_type="featmap"'
+        )
+    channels = encoder.embed_dims
+    outputs = check_out_indices(encoder.out_indices, len(encoder.layers), unit='blocks')
+    # what lies beyond the last output changes nothing: no site there, so nothing trains there
+    depth = outputs[-1] + 1
+    patch = int(encoder.patch_embed.projection.stride[0])
+    places = {f'layers.{i}': (i, 0, i, channels) for i in range(depth)}
+    # mmpretrain's own class norms the last block's output only
+    norm_acts = depth == len(encoder.layers) or getattr(encoder, 'norms_every_output', False)
+    sites: list[Site] = [*param_sites(encoder, places, unused=() if norm_acts else ('ln1.',))]
+    sites.append(op_site(encoder, 'patch_embed.projection', 'patch', (-1, -1, -1, channels)))
+    if not isinstance(encoder.pre_norm, nn.Identity):
+        sites.append(norm_site(encoder, 'pre_norm', 'pre', (-1, -1, -1, channels)))
+    for name, place in places.items():
+        sites += _block_sites(encoder, name, place)
+    if encoder.final_norm and norm_acts:
+        sites.append(norm_site(encoder, 'ln1', 'final', (-1, -1, -1, channels)))
+    return Anatomy(
+        family='vit',
+        sites=tuple(sites),
+        num_prefix=getattr(encoder, 'num_prefix', encoder.num_extra_tokens),
+        patch_size=patch,
+        out_channels=(channels,) * len(outputs),
+        out_strides=(patch,) * len(outputs),
+        stage_depths=(depth,),
+        stage_channels=(channels,),
+        grid_module=encoder.patch_embed,
+        divisor=patch,
+    )
+
+
+def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
+    block = encoder.get_submodule(name)
+    swiglu = hasattr(block.ffn, 'w12')
+    fc1, fc2 = ('ffn.w12', 'ffn.w3') if swiglu else ('ffn.layers.0.0', 'ffn.layers.1')
+
+    def tap(path: str, side: str) -> Tap:
+        return Tap(block.get_submodule(path) if path else block, side, 'NLC')
+
+    return [
+        StreamSite(*place, 'in', (tap('', 'input'),)),
+        norm_site(encoder, f'{name}.ln1', 'norm1', place),
+        op_site(encoder, f'{name}.attn.qkv', 'qkv', place, ('q', 'k', 'v')),
+        op_site(encoder, f'{name}.attn.proj', 'proj', place),
+        BranchSite(
+            *place,
+            'attn',
+            entry_raw=tap('ln1', 'input'),
+            entry_norm=tap('ln1', 'output'),
+            exit_pre=tap('attn.gamma1', 'input'),
+            exit_post=tap('attn.gamma1', 'output'),
+        ),
+        StreamSite(*place, 'mid', (tap('ln2', 'input'), tap('', 'output'))),
+        norm_site(encoder, f'{name}.ln2', 'norm2', place),
+        op_site(encoder, f'{name}.{fc1}', 'fc1', place, ('gate', 'value') if swiglu else ()),
+        op_site(encoder, f'{name}.{fc2}', 'fc2', place),
+        BranchSite(
+            *place,
+            'ffn',
+            entry_raw=tap('ln2', 'input'),
+            entry_norm=tap('ln2', 'output'),
+            exit_pre=tap('ffn.gamma2', 'input'),
+            exit_post=tap('ffn.gamma2', 'output'),
+        ),
+        SeqSite(*place, entry=tap('', 'input'), exit=tap('', 'output')),
+        StreamSite(*place, 'out', (tap('', 'output'),)),
+    ]

@@ -1,0 +1,229 @@
+"""What DINOv2 and CLIP's tower share: mmpretrain's blocks, positions by the publication's rule.
+
+B batch, N patch tokens, P prefix tokens (class, registers), C channels, H x W grid, L blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rein_seg.encoders.sites import (
+    ARCH_SIZES,
+    check_arch,
+    check_count,
+    check_image_size,
+    check_listed,
+    check_number,
+    default_out_indices,
+)
+from rein_seg.encoders.weights import resize_grid
+from rein_seg.environment import quiet_imports
+from rein_seg.errors import UserError, near_misses
+
+with quiet_imports():
+    from mmpretrain.models.backbones.vision_transformer import VisionTransformer
+
+_ARCH_KEYS = (*ARCH_SIZES, 'ffn_type')
+_FFN_TYPES = ('origin', 'swiglu_fused')
+_OUT_TYPES = ('featmap', 'raw')
+
+
+def make_arch(width: int, depth: int, heads: int, *, ffn_type: str = 'origin') -> dict[str, Any]:
+    """Returns the sizes of one architecture whose feed-forward is four times as wide."""
+    sizes = (width, depth, heads, 4 * width, ffn_type)
+    return dict(zip(_ARCH_KEYS, sizes, strict=True))
+
+
+class PlainViT(VisionTransformer):
+    """Computes maps of several blocks of a vision transformer, for any size its patch divides.
+
+    Blocks behind the last output are not run. Resized positions are kept for one grid while the
+    table is frozen. New values are seen, but for writes in place that go round autograd's version
+    counter (``pos_embed.data.mul_(2)``).
+
+    Args:
+        arch: Name in ``archs``, or embed_dims, num_layers, num_heads, feedforward_channels and
+            optionally ffn_type (``origin``, ``swiglu_fused``).
+        archs: Sizes by name.
+        img_size: Side in pixels, or (height, width), of the stored grid of positions.
+        patch_size: Side in pixels.
+        out_indices: Blocks whose outputs are returned; default: `default_out_indices`.
+        out_type: ``featmap``, or ``raw`` for whole token sequences.
+        final_norm: Applies the final norm to each output; the stream itself stays as it is.
+        interpolate_mode: How positions are resized to another grid.
+        interpolate_offset: Positions are resized by the factor (H + offset) / stored H instead of
+            by size; 0 resizes by size. The offset enters the places that are sampled.
+        antialias: As in `torch.nn.functional.interpolate`.
+        **options: Further ones of mmpretrain's class.
+
+    Shapes:
+        (B, 3, H p, W p) normalised image -> (B, C, H, W), or (B, P+N, C), for each output.
+
+    Raises:
+        UserError: If an argument is not as above, the width no multiple of the heads, or a side of
+            ``img_size`` smaller than a patch.
+    """
+
+    norms_every_output = True  # mmpretrain's own class norms the last block's alone
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any],
+        *,
+        archs: Mapping[str, Mapping[str, Any]],
+        img_size: int | Sequence[int],
+        patch_size: int,
+        out_indices: Sequence[int] | None = None,
+        out_type: str = 'featmap',
+        final_norm: bool = False,
+        interpolate_mode: str = 'bicubic',
+        interpolate_offset: float = 0.0,
+        antialias: bool = False,
+        layer_cfgs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        sizes = _arch_sizes(arch, archs)
+        if out_type not in _OUT_TYPES:
+            raise UserError(f'encoder.out_type={out_type!r}: expected one of {_OUT_TYPES}')
+        check_count('patch_size', patch_size)
+        check_image_size(img_size, patch_size)
+        check_listed('out_indices', out_indices)
+        if not 0 <= check_number('interpolate_offset', interpolate_offset) < 1:
+            raise UserError(
+                f'encoder.interpolate_offset={interpolate_offset}: expected at least 0 (resize by '
+                'size) and less than 1, a part of a patch'
+            )
+        depth = sizes['num_layers']
+        cfg = {'ffn_type': sizes.pop('ffn_type', 'origin'), **(layer_cfgs or {})}
+        args = dict(
+            arch=sizes,
+            img_size=img_size if isinstance(img_size, int) else tuple(img_size),
+            patch_size=patch_size,
+            out_indices=list(default_out_indices(depth) if out_indices is None else out_indices),
+            out_type=out_type,
+            final_norm=final_norm,
+            interpolate_mode=interpolate_mode,
+            # a plain 0.0 for mmpretrain's numpy one, which breaks a compiled graph in every block
+            layer_cfgs={'drop_path_rate': 0.0, **cfg},
+            **options,
+        )
+        super().__init__(**args)
+        self.mmpretrain_args = args
+        self.interpolate_offset = interpolate_offset
+        self.antialias = antialias
+        self._resized: tuple[Any, ...] | None = None
+
+    @property
+    def num_prefix(self) -> int:
+        """P: rows in front of the patches inside the blocks."""
+        return 1
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Returns one map, or token sequence, for each of ``out_indices``."""
+        x, grid = self.patch_embed(x)
+        x = torch.cat((self.class_token().expand(len(x), -1, -1), x), dim=1)
+        x = self.pre_norm(self.insert_tokens(x + self.positions(grid)))
+        outputs = []
+        for index in range(max(self.out_indices) + 1):
+            x = self.layers[index](x)
+            if index in self.out_indices:
+                outputs.append(self._format_output(self.ln1(x) if self.final_norm else x, grid))
+        return tuple(outputs)
+
+    def class_token(self) -> Tensor:
+        """Returns what enters in front of the patches, (1, 1, C)."""
+        return self.cls_token
+
+    def insert_tokens(self, x: Tensor) -> Tensor:
+        """Inserts tokens without positions into the (B, 1+N, C) sequence: none here."""
+        return x
+
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """Returns the (1, 1+HW, C) positions of an (H, W) grid, the class token's first."""
+        table = self.pos_embed
+        if tuple(grid) == tuple(self.patch_resolution):
+            return table
+        if (
+            table.requires_grad
+            or torch.compiler.is_compiling()
+            or torch.is_inference_mode_enabled()
+        ):
+            return self._resize(grid)
+        key = (tuple(grid), table._version, table.data_ptr(), table.dtype, table.device)
+        if self._resized is None or self._resized[0] is not table or self._resized[1] != key:
+            # the values are held too, or other ones could come to lie at their address
+            self._resized = (table, key, self._resize(grid), table.detach())
+        return self._resized[2]
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> PlainViT:
+        self._resized = None  # half() and float() give new values, but no new version
+        return super()._apply(fn, recurse)
+
+    def as_mmpretrain(self) -> dict[str, Any]:
+        """Returns the arguments of mmpretrain's own class with which it computes the same.
+
+        At ``img_size``: other sizes resize the positions by another rule there.
+
+        Raises:
+            UserError: If it cannot.
+        """
+        if self.final_norm and tuple(self.out_indices) != (self.num_layers - 1,):
+            raise UserError(
+                "mmpretrain's VisionTransformer norms the last block's output only, this encoder "
+                f'each of out_indices={list(self.out_indices)}; take the official layout'
+            )
+        return dict(self.mmpretrain_args)
+
+    def _resize(self, grid: tuple[int, int]) -> Tensor:
+        height, width = self.patch_resolution
+        prefix, patches = self.pos_embed[:, :1], self.pos_embed[:, 1:]
+        target: dict[str, Any] = dict(size=tuple(grid))
+        if self.interpolate_offset:
+            offset = self.interpolate_offset
+            target = dict(scale_factor=((grid[0] + offset) / height, (grid[1] + offset) / width))
+        patches = resize_grid(
+            patches.unflatten(1, (height, width)),
+            mode=self.interpolate_mode,
+            antialias=self.antialias,
+            **target,
+        )
+        return torch.cat((prefix, patches.flatten(1, 2).to(prefix.dtype)), dim=1)
+
+    def _format_output(self, x: Tensor, hw: tuple[int, int]) -> Tensor:
+        if self.out_type == 'raw':
+            return x
+        return x[:, self.num_prefix :].transpose(1, 2).unflatten(2, hw)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a copy counts its versions anew, so the original's resized positions could look fresh
+        return {**self.__dict__, '_resized': None}
+
+
+def _arch_sizes(
+    arch: str | Mapping[str, Any], archs: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    if isinstance(arch, str):
+        if arch not in archs:
+            raise UserError(
+                f'encoder.arch={arch!r}: {near_misses(arch, archs)} '
+                f'Or give a dict of {", ".join(_ARCH_KEYS)}.'
+            )
+        return dict(archs[arch])
+    if not isinstance(arch, Mapping):
+        raise UserError(
+            f'encoder.arch={arch!r}: expected a name ({", ".join(archs)}) or a dict of '
+            f'{", ".join(_ARCH_KEYS)}'
+        )
+    if set(arch) - {'ffn_type'} != set(ARCH_SIZES):
+        raise UserError(
+            f'encoder.arch has {sorted(arch)}: expected {", ".join(ARCH_SIZES)} and, '
+            'if not "origin", ffn_type'
+        )
+    if arch.get('ffn_type', 'origin') not in _FFN_TYPES:
+        raise UserError(f'encoder.arch.ffn_type={arch["ffn_type"]!r}: expected {_FFN_TYPES}')
+    check_arch(arch)
+    return dict(arch)

@@ -1,0 +1,197 @@
+"""SAM's image encoder: a vision transformer on (B, H, W, C) maps, most blocks in windows.
+
+Module names: specs/peft_methods.md section 4.2, checked against mmpretrain 1.3.6. Its weights
+files: `convert_sam` in sam_weights.py.
+
+B batch, C channels, H x W grid, w window side, nW windows of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from rein_seg.encoders.sam.attention import WindowAttention
+from rein_seg.encoders.sites import (
+    ARCH_SIZES,
+    Place,
+    check_arch,
+    check_count,
+    check_image_size,
+    check_listed,
+    check_out_indices,
+    default_out_indices,
+    map_block_sites,
+    norm_site,
+    op_site,
+    param_sites,
+)
+from rein_seg.encoders.weights import resize_grid
+from rein_seg.environment import quiet_imports
+from rein_seg.errors import UserError, near_misses
+from rein_seg.registry import register_anatomy
+from rein_seg.structures import Anatomy, RunState, Site
+
+with quiet_imports():
+    from mmpretrain.models.backbones.vit_sam import ViTSAM
+
+_GLOBAL = 'global_attn_indexes'
+
+
+def _arch(width: int, depth: int, heads: int) -> dict[str, Any]:
+    sizes = dict(zip(ARCH_SIZES, (width, depth, heads, 4 * width), strict=True))
+    return {**sizes, _GLOBAL: [depth * quarter // 4 - 1 for quarter in range(1, 5)]}
+
+
+ARCHS = {'base': _arch(768, 12, 12), 'large': _arch(1024, 24, 16), 'huge': _arch(1280, 32, 16)}
+
+
+@MODELS.register_module()
+class SAMViT(ViTSAM):
+    """Computes maps of several blocks of SAM's encoder, for any size that its patch divides.
+
+    Blocks behind the last output are not run.
+
+    Args:
+        arch: base, large or huge, or embed_dims, num_layers, num_heads, feedforward_channels and
+            global_attn_indexes, the blocks whose attention is not in windows.
+        img_size: Side in pixels, or (height, width), of the stored grid of positions; other sizes
+            resize it (bicubically) and the tables of relative positions (linearly) as they come.
+        patch_size: Side in pixels.
+        window_size: w in tokens.
+        out_indices: Blocks whose outputs are returned; default: those with global attention.
+        neck: Sends the last output through SAM's neck, for its mask decoder.
+        neck_channels: Width of the neck; without ``neck`` it has no effect.
+
+    Shapes:
+        (B, 3, H p, W p) normalised image -> (B, C, H, W) for each output, the residual stream as
+        it is; with ``neck`` the last one has neck_channels.
+
+    Raises:
+        UserError: If an argument is not as above.
+
+    Source: Kirillov et al., ICCV 2023. Differs from it: absolute positions are resized too.
+    """
+
+    num_extra_tokens = 0
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = 'base',
+        *,
+        img_size: int | Sequence[int] = 1024,
+        patch_size: int = 16,
+        window_size: int = 14,
+        out_indices: Sequence[int] | None = None,
+        neck: bool = False,
+        neck_channels: int = 256,
+    ) -> None:
+        sizes = _arch_sizes(arch)
+        check_count('patch_size', patch_size)
+        check_count('window_size', window_size)
+        check_count('neck_channels', neck_channels)
+        check_image_size(img_size, patch_size)
+        check_listed('out_indices', out_indices)
+        depth = sizes['num_layers']
+        chosen = out_indices or sizes[_GLOBAL] or default_out_indices(depth)
+        super().__init__(
+            arch=sizes,
+            img_size=img_size if isinstance(img_size, int) else tuple(img_size),
+            patch_size=patch_size,
+            out_channels=neck_channels if neck else 0,
+            out_indices=list(check_out_indices(chosen, depth, unit='blocks')),
+            out_type='featmap',
+            window_size=window_size,
+            # a plain 0.0 for mmpretrain's numpy one, which breaks a compiled graph in every block
+            layer_cfgs=dict(drop_path_rate=0.0),
+        )
+        self.window_size = window_size
+        self.neck = neck
+        self.state = RunState()
+        for layer in self.layers:
+            # the windows move into the attention: the block itself then sees whole maps only
+            layer.attn = WindowAttention(layer.attn, layer.window_size, self.state)
+            layer.window_size = 0
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Returns one map for each of ``out_indices``."""
+        x, grid = self.patch_embed(x)
+        x = x.unflatten(1, grid) + self.positions(grid)
+        outputs = []
+        for index in range(self.out_indices[-1] + 1):
+            x = self.layers[index](x)
+            if index in self.out_indices:
+                outputs.append(x.permute(0, 3, 1, 2))
+        if self.neck:
+            outputs[-1] = self.channel_reduction(outputs[-1])
+        return tuple(outputs)
+
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """Returns the (1, H, W, C) positions of an (H, W) grid."""
+        return resize_map(self.pos_embed, grid)
+
+
+def resize_map(table: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Resizes (1, h, w, C) positions to (1, H, W, C), bicubically, by size."""
+    if tuple(table.shape[1:3]) == tuple(grid):
+        return table
+    return resize_grid(table, mode='bicubic', size=tuple(grid)).to(table.dtype)
+
+
+def _arch_sizes(arch: str | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(arch, str) and arch in ARCHS:
+        return dict(ARCHS[arch])
+    wanted = f'a dict of {", ".join((*ARCH_SIZES, _GLOBAL))}'
+    if isinstance(arch, str):
+        raise UserError(f'encoder.arch={arch!r}: {near_misses(arch, ARCHS)} Or give {wanted}.')
+    if not isinstance(arch, Mapping) or set(arch) != {*ARCH_SIZES, _GLOBAL}:
+        raise UserError(f'encoder.arch={arch!r}: expected {", ".join(ARCHS)}, or {wanted}')
+    check_arch(arch)
+    check_out_indices(arch[_GLOBAL], arch['num_layers'], unit='blocks', name=f'arch.{_GLOBAL}')
+    return dict(arch)
+
+
+@register_anatomy('rein_seg.encoders.sam.model.SAMViT')
+def sam_anatomy(encoder: SAMViT) -> Anatomy:
+    """Returns the anatomy of SAM's encoder.
+
+    The stream and both branches are (B, H, W, C) in every block. Inside the attention of a windowed
+    block, OP qkv and proj see (B nW, w, w, C), zero padding included: NHWC as well, so that a
+    method takes the windows for rows. SEQ tokens lie in rows below the map.
+    """
+    channels, outputs = encoder.embed_dims, encoder.out_indices
+    depth, patch = outputs[-1] + 1, encoder.patch_embed.projection.stride[0]
+    places = {f'layers.{i}': (i, 0, i, channels) for i in range(depth)}
+    sites: list[Site] = [*param_sites(encoder, places)]
+    sites.append(op_site(encoder, 'patch_embed.projection', 'patch', (-1, -1, -1, channels)))
+    for name, place in places.items():
+        sites += map_block_sites(encoder, name, place, norms=('ln1', 'ln2'))
+    widths = [channels] * len(outputs)
+    if encoder.neck:
+        widths[-1] = encoder.out_channels
+        sites += _neck_sites(encoder, (-1, -1, -1, encoder.out_channels))
+    return Anatomy(
+        family='vit_sam',
+        sites=tuple(sites),
+        num_prefix=0,
+        patch_size=patch,
+        out_channels=tuple(widths),
+        out_strides=(patch,) * len(outputs),
+        stage_depths=(depth,),
+        stage_channels=(channels,),
+        divisor=patch,
+        state=encoder.state,
+    )
+
+
+def _neck_sites(encoder: nn.Module, place: Place) -> list[Site]:
+    name = 'channel_reduction'
+    return [
+        op_site(encoder, f'{name}.0', 'neck', place),
+        norm_site(encoder, f'{name}.1', 'neck', place, layout='NCHW'),
+        op_site(encoder, f'{name}.2', 'neck', place),
+        norm_site(encoder, f'{name}.3', 'neck', place, layout='NCHW'),
+    ]

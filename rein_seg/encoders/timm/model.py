@@ -1,0 +1,318 @@
+"""Vision transformers of timm by name: DINOv3, EVA02, SigLIP, CLIP, MAE, DINOv2 with registers.
+
+B batch, N patch tokens, P prefix tokens (class and registers), C channels, H x W grid.
+The token sequence is (B, P+N, C) with the prefix first; blocks are pre-norm. timm itself is
+imported when the first such encoder is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from rein_seg.encoders.sites import (
+    Place,
+    check_out_indices,
+    default_out_indices,
+    norm_site,
+    op_site,
+    param_sites,
+)
+from rein_seg.encoders.timm.weights import convert_timm_weights
+from rein_seg.encoders.weights import Converted
+from rein_seg.errors import UserError, near_misses
+from rein_seg.registry import register_anatomy, register_key_map
+from rein_seg.structures import (
+    Anatomy,
+    BranchSite,
+    NormSite,
+    SeqSite,
+    Site,
+    StreamSite,
+    Tap,
+)
+
+_MODELS = ('VisionTransformer', 'Eva')
+_BLOCKS = ('Block', 'EvaBlock')
+_TAKES = (
+    'TimmEncoder takes the classes VisionTransformer and Eva with pre-norm blocks, such as DINOv3, '
+    'EVA02, SigLIP, CLIP, MAE; for ConvNeXt use mmpretrain.ConvNeXt'
+)
+_OURS = dict(num_classes=0, global_pool='', dynamic_img_size=True)
+_NAME = 'rein_seg.encoders.timm.model.TimmEncoder'
+
+
+class ReportGrid(nn.Module):
+    """Passes the image on with the (H, W) of its patches: what `Anatomy.grid_module` is for."""
+
+    def __init__(self, patch_size: int) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+
+    def forward(self, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Returns the image as it came, and its grid."""
+        height, width = image.shape[-2:]
+        return image, (height // self.patch_size, width // self.patch_size)
+
+
+@MODELS.register_module()
+class TimmEncoder(nn.Module):
+    """Block outputs of a timm vision transformer, as maps.
+
+    Pooling, head and final norm are taken off. A qkv with separate q and v biases becomes one
+    linear with a bias (k's part zero, which computes the same): hooks on it see all it does.
+
+    Args:
+        model: timm's name, such as ``vit_large_patch16_dinov3_qkvb``.
+        img_size: Side of the images, or (H, W), for the stored grid of absolute positions; other
+            sizes are taken too, with positions resized by timm's rule. None keeps the model's.
+        patch_size: Pixels a side of a patch; None keeps the model's.
+        out_indices: Blocks whose outputs come out; None takes [2, 5, 8, 11] of 12 blocks,
+            [7, 11, 15, 23] of 24, else the ends of four even quarters.
+        resample: How a weights file's patch kernel and positions get to this size: ``timm`` by
+            timm's own rule, ``bicubic`` as Rein's conversion of EVA02 does.
+        model_args: More arguments of the timm model.
+
+    Shapes:
+        (B, 3, H p, W p) normalised image -> one (B, C, H, W) for each of ``out_indices``.
+
+    Raises:
+        UserError: If timm has no such model or argument, the model is not a plain pre-norm vision
+            transformer, or an out index lies outside its depth.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        img_size: int | Sequence[int] | None = None,
+        *,
+        patch_size: int | None = None,
+        out_indices: Sequence[int] | None = None,
+        resample: str = 'timm',
+        model_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if resample not in ('timm', 'bicubic'):
+            raise UserError(f"TimmEncoder resample={resample!r}: expected 'timm' or 'bicubic'")
+        args = dict(model_args or {}, img_size=img_size, patch_size=patch_size)
+        self.model_name = model
+        self.model_args = {key: value for key, value in args.items() if value is not None}
+        self.resample = resample
+        self.model = build_timm(model, self.model_args)
+        depth = len(self.model.blocks)
+        chosen = default_out_indices(depth) if out_indices is None else out_indices
+        self.out_indices = check_out_indices(chosen, depth, unit='blocks')
+        self.grid = ReportGrid(_square_patch(self.model))
+        for block in self.model.blocks:
+            _join_biases(block.attn)
+            if hasattr(block.attn, 'num_prefix_tokens'):
+                block.attn.register_forward_pre_hook(self._count_prefix, with_kwargs=True)
+        self.pretrained_cfg = dict(self.model.pretrained_cfg)
+        # of the images the model was trained on, RGB, 0..255
+        self.image_mean = tuple(round(255 * v, 3) for v in self.pretrained_cfg['mean'])
+        self.image_std = tuple(round(255 * v, 3) for v in self.pretrained_cfg['std'])
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Returns the raw outputs of the chosen blocks, without prefix tokens."""
+        image, _ = self.grid(image)
+        maps = self.model.forward_intermediates(
+            image, indices=list(self.out_indices), stop_early=True, intermediates_only=True
+        )
+        return tuple(maps)
+
+    def read_pretrained(self) -> dict[str, Tensor]:
+        """Downloads the model's published weights from the Hugging Face hub, or its cache.
+
+        Raises:
+            UserError: If it has none there, or they cannot be had.
+        """
+        from timm.models import load_state_dict_from_hf
+
+        hub_id = self.pretrained_cfg.get('hf_hub_id')
+        if not hub_id:
+            raise UserError(
+                f'timm model {self.model_name!r} has no weights on the hub: give checkpoint=FILE'
+            )
+        filename = self.pretrained_cfg.get('hf_hub_filename')
+        try:
+            named = dict(filename=filename) if filename else {}
+            return load_state_dict_from_hf(hub_id, weights_only=True, **named)
+        except Exception as error:  # no network, no access, a damaged cache: many libraries' kinds
+            reason = str(error).strip().splitlines()
+            raise UserError(
+                f'weights {hub_id!r} of timm model {self.model_name!r} cannot be had '
+                f'({type(error).__name__}: {reason[0] if reason else ""}); download them where '
+                'there is a network (some need their licence accepted) and give checkpoint=FILE'
+            ) from error
+
+    def _count_prefix(
+        self, attention: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        # rotary positions are for patches alone; prompts that a method inserts lengthen the prefix
+        rope = kwargs.get('rope')
+        if rope is not None:
+            count = args[0].shape[1] - rope.shape[-2]
+            if attention.num_prefix_tokens != count:
+                attention.num_prefix_tokens = count
+
+
+def build_timm(name: str, args: Mapping[str, Any]) -> nn.Module:
+    """Builds a timm model without weights, pooling, head and final norm.
+
+    Raises:
+        UserError: See `TimmEncoder`.
+    """
+    import timm
+
+    if not timm.is_model(name):
+        hint = near_misses(name, timm.list_models(pretrained=False))
+        raise UserError(f'timm {timm.__version__} has no model {name!r}; {hint}')
+    try:
+        model = timm.create_model(name, pretrained=False, **{**_OURS, **args})
+    except (TypeError, AssertionError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f'timm model {name!r} cannot be built with {dict(args)}: {error}. {_TAKES}'
+        ) from error
+    kind = type(model).__name__
+    blocks = {type(block).__name__ for block in getattr(model, 'blocks', ())}
+    if kind not in _MODELS or not blocks <= set(_BLOCKS):
+        raise UserError(f'timm model {name!r} is a {kind} of {sorted(blocks)}. {_TAKES}')
+    model.norm = model.fc_norm = nn.Identity()
+    return model
+
+
+@register_key_map(_NAME)
+def timm_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
+    """Returns a weights file under the encoder's names; see `convert_timm_weights`."""
+    with torch.device('meta'):
+        reference = build_timm(encoder.model_name, encoder.model_args)
+    return convert_timm_weights(
+        state,
+        reference,
+        wanted=set(encoder.state_dict()),
+        resample=encoder.resample,
+        name=encoder.model_name,
+    )
+
+
+@register_anatomy(_NAME)
+def timm_anatomy(encoder: nn.Module) -> Anatomy:
+    """Returns the anatomy of a `TimmEncoder`."""
+    model = encoder.model
+    channels, patch = model.embed_dim, encoder.grid.patch_size
+    # what lies beyond the last output changes nothing: no site there, so nothing trains there
+    depth = encoder.out_indices[-1] + 1
+    places = {f'blocks.{i}': (i, 0, i, channels) for i in range(depth)}
+    # the timm model itself is not called, but its method for block outputs
+    sites: list[Site] = [
+        replace(site, name=f'model.{site.name}', user=encoder if site.owner is model else None)
+        for site in param_sites(model, places)
+    ]
+    outside = (-1, -1, -1, channels)
+    sites.append(op_site(encoder, 'model.patch_embed.proj', 'patch', outside))
+    sites += _norms(encoder, 'model.norm_pre', 'pre', outside)
+    for name, place in places.items():
+        sites += _block_sites(encoder, f'model.{name}', place)
+    return Anatomy(
+        family='timm',
+        sites=tuple(sites),
+        num_prefix=model.num_prefix_tokens,
+        patch_size=patch,
+        out_channels=(channels,) * len(encoder.out_indices),
+        out_strides=(patch,) * len(encoder.out_indices),
+        stage_depths=(depth,),
+        stage_channels=(channels,),
+        grid_module=encoder.grid,
+        divisor=patch,
+    )
+
+
+def _square_patch(model: nn.Module) -> int:
+    height, width = model.patch_embed.patch_size
+    if height != width:
+        raise UserError(f'TimmEncoder takes square patches, not {(height, width)} pixels')
+    return int(height)
+
+
+def _join_biases(attention: nn.Module) -> None:
+    if getattr(attention, 'qkv', None) is None or getattr(attention, 'q_bias', None) is None:
+        return
+    fused = attention.qkv
+    joined = nn.Linear(fused.in_features, fused.out_features, device='meta')
+    joined.weight = fused.weight
+    biases = (attention.q_bias, attention.k_bias, attention.v_bias)
+    joined.bias = nn.Parameter(torch.cat(biases).detach())
+    attention.qkv = joined
+    attention.q_bias = attention.k_bias = attention.v_bias = None
+
+
+def _norms(encoder: nn.Module, name: str, role: str, place: Place) -> list[NormSite]:
+    absent = isinstance(encoder.get_submodule(name), nn.Identity)
+    return [] if absent else [norm_site(encoder, name, role, place)]
+
+
+def _attention_ops(encoder: nn.Module, name: str, place: Place) -> list[Site]:
+    attention = encoder.get_submodule(name)
+    if attention.qkv is not None:
+        ops = [op_site(encoder, f'{name}.qkv', 'qkv', place, ('q', 'k', 'v'))]
+    else:
+        ops = [op_site(encoder, f'{name}.{part}_proj', 'qkv', place, (part,)) for part in 'qkv']
+    if getattr(attention, 'gate', None) is not None:
+        ops.insert(0, op_site(encoder, f'{name}.gate', 'attn_gate', place))
+    norm = _norms(encoder, f'{name}.norm', 'attn_norm', place)
+    return [*ops, *norm, op_site(encoder, f'{name}.proj', 'proj', place)]
+
+
+def _ffn_ops(encoder: nn.Module, name: str, place: Place) -> list[Site]:
+    ffn = encoder.get_submodule(name)
+    if hasattr(ffn, 'fc1_g'):  # SwiGLU of two linears
+        ops = [
+            op_site(encoder, f'{name}.fc1_g', 'fc1', place, ('gate',)),
+            op_site(encoder, f'{name}.fc1_x', 'fc1', place, ('value',)),
+        ]
+    else:
+        parts: tuple[str, ...] = ()
+        if hasattr(ffn, 'gate_last'):  # packed
+            parts = ('value', 'gate') if ffn.gate_last else ('gate', 'value')
+        ops = [op_site(encoder, f'{name}.fc1', 'fc1', place, parts)]
+    norm = _norms(encoder, f'{name}.norm', 'ffn_norm', place)
+    return [*ops, *norm, op_site(encoder, f'{name}.fc2', 'fc2', place)]
+
+
+def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
+    block = encoder.get_submodule(name)
+
+    def tap(path: str, side: str) -> Tap:
+        return Tap(block.get_submodule(path) if path else block, side, 'NLC')
+
+    def branch(kind: str, norm: str, inner: str, number: int) -> BranchSite:
+        if hasattr(block, 'ls1'):
+            exits = tap(f'ls{number}', 'input'), tap(f'ls{number}', 'output')
+        else:  # LayerScale is a raw parameter: its product is first seen as drop_path's input
+            exits = tap(inner, 'output'), tap(f'drop_path{number}', 'input')
+        return BranchSite(
+            *place,
+            kind,
+            entry_raw=tap(norm, 'input'),
+            entry_norm=tap(norm, 'output'),
+            exit_pre=exits[0],
+            exit_post=exits[1],
+        )
+
+    return [
+        StreamSite(*place, 'in', (tap('', 'input'),)),
+        *_norms(encoder, f'{name}.norm1', 'norm1', place),
+        *_attention_ops(encoder, f'{name}.attn', place),
+        branch('attn', 'norm1', 'attn', 1),
+        StreamSite(*place, 'mid', (tap('norm2', 'input'), tap('', 'output'))),
+        *_norms(encoder, f'{name}.norm2', 'norm2', place),
+        *_ffn_ops(encoder, f'{name}.mlp', place),
+        branch('ffn', 'norm2', 'mlp', 2),
+        SeqSite(*place, entry=tap('', 'input'), exit=tap('', 'output')),
+        StreamSite(*place, 'out', (tap('', 'output'),)),
+    ]

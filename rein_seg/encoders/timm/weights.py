@@ -1,0 +1,180 @@
+"""Official weights into a timm model: timm's own filter for names, ours for what it would lose.
+
+C channels, p patch side.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Set
+
+import torch
+from torch import Tensor, nn
+
+from rein_seg.encoders.plain_vit.weights import strip_prefix
+from rein_seg.encoders.weights import Converted, resize_patch_kernel, resize_positions
+from rein_seg.errors import UserError
+
+_RESIZED = ('patch_embed.proj.weight', 'pos_embed')
+_UNUSED = (
+    *('head.', 'head_dist.', 'fc_norm.', 'norm.', 'attn_pool.', 'lm_head.', 'mask_token'),
+    *('rope.', 'text.', 'logit_scale', 'logit_bias', 'dino_head.', 'ibot_head.'),
+)
+# what timm's filters tell files apart by; whatever stands before the first that is there goes
+_ANCHORS = (
+    *('visual.class_embedding', 'visual.conv1.weight', 'visual.trunk.patch_embed.proj.weight'),
+    *('visual.patch_embed.proj.weight', 'vision_encoder.patch_embed.proj.weight'),
+    'patch_embed.proj.weight',
+)
+
+
+def convert_timm_weights(
+    state: Mapping[str, Tensor],
+    reference: nn.Module,
+    *,
+    wanted: Set[str],
+    resample: str,
+    name: str,
+) -> Converted:
+    """Returns tensors under the names of a `TimmEncoder`, each below ``model.``.
+
+    Takes what timm's filter for the class takes (official files of the publications, timm's own,
+    OpenCLIP's) and files of this encoder's own names. Tables of rotary frequencies, indices of
+    relative positions, final norms, heads, mask tokens and text towers are left out.
+
+    Args:
+        state: Tensors by name, as downloaded.
+        reference: The timm model as timm builds it, without values.
+        wanted: Names the encoder has.
+        resample: ``timm`` or ``bicubic``; see `TimmEncoder`.
+        name: timm's name, for messages.
+
+    Raises:
+        UserError: If the file is no vision transformer that timm knows, or has biases for qkv that
+            this model cannot hold (timm's plain DINOv3 names).
+    """
+    own_names = f'model.{_RESIZED[0]}' in state
+    state = _unwrapped(state)
+    sized = _resized(state, reference, own_names) if resample == 'bicubic' else state
+    sized, lost = _without_lost_biases(sized, reference, name)
+    filter_names = sys.modules[type(reference).__module__].checkpoint_filter_fn
+    try:
+        filtered = filter_names(dict(sized), reference)
+    except Exception as error:  # timm indexes by name without checking
+        raise UserError(
+            f'the weights file is not one that timm reads for {name!r} '
+            f'({type(error).__name__}: {error})'
+        ) from error
+    settled = own_names or resample == 'bicubic'
+    filtered = _placed(filtered, sized, reference, same_grid=settled)
+    tensors = {f'model.{key}': value for key, value in _joined(filtered).items()}
+    unused = [key for key in tensors if key not in wanted and _is_unused(key[6:])]
+    for key in unused:
+        del tensors[key]
+    left_out = [*lost, *_dropped(sized, filtered), *(key[6:] for key in unused)]
+    return Converted(
+        tensors=tensors,
+        left_out=tuple(sorted({re.sub(r'\d+', '*', key) for key in left_out})),
+        resampled=_resampled(state, tensors),
+    )
+
+
+def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    for anchor in _ANCHORS:
+        if any(key == anchor or key.endswith('.' + anchor) for key in state):
+            return strip_prefix(state, anchor)
+    return dict(state)
+
+
+def _is_unused(name: str) -> bool:
+    # the index is a buffer; a table of biases that goes with it is a weight and stays an error
+    return name.startswith(_UNUSED) or name.endswith('relative_position_index')
+
+
+def _resized(
+    state: Mapping[str, Tensor], reference: nn.Module, own_names: bool
+) -> dict[str, Tensor]:
+    """Rein's rule: bicubic by size, without antialias."""
+    embed = reference.patch_embed
+    prefix = 0 if reference.no_embed_class else reference.num_prefix_tokens
+    result = dict(state)
+    for key, value in state.items():
+        if key.endswith('patch_embed.proj.weight'):
+            result[key] = resize_patch_kernel(value, embed.patch_size)
+        elif key.endswith('pos_embed') and value.dim() == 3:
+            result[key] = resize_positions(
+                value, embed.grid_size, num_prefix=prefix, same_grid=own_names
+            )
+    return result
+
+
+def _placed(
+    filtered: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    reference: nn.Module,
+    *,
+    same_grid: bool,
+) -> dict[str, Tensor]:
+    """Settles what timm cannot tell: of which grid as many positions as wanted are.
+
+    Those of a file of our own names, or that we resized, are of the same grid, others of a square.
+    """
+    grid = reference.patch_embed.grid_size
+    table = filtered.get('pos_embed')
+    given = next((value for key, value in state.items() if key.endswith('pos_embed')), None)
+    if table is None or given is None or table.shape != given.shape or grid[0] == grid[1]:
+        return dict(filtered)
+    prefix = 0 if reference.no_embed_class else reference.num_prefix_tokens
+    placed = resize_positions(given, grid, num_prefix=prefix, antialias=True, same_grid=same_grid)
+    return {**filtered, 'pos_embed': placed}
+
+
+def _without_lost_biases(
+    state: Mapping[str, Tensor], reference: nn.Module, name: str
+) -> tuple[dict[str, Tensor], list[str]]:
+    # timm's plain DINOv3 names have no qkv bias; those of the published ViT-B, L and H are zero
+    attention = reference.blocks[0].attn
+    bare = getattr(attention, 'qkv', None) is not None and attention.qkv.bias is None
+    if not bare or getattr(attention, 'q_bias', None) is not None:
+        return dict(state), []
+    lost = [key for key in state if key.endswith('attn.qkv.bias')]
+    for key in lost:
+        query, _, value = state[key].chunk(3)  # k's part is masked
+        if query.any() or value.any():
+            raise UserError(
+                f'the weights file has a bias {key!r} that timm model {name!r} cannot hold: use '
+                'the model whose name has _qkvb (or model_args=dict(qkv_bias=True))'
+            )
+    return {key: value for key, value in state.items() if key not in lost}, lost
+
+
+def _joined(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Makes one bias for qkv of those for q and v; see `TimmEncoder`."""
+    result = dict(state)
+    for key in [key for key in state if key.endswith('attn.q_bias')]:
+        query = result.pop(key)
+        value = result.pop(key.replace('q_bias', 'v_bias'))
+        joined = torch.cat((query, torch.zeros_like(query), value))
+        result[key.replace('q_bias', 'qkv.bias')] = joined
+    return result
+
+
+def _dropped(state: Mapping[str, Tensor], filtered: Mapping[str, Tensor]) -> list[str]:
+    """Returns the names whose values timm's filter left out, whatever it calls the others."""
+    taken = {value.data_ptr() for value in filtered.values()}
+    return [
+        key
+        for key, value in state.items()
+        if value.data_ptr() not in taken and not key.endswith(_RESIZED)
+    ]
+
+
+def _resampled(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+    notes = []
+    for leaf in _RESIZED:
+        before = next((value for key, value in state.items() if key.endswith(leaf)), None)
+        after = tensors.get(f'model.{leaf}')
+        if before is not None and after is not None and before is not after:
+            notes.append(f'{leaf} {tuple(before.shape)} -> {tuple(after.shape)}')
+    return tuple(notes)

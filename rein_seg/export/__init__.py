@@ -1,0 +1,1 @@
+"""Models for elsewhere: merged, in another layout, counted."""

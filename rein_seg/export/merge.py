@@ -1,0 +1,198 @@
+"""Folds an adapter into its encoder: an ordinary weights file, and a head that goes with it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from rein_seg.checkpoint import (
+    atomic_path,
+    read_adapter,
+    read_state_dict,
+    save_adapter,
+    save_tensors,
+    tensors_sha256,
+)
+from rein_seg.encoders import to_file_layout, to_mmpretrain
+from rein_seg.errors import UserError
+from rein_seg.run.results import adapter_metadata
+from rein_seg.run.weights import check_weights, load_weights
+from rein_seg.version import __version__
+
+FORMAT = 'rein_seg-encoder/1'
+LAYOUTS = ('official', 'mmpretrain')
+_SUFFIXES = ('.safetensors', '.pth')
+_TOLERANCE = 1e-4
+# where an encoder's weights come from: the merged file takes the place of all of them
+_SOURCES = ('checkpoint', 'init_seed', 'init_filters', 'pretrained')
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What was written.
+
+    Attributes:
+        encoder: The encoder's weights.
+        adapter: Neck and head, an adapter file of method Frozen.
+        config: The config that the two go with.
+        layout: official or mmpretrain.
+        difference: Largest difference between the features before and after, as a part of the
+            largest feature.
+        notes: What else is to be known, a line each.
+    """
+
+    encoder: Path
+    adapter: Path
+    config: Path
+    layout: str
+    difference: float
+    notes: tuple[str, ...] = ()
+
+
+def merge(
+    cfg: Config, source: str, target: str | None = None, *, layout: str | None = None
+) -> Merged:
+    """Folds the method of an adapter into the weights of the config's encoder.
+
+    Args:
+        cfg: From `load_config`.
+        source: The adapter file, or a checkpoint.
+        target: The encoder's file to write, ``.safetensors`` or ``.pth``; default
+            ``merged_encoder.safetensors`` beside ``source``. Beside it come ``<stem>_adapter
+            .safetensors``, neck and head, and ``<stem>_config.py``.
+        layout: ``official``, that of the file that the encoder was built from; ``mmpretrain``,
+            names and sizes of mmpretrain's class. None takes official where there is a file.
+
+    Raises:
+        UserError: If the method cannot be folded, the layout cannot hold the result, a file of
+            the same name would be overwritten that is needed, or anything is wrong with config or
+            weights. Nothing is written then.
+    """
+    encoder_cfg = cfg.model.backbone.encoder
+    given = str(Path(source).parent / 'merged_encoder.safetensors') if target is None else target
+    paths = _paths(given, needed=(source, encoder_cfg.get('checkpoint')))
+    has_file = encoder_cfg.get('checkpoint') is not None or bool(encoder_cfg.get('pretrained'))
+    layout = _check_layout(layout, has_file=has_file)
+    check_weights(source)
+    model = MODELS.build(cfg.model).eval()
+    load_weights(model, source)
+    method, difference = model.identity['method'], _fold(model)
+    tensors, said, notes = _lay_out(model, encoder_cfg, layout)
+    encoder_name = model.backbone.encoder_info.name
+    origin = {
+        'method': method,
+        'adapter': {'file': Path(source).name, 'sha256': _fingerprint(source)},
+        'encoder': {'name': encoder_name, 'weights': model.backbone.encoder_info.weights},
+    }
+    sha256 = tensors_sha256(tensors)
+    about = {'format': FORMAT, 'version': __version__, 'sha256': sha256, 'layout': layout}
+    save_tensors(paths[0], tensors, {**about, **origin, **said})
+    methods = method if isinstance(method, list) else [method]
+    name = ' + '.join([encoder_name, *(one['type'] for one in methods)])
+    model.backbone.encoder_info = replace(
+        model.backbone.encoder_info, weights=f'sha256:{sha256}', name=name
+    )
+    _write_rest(_frozen_config(cfg, str(paths[0]), name), model, origin, source, paths)
+    return Merged(*paths, layout, difference, notes)
+
+
+def _paths(target: str, *, needed: tuple[str | None, ...]) -> tuple[Path, Path, Path]:
+    """Returns encoder, adapter and config to write."""
+    path = Path(target)
+    if path.suffix not in _SUFFIXES:
+        raise UserError(f'--out {target!r}: expected a name in .safetensors or .pth')
+    beside = (f'{path.stem}_adapter.safetensors', f'{path.stem}_config.py')
+    paths = (path, *(path.with_name(name) for name in beside))
+    for given in filter(None, needed):
+        if Path(given).resolve() in [made.resolve() for made in paths]:
+            raise UserError(f'--out {target!r} would overwrite {given!r}: give it another name')
+    return paths
+
+
+def _check_layout(layout: str | None, *, has_file: bool) -> str:
+    if layout not in (None, *LAYOUTS):
+        raise UserError(f'--layout {layout!r}: expected one of {LAYOUTS}')
+    if layout == 'official' and not has_file:
+        raise UserError(
+            '--layout official: the encoder of this config has random weights (init_seed), which '
+            'come from no file that could give a layout; take --layout mmpretrain'
+        )
+    return layout or ('official' if has_file else 'mmpretrain')
+
+
+@torch.no_grad()
+def _fold(model: Any) -> float:
+    """Merges; returns by how much the features of a random image changed, as a part of them."""
+    backbone, divisor = model.backbone, model.backbone.anatomy.divisor
+    sides = model.data_preprocessor.size or (224, 224)
+    sides = [max(1, round(side / divisor)) * divisor for side in sides]
+    image = torch.randn(1, 3, *sides, generator=torch.Generator().manual_seed(0))
+    before = backbone(image).maps
+    try:
+        backbone.merge()
+    except NotImplementedError as error:
+        raise UserError(
+            f'the adapter cannot be merged: {error}; test or serve it as an adapter'
+        ) from None
+    after = backbone(image).maps
+    pairs = zip(before, after, strict=True)
+    difference = max(((a - b).abs().max() / a.abs().max()).item() for a, b in pairs)
+    if not difference < _TOLERANCE:
+        raise UserError(
+            f'merging changed the features of a random image by {difference:.1e} of the largest, '
+            f'more than rounding does ({_TOLERANCE:.0e}): the weights are not usable so; report it'
+        )
+    return difference
+
+
+def _lay_out(
+    model: Any, encoder_cfg: Any, layout: str
+) -> tuple[dict[str, Tensor], dict[str, Any], tuple[str, ...]]:
+    """Returns the tensors to write, what the file says of them, and notes for the user."""
+    encoder, info = model.backbone.encoder, model.backbone.encoder_info
+    if layout == 'mmpretrain':
+        tensors, config = to_mmpretrain(encoder, info.config)
+        return tensors, {'mmpretrain': config}, ()
+    checkpoint = encoder_cfg.get('checkpoint')
+    state = encoder.read_pretrained() if checkpoint is None else read_state_dict(checkpoint)
+    made = to_file_layout(encoder, state)
+    notes = tuple(f'resampled when it is loaded, as in training: {x}' for x in made.resampled)
+    notes += tuple(f"in the encoder's size, not the file's: {x}" for x in made.resized)
+    said = {'changed': len(made.changed), 'resampled': made.resampled, 'resized': made.resized}
+    return made.tensors, {**said, 'mean': info.mean, 'std': info.std}, notes
+
+
+def _fingerprint(source: str) -> str:
+    if str(source).endswith('.safetensors'):
+        return read_adapter(source).metadata['sha256']
+    return tensors_sha256(read_state_dict(source))
+
+
+def _frozen_config(cfg: Config, checkpoint: str, name: str) -> Config:
+    """Returns the config with the merged encoder and no method."""
+    frozen = copy.deepcopy(cfg)
+    backbone = frozen.model.backbone
+    for key in _SOURCES:
+        backbone.encoder.pop(key, None)
+    backbone.encoder.update(checkpoint=checkpoint, name=name)
+    backbone.peft = dict(type='Frozen')
+    return frozen
+
+
+def _write_rest(
+    cfg: Config, model: nn.Module, origin: dict, source: str, paths: tuple[Path, Path, Path]
+) -> None:
+    """Writes the adapter file of neck and head, and the config."""
+    known = read_adapter(source).metadata if str(source).endswith('.safetensors') else {}
+    text = cfg.pretty_text
+    metadata = adapter_metadata(cfg, model, scores=known.get('scores') or {}, config=text)
+    save_adapter(paths[1], model, {**metadata, 'merged_from': origin})
+    with atomic_path(paths[2]) as temporary:
+        temporary.write_text(text)

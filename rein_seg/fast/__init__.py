@@ -1,0 +1,1 @@
+"""Faster forms for CPUs and GPUs of what heads and encoders compute in plain form."""

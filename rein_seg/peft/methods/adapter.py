@@ -1,0 +1,94 @@
+"""Adapter tuning: a bottleneck at the end of a branch, before the residual sum.
+
+C channels, d hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from rein_seg.peft.arguments import check_at_least, check_choice, make_act
+from rein_seg.peft.parts.bottleneck import Bottleneck, branch_sizes
+from rein_seg.peft.per_site import SiteMethod, residual_branches
+from rein_seg.registry import PEFT_METHODS
+from rein_seg.structures import Anatomy, BranchSite
+
+_BRANCHES = {'houlsby': ('attn', 'ffn'), 'pfeiffer': ('ffn',)}
+
+
+@PEFT_METHODS.register_module()
+class Adapter(SiteMethod):
+    """Adds a bottleneck to what a branch gives: f + W2 act(W1 f + b1) + b2.
+
+    Encoders of convolutions have it at the end of their residual branch, or after the spatial
+    convolution of each block (ResNet, whose branch ends in a norm of another width).
+
+    Args:
+        form: ``houlsby``: both branches, d 64, GELU by tanh. ``pfeiffer``: the feed-forward branch
+            only, d = C / 8, exact GELU.
+        hidden_dims: d; None takes that of the form.
+        act: relu, gelu or gelu_tanh; None takes that of the form.
+        after_scale: Whether f is taken after LayerScale, where there is one.
+        init_std: Standard deviation of both matrices at the start, cut at two of them.
+        dropout: Probability for the hidden activations, in training.
+        blocks: Block indexes; None takes all, negative ones count from the end.
+
+    Shapes:
+        BRANCH(block, attn and ffn): (..., C) -> the same; prefix tokens are treated like all
+        others.
+
+    Raises:
+        UserError: If hidden_dims < 1, or form or act is none of the words above.
+
+    Source: Houlsby et al., ICML 2019, Sec. 2; Pfeiffer et al., EACL 2021. Differs from them: norms
+    do not train (compose with a method that trains them), and the Pfeiffer form starts near zero
+    (in VPT's code for it both matrices are zero, so that only one bias ever gets a gradient).
+    """
+
+    exact_at_start = False
+    unfoldable = 'its bottleneck has an activation in between'
+
+    def __init__(
+        self,
+        form: str = 'houlsby',
+        *,
+        hidden_dims: int | None = None,
+        act: str | None = None,
+        after_scale: bool = True,
+        init_std: float = 1e-3,
+        dropout: float = 0.0,
+        blocks: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        check_choice('Adapter', *_BRANCHES, form=form)
+        if hidden_dims is not None:
+            check_at_least('Adapter', 1, hidden_dims=hidden_dims)
+        self.form, self.hidden_dims = form, hidden_dims
+        self.act = act or {'houlsby': 'gelu_tanh', 'pfeiffer': 'gelu'}[form]
+        make_act(self.act, 'Adapter')
+        self.after_scale, self.init_std, self.dropout = after_scale, init_std, dropout
+        self.blocks = tuple(blocks) if blocks is not None else None
+
+    def find_sites(self, anatomy: Anatomy) -> Sequence[BranchSite]:
+        """Returns the branches of the form."""
+        return residual_branches(anatomy, _BRANCHES[self.form], blocks=self.blocks)
+
+    def make_layer(self, site: BranchSite) -> nn.Module:
+        """Returns the bottleneck of one branch, nearly zero."""
+        width, _, _ = branch_sizes(site, parallel=False)
+        hidden = self.hidden_dims or (64 if self.form == 'houlsby' else max(1, width // 8))
+        layer = Bottleneck(
+            width, hidden, width, act=self.act, method='Adapter', dropout=self.dropout
+        )
+        for linear in (layer.down, layer.up):
+            std = self.init_std
+            nn.init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std)
+            nn.init.zeros_(linear.bias)
+        return layer
+
+    def options(self, site: BranchSite) -> dict[str, Any]:
+        """Returns on which side of LayerScale the bottleneck sits."""
+        return dict(source='exit', after_scale=self.after_scale)

@@ -1,0 +1,134 @@
+"""AdaptFormer: a bottleneck beside the feed-forward branch.
+
+C channels, d hidden, s scale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rein_seg.peft.arguments import check_at_least, check_choice
+from rein_seg.peft.hooks import Context
+from rein_seg.peft.parts.bottleneck import Bottleneck, branch_sizes
+from rein_seg.peft.per_site import SiteMethod, residual_branches
+from rein_seg.registry import PEFT_METHODS
+from rein_seg.structures import Anatomy, BranchSite
+
+
+class AdaptFormerLayer(nn.Module):
+    """Computes s (W_up relu(W_down x + b) + b_up), with an optional norm.
+
+    Args:
+        inputs: C.
+        outputs: C of the result; another one only beside a convolution that changes it.
+        hidden: d.
+        scale: s.
+        learn_scale: Whether s trains.
+        norm: ``none``, ``in`` (of x) or ``out`` (of the scaled result).
+        dropout: Probability for the hidden activations, in training.
+        stride: See `Bottleneck`.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: int,
+        *,
+        scale: float,
+        learn_scale: bool,
+        norm: str,
+        dropout: float,
+        stride: tuple[int, int] = (1, 1),
+    ) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor([scale])) if learn_scale else scale
+        self.norm_in = nn.LayerNorm(inputs) if norm == 'in' else nn.Identity()
+        self.mlp = Bottleneck(
+            inputs,
+            hidden,
+            outputs,
+            act='relu',
+            method='AdaptFormer',
+            dropout=dropout,
+            stride=stride,
+        )
+        self.norm_out = nn.LayerNorm(outputs) if norm == 'out' else nn.Identity()
+        nn.init.kaiming_uniform_(self.mlp.down.weight, a=math.sqrt(5))
+        for zero in (self.mlp.down.bias, self.mlp.up.weight, self.mlp.up.bias):
+            nn.init.zeros_(zero)
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """Returns what is added to the branch's result."""
+        x = self.norm_in(context.channels_last(x))
+        y = self.norm_out(self.mlp.on_channels(x) * self.scale)
+        return context.from_channels_last(y)
+
+
+@PEFT_METHODS.register_module()
+class AdaptFormer(SiteMethod):
+    """Adds a bottleneck parallel to norm2 and feed-forward: x + FFN(norm2(x)) + s A(x).
+
+    x is the stream after the attention, not normed. Encoders of convolutions have it beside the
+    pointwise convolutions of a block, or beside its spatial convolution where that is all.
+
+    Args:
+        hidden_dims: d.
+        scale: s; where it trains, its start.
+        learn_scale: Whether s trains.
+        form: ``parallel``, or ``sequential``: f + s A(f) with the branch's result f.
+        norm: ``none``, ``in`` (norms A's input) or ``out`` (its result, after the scale).
+        dropout: Probability for the hidden activations, in training.
+        blocks: Block indexes; None takes all, negative ones count from the end.
+
+    Shapes:
+        BRANCH(block, ffn): (..., C) -> the same; prefix tokens are treated like all others.
+
+    Raises:
+        UserError: If hidden_dims < 1, or form or norm is none of the words above.
+
+    Source: Chen et al., NeurIPS 2022, Sec. 3.2. Differs from it, as the official code does: the
+    bottleneck stays outside stochastic depth. With LayerScale it is added after the scale.
+    """
+
+    unfoldable = 'its bottleneck has an activation in between'
+    no_weight_decay = ('scale',)
+
+    def __init__(
+        self,
+        hidden_dims: int = 64,
+        *,
+        scale: float = 0.1,
+        learn_scale: bool = False,
+        form: str = 'parallel',
+        norm: str = 'none',
+        dropout: float = 0.1,
+        blocks: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        check_at_least('AdaptFormer', 1, hidden_dims=hidden_dims)
+        check_choice('AdaptFormer', 'parallel', 'sequential', form=form)
+        check_choice('AdaptFormer', 'none', 'in', 'out', norm=norm)
+        self.hidden_dims, self.parallel = hidden_dims, form == 'parallel'
+        self.blocks = tuple(blocks) if blocks is not None else None
+        self._layer: dict[str, Any] = dict(
+            scale=float(scale), learn_scale=learn_scale, norm=norm, dropout=dropout
+        )
+
+    def find_sites(self, anatomy: Anatomy) -> Sequence[BranchSite]:
+        """Returns the feed-forward branches."""
+        return residual_branches(anatomy, ['ffn'], blocks=self.blocks)
+
+    def make_layer(self, site: BranchSite) -> nn.Module:
+        """Returns the bottleneck of one branch."""
+        inputs, outputs, stride = branch_sizes(site, parallel=self.parallel)
+        return AdaptFormerLayer(inputs, outputs, self.hidden_dims, stride=stride, **self._layer)
+
+    def options(self, site: BranchSite) -> dict[str, Any]:
+        """Returns where the bottleneck reads."""
+        return dict(source='entry_raw' if self.parallel else 'exit')

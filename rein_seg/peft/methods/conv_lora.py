@@ -1,0 +1,270 @@
+"""Conv-LoRA: a low-rank update whose bottleneck passes one of several convolutions.
+
+B batch rows of the operation (images or windows), N patch tokens, P prefix tokens, H x W grid,
+r rank, n experts, k experts chosen for a row, s = alpha / r.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rein_seg.errors import UserError
+from rein_seg.peft.base import PEFTMethod
+from rein_seg.peft.choose import Rows, find_targets, module_key
+from rein_seg.peft.hooks import Context
+from rein_seg.peft.parts.mixture import Experts, Gate
+from rein_seg.registry import PEFT_METHODS
+from rein_seg.structures import Anatomy, OpSite
+
+
+class ConvLoRALayer(nn.Module):
+    """Adds s B (d + E(d)), d = A x, to the output of one linear or 1x1 convolution.
+
+    Args:
+        op: The frozen `nn.Linear`, or 1x1 `nn.Conv2d`.
+        rows: Slices (start, stop) of the output channels that B writes to.
+        rank: r.
+        alpha: Numerator of s.
+        dropout: Probability for the input of A, in training.
+        scales: Scale of each expert.
+        mode: Interpolation.
+        multiply_by_gates: Whether E(d) is the sum of gate times expert, or of experts.
+        **gate: Options of `Gate`.
+
+    Attributes:
+        aux: Scalar `balance` of the last forward pass, until `ConvLoRA.aux_losses` takes it.
+
+    Shapes:
+        lora_A: (r, in); lora_B: (sum of slice widths, r).
+    """
+
+    def __init__(
+        self,
+        op: nn.Linear | nn.Conv2d,
+        rows: Rows,
+        *,
+        rank: int,
+        alpha: float,
+        dropout: float,
+        scales: Sequence[int],
+        mode: str,
+        multiply_by_gates: bool,
+        **gate: Any,
+    ) -> None:
+        super().__init__()
+        out_features, in_features = op.weight.shape[:2]
+        self.scaling = alpha / rank
+        self.multiply_by_gates = multiply_by_gates
+        self.stride = op.stride if isinstance(op, nn.Conv2d) else None
+        self.dropout = nn.Dropout(dropout)
+        width = sum(stop - start for start, stop in rows)
+        self.lora_A = nn.Parameter(torch.empty(rank, in_features))
+        self.lora_B = nn.Parameter(torch.zeros(width, rank))
+        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+        self.gate = Gate(rank, len(scales), **gate)
+        self.experts = Experts(rank, scales, mode=mode)
+        channels = torch.cat([torch.arange(start, stop) for start, stop in rows])
+        whole = len(channels) == out_features
+        self.register_buffer('channels', None if whole else channels, persistent=False)
+        self.out_features = out_features
+        self.channels: Tensor | None
+        self.aux: Tensor | None = None
+        self.to(device=op.weight.device, dtype=op.weight.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves the loss of the last pass out of copies: its graph cannot be copied."""
+        return {**self.__dict__, 'aux': None}
+
+    def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
+        """Returns ``y`` with the update of ``x`` added; prefix tokens get s B A x."""
+        x = self.dropout(x)
+        if self.stride is None:
+            d = F.linear(x, self.lora_A)
+        else:
+            d = F.conv2d(x, self.lora_A[:, :, None, None], stride=self.stride)
+        z = d + context.from_grid(self.expert_delta(context.to_grid(d), context), d).to(d.dtype)
+        z, up = self.scaling * z, self._up()  # scaled while it is r channels wide
+        if self.stride is None:
+            return y + F.linear(z, up)
+        return y + F.conv2d(z, up[:, :, None, None])
+
+    def expert_delta(self, d: Tensor, context: Context) -> Tensor:
+        """Returns (B, r, H, W) E(d) in float32, whatever autocast says; notes the balance."""
+        with torch.autocast(device_type=d.device.type, enabled=False):
+            d = d.float()
+            chosen, gates, aux = self.gate(d.mean((2, 3)))
+            if not context.recomputing:
+                self.aux = aux
+            return self.experts(d, chosen, gates if self.multiply_by_gates else None)
+
+    def _up(self) -> Tensor:
+        # (out, r): rows of channels that are left alone are zero
+        if self.channels is None:
+            return self.lora_B
+        full = self.lora_B.new_zeros(self.out_features, self.lora_B.shape[1])
+        return full.index_copy(0, self.channels, self.lora_B)
+
+
+@PEFT_METHODS.register_module()
+class ConvLoRA(PEFTMethod):
+    """Updates chosen linears through a mixture of convolutions: y = W x + b + s B (d + E(d)).
+
+    d = A x; E is the expert that a gate chooses for each row of the batch: a 3x3 convolution and
+    GELU on the grid enlarged by the expert's scale. Rows are what the operation gets as a batch:
+    windows in windowed attention, padding included, images elsewhere.
+
+    Args:
+        parts: Operations by role (qkv, proj, fc1, fc2, ...): linears and 1x1 convolutions; a
+            fused operation has one bottleneck. Names of parts of it (q, k, v) leave the rest of
+            its output alone.
+        rank: r.
+        alpha: s = alpha / r.
+        dropout: Probability for the input of A, in training.
+        blocks: Block indexes; None takes all, negative ones count from the end.
+        num_experts: n.
+        scales: Whole number for each expert; None takes 1 to n.
+        top_k: k experts for each row.
+        noise: Whether the gate's logits are noisy in training. Without, and with
+            multiply_by_gates False, nothing trains the gate.
+        noise_eps: Least standard deviation of the noise.
+        multiply_by_gates: Whether experts are weighted by their gates (1 if k = 1: no effect).
+        loss_coef: Factor of one layer's balance loss.
+        loss_weight: Factor of their sum.
+        interpolate: ``bicubic`` or ``bilinear``.
+
+    Shapes:
+        OP(block, role): (..., in) -> (..., out); prefix tokens get plain LoRA, E = 0.
+
+    Raises:
+        UserError: If a number is out of range, the scales do not fit num_experts, a named part
+            does not exist in the encoder, or it is a convolution that is not 1x1.
+
+    Source: Zhong et al., ICLR 2024 (arXiv 2401.17868), Sec. 3, as the official code computes it:
+    experts end in GELU, gates of k = 1 are not multiplied in. Differs from it: k > 1 sums experts
+    (there: log of the sum of exponentials, unreachable by configuration); prefix tokens are
+    allowed; idle experts get zero gradients, so weight decay and momentum go on acting on them
+    (there: none).
+    """
+
+    unfoldable = (
+        'its convolution mixes neighbouring positions and its experts depend on the features'
+    )
+
+    def __init__(
+        self,
+        parts: Sequence[str] = ('qkv',),
+        *,
+        rank: int = 3,
+        alpha: float = 32,
+        dropout: float = 0.0,
+        blocks: Sequence[int] | None = None,
+        num_experts: int = 8,
+        scales: Sequence[int] | None = None,
+        top_k: int = 1,
+        noise: bool = True,
+        noise_eps: float = 0.01,
+        multiply_by_gates: bool = False,
+        loss_coef: float = 0.01,
+        loss_weight: float = 1.0,
+        interpolate: str = 'bicubic',
+    ) -> None:
+        super().__init__()
+        scales = tuple(range(1, num_experts + 1)) if scales is None else tuple(scales)
+        _check(rank=rank, num_experts=num_experts, scales=scales, top_k=top_k, mode=interpolate)
+        self.parts = tuple(parts)
+        self.blocks = tuple(blocks) if blocks is not None else None
+        self.loss_coef, self.loss_weight = loss_coef, loss_weight
+        self._options: dict[str, Any] = dict(
+            rank=rank,
+            alpha=alpha,
+            dropout=dropout,
+            scales=scales,
+            mode=interpolate,
+            multiply_by_gates=multiply_by_gates,
+            top_k=top_k,
+            noisy=noise,
+            noise_eps=noise_eps,
+        )
+        self.layers = nn.ModuleDict()
+
+    def build(self, anatomy: Anatomy) -> None:
+        """Makes one `ConvLoRALayer` for each operation that holds a chosen part."""
+        for site, rows in self._targets(anatomy):
+            _check_op(site)
+            self.layers[module_key(site)] = ConvLoRALayer(site.module, rows, **self._options)
+
+    def connect(self, anatomy: Anatomy) -> None:
+        """Hooks each layer to its operation."""
+        for site, _ in self._targets(anatomy):
+            self.hook(site, self.layers[module_key(site)])
+
+    def aux_losses(self) -> dict[str, Tensor]:
+        """Returns the balance loss of the last forward pass, summed over the layers.
+
+        It is handed out once: nothing of the pass is kept after that.
+        """
+        taken = []
+        for layer in self.layers.values():
+            assert isinstance(layer, ConvLoRALayer)
+            if layer.aux is not None:
+                taken.append(layer.aux)
+            layer.aux = None
+        if not taken:
+            return {}
+        return {'loss_balance': self.loss_weight * self.loss_coef * torch.stack(taken).sum()}
+
+    def _targets(self, anatomy: Anatomy) -> list[tuple[OpSite, Rows]]:
+        return find_targets(anatomy, 'ConvLoRA', parts=self.parts, blocks=self.blocks)
+
+
+def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Renames one official layer's tensors for `ConvLoRALayer`.
+
+    lora_A, lora_B as they are; lora_moe_gating.w_gate, w_noise -> gate.w_gate, gate.w_noise;
+    lora_moe_experts.{i}.0.weight, bias -> experts.weight[i], experts.bias[i]. The frozen weight
+    and bias and the gate's constants mean and std are left out.
+
+    Args:
+        state: Tensors by official name, without the layer's prefix.
+    """
+    own = {name: state[name] for name in ('lora_A', 'lora_B')}
+    for name in ('w_gate', 'w_noise'):
+        own[f'gate.{name}'] = state[f'lora_moe_gating.{name}']
+    num_experts = own['gate.w_gate'].shape[1]
+    for name in ('weight', 'bias'):
+        each = [state[f'lora_moe_experts.{i}.0.{name}'] for i in range(num_experts)]
+        own[f'experts.{name}'] = torch.stack(each)
+    return own
+
+
+def _check(*, rank: int, num_experts: int, scales: tuple[int, ...], top_k: int, mode: str) -> None:
+    if rank < 1 or num_experts < 1:
+        raise UserError(f'ConvLoRA rank={rank}, num_experts={num_experts}: expected at least 1')
+    if not 1 <= top_k <= num_experts:
+        raise UserError(f'ConvLoRA top_k={top_k}: expected 1 to num_experts={num_experts}')
+    whole = all(isinstance(scale, int) and scale >= 1 for scale in scales)
+    if len(scales) != num_experts or not whole:
+        raise UserError(
+            f'ConvLoRA scales={list(scales)}: expected num_experts={num_experts} whole numbers, '
+            'at least 1'
+        )
+    if mode not in ('bicubic', 'bilinear'):
+        raise UserError(f'ConvLoRA interpolate={mode!r}: expected bicubic or bilinear')
+
+
+def _check_op(site: OpSite) -> None:
+    op = site.module
+    if isinstance(op, nn.Linear):
+        return
+    if set(op.kernel_size) != {1} or op.groups != 1 or set(op.padding) != {0}:
+        raise UserError(
+            f'ConvLoRA updates linears and dense 1x1 convolutions, not {site.name!r} '
+            f'(kernel {tuple(op.kernel_size)}, groups {op.groups}, padding {op.padding}): leave '
+            f'role {site.role!r} out of parts'
+        )

@@ -1,0 +1,121 @@
+"""DoRA: low-rank updates of directions, and a learned length for every output unit.
+
+r rank, s = alpha / r, n row-wise L2 norm of W + s B A, m learned magnitude.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rein_seg.peft.choose import Rows
+from rein_seg.peft.hooks import Context
+from rein_seg.peft.layered import ALL_PARTS, OperationMethod, check_dense, check_rank
+from rein_seg.peft.parts.low_rank import LowRankPair, Op, apply_down, per_channel, pick, spread
+from rein_seg.registry import PEFT_METHODS
+from rein_seg.structures import OpSite
+
+
+class DoRALayer(LowRankPair):
+    """Turns W x + b into (m / n) (W + s B A) x + b for some slices of the output channels.
+
+    Args:
+        op: The frozen `nn.Linear` or dense `nn.Conv2d`, with its final weights.
+        rows: Slices (start, stop) of the output channels, each with an update of its own.
+        rank: r of each update.
+        scaling: s.
+        dropout: Probability for x in all that training adds to W x + b.
+
+    Shapes:
+        magnitude: (sum of slice widths,); lora_A, lora_B: see `LowRankPair`.
+    """
+
+    def __init__(self, op: Op, rows: Rows, *, rank: int, scaling: float, dropout: float) -> None:
+        super().__init__(op, rows, rank=rank)
+        self.scaling = scaling
+        self.dropout = nn.Dropout(dropout)
+        self.magnitude = nn.Parameter(pick(self.norm(op.weight), self.rows))
+
+    @torch.no_grad()  # the length counts as a constant in the backward pass: Sec. 4.3
+    def norm(self, weight: Tensor) -> Tensor:
+        """Returns (out,) n."""
+        whole = weight + self.scaling * self.product()
+        return torch.linalg.vector_norm(whole.flatten(1), dim=1)
+
+    def ratio(self, weight: Tensor) -> Tensor:
+        """Returns (out,) m / n in its own precision, 1 outside the slices."""
+        with torch.autocast(device_type=weight.device.type, enabled=False):
+            ratio = self.magnitude / pick(self.norm(weight), self.rows)
+        return spread(ratio, self.rows, self.out_features, fill=1.0)
+
+    def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
+        """Returns the new output of an operation that made ``y`` of ``x``."""
+        assert isinstance(context.site, OpSite)
+        op = context.site.module
+        ratio = per_channel(self.ratio(op.weight), self.conv)
+        if self.training and self.dropout.p:
+            x = self.dropout(x)
+            plain = apply_down(x, op.weight, self.conv)
+        else:
+            plain = y if op.bias is None else y - per_channel(op.bias, self.conv).to(y.dtype)
+        change = (ratio - 1).to(y.dtype) * plain
+        return y + change + (self.scaling * ratio).to(y.dtype) * self.update(x)
+
+    def fold(self, op: Op) -> None:
+        """Replaces W by (m / n) (W + s B A)."""
+        ratio = self.ratio(op.weight).view(-1, *[1] * (op.weight.dim() - 1))
+        op.weight.copy_(ratio * (op.weight + self.scaling * self.product()))
+
+
+@PEFT_METHODS.register_module()
+class DoRA(OperationMethod):
+    """Updates directions by low rank and lengths by themselves: W' = m (W + s B A) / |W + s B A|.
+
+    Args:
+        parts: Operations by role (proj, fc1, fc2, ...) or by the name of one part of a fused
+            operation (q, k, v; gate, value). None takes q and v; all linears and, in ResNets,
+            conv1 to conv3 where the encoder has no attention.
+        rank: r.
+        alpha: s = alpha / r.
+        dropout: Probability for x in all that training adds to W x + b.
+        blocks: Block indexes; None takes all, negative ones count from the end.
+        rank_stabilized: Takes s = alpha / sqrt(r).
+
+    Shapes:
+        OP(block, role): (..., in) -> (..., out); prefix tokens are changed like all others.
+
+    Raises:
+        UserError: If rank < 1, a named part does not exist in the encoder, or it is a grouped
+            convolution.
+
+    Source: Liu et al., ICML 2024, Sec. 4; the norm is a constant in the backward pass, as there
+    (Sec. 4.3). Dropout as in the peft library. Differs from it: none.
+    """
+
+    reads_operations = True
+    default_parts = (('q', 'v'), ALL_PARTS)
+    no_weight_decay = ('magnitude',)
+
+    def __init__(
+        self,
+        parts: Sequence[str] | None = None,
+        *,
+        rank: int = 8,
+        alpha: float = 8,
+        dropout: float = 0.0,
+        blocks: Sequence[int] | None = None,
+        rank_stabilized: bool = False,
+    ) -> None:
+        super().__init__(parts, blocks)
+        check_rank(rank, 'DoRA')
+        scaling = alpha / (math.sqrt(rank) if rank_stabilized else rank)
+        self._options: dict[str, Any] = dict(rank=rank, scaling=scaling, dropout=dropout)
+
+    def make_layer(self, site: OpSite, rows: Rows) -> nn.Module:
+        """Returns a `DoRALayer`."""
+        check_dense(site, 'DoRA')
+        return DoRALayer(site.module, rows, **self._options)

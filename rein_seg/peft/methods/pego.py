@@ -1,0 +1,141 @@
+"""PEGO: groups of low-rank updates, kept apart from the weight and from one another.
+
+r rank, g updates in a group, W (c, in) the frozen weight of one part, B_i A_i its i-th update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from rein_seg.errors import UserError
+from rein_seg.peft.choose import Rows, module_key
+from rein_seg.peft.hooks import Context
+from rein_seg.peft.layered import ALL_PARTS, OperationMethod, check_dense, check_rank
+from rein_seg.peft.parts.low_rank import LowRankPair, Op
+from rein_seg.registry import PEFT_METHODS
+from rein_seg.structures import OpSite
+
+
+def overlap(weight: Tensor, down: Tensor, up: Tensor) -> Tensor:
+    """Computes sum_i |W (B_i A_i)'|_1 + sum_{i<j} |(B_i A_i)(B_j A_j)'|_1, |.|_1 entrywise.
+
+    Args:
+        weight: (c, in) W.
+        down: (g, r, in) A_i.
+        up: (g, c, r) B_i.
+
+    Returns:
+        Scalar.
+    """
+    with_weight = (weight @ down.mT) @ up.mT  # (g, c, c)
+    first, second = torch.triu_indices(len(down), len(down), offset=1, device=down.device)
+    between = up[first] @ (down[first] @ down[second].mT) @ up[second].mT  # (pairs, c, c)
+    return with_weight.abs().sum() + between.abs().sum()
+
+
+class PEGOLayer(LowRankPair):
+    """Adds sum_i B_i A_i x to the output of one linear or convolution.
+
+    Args:
+        op: The frozen `nn.Linear` or dense `nn.Conv2d`.
+        rows: Slices (start, stop) of the output channels, each with a group of its own.
+        rank: r.
+        groups: g.
+
+    Shapes:
+        lora_A, lora_B: those of a `LowRankPair` of rank g r, update after update.
+    """
+
+    def __init__(self, op: Op, rows: Rows, *, rank: int, groups: int) -> None:
+        super().__init__(op, rows, rank=groups * rank)
+        self.groups = groups
+
+    def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
+        """Returns ``y`` with the updates of ``x`` added."""
+        return y + self.update(x)
+
+    def overlap(self, weight: Tensor, reference_width: int | None) -> Tensor:
+        """Returns the sum over the slices of `overlap`, times (reference_width / c)^2 if given."""
+        total = weight.new_zeros(())
+        downs = self.lora_A.flatten(1).split(self.rank)
+        ups = self.lora_B.split([stop - start for start, stop in self.rows])
+        for (start, stop), down, up in zip(self.rows, downs, ups, strict=True):
+            each = down.unflatten(0, (self.groups, -1)), up.unflatten(1, (self.groups, -1))
+            part = overlap(weight[start:stop].flatten(1), each[0], each[1].transpose(0, 1))
+            scale = 1.0 if reference_width is None else (reference_width / (stop - start)) ** 2
+            total = total + scale * part
+        return total
+
+    def fold(self, op: Op) -> None:
+        """Adds the updates to the weight."""
+        op.weight += self.product()
+
+
+@PEFT_METHODS.register_module()
+class PEGO(OperationMethod):
+    """Adds groups of low-rank updates, y = W x + b + sum_i B_i A_i x, that a loss keeps orthogonal.
+
+    Args:
+        parts: Operations by role (proj, fc1, fc2, ...) or by the name of one part of a fused
+            operation (q, k, v; gate, value). None takes q and v; all linears and, in ResNets,
+            conv1 to conv3 where the encoder has no attention.
+        rank: r.
+        groups: g.
+        loss_weight: Factor of the loss, the sum of `overlap` over blocks and parts.
+        reference_width: The loss of a part with c output channels is scaled by
+            (reference_width / c)^2, so that it weighs the same in every encoder and as published
+            at this width. None leaves the plain sum of the official code.
+        blocks: Block indexes; None takes all, negative ones count from the end.
+
+    Shapes:
+        OP(block, role): (..., in) -> (..., out); prefix tokens are updated like all others.
+
+    Raises:
+        UserError: If rank or groups < 1, a named part does not exist in the encoder, or it is a
+            grouped convolution.
+
+    Source: Hu et al., ECCV 2024, Sec. 3 (classification, CLIP ViT-B/16: width 768). Differs from
+    it: the loss is scaled by width.
+    """
+
+    default_parts = (('q', 'v'), ALL_PARTS)
+
+    def __init__(
+        self,
+        parts: Sequence[str] | None = None,
+        *,
+        rank: int = 4,
+        groups: int = 4,
+        loss_weight: float = 1e-3,
+        reference_width: int | None = 768,
+        blocks: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(parts, blocks)
+        check_rank(rank, 'PEGO')
+        if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
+            raise UserError(f'PEGO groups={groups!r}: expected a whole number, at least 1')
+        self.rank, self.groups = rank, groups
+        self.loss_weight, self.reference_width = loss_weight, reference_width
+
+    def make_layer(self, site: OpSite, rows: Rows) -> nn.Module:
+        """Returns a `PEGOLayer`."""
+        check_dense(site, 'PEGO')
+        return PEGOLayer(site.module, rows, rank=self.rank, groups=self.groups)
+
+    def aux_losses(self) -> dict[str, Tensor]:
+        """Returns the loss of the updates as they are now; it does not depend on the images."""
+        assert self._anatomy is not None
+        total: Tensor | float = 0.0
+        for site, _ in self.targets(self._anatomy):
+            layer, weight = self.layers[module_key(site)], site.module.weight
+            assert isinstance(layer, PEGOLayer)
+            with torch.autocast(device_type=weight.device.type, enabled=False):
+                # computed again in the backward pass: its (c, c) products would fill gigabytes
+                total = total + checkpoint(
+                    layer.overlap, weight, self.reference_width, use_reentrant=False
+                )
+        return {'loss_orthogonal': self.loss_weight * torch.as_tensor(total)}

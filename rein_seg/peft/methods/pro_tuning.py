@@ -1,0 +1,127 @@
+"""Pro-tuning: a light block of convolutions in front of each stage.
+
+B batch, C channels, H x W grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rein_seg.errors import UserError
+from rein_seg.peft.arguments import check_at_least, make_act
+from rein_seg.peft.hooks import Context
+from rein_seg.peft.parts.stages import stage_starts
+from rein_seg.peft.per_site import SiteMethod
+from rein_seg.registry import PEFT_METHODS
+from rein_seg.structures import Anatomy, StreamSite
+
+
+class PromptBlock(nn.Module):
+    """Computes beta * p: p by a grouped 1x1, a depthwise, a 1x1, a gate and a grouped 1x1.
+
+    The gate is a squeeze-and-excitation, multiplied onto the map.
+
+    Args:
+        channels: C.
+        kernel_size: Of the depthwise convolution.
+        groups: Of the two grouped ones.
+        gate_reduction: C over the width within the gate.
+        act: Name of the activation after each of the first three convolutions.
+    """
+
+    def __init__(
+        self, channels: int, *, kernel_size: int, groups: int, gate_reduction: int, act: str
+    ) -> None:
+        super().__init__()
+        if channels % groups:
+            raise UserError(
+                f'ProTuning groups={groups}: expected a divisor of the {channels} channels'
+            )
+        same: dict[str, Any] = dict(in_channels=channels, out_channels=channels)
+        self.mix = nn.Sequential(
+            nn.Conv2d(kernel_size=1, groups=groups, **same),
+            make_act(act, 'ProTuning'),
+            nn.Conv2d(kernel_size=kernel_size, padding=kernel_size // 2, groups=channels, **same),
+            make_act(act, 'ProTuning'),
+            nn.Conv2d(kernel_size=1, **same),
+            make_act(act, 'ProTuning'),
+        )
+        hidden = max(1, channels // gate_reduction)
+        self.gate = nn.Sequential(
+            nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels), nn.Sigmoid()
+        )
+        self.out = nn.Conv2d(kernel_size=1, groups=groups, **same)
+        self.beta = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """Returns what is added to the stage's input; zero for prefix tokens."""
+        grid = self.mix(context.to_grid(x))
+        grid = grid * self.gate(grid.mean((2, 3)))[:, :, None, None]
+        return context.from_grid(self.beta * self.out(grid), x)
+
+
+@PEFT_METHODS.register_module()
+class ProTuning(SiteMethod):
+    """Adds a prompt, made of a stage's input, to it: x + beta * prompt(x), beta from 0.
+
+    Args:
+        kernel_size: Of the depthwise convolution.
+        groups: Of the first and the last 1x1 convolution.
+        gate_reduction: C over the width within the gate.
+        act: relu, gelu, gelu_tanh or none, after each convolution but the last.
+        num_stages: Even groups of blocks that a plain encoder is cut into.
+
+    Shapes:
+        STREAM(first block of a stage, in): (..., C) -> the same; prefix tokens pass unchanged. The
+        map that the stage before gives the head is not changed.
+
+    Raises:
+        UserError: If a number is < 1, kernel_size is even, groups does not divide a width, or act
+            is none of the words above.
+
+    Source: Nie et al., TCSVT 2023 (arXiv 2207.14381), after its abstract; the block is a public
+    third party's. No official code was found: not tested by numbers. Differs from the third party:
+    the gate multiplies the map (there it replaces it, so that prompts are constant in space).
+    """
+
+    unfoldable = 'it convolves, and its gate depends on the features'
+    no_weight_decay = ('beta',)
+
+    def __init__(
+        self,
+        kernel_size: int = 5,
+        *,
+        groups: int = 4,
+        gate_reduction: int = 16,
+        act: str = 'none',
+        num_stages: int = 4,
+    ) -> None:
+        super().__init__()
+        check_at_least(
+            'ProTuning',
+            1,
+            kernel_size=kernel_size,
+            groups=groups,
+            gate_reduction=gate_reduction,
+            num_stages=num_stages,
+        )
+        if kernel_size % 2 == 0:
+            raise UserError(f'ProTuning kernel_size={kernel_size}: expected an odd number')
+        make_act(act, 'ProTuning')
+        self.num_stages = num_stages
+        self._block: dict[str, Any] = dict(
+            kernel_size=kernel_size, groups=groups, gate_reduction=gate_reduction, act=act
+        )
+
+    def find_sites(self, anatomy: Anatomy) -> Sequence[StreamSite]:
+        """Returns the inputs of the stages."""
+        starts = stage_starts(anatomy, self.num_stages)
+        return anatomy.find(StreamSite, where='in', blocks=starts)
+
+    def make_layer(self, site: StreamSite) -> nn.Module:
+        """Returns the block in front of one stage."""
+        return PromptBlock(site.channels, **self._block)

@@ -1,0 +1,128 @@
+"""RepAdapter: a linear adapter in front of an operation, which folds into its weight.
+
+r hidden width, g groups, in and out of one operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rein_seg.errors import UserError
+from rein_seg.peft.arguments import check_at_least
+from rein_seg.peft.choose import Rows
+from rein_seg.peft.hooks import Context
+from rein_seg.peft.layered import OperationMethod
+from rein_seg.peft.parts.low_rank import Op, apply_pair, conv_options, pick, spread
+from rein_seg.registry import PEFT_METHODS
+from rein_seg.structures import OpSite
+
+
+class RepAdapterLayer(nn.Module):
+    """Adds s W B A x to the output W x + b of a linear or 1x1 convolution: it gets x + s B A x.
+
+    W B is (out, r), small beside an image's positions: W is not applied a second time.
+
+    Args:
+        op: The frozen operation.
+        rows: Slices (start, stop) of the output channels that get the adapted input.
+        hidden_dims: r.
+        groups: g; B is block-diagonal, each block (in / g, r / g).
+        scale: s.
+
+    Shapes:
+        down: A, (r, in), Xavier uniform at the start; up: B, (in, r / g), zero at the start.
+    """
+
+    def __init__(self, op: Op, rows: Rows, *, hidden_dims: int, groups: int, scale: float) -> None:
+        super().__init__()
+        self.rows, self.groups, self.scale = tuple(rows), groups, scale
+        self.conv = conv_options(op)
+        width = op.weight.shape[1]
+        self.down = nn.Parameter(op.weight.new_empty(hidden_dims, width))
+        self.up = nn.Parameter(op.weight.new_zeros(width, hidden_dims // groups))
+        nn.init.xavier_uniform_(self.down)
+
+    def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
+        """Returns ``y`` as the operation would give it for the adapted ``x``."""
+        assert isinstance(context.site, OpSite)
+        down = self.down if self.conv is None else self.down[:, :, None, None]
+        up = self.scale * self.weighted_up(context.site.module.weight)
+        return y + apply_pair(x, down, up, self.conv)
+
+    def weighted_up(self, weight: Tensor) -> Tensor:
+        """Returns W B, (out, r), zero outside the rows."""
+        each = pick(weight.flatten(1), self.rows).chunk(self.groups, dim=1)
+        blocks = self.up.to(weight.dtype).chunk(self.groups)
+        wide = torch.cat([w @ b for w, b in zip(each, blocks, strict=True)], dim=1)
+        return spread(wide, self.rows, len(weight))
+
+    def fold(self, op: Op) -> None:
+        """Adds s W B A to the weight."""
+        op.weight += self.scale * (self.weighted_up(op.weight) @ self.down).view_as(op.weight)
+
+
+@PEFT_METHODS.register_module()
+class RepAdapter(OperationMethod):
+    """Puts a linear adapter x + s B A x in front of attention's q, k, v and the first MLP linear.
+
+    Without an activation in it, it folds: W (x + s B A x) = (W + s W B A) x.
+
+    Args:
+        parts: Operations by role (fc1, proj, ...) or by the name of one part of a fused operation
+            (q, k, v; gate, value). None takes those of q, k, v, fc1 that the encoder has, or conv1
+            in ResNets (1x1 in those from 50 layers on).
+        hidden_dims: r, a multiple of ``groups``.
+        groups: g, a divisor of every operation's input width.
+        scale: s.
+        blocks: Block indexes; None takes all, negative ones count from the end.
+
+    Shapes:
+        OP(block, role): (..., in) -> (..., out), a fused qkv as one.
+
+    Raises:
+        UserError: If hidden_dims or groups do not divide what they should, a named part does not
+            exist in the encoder, or it is a convolution that is grouped or not 1x1.
+
+    Source: Luo et al., 2023 (arXiv 2302.08106), Sec. 3, from memory: unverified. Differs from it:
+    no biases in A and B, so that it folds into operations without one, too; q, k and v that are
+    separate operations have an adapter each.
+    """
+
+    default_parts = (('q', 'k', 'v', 'fc1'), ('conv1',))
+    reads_operations = True
+
+    def __init__(
+        self,
+        parts: Sequence[str] | None = None,
+        *,
+        hidden_dims: int = 8,
+        groups: int = 2,
+        scale: float = 1.0,
+        blocks: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(parts, blocks)
+        check_at_least('RepAdapter', 1, hidden_dims=hidden_dims, groups=groups)
+        if hidden_dims % groups:
+            raise UserError(
+                f'RepAdapter hidden_dims={hidden_dims} is no multiple of groups={groups}'
+            )
+        self.hidden_dims, self.groups, self.scale = hidden_dims, groups, scale
+
+    def make_layer(self, site: OpSite, rows: Rows) -> nn.Module:
+        """Returns a `RepAdapterLayer`."""
+        op = site.module
+        if isinstance(op, nn.Conv2d) and (op.groups > 1 or set(op.kernel_size) != {1}):
+            raise UserError(
+                f'RepAdapter takes linears and dense 1x1 convolutions, {site.name!r} has groups='
+                f'{op.groups} and kernel {tuple(op.kernel_size)}: leave {site.role!r} out of parts'
+            )
+        if op.weight.shape[1] % self.groups:
+            raise UserError(
+                f'RepAdapter groups={self.groups} does not divide the {op.weight.shape[1]} input '
+                f'channels of {site.name!r}: give another number'
+            )
+        options = dict(hidden_dims=self.hidden_dims, groups=self.groups)
+        return RepAdapterLayer(op, rows, scale=self.scale, **options)

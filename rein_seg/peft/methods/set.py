@@ -1,0 +1,186 @@
+"""SET: Rein's tokens on phase and amplitude apart, of a Fourier transform.
+
+B batch, N patch tokens, C channels, L blocks of a stage, M tokens, r rank, Q query width, H x W
+grid, K coefficients of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rein_seg.peft.arguments import check_choice
+from rein_seg.peft.parts import tokens
+from rein_seg.peft.parts.tokens import TokenBranch, TokenMethod
+from rein_seg.registry import PEFT_METHODS
+
+_TINY = 1e-5  # official
+
+
+class SETStage(nn.Module):
+    """Refines phase and amplitude of one stage's features, with the transform that ``mode`` names.
+
+    Args:
+        depth: L.
+        channels: C.
+        mode: See `SET`.
+        rank: r of the phase branch's tokens; those of the amplitude branch are full.
+        scale_init: Start of the learned scale.
+        query_dims: Q, of queries made from the phase branch's tokens.
+        **branch: See `TokenBranch`.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        channels: int,
+        *,
+        mode: str,
+        rank: int,
+        scale_init: float,
+        query_dims: int | None,
+        **branch: Any,
+    ) -> None:
+        super().__init__()
+        self.mode = mode
+        self.phase = TokenBranch(depth, channels, rank=rank, query_dims=query_dims, **branch)
+        self.amplitude = TokenBranch(depth, channels, rank=0, norm_logits=True, **branch)
+        self.scale = nn.Parameter(torch.tensor(float(scale_init)))
+
+    def queries(self) -> Tensor:
+        """Returns (M, Q) queries; see `TokenBranch`."""
+        return self.phase.queries()
+
+    def forward(self, f: Tensor, layer: int, grid: tuple[int, int]) -> Tensor:
+        """Returns what block ``layer`` adds to the (B, N, C) patch features ``f``."""
+        amplitude, phase = polar(f, self.mode, grid)
+        phase = self.phase.delta(phase, layer)
+        amplitude = self.amplitude.delta(amplitude, layer)
+        return self.scale * from_polar(amplitude, phase, self.mode, grid)
+
+
+def polar(f: Tensor, mode: str, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Returns amplitude and phase, in float32, of the coefficients of (B, N, C) features.
+
+    The phase of a negative real coefficient is pi or -pi by rounding. Of those that are real for
+    every input (constant, alternating) the imaginary part is set to zero, so theirs is pi; the
+    official mode leaves them as they come.
+
+    Returns:
+        Two (B, K, C): with mode ``spatial`` K is H (W // 2 + 1), else N.
+    """
+    with torch.autocast(f.device.type, enabled=False):
+        f = f.float()
+        if mode == 'spatial':
+            z = torch.fft.rfft2(f.unflatten(1, grid), dim=(1, 2), norm='ortho')  # (B, H, K/H, C)
+            free = _is_complex(grid, f.device, half=True)[:, :, None]
+            imaginary = torch.where(free, z.imag, 0.0)
+            real, imaginary = z.real.flatten(1, 2), imaginary.flatten(1, 2)
+        elif mode == 'channel':
+            z = torch.fft.fft(f, dim=2)
+            free = _is_complex((1, f.shape[2]), f.device, half=False)
+            real, imaginary = z.real, torch.where(free[0], z.imag, 0.0)
+        else:
+            z = torch.fft.fft2(f, dim=(0, 2))
+            real, imaginary = z.real, z.imag
+        amplitude = _off_zero(real**2 + imaginary**2).sqrt()
+        return amplitude, torch.atan2(imaginary, _off_zero(real))
+
+
+def from_polar(amplitude: Tensor, phase: Tensor, mode: str, grid: tuple[int, int]) -> Tensor:
+    """Returns the (B, N, C) features, in float32, of refined amplitude and phase.
+
+    By channels, only the first C / 2 + 1 coefficients take part.
+    """
+    with torch.autocast(phase.device.type, enabled=False):
+        phase, amplitude = phase.float(), amplitude.float()
+        z = torch.complex(amplitude * phase.cos(), amplitude * phase.sin())
+        if mode == 'spatial':
+            z = z.unflatten(1, (grid[0], grid[1] // 2 + 1))
+            return torch.fft.irfft2(z, s=grid, dim=(1, 2), norm='ortho').flatten(1, 2)
+        batch, _, channels = z.shape
+        z = z / (2 * channels) ** 0.5
+        if mode == 'channel':
+            return torch.fft.irfft(z, n=channels, dim=2, norm='ortho')
+        return torch.fft.irfft2(z, s=(batch, channels), dim=(0, 2), norm='ortho')
+
+
+def _off_zero(x: Tensor) -> Tensor:
+    return torch.where(x.abs() < _TINY, _TINY, x)
+
+
+def _is_complex(size: tuple[int, int], device: torch.device, *, half: bool) -> Tensor:
+    """Returns (rows, K): False for the coefficients of a real map that are real themselves."""
+    rows, columns = size
+    row = 2 * torch.arange(rows, device=device) % rows
+    column = 2 * torch.arange(columns // 2 + 1 if half else columns, device=device) % columns
+    return (row[:, None] + column) != 0
+
+
+@PEFT_METHODS.register_module()
+class SET(TokenMethod):
+    """Refines phase and amplitude of block outputs with tokens of their own.
+
+    The amplitude branch has full tokens and brings its attention logits to mean 0 and variance 1
+    over them.
+
+    Args:
+        num_tokens: M >= 2 tokens for each block and branch.
+        rank: r of the phase branch's T_l = A_l B_l; 0 keeps full tokens there, too.
+        mode: What is transformed. ``spatial``: the image plane, as the paper says. ``channel``:
+            the channels of each token, as the released code does for one image. ``official``: the
+            channels and the batch, as it does for several, so that an image's features depend on
+            the others beside it; for comparison only.
+        blocks: Blocks to refine after; None takes all, negative ones count from the end.
+        link_to_queries: Makes object queries for the head from the phase branch's tokens.
+        query_dims: Width of these queries.
+        scale_init: Start of the learned scale.
+        init_patch_size: p in the bound of the uniform start; see `TokenBranch`.
+
+    Shapes:
+        STREAM(block, out): (B, P+N, C) -> the same; prefix tokens pass unchanged.
+
+    Raises:
+        UserError: If num_tokens < 2, rank < 0, or mode is none of the words above.
+
+    Source: Yi et al., ACM MM 2024. Differs from it: no attention-style regularisation across
+    domains. mode ``official`` equals the official module.
+    """
+
+    exact_at_start = False
+
+    def __init__(
+        self,
+        num_tokens: int = 100,
+        rank: int = 16,
+        *,
+        mode: str = 'spatial',
+        blocks: Sequence[int] | None = None,
+        link_to_queries: bool = True,
+        query_dims: int = 256,
+        scale_init: float = 0.001,
+        init_patch_size: int = 16,
+    ) -> None:
+        queries = query_dims if link_to_queries else None
+        super().__init__(num_tokens, rank, blocks=blocks, query_dims=queries)
+        check_choice('SET', 'spatial', 'channel', 'official', mode=mode)
+        self._sizes: dict[str, Any] = dict(
+            num_tokens=num_tokens,
+            rank=rank,
+            mode=mode,
+            query_dims=queries,
+            scale_init=scale_init,
+            init_patch_size=init_patch_size,
+        )
+
+    def make_stage(self, depth: int, channels: int) -> nn.Module:
+        """Returns the tokens and linears of a stage."""
+        return SETStage(depth, channels, **self._sizes)
+
+
+def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Renames the official module's tensors for a stage."""
+    return tokens.from_official(state, first='phase', second='amplitude')

@@ -1,0 +1,209 @@
+"""SoMA: low-rank updates that start as the smallest singular parts of the weights.
+
+r rank, s = alpha / r; W = U S V the singular value decomposition of a frozen weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rein_seg.errors import UserError
+from rein_seg.peft.choose import Rows
+from rein_seg.peft.hooks import Context
+from rein_seg.peft.layered import OperationMethod, check_dense, check_rank
+from rein_seg.peft.parts.low_rank import LowRankPair, Op, apply_pair, per_channel, pick, spread
+from rein_seg.peft.parts.spectrum import decompose
+from rein_seg.registry import PEFT_METHODS
+from rein_seg.structures import Anatomy, OpSite
+
+COMPONENTS = ('minor', 'principal')
+
+
+def split(weight: Tensor, rank: int, scaling: float, *, components: str) -> tuple[Tensor, Tensor]:
+    """Computes A = sqrt(S_r / s) V_r and B = U_r sqrt(S_r / s) from r singular components.
+
+    Args:
+        weight: (out, in) or (out, in, k, k).
+        rank: r.
+        scaling: s.
+        components: ``minor``, the smallest, or ``principal``, the largest.
+
+    Returns:
+        (r, in) or (r, in, k, k) A and (out, r) B; s B A is that part of the weight.
+    """
+    left, values, right = decompose(weight)
+    kept = slice(-rank, None) if components == 'minor' else slice(rank)
+    root = (values[kept] / scaling).sqrt()
+    down = (root[:, None] * right[kept]).view(rank, *weight.shape[1:])
+    return down.to(weight), (left[:, kept] * root).to(weight)
+
+
+class SoMALayer(LowRankPair):
+    """Turns W x + b into (W - s B0 A0) x + s B A x + b', A0 and B0 being the start of A and B.
+
+    The weight is left as it is: the residual is what the two products differ by, exactly zero at
+    the start.
+
+    Args:
+        op: The frozen `nn.Linear` or dense `nn.Conv2d`, with its final weights.
+        rows: Slices (start, stop) of the output channels, each split by itself.
+        rank: r of each slice.
+        scaling: s.
+        components: See `split`.
+        train_bias: Whether b' trains, too, where the operation has a bias.
+        random_start: Takes A and B from a random weight and subtracts nothing.
+
+    Shapes:
+        lora_A, lora_B: see `LowRankPair`; bias: (sum of slice widths,).
+    """
+
+    start_A: Tensor | None
+    start_B: Tensor | None
+
+    def __init__(
+        self,
+        op: Op,
+        rows: Rows,
+        *,
+        rank: int,
+        scaling: float,
+        components: str,
+        train_bias: bool,
+        random_start: bool,
+    ) -> None:
+        super().__init__(op, rows, rank=rank)
+        self.scaling = scaling
+        source = torch.randn_like(op.weight) * 0.02 if random_start else op.weight
+        parts = [
+            split(source[start:stop], rank, scaling, components=components)
+            for start, stop in self.rows
+        ]
+        with torch.no_grad():
+            self.lora_A.copy_(torch.cat([down for down, _ in parts]))
+            self.lora_B.copy_(torch.cat([up for _, up in parts]))
+        starts = (None, None) if random_start else (self.lora_A, self.lora_B)
+        for name, start in zip(('start_A', 'start_B'), starts, strict=True):
+            copy = None if start is None else start.detach().clone()
+            self.register_buffer(name, copy, persistent=False)
+        self.bias: nn.Parameter | None = None
+        if train_bias and op.bias is not None:
+            self.bias = nn.Parameter(pick(op.bias.detach(), self.rows))
+
+    def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
+        """Returns the new output of an operation that made ``y`` of ``x``."""
+        assert isinstance(context.site, OpSite)
+        change = self.update(x)
+        if self.start_A is not None and self.start_B is not None:
+            # one product less the other: side by side they might round differently
+            change = change - apply_pair(x, self.start_A, self.up(self.start_B), self.conv)
+        y = y + self.scaling * change
+        shift = self.bias_change(context.site.module)
+        return y if shift is None else y + per_channel(shift, self.conv).to(y.dtype)
+
+    def bias_change(self, op: Op) -> Tensor | None:
+        """Returns (out,) b' - b, zero outside the slices, or None where no bias trains."""
+        if self.bias is None or op.bias is None:
+            return None
+        return spread(self.bias - pick(op.bias, self.rows), self.rows, self.out_features)
+
+    def change(self) -> Tensor:
+        """Returns s (B A - B0 A0) in the shape of the weight, zero outside the slices."""
+        change = self.product()
+        if self.start_A is not None and self.start_B is not None:
+            change = change - torch.tensordot(self.up(self.start_B), self.start_A, dims=1)
+        return self.scaling * change
+
+    def fold(self, op: Op) -> None:
+        """Adds the change to weight and bias."""
+        op.weight += self.change()
+        shift = self.bias_change(op)
+        if shift is not None and op.bias is not None:
+            op.bias += shift
+
+
+@PEFT_METHODS.register_module()
+class SoMA(OperationMethod):
+    """Trains the smallest singular components of chosen weights: W x -> (W - s B0 A0 + s B A) x.
+
+    A, B and the biases are saved. B0 A0, their start, is computed again from the pretrained
+    weights, in float64: it is unique unless the singular values at the cut are equal.
+
+    Args:
+        parts: Operations by role (proj, fc1, fc2, ...) or by the name of one part of a fused
+            operation (q, k, v; gate, value), which is then split by itself. None takes those of q,
+            k, v, proj, fc1, fc2 and, in ResNets, conv1 to conv3 that the encoder has.
+        rank: r.
+        alpha: s = alpha / r.
+        blocks: Block indexes, negative ones count from the end; None leaves the first third of
+            the blocks alone (8 of 24).
+        components: ``minor``, or ``principal``: the largest ones, as in PiSSA.
+        train_bias: Trains the biases of these operations, too.
+        random_start: Takes A and B from the minor components of a random weight (normal, 0.02)
+            and adds them to the whole pretrained weight: what the official code does, since it
+            splits before the checkpoint is loaded. The start is then not the frozen encoder.
+
+    Shapes:
+        OP(block, role): (..., in) -> (..., out); prefix tokens are changed like all others.
+
+    Raises:
+        UserError: If rank < 1 or more than a weight has components, ``components`` is unknown, a
+            named part does not exist in the encoder, or it is a grouped convolution.
+
+    Source: Yun et al., CVPR 2025, Sec. 3 (SoRA in its code). Its weight decay falls along a cosine
+    from 0.05 to 1e-5: see configs/soma_dinov2_gtav.py. Differs from it: nothing; from its code:
+    the split follows the loading, and DINOv2's mask token, which nothing uses, does not train.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[str] | None = None,
+        *,
+        rank: int = 16,
+        alpha: float = 16,
+        blocks: Sequence[int] | None = None,
+        components: str = 'minor',
+        train_bias: bool = True,
+        random_start: bool = False,
+    ) -> None:
+        super().__init__(parts, blocks)
+        check_rank(rank, 'SoMA')
+        if components not in COMPONENTS:
+            raise UserError(f'SoMA components={components!r}: expected one of {COMPONENTS}')
+        self.exact_at_start = not random_start
+        self.rank, self.scaling, self.components = rank, alpha / rank, components
+        self.train_bias, self.random_start = train_bias, random_start
+        self.reads_operations = train_bias
+
+    def chosen_blocks(self, anatomy: Anatomy) -> Sequence[int] | None:
+        """Returns the blocks to take operations from."""
+        if self.blocks is not None:
+            return self.blocks
+        return range(anatomy.num_blocks // 3, anatomy.num_blocks)
+
+    def owned_parameters(self, anatomy: Anatomy) -> set[str]:
+        """Returns the names of the biases that stand in for the encoder's."""
+        if not self.train_bias:
+            return set()
+        return {f'{site.name}.bias' for site, _ in self.targets(anatomy)}
+
+    def make_layer(self, site: OpSite, rows: Rows) -> nn.Module:
+        """Returns a `SoMALayer`."""
+        check_dense(site, 'SoMA')
+        most = min(min(stop - start for start, stop in rows), site.module.weight[0].numel())
+        if self.rank > most:
+            raise UserError(
+                f'SoMA rank={self.rank}: {site.name!r} has {most} singular components: choose a '
+                f'rank of at most {most}, or leave role {site.role!r} out of parts'
+            )
+        return SoMALayer(
+            site.module,
+            rows,
+            rank=self.rank,
+            scaling=self.scaling,
+            components=self.components,
+            train_bias=self.train_bias,
+            random_start=self.random_start,
+        )

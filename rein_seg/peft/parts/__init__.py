@@ -1,0 +1,1 @@
+"""What methods share: low-rank updates, tokens, mixtures, bottlenecks, spectra, stages."""

@@ -1,0 +1,65 @@
+"""Pretrains the small encoder and leaves its weights file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rein_seg.checkpoint import write_json
+from rein_seg.errors import UserError
+from rein_seg.fast import onednn_matmul as products
+from rein_seg.pretrain.export import export_encoder
+from rein_seg.pretrain.loop import run_pretraining
+from rein_seg.pretrain.settings import chosen
+
+WEIGHTS = 'tiny_vit.safetensors'
+
+
+def pretrain(
+    work_dir: str | os.PathLike[str],
+    *,
+    budget: str = 'full',
+    resume: bool = False,
+    device: str | None = None,
+    workers: int | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
+    """Pretrains TinyViT without labels on random streets under random looks.
+
+    Args:
+        work_dir: Folder of checkpoints, loss curve and the weights file, tiny_vit.safetensors.
+        budget: One of `BUDGETS`: ``full`` made the weights in the package.
+        resume: Go on from the last checkpoint in ``work_dir``.
+        device: cpu, cuda, ...; None takes a GPU where there is one.
+        workers: Processes that draw; None takes what suits the device.
+        **changes: Further settings that differ from the budget's; None changes nothing.
+
+    Returns:
+        ``weights`` (path), ``sha256``, ``steps`` and ``loss``.
+
+    Raises:
+        UserError: If a setting is not valid, or ``work_dir`` holds another run.
+    """
+    settings = chosen(budget, **changes)
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    if device.startswith('cuda') and not torch.cuda.is_available():
+        raise UserError(f'device={device!r}: no GPU was found; use device=cpu')
+    if workers is None:
+        workers = 1 if device == 'cpu' else max(1, (os.cpu_count() or 2) - 1)
+    folder = Path(work_dir)
+    with products.onednn(False):  # as the weights in the package were made: bit for bit again
+        training = run_pretraining(settings, folder, resume=resume, device=device, workers=workers)
+    digest = export_encoder(
+        training.model.encoder, folder / WEIGHTS, settings=settings, steps=training.done
+    )
+    made = dict(
+        weights=str(folder / WEIGHTS),
+        sha256=digest,
+        steps=training.done,
+        loss=training.losses[-1][1] if training.losses else None,
+    )
+    write_json(folder / 'pretrained.json', made)
+    return made

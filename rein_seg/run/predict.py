@@ -1,0 +1,89 @@
+"""A model in a program: build it once, ask it for images.
+
+H x W image, K classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmseg.registry import DATASETS, MODELS, TRANSFORMS
+from mmseg.structures import SegDataSample
+from torch import nn
+
+from rein_seg.config.load import load_config
+from rein_seg.errors import UserError
+from rein_seg.run.weights import load_weights
+
+
+def init_model(
+    config: str | Config, weights: str | None = None, *, device: str | None = None
+) -> nn.Module:
+    """Builds a config's model and loads weights into it.
+
+    Args:
+        config: Config file or completed config.
+        weights: Adapter file or checkpoint, official Rein ones too; None leaves method and head
+            as they are drawn.
+        device: Such as ``cuda:0``; default the first GPU, else the CPU.
+
+    Returns:
+        The segmentor in eval mode; ``dataset_meta`` holds its classes and palette, ``image_steps``
+        the resizes that its test images go through, which `predict` applies.
+    """
+    cfg = load_config(config) if isinstance(config, str) else config
+    model = MODELS.build(cfg.model)
+    if weights is not None:
+        load_weights(model, weights)
+    return make_ready(model, cfg, device=device)
+
+
+def make_ready(model: nn.Module, cfg: Config, *, device: str | None) -> nn.Module:
+    """Gives a model what `predict` needs of its config, in eval mode on a device."""
+    model.dataset_meta = dataset_meta(cfg)
+    model.image_steps = _image_steps(cfg)
+    return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
+
+
+def dataset_meta(cfg: Config) -> dict[str, Any]:
+    """Returns classes and palette of a config's test data, without reading any."""
+    part = _first_test_set(cfg)
+    return {**DATASETS.get(part['type']).METAINFO, **(part.get('metainfo') or {})}
+
+
+def _first_test_set(cfg: Config) -> Any:
+    dataset = cfg.test_dataloader.dataset
+    return dataset.datasets[0] if 'datasets' in dataset else dataset
+
+
+def _image_steps(cfg: Config) -> list[Any]:
+    """Returns the resizes of the first test domain's pipeline."""
+    steps = _first_test_set(cfg).get('pipeline') or []
+    return [TRANSFORMS.build(step) for step in steps if step['type'] == 'Resize']
+
+
+@torch.no_grad()
+def predict(model: nn.Module, image: np.ndarray) -> np.ndarray:
+    """Returns the (H, W) uint8 class indexes of an (H, W, 3) uint8 BGR image.
+
+    It is resized as the images of the first test domain are, and the result is of its own size.
+
+    Raises:
+        UserError: If the image is of another shape or type.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise UserError(
+            f'image is {image.dtype} of shape {image.shape}: expected uint8 (H, W, 3) in BGR '
+            'order, as cv2.imread gives'
+        )
+    results = dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+    for step in getattr(model, 'image_steps', ()):
+        results = step(results)
+    tensor = torch.from_numpy(np.ascontiguousarray(results['img'].transpose(2, 0, 1)))
+    shapes = {key: results[key] for key in ('img_shape', 'ori_shape')}
+    sample = SegDataSample(metainfo=shapes)
+    result = model.test_step(dict(inputs=[tensor], data_samples=[sample]))
+    return result[0].pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)

@@ -1,0 +1,136 @@
+"""What a run leaves: results.json, adapter.safetensors, overview.png, environment.json."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine import dist
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from rein_seg.checkpoint import save_adapter, write_json
+from rein_seg.engine.runner import PEFTRunner
+from rein_seg.environment import describe_environment
+from rein_seg.evaluation import DomainMetric, class_table
+from rein_seg.models.segmentor import count_parameters
+from rein_seg.run.report import draw_overview
+
+
+def find_report(evaluator: Any) -> dict[str, Any]:
+    """Returns the report of the evaluator's first `DomainMetric`, empty where it has none."""
+    for metric in evaluator.metrics:
+        if isinstance(metric, DomainMetric):
+            return metric.report
+    return {}
+
+
+def collect_results(
+    cfg: Config, runner: PEFTRunner, report: dict[str, Any], seconds: dict[str, float]
+) -> dict[str, Any]:
+    """Returns the content of ``results.json``, but for the adapter's size."""
+    model = runner.bare_model
+    info = model.backbone.encoder_info
+    return {
+        'config': Path(cfg.filename).name if cfg.filename else None,
+        'benchmark': cfg.benchmark.get('name'),
+        **report,
+        'method': model.identity['method'],
+        'encoder': {'name': info.name, 'weights': info.weights},
+        'num_classes': model.num_classes,
+        'test_cfg': dict(model.test_cfg),
+        'parameters': count_parameters(model),
+        'seed': runner.seed,
+        'processes': dist.get_world_size(),
+        'seconds': {key: round(value, 3) for key, value in seconds.items()},
+        'peak_memory_mib': round(peak_memory_mib(), 1),
+        'environment': describe_environment(),
+    }
+
+
+def write_run(cfg: Config, runner: PEFTRunner, results: dict[str, Any]) -> dict[str, Any]:
+    """Writes adapter, results, environment and overview of a training run."""
+    folder, model = Path(cfg.work_dir), runner.bare_model
+    scores = {key: results.get(key) for key in ('protocol', 'mean_over_targets')}
+    by_domain = {
+        column: {name: one[column] for name, one in results['domains'].items()}
+        for column in results.get('mean_over_targets', {})
+    }
+    metadata = adapter_metadata(
+        cfg,
+        model,
+        scores={**scores, **by_domain},
+        config=runner.config_text,
+        training=results.get('training'),
+    )
+    size = save_adapter(folder / 'adapter.safetensors', model, metadata)
+    results = {**results, 'adapter': {'file': 'adapter.safetensors', **size}}
+    write_overview(cfg, runner, results, runner.val_dataloader)
+    return write_scores(cfg, results)
+
+
+def adapter_metadata(
+    cfg: Config,
+    model: Any,
+    *,
+    scores: dict,
+    config: str,
+    training: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Returns what an adapter file says of itself.
+
+    Args:
+        cfg: Config of the run.
+        model: The segmentor.
+        scores: ``mIoU`` (and others) of each domain, ``protocol`` and ``mean_over_targets`` where
+            known.
+        config: Text of the resolved config.
+        training: Protocol, what was changed in it, how the checkpoint was chosen; None is unknown.
+    """
+    return {
+        **model.identity,
+        'encoder_name': model.backbone.encoder_info.name,
+        'benchmark': cfg.benchmark.get('name'),
+        'scores': {'protocol': cfg.benchmark.get('protocol'), **scores},
+        'selection': training and training['selection'],
+        'training': training,
+        'config': config,
+    }
+
+
+def write_overview(
+    cfg: Config,
+    runner: PEFTRunner,
+    results: dict[str, Any],
+    loader: Any,
+    name: str = 'overview.png',
+) -> None:
+    """Draws one sample of each domain, as the model predicts it now."""
+    draw_overview(Path(cfg.work_dir) / name, runner.bare_model, loader.dataset, results)
+
+
+def write_scores(cfg: Config, results: dict[str, Any]) -> dict[str, Any]:
+    """Writes results and environment, and logs where they are."""
+    folder = Path(cfg.work_dir)
+    write_json(folder / 'results.json', results)
+    write_json(folder / 'environment.json', results['environment'])
+    for name, report in results.get('protocols', {None: results}).items():
+        if report.get('domains'):
+            title = '' if name is None else f'protocol {name}\n'
+            print_log(f'\n{title}{class_table(report)}', logger='current')
+    print_log(
+        f'wrote {", ".join(sorted(p.name for p in folder.iterdir()))} in {folder}/', 'current'
+    )
+    return results
+
+
+def peak_memory_mib() -> float:
+    """Returns the peak memory of this process: the GPU's where there is one, else resident."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == 'darwin' else 2**10)

@@ -1,0 +1,180 @@
+"""One frozen encoder in memory, several adapters: switched between images, in milliseconds.
+
+H x W image.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from torch import nn
+
+from rein_seg.config.load import load_config
+from rein_seg.encoders import SharedEncoder, sharing
+from rein_seg.errors import UserError, near_misses
+from rein_seg.run.predict import make_ready, predict
+from rein_seg.run.weights import load_weights
+
+_HOOKS = (
+    *('_forward_hooks', '_forward_hooks_with_kwargs', '_forward_hooks_always_called'),
+    *('_forward_pre_hooks', '_forward_pre_hooks_with_kwargs'),
+)
+
+
+class AdapterService:
+    """Segments images with any of several adapters on one encoder.
+
+    Each adapter has its method, neck, head and test settings to itself; only the encoder is
+    shared, and no method writes into it: `switch` takes the hooks of one method out and puts those
+    of another in. What comes out is bit for bit what a model loaded by itself gives.
+
+    From several threads: calls wait for one another (the hooks sit in the one encoder), so results
+    are right, but no two images are computed at a time. `model` is for one thread.
+
+    Args:
+        device: Such as ``cuda:0``; default the first GPU, else the CPU.
+    """
+
+    def __init__(self, *, device: str | None = None) -> None:
+        self.device = device
+        self._models: dict[str, Any] = {}
+        self._shared: SharedEncoder | None = None
+        self._active: str | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the adapters, in the order they came."""
+        return tuple(self._models)
+
+    @property
+    def active(self) -> str | None:
+        """Name of the adapter that is in the encoder now."""
+        return self._active
+
+    def add(self, name: str, config: str | Config, weights: str | None = None) -> None:
+        """Loads an adapter; the first one brings the encoder.
+
+        Args:
+            name: What to call it.
+            config: Config file or completed config; encoder and weights as in the others, method,
+                neck, head, classes and test settings of its own.
+            weights: Adapter file or checkpoint; None leaves method and head as they are drawn.
+
+        Raises:
+            UserError: If the name is taken, the encoder is another one, the weights do not fit, or
+                the method trains the encoder's own weights (Full). The service stays as it was.
+        """
+        with self._lock:
+            if name in self._models:
+                raise UserError(f'adapter {name!r} is there already: remove() it, or take a name')
+            cfg = deepcopy(load_config(config) if isinstance(config, str) else config)
+            cfg.model.backbone.pop('activation_checkpointing', None)  # it would wrap the encoder
+            self._leave()
+            with sharing(self._shared), self._clean_on_error():
+                model: Any = MODELS.build(cfg.model)
+                backbone = model.backbone
+                _check_frozen(name, backbone)
+                if weights is not None:
+                    load_weights(model, weights)
+            make_ready(model, cfg, device=self.device)
+            backbone.peft.detach()
+            if self._shared is None:
+                encoder_cfg = dict(cfg.model.backbone.encoder)
+                self._shared = SharedEncoder(backbone.encoder, backbone.encoder_info, encoder_cfg)
+            self._models[name] = model
+
+    def remove(self, name: str) -> None:
+        """Forgets an adapter; the encoder stays.
+
+        Raises:
+            UserError: If there is none of this name.
+        """
+        with self._lock:
+            self._find(name)
+            if self._active == name:
+                self._leave()
+            del self._models[name]
+
+    def switch(self, name: str) -> None:
+        """Puts an adapter into the encoder, in place of the one that is there.
+
+        Raises:
+            UserError: If there is none of this name.
+        """
+        with self._lock:
+            model = self._find(name)
+            if self._active == name:
+                return
+            self._leave()
+            with self._clean_on_error():
+                model.backbone.peft.attach(model.backbone.encoder, model.backbone.anatomy)
+            self._active = name
+
+    def model(self, name: str) -> nn.Module:
+        """Switches to an adapter and returns its segmentor, valid until the next switch."""
+        with self._lock:
+            self.switch(name)
+            return self._models[name]
+
+    def predict(self, image: np.ndarray, *, adapter: str | None = None) -> np.ndarray:
+        """Returns the (H, W) uint8 class indexes of an (H, W, 3) uint8 BGR image.
+
+        Args:
+            image: See `rein_seg.apis.predict`.
+            adapter: Name; None takes the one that is in the encoder.
+
+        Raises:
+            UserError: If there is no such adapter, none was chosen yet, or the image is of another
+                shape or type.
+        """
+        with self._lock:
+            chosen = self._active if adapter is None else adapter
+            if chosen is None:
+                raise UserError(f'no adapter is chosen: give adapter=NAME, one of {self.adapters}')
+            return predict(self.model(chosen), image)
+
+    def _find(self, name: str) -> Any:
+        if name not in self._models:
+            raise UserError(f'there is no adapter {name!r}; {near_misses(name, self._models)}')
+        return self._models[name]
+
+    def _leave(self) -> None:
+        if self._active is not None:
+            self._models[self._active].backbone.peft.detach()
+            self._active = None
+
+    @contextmanager
+    def _clean_on_error(self) -> Iterator[None]:
+        """Takes out hooks of a half-attached method: they would change every other adapter."""
+        modules = [] if self._shared is None else list(self._shared.encoder.modules())
+        before = [{key: set(getattr(module, key)) for key in _HOOKS} for module in modules]
+        try:
+            yield
+        except BaseException:
+            for module, known in zip(modules, before, strict=True):
+                for key, ids in known.items():
+                    for new in set(getattr(module, key)) - ids:
+                        del getattr(module, key)[new]
+            for module in modules[:1]:
+                module.requires_grad_(False)
+            raise
+
+
+def _check_frozen(name: str, backbone: Any) -> None:
+    """Checks that a method trains nothing of the encoder's own."""
+    own = {id(param) for param in backbone.encoder.parameters()}
+    trained = sum(id(param) in own for _, param in backbone.peft.trainable_parameters())
+    if trained:
+        raise UserError(
+            f"adapter {name!r}: {type(backbone.peft).__name__} trains {trained} of the encoder's "
+            f'{len(own)} parameters themselves, so it needs an encoder of its own: load it with '
+            'init_model'
+        )

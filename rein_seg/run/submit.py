@@ -1,0 +1,184 @@
+"""Predicts the images of a test server, whose labels are not public, and packs them for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine import dist
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmseg.registry import DATASETS
+
+from rein_seg.checkpoint import write_json
+from rein_seg.config.checks import check_window
+from rein_seg.config.config_paths import datasets_of
+from rein_seg.config.deviations import evaluation_changes, inherited_changes
+from rein_seg.config.load import with_protocol
+from rein_seg.config.protocol import stated_protocol
+from rein_seg.errors import UserError, near_misses
+from rein_seg.evaluation.submission import SubmissionWriter
+from rein_seg.run.train import check_model, make_runner, note_changes, prepare
+from rein_seg.run.weights import check_weights, load_weights
+
+# steps of a test pipeline that are about labels; predictions are of the file's size
+_LABEL_STEPS = ('LoadLabels', 'HalveLabel', 'HalveImage', 'ScoreAtInputSize')
+
+
+@dataclass(frozen=True)
+class Server:
+    """A test server.
+
+    Attributes:
+        layout: Of the data set (`rein_seg.datasets.files.layouts`).
+        splits: Domain, packed for itself -> split.
+        where: Where to upload.
+        unverified: What of its format was written from memory.
+    """
+
+    layout: str
+    splits: dict[str, str]
+    where: str
+    unverified: str = ''
+
+
+SERVERS = {
+    'acdc': Server(
+        layout='acdc',
+        splits={name: f'{name}/test' for name in ('fog', 'night', 'rain', 'snow')},
+        where='acdc.vision.ee.ethz.ch/submit',
+        unverified='names (those of the images) and values (0 to 18, train ids) of the pictures',
+    )
+}
+
+
+def submit(
+    cfg: Config,
+    weights: str,
+    *,
+    server: str = 'acdc',
+    protocols: Sequence[str] = (),
+    folder: str | None = None,
+    amp: bool = False,
+    launcher: str = 'none',
+) -> dict[str, Any]:
+    """Predicts a server's test images, with the config's windows and resizes, and packs them.
+
+    Args:
+        cfg: From `load_config`; its ``data_root`` holds the server's images.
+        weights: As for `test`.
+        server: A name of `SERVERS`.
+        protocols: Name of the protocol to predict under, one at most; none takes the config's.
+        folder: For the zips; None takes ``submit_SERVER`` in the work folder.
+        amp: bfloat16 autocast.
+        launcher: none, or pytorch under torchrun.
+
+    Returns:
+        The content of ``submission.json``, which lies beside the zips (main process; an empty dict
+        on others).
+
+    Raises:
+        UserError: If there is no such server or protocol, or several protocols, images are not
+            there, the model has other classes, or anything is wrong with the weights.
+    """
+    if server not in SERVERS:
+        raise UserError(f'--submit {server}: {near_misses(server, SERVERS)}')
+    if len(protocols) > 1:
+        raise UserError(
+            f'--submit packs one set of predictions: give one --protocol of {protocols}'
+        )
+    about = SERVERS[server]
+    for name in protocols:
+        cfg = with_protocol(cfg, name)
+    cfg.load_from, cfg.resume = None, False
+    trained = check_weights(weights)
+    prepare(cfg, amp=amp, launcher=launcher)
+    # before the loader is replaced: afterwards the protocol's domains are gone
+    changed = [*inherited_changes(cfg, trained), *evaluation_changes(cfg, 'test')]
+    changed += _test_on_server(cfg, about, folder or f'{cfg.work_dir}/submit_{server}')
+    sizes, found = _check(cfg, about)
+    runner = make_runner(cfg)
+    check_model(cfg, runner, sizes)
+    note_changes(cfg, changed)
+    runner.logger.info(load_weights(runner.bare_model, weights))
+    evaluator = runner.test_on(cfg)
+    if not dist.is_main_process():
+        return {}
+    name, protocol = stated_protocol(cfg)
+    writer = next(m for m in evaluator.metrics if isinstance(m, SubmissionWriter))
+    content = {
+        'server': server,
+        'upload': about.where,
+        'unverified': about.unverified,
+        'archives': {domain: path.name for domain, path in writer.archives.items()},
+        'images': found,
+        'config': Path(cfg.filename).name if cfg.filename else None,
+        'weights_file': Path(weights).name,
+        'benchmark': cfg.benchmark.get('name'),
+        'protocol': name,
+        'changed': changed,
+        'not_known': list(protocol.get('not_known') or []),
+        'training': trained,
+        'test_cfg': dict(cfg.model.test_cfg),
+    }
+    write_json(writer.folder / 'submission.json', content)
+    print_log(f'upload to {about.where}: one archive for each condition', logger='current')
+    return content
+
+
+def _test_on_server(cfg: Config, about: Server, folder: str) -> list[str]:
+    """Replaces the test data by the server's images, in place; returns what that changes."""
+    known = {dataset.get('domain'): dataset for dataset in datasets_of(cfg, ('test_dataloader',))}
+    first = next(iter(known.values()))
+    cfg.test_dataloader.dataset = dict(
+        type='ConcatDataset',
+        datasets=[
+            dict(
+                type='CityscapesSpaceDataset',
+                domain=domain,
+                layout=about.layout,
+                split=split,
+                labelled=False,
+                test_mode=True,
+                data_root=cfg.get('data_root'),
+                pipeline=_without_labels(known.get(domain, first).pipeline),
+            )
+            for domain, split in about.splits.items()
+        ],
+    )
+    cfg.test_evaluator = dict(type='SubmissionWriter', folder=folder)
+    return [
+        f'{domain} resized as {first.get("domain")}'
+        for domain in about.splits
+        if domain not in known
+    ]
+
+
+def _without_labels(pipeline: list[Any]) -> list[Any]:
+    return [step for step in pipeline if step['type'] not in _LABEL_STEPS]
+
+
+def _check(cfg: Config, about: Server) -> tuple[dict[str, tuple[int, int]], dict[str, int]]:
+    """Returns the sizes that go through the encoder, and the number of images by domain."""
+    sizes, found = {}, {}
+    for node in cfg.test_dataloader.dataset.datasets:
+        dataset = DATASETS.build(node)
+        classes = len(dataset.metainfo['classes'])
+        if classes != cfg.model.num_classes:
+            raise UserError(
+                f'--submit {about.layout}: the server takes {classes} classes, the model has '
+                f'num_classes={cfg.model.num_classes}: give a model of the 19 Cityscapes classes'
+            )
+        found[dataset.domain] = len(dataset)
+        expected = dataset.expected_images
+        if expected is not None and expected != len(dataset):
+            print_log(
+                f'{dataset.domain}: {len(dataset)} images, expected are {expected}: the server may '
+                'refuse the archive',
+                logger='current',
+            )
+        size = check_window(dataset, cfg.model.get('test_cfg') or {})
+        sizes[f'--submit, domain {dataset.domain!r}'] = size
+    return sizes, found

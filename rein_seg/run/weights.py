@@ -1,0 +1,115 @@
+"""Weights files: can they be read, what do they say of their training, into a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rein_seg.checkpoint import (
+    load_adapter,
+    load_checkpoint,
+    read_adapter,
+    read_checkpoint,
+    state_dict_of,
+)
+from rein_seg.config.deviations import NOT_RECORDED
+from rein_seg.config.protocol import LAST
+from rein_seg.errors import UserError
+
+
+def check_weights(path: str) -> dict[str, Any] | None:
+    """Checks that a weights file can be read, before models and data are built.
+
+    Returns:
+        What it says of its training, None where it says nothing: protocol, what was changed in it,
+        how the checkpoint was chosen.
+
+    Raises:
+        UserError: If not.
+    """
+    record, iteration = read_record(path)
+    return record and _at_iteration(record, iteration)
+
+
+def read_record(path: str) -> tuple[dict[str, Any] | None, int | None]:
+    """Returns what a weights file says of its training, and the iteration of a checkpoint.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    if str(path).endswith('.safetensors'):
+        return read_adapter(path).metadata.get('training'), None
+    content = read_checkpoint(path)
+    state_dict_of(content, str(path))
+    meta = content.get('meta')
+    if not isinstance(meta, Mapping):
+        return None, None
+    record = meta.get('training')
+    return record and dict(record), meta.get('iter')
+
+
+def resumed(record: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Returns the record of a run that goes on, with what was changed before.
+
+    Args:
+        record: Of the run as it is configured now.
+        path: Checkpoint that it goes on from.
+
+    Raises:
+        UserError: If that is of another benchmark or protocol.
+    """
+    before, iteration = read_record(path)
+    if before is None:
+        return {
+            **record,
+            'changed': [*record['changed'], f'until iteration {iteration}: {NOT_RECORDED}'],
+        }
+    for key in ('benchmark', 'protocol'):
+        if before[key] != record[key]:
+            raise UserError(
+                f'{path} is of {key} {before[key]!r}, this run of {record[key]!r}: resume it as it '
+                'was begun, or start another run with another --work-dir'
+            )
+    until = f'until iteration {iteration}: '
+    earlier = [text for text in before['changed'] if text not in record['changed']]
+    if before['selection'] != record['selection']:
+        earlier.append(f'selection {before["selection"]}')
+    earlier = [text if text.startswith('until iteration') else until + text for text in earlier]
+    return {**record, 'changed': [*record['changed'], *earlier]}
+
+
+def started_from(path: str) -> str:
+    """Returns what a run changes that starts from other weights (``load_from``).
+
+    Raises:
+        UserError: If they cannot be read.
+    """
+    record = check_weights(path)
+    if record is None:
+        return f'starts from {Path(path).name}, {NOT_RECORDED}'
+    changed = f', changed: {", ".join(record["changed"])}' if record['changed'] else ''
+    return (
+        f'starts from {Path(path).name} ({record["benchmark"]}, {record["protocol"]}{changed}, '
+        f'selection {record["selection"]})'
+    )
+
+
+def _at_iteration(record: Mapping[str, Any], iteration: int | None) -> dict[str, Any]:
+    """Returns the record of a checkpoint; one before the last was chosen, by whoever took it."""
+    last = record.get('max_iters')
+    if record['selection'] != LAST or iteration in (None, last):
+        return dict(record)
+    text = f'iteration {iteration} of {last}'
+    return {**record, 'selection': text, 'changed': [*record['changed'], f'checkpoint of {text}']}
+
+
+def load_weights(model: Any, path: str) -> str:
+    """Loads an adapter file or a checkpoint into a model; returns the coverage report.
+
+    Raises:
+        UserError: If it was made for another model.
+    """
+    if str(path).endswith('.safetensors'):
+        return load_adapter(path, model, model.identity)
+    return load_checkpoint(read_checkpoint(path), model, source=str(path))

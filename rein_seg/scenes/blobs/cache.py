@@ -1,0 +1,48 @@
+"""Keeps rendered pictures on disk, so that they are made once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from rein_seg.scenes.blobs.domains import DOMAINS
+from rein_seg.scenes.blobs.generator import GENERATOR_VERSION, render
+from rein_seg.scenes.drawing.cache import fill_folder, split_folder
+from rein_seg.scenes.drawing.request import check_request
+
+
+def ensure_cached(
+    root: str | os.PathLike[str],
+    domain: str,
+    split: str,
+    count: int,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] = (128, 128),
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Makes sure that the first pictures of a split are on disk and returns the split's folder.
+
+    Args:
+        root: Folder of all caches.
+        domain: One of DOMAINS.
+        split: One of SPLITS.
+        count: Number of pictures, >= 1.
+        seed: Seed of the data set.
+        size: (width, height) in pixels.
+        progress: As `fill_folder`.
+
+    Raises:
+        ValueError: If count < 1, or as `render`.
+    """
+    check_request(domain, split, domains=DOMAINS, seed=seed, size=size)
+
+    def draw(index: int) -> tuple[np.ndarray, np.ndarray]:
+        picture = render(domain, split, index, seed=seed, size=size)
+        return picture.image, picture.label
+
+    folder = split_folder(root, domain, split, version=GENERATOR_VERSION, seed=seed, size=size)
+    return fill_folder(folder, count, draw=draw, progress=progress)

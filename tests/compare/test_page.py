@@ -1,0 +1,108 @@
+"""The page, without a browser: what is in the file."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from rein_seg.compare import build_comparison
+from rein_seg.compare.page import SCRIPTS, embed, page
+from tests.compare.made import make_results, make_run
+from tests.compare.test_aggregate import comparison
+
+VOID = {'meta', 'link', 'br', 'img', 'hr', 'input'}
+NASTY = '</script><script>alert(1)</script><!-- [[style]] \u2028 & "x"'
+
+
+class Reader(HTMLParser):
+    """Checks that elements nest; keeps attributes and the text of script and title elements."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.elements, self.texts = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        if self.open and self.open[-1] in ('script', 'title'):
+            self.texts.append((self.open[-1], text))
+
+
+def read(text):
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    assert not reader.open
+    return reader
+
+
+def data_of(text):
+    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+
+
+def test_elements_nest_and_data_comes_back():
+    found = comparison()
+    text = page(found)
+    reader = read(text)
+    assert text.startswith('<!DOCTYPE html>')
+    assert data_of(text) == json.loads(json.dumps(found))
+    assert [tag for tag, _ in reader.texts] == ['title', 'script', 'script']
+    metas = [attrs for tag, attrs in reader.elements if tag == 'meta']
+    assert {'name': 'viewport', 'content': 'width=device-width, initial-scale=1'} in metas
+    assert '[[' not in re.sub(r'<script.*?</script>', '', text, flags=re.S)
+
+
+def test_nothing_is_loaded():
+    text = page(comparison())
+    for tag, attrs in read(text).elements:
+        assert tag not in ('img', 'iframe', 'object')
+        assert 'src' not in attrs
+        assert attrs.get('href', 'data:,') == 'data:,'
+    assert set(re.findall(r'\w+://[^\s\'"]+', text)) == {'http://www.w3.org/2000/svg'}
+    assert not re.search(r'@import|url\(|fetch\(|XMLHttpRequest|import\(', text)
+    assert "default-src 'none'" in text
+
+
+def test_no_name_is_read_as_markup():
+    results = make_results(benchmark=NASTY, protocol=NASTY, method={'type': NASTY})
+    failed = replace(make_run(NASTY), results=None, state='failed', error=NASTY)
+    found = build_comparison([make_run(NASTY, 1, results), failed], command=NASTY)
+    text = page(found)
+    assert len(read(text).texts) == len(read(page(comparison())).texts)
+    assert text.count('<script') == 2
+    assert data_of(text) == json.loads(json.dumps(found))
+
+
+def test_scripts_make_elements_and_never_parse_markup():
+    text = page(comparison())
+    assert not re.search(r'innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(', text)
+
+
+def test_data_without_numbers_that_json_lacks():
+    value = {'a': [float('nan'), float('inf'), 1.5, (None, -float('inf'))], 'b': '<&>\u2028'}
+    text = embed(value)
+    assert json.loads(text) == {'a': [None, None, 1.5, [None, None]], 'b': '<&>\u2028'}
+    assert not re.search('[<>&\u2028]', text)
+
+
+@pytest.mark.parametrize('state', ['waiting', 'failed'])
+def test_a_comparison_without_results(state):
+    run = replace(make_run(), results=None, state=state, error='no', path=None)
+    text = page(build_comparison([run]))
+    assert '<title>Comparison: methods compared</title>' in text
+    read(text)
+
+
+def test_every_script_is_used(repo):
+    folder = repo / 'rein_seg/compare/template'
+    assert sorted(SCRIPTS) == sorted(path.name for path in folder.glob('*.js'))
+    assert {path.suffix for path in folder.iterdir()} == {'.css', '.html', '.js'}
+    assert '"rein_seg.compare" = ["template/*"]' in (repo / 'pyproject.toml').read_text()
