@@ -49,6 +49,12 @@ def render(
     Raises:
         ValueError: If domain or split is unknown, index or seed is negative, or a side of size is
             not a whole number from SMALLEST to LARGEST.
+
+    Example:
+        >>> from rein_seg.scenes.blobs import render
+        >>> picture = render('leafy', 'train', 0, size=(48, 32))
+        >>> picture.image.shape, picture.label.max()
+        ((32, 48, 3), np.uint8(1))
     """
     check_request(domain, split, domains=DOMAINS, seed=seed, size=size)
     plan, drawing = (

@@ -51,6 +51,12 @@ def render(
     Raises:
         ValueError: If domain or split is unknown, index or seed is negative, or a side of size is
             not a whole number from SMALLEST to LARGEST.
+
+    Example:
+        >>> from rein_seg.scenes.streets import render
+        >>> scene = render('night', 'val', 0, size=(64, 32))
+        >>> scene.image.shape, scene.label.shape
+        ((32, 64, 3), (32, 64))
     """
     check_request(domain, split, domains=DOMAINS, seed=seed, size=size)
     plan, drawing = generators(domain, split, index, seed=seed, number=2)
