@@ -37,7 +37,7 @@ test: $(INSTALLED)
 test-full: $(INSTALLED)
 	$(BIN)/python -m pytest --full-size -m full_size
 
-# What works with what: trains tiny models, writes docs/support.md. A minute on two cores.
+# What works with what: trains tiny models, writes docs/reference/support.md. A minute on two cores.
 support: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.matrix
 

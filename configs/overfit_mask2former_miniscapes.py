@@ -1,6 +1,6 @@
 # A check of the training code: Rein + Mask2Former must learn eight MiniScapes images by heart.
 #   python tools/train.py configs/overfit_mask2former_miniscapes.py
-# Expected: more than 60 mIoU on them within 400 iterations; docs/experiments.md has the curve.
+# Expected: more than 60 mIoU on them within 400 iterations; docs/background/experiments.md has the curve.
 _base_ = ['./rein_tiny_mask2former_miniscapes.py']
 max_iters = 400
 eight = dict(

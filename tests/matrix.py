@@ -1,4 +1,4 @@
-"""What trains with what, found by training it: writes docs/support.md.
+"""What trains with what, found by training it: writes docs/reference/support.md.
 
 Methods come from the registry, with the sizes of their first row in tests/peft/cases.py; encoders
 are those of tests/encoders/tiny.py, heads those of tests/heads/tiny.py.
@@ -26,7 +26,7 @@ from tests.encoders.tiny import ENCODERS, FOUR_MAPS
 from tests.heads.tiny import HEADS
 from tests.peft.cases import CASES
 
-DOCUMENT = Path(__file__).resolve().parent.parent / 'docs' / 'support.md'
+DOCUMENT = Path(__file__).resolve().parent.parent / 'docs/reference/support.md'
 HEAD, METHOD, FAMILY = 'Linear', 'LoRA', 'vit'  # what stands still while two others vary
 UNLINKED, TRAINS = 'unlinked', 'Trains with'
 COMMAND = 'make support'
@@ -154,7 +154,7 @@ def _row(columns: dict[str, list[str]], probe: Callable[[str], str | None]) -> d
 
 
 def document() -> str:
-    """Returns the text of docs/support.md."""
+    """Returns the text of docs/reference/support.md."""
     reasons: list[str] = []
     groups = families()
     tables = [

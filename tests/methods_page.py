@@ -1,4 +1,4 @@
-"""The page of methods, made of what their classes say: docs/methods.md.
+"""The page of methods, made of what their classes say: docs/reference/methods.md.
 
 make support
 """
@@ -26,7 +26,7 @@ from tests.encoders.tiny import FOUR_MAPS
 from tests.matrix import COMMAND, configs, methods
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENT = ROOT / 'docs' / 'methods.md'
+DOCUMENT = ROOT / 'docs/reference/methods.md'
 KINDS: dict[type[Site], tuple[str, str]] = {  # what a site is called, and what tells it from others
     OpSite: ('OP', 'role'),
     NormSite: ('NORM', 'role'),
@@ -39,7 +39,7 @@ HEAD = f"""# Methods
 
 Written by `{COMMAND}` from the classes in `rein_seg/peft/`, whose docstrings explain the
 arguments and say what differs from the source. See also [what works with what](support.md) and
-[sites](decisions/0002-sites-and-hooks.md).
+[sites](../background/decisions/0002-sites-and-hooks.md).
 
 Sites are those on a plain vision transformer; an encoder of another kind has its own. Arguments
 whose default is None are left out. Merges: `merge()` folds it into the encoder's weights, exactly.
@@ -64,7 +64,7 @@ The list merges if each of its methods does.
 
 
 def document() -> str:
-    """Returns the text of docs/methods.md."""
+    """Returns the text of docs/reference/methods.md."""
     return HEAD + ''.join(f'| {" | ".join(_row(name))} |\n' for name in methods()) + TAIL
 
 
@@ -108,4 +108,4 @@ def _config(name: str) -> str:
     users = [p for p in sorted(ROOT.glob('configs/*.py')) if f"type='{name}'" in p.read_text()]
     on_dinov2 = [path for path in users if path.stem.endswith('dinov2_gtav')]
     best = (on_dinov2 or users)[:1]
-    return ''.join(f'[{path.stem}](../configs/{path.name})' for path in best)
+    return ''.join(f'[{path.stem}](../../configs/{path.name})' for path in best)

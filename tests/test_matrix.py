@@ -1,4 +1,4 @@
-"""Every method with every encoder and head trains a step or is refused, as docs/support.md says."""
+"""Every method with every encoder and head trains a step or is refused, as support.md says."""
 
 import re
 

@@ -30,7 +30,7 @@ def parse_args():
         'synthetic images, of several configs in turn: medians, ratios with their range, images/s '
         'and peak memory; counts FLOPs; measures how fast this machine multiplies matrices, hence '
         'the least time that the FLOPs take; and profiles a step by part and kind of operation. '
-        'What the columns mean: docs/performance.md.',
+        'What the columns mean: docs/background/performance.md.',
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -7,7 +7,7 @@ env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
-compile = False  # True: training steps through torch.compile; for a GPU, see docs/performance.md
+compile = False  # True: training steps through torch.compile; for a GPU, see docs/background/performance.md
 randomness = dict(seed=42)
 custom_hooks = [dict(type='IterationSeedHook')]
 vis_backends = [dict(type='LocalVisBackend')]

@@ -108,7 +108,7 @@ def _lying_in(folder: Path) -> list[Part]:
     if not parts:
         raise UserError(
             f'{str(folder)!r} holds no data set of the benchmarks here in the layout of '
-            'docs/datasets.md; name a benchmark or a config to see what it expects'
+            'docs/reference/datasets.md; name a benchmark or a config to see what it expects'
         )
     return list(parts.values())
 

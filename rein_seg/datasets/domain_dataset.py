@@ -81,7 +81,7 @@ class DomainDataset(BaseSegDataset):
         corruption: Sequence | None = None,
         cache_dir: str | None = None,
         cache_raw: bool = False,
-        hint: str = 'layout: docs/datasets.md',
+        hint: str = 'layout: docs/reference/datasets.md',
         **kwargs: Any,
     ) -> None:
         if wrong_size not in WRONG_SIZE:

@@ -210,7 +210,7 @@ def _check_source(name: str, *, checkpoint: Any, pretrained: Any, seed: Any) -> 
     if not _SHAPES_ONLY.get() and checkpoint is not None and not Path(checkpoint).is_file():
         raise UserError(
             f'encoder {name!r}: weights file {checkpoint!r} does not exist; download it as '
-            'docs/weights.md says, or point model.backbone.encoder.checkpoint to it'
+            'docs/reference/weights.md says, or point model.backbone.encoder.checkpoint to it'
         )
 
 
@@ -282,6 +282,6 @@ def _download(encoder: nn.Module, name: str) -> dict[str, Tensor]:
     if not hasattr(encoder, 'read_pretrained'):
         raise UserError(
             f'encoder {name!r}: {type(encoder).__name__} has no weights by hub id for '
-            'pretrained=True; give checkpoint=FILE (docs/weights.md)'
+            'pretrained=True; give checkpoint=FILE (docs/reference/weights.md)'
         )
     return encoder.read_pretrained()

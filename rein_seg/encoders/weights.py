@@ -65,8 +65,8 @@ def refuse_transformers(encoder: nn.Module, state: Mapping[str, Tensor]) -> None
         raise UserError(
             f'the weights file is a Hugging Face transformers file (it has {found!r}), which '
             f"{type(encoder).__name__} does not take: give the authors' own file, which "
-            "docs/weights.md names, or, for type='TimmEncoder', the timm/... model's from the hub "
-            '(pretrained=True, or its model.safetensors as checkpoint)'
+            "docs/reference/weights.md names, or, for type='TimmEncoder', the timm/... model's "
+            'from the hub (pretrained=True, or its model.safetensors as checkpoint)'
         )
 
 

@@ -50,7 +50,8 @@ class BinarySegMetric(DomainMetric):
             classes, or samples carry no ``pred_scores``, or scores outside of 0..1.
 
     Source: the code of Conv-LoRA, ICLR 2024. Differs from it: none; it has no Dice, no scores of a
-    whole set and no ignored pixels, and docs/decisions/0009 says where it leaves a score undefined.
+    whole set and no ignored pixels. Where it leaves a score undefined:
+    docs/background/decisions/0009-binary-metrics.md.
     """
 
     needs_scores = True

@@ -100,7 +100,8 @@ def test_random_encoder_is_refused(files):
 
 
 def test_missing_encoder_file_says_what_to_do(files, tmp_path):
-    with pytest.raises(UserError, match=r"none.pth' does not exist; download it as docs/weights"):
+    words = r"none.pth' does not exist; download it as docs/reference/weights"
+    with pytest.raises(UserError, match=words):
         official_model.build(str(tmp_path / 'none.pth'))
 
 

@@ -19,7 +19,7 @@ def test_the_weights_of_the_package_load_and_are_small():
     assert sum(p.numel() for p in encoder.parameters()) <= 4_000_000
     assert info.weights.startswith('sha256:')
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert digest in (REPO / 'docs/model_card_tiny.md').read_text()
+    assert digest in (REPO / 'docs/background/model-card.md').read_text()
 
 
 def test_the_file_says_how_it_was_made():

@@ -168,7 +168,9 @@ TRANSFORMERS = {
 @pytest.mark.parametrize('family', ['vit', 'dinov2_registers', 'clip_tower', 'dinov3', 'eva02'])
 def test_files_of_hugging_face_transformers_are_named(family, layout, tmp_path):
     state = {TRANSFORMERS[layout]: torch.ones(1), 'other.weight': torch.ones(1)}
-    with pytest.raises(UserError, match=r'a Hugging Face transformers file .*docs/weights\.md'):
+    with pytest.raises(
+        UserError, match=r'a Hugging Face transformers file .*docs/reference/weights\.md'
+    ):
         load(ENCODERS[family], state, tmp_path)
 
 

@@ -4,7 +4,7 @@ _base_ = './binary_1024.py'
 source, targets = 'camo_val', ['camo']
 epochs = 20
 benchmark = dict(name='camo', selection=dict(metric=f'{source}/S', rule='greater'))
-# as remembered: docs/datasets.md
+# as remembered: docs/reference/datasets.md
 expected_images = dict(train=dict(camo_train=3636), val=dict(camo_val=404), test=dict(camo=250))
 images = dict(
     type='BinaryFolderDataset', domain=source, metainfo=dict(classes=('background', 'camouflaged')),

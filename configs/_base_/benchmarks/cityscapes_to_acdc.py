@@ -1,5 +1,5 @@
 # Cityscapes -> ACDC's four conditions, their val images at 1920x1080; trained as rein1024.
-# The published scores are of the test server, whose labels are not public: docs/datasets.md.
+# The published scores are of the test server, whose labels are not public: docs/reference/datasets.md.
 _base_ = '../protocols/driving.py'
 protocol = 'acdc1024'
 protocols = dict(

@@ -1,5 +1,5 @@
 # GTAV -> Cityscapes, BDD100K, Mapillary Vistas. Data as downloaded, raw ids mapped at load; layouts:
-# docs/datasets.md. Crops, schedule and sizes are the protocol's, one word: docs/protocols.md.
+# docs/reference/datasets.md. Crops, schedule and sizes are the protocol's, one word: docs/reference/protocols.md.
 _base_ = '../protocols/driving.py'
 protocol = 'rein512'
 targets = ['cityscapes', 'bdd100k', 'mapillary']

@@ -4,7 +4,7 @@ _base_ = './binary_1024.py'
 source, targets = 'isic2017_val', ['isic2017']
 epochs = 30
 benchmark = dict(name='isic2017', selection=dict(metric=f'{source}/IoU_image', rule='greater'))
-# as remembered: docs/datasets.md
+# as remembered: docs/reference/datasets.md
 expected_images = dict(
     train=dict(isic2017_train=2000), val=dict(isic2017_val=150), test=dict(isic2017=600))
 images = dict(

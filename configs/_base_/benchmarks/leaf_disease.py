@@ -4,7 +4,7 @@ _base_ = './binary_1024.py'
 source, targets = 'leaf_val', ['leaf']
 epochs = 30
 benchmark = dict(name='leaf_disease', selection=dict(metric=f'{source}/IoU_image', rule='greater'))
-# as remembered: docs/datasets.md
+# as remembered: docs/reference/datasets.md
 expected_images = dict(train=dict(leaf_train=449), val=dict(leaf_val=49), test=dict(leaf=90))
 images = dict(
     type='BinaryFolderDataset', domain=source, metainfo=dict(classes=('background', 'disease')),

@@ -5,7 +5,7 @@ source, targets = 'road_val', ['road']
 epochs = 20
 benchmark = dict(
     name='massachusetts_road', selection=dict(metric=f'{source}/IoU_image', rule='greater'))
-# as remembered: docs/datasets.md
+# as remembered: docs/reference/datasets.md
 expected_images = dict(train=dict(road_train=1108), val=dict(road_val=14), test=dict(road=49))
 images = dict(
     type='BinaryFolderDataset', metainfo=dict(classes=('background', 'road')),

@@ -4,7 +4,7 @@ _base_ = './binary_1024.py'
 source, targets = 'polyp_val', ['kvasir', 'cvc612']
 epochs = 30
 benchmark = dict(name='polyp', selection=dict(metric=f'{source}/S', rule='greater'))
-# as remembered: docs/datasets.md
+# as remembered: docs/reference/datasets.md
 expected_images = dict(
     train=dict(polyp=1305), val=dict(polyp_val=145), test=dict(kvasir=100, cvc612=62))
 images = dict(

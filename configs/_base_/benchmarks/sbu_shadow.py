@@ -3,7 +3,7 @@ _base_ = './binary_1024.py'
 source, targets = 'sbu_val', ['sbu']
 epochs = 10
 benchmark = dict(name='sbu_shadow', selection=dict(metric=f'{source}/BER', rule='less'))
-# as remembered: docs/datasets.md
+# as remembered: docs/reference/datasets.md
 expected_images = dict(train=dict(sbu_train=3677), val=dict(sbu_val=408), test=dict(sbu=638))
 images = dict(
     type='BinaryFolderDataset', domain=source, metainfo=dict(classes=('background', 'shadow')),

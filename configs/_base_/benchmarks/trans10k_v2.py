@@ -1,5 +1,5 @@
 # Transparent things: Trans10K-v2, 5000 training, 1000 validation, 4428 test images; 12 classes with
-# the background. Names and order of the classes, sizes and layout are from memory: docs/datasets.md.
+# the background. Names and order of the classes, sizes and layout are from memory: docs/reference/datasets.md.
 _base_ = './binary_1024.py'
 source, targets = 'trans10k_val', ['trans10k']
 epochs = 30  # of binary tasks; the paper's number for this one is not known to us

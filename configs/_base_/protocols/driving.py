@@ -1,5 +1,5 @@
 # Named protocols of synthetic driving scenes -> Cityscapes, BDD100K, Mapillary Vistas: how a published
-# number was trained, how its checkpoint was chosen, what is scored at which size. docs/protocols.md has
+# number was trained, how its checkpoint was chosen, what is scored at which size. docs/reference/protocols.md has
 # them side by side. `not_known`: what our notes of a protocol lack, and what stands here in its place.
 # `left_out`: what is known to belong to it and is missing here; results name it.
 

@@ -63,7 +63,7 @@ class Layout:
             'seg_map_suffix': self.label_files[label_ids],
             'starts': self.starts,
             'wrong_size': self.wrong_size,
-            'hint': f'from {self.source}; {self.tree(split)}; docs/datasets.md',
+            'hint': f'from {self.source}; {self.tree(split)}; docs/reference/datasets.md',
         }
 
     def tree(self, split: str | None = None) -> str:

@@ -1,6 +1,7 @@
 """The 15 corruptions of ImageNet-C at 5 severities, made as an image is loaded.
 
-They come from ``imagecorruptions-imaug``, an optional dependency. docs/decisions/0014 says why.
+They come from ``imagecorruptions-imaug``, an optional dependency: see
+docs/background/decisions/0014-corruptions.md.
 
 H x W image.
 """

@@ -16,7 +16,7 @@ ARCHS = {'tiny': make_arch(192, 8, 3)}
 class TinyViT(PlainViT):
     """A plain vision transformer of 3.7 M parameters: width 192, 8 blocks, patch 8.
 
-    Its weights are in the package, `docs/model_card_tiny.md` says how they were made:
+    Its weights are in the package, `docs/background/model-card.md` says how they were made:
     ``checkpoint='package:tiny_vit.safetensors'``.
 
     Args:

@@ -113,7 +113,7 @@ class HFPeft(PEFTMethod):
             nothing, or changes pretrained weights when it starts, or the config is not one that
             the library takes.
 
-    Source: the library (Mangrulkar et al.); docs/decisions/0016-hf-peft.md.
+    Source: the library (Mangrulkar et al.); docs/background/decisions/0016-hf-peft.md.
     """
 
     exact_at_start = False  # a matter of the tuner
