@@ -19,6 +19,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 # import names are shared: with both installed, files of one overwrite files of the other
 _UPSTREAM = ('mmengine', 'mmengine-lite', 'mmcv', 'mmcv-lite', 'mmsegmentation', 'mmpretrain')
+_KNOWN_WARNINGS = (
+    'Fail to import ``MultiScaleDeformableAttention``',
+    '.*torch.jit.script.*',
+    '.*``avg_non_ignore``.*',
+)
 _RECORDED = (
     'torch',
     'torchvision',
@@ -89,11 +94,21 @@ def _set_thresholds(*, mmap: int, trim: int) -> bool:
 
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Silences what the stack prints at import about optional parts, and its known warnings."""
-    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
-    warnings.filterwarnings('ignore', message='.*torch.jit.script.*', category=DeprecationWarning)
-    warnings.filterwarnings('ignore', message='.*``avg_non_ignore``.*')
-    with contextlib.redirect_stdout(io.StringIO()):
+    """Silences the stack's notes about optional parts while it is imported or built.
+
+    Leaves no filter behind: a program that imports the package keeps its own warnings.
+
+    Example:
+        >>> import warnings
+        >>> before = list(warnings.filters)
+        >>> with quiet_imports():
+        ...     print('hidden')
+        >>> warnings.filters == before
+        True
+    """
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        for message in _KNOWN_WARNINGS:
+            warnings.filterwarnings('ignore', message=message)
         yield
 
 

@@ -7,9 +7,10 @@ scope), so configs use ``default_scope = 'mmseg'`` and everything of ours is fou
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
+from mmengine.registry import MODELS as ENGINE_MODELS
 from mmengine.registry import Registry
 from torch import Tensor, nn
 
@@ -19,51 +20,90 @@ from rein_seg.structures import Anatomy
 PEFT_METHODS = Registry('peft_method', scope='rein_seg', locations=['rein_seg.peft'])
 
 AnatomyFn = Callable[[nn.Module], Anatomy]
-ANATOMIES: dict[str, AnatomyFn] = {}
-
 KeyMapFn = Callable[[nn.Module, dict[str, Tensor]], Any]
-KEY_MAPS: dict[str, KeyMapFn] = {}
+# a class of ours, or the registered name of a class elsewhere, which then is imported on first use
+EncoderKey = type | str
+ANATOMIES: dict[EncoderKey, AnatomyFn] = {}
+KEY_MAPS: dict[EncoderKey, KeyMapFn] = {}
+Function = TypeVar('Function', bound=Callable)
 
 
-def class_name(module: nn.Module) -> str:
-    """Returns the full class name that anatomies and key maps are registered under."""
-    return f'{type(module).__module__}.{type(module).__qualname__}'
+def registered_name(cls: type) -> str:
+    """Returns the name that a config gives a model class, with its scope.
+
+    Adapters and anatomies name an encoder by it: a class may move to another file, its registered
+    name stays. A scope is needed because packages share names (mmseg and mmpretrain both have a
+    `ResNet`). Our own classes register in mmseg's registry; their scope is ``rein_seg``.
+
+    Args:
+        cls: A class in a registry of models. Any other class is named by its package and name.
+
+    Example:
+        >>> from rein_seg.encoders.plain_vit import TinyViT
+        >>> registered_name(TinyViT)
+        'rein_seg.TinyViT'
+    """
+    package = cls.__module__.partition('.')[0]
+    for registry in _with_children(ENGINE_MODELS):
+        names = [name for name, known in registry.module_dict.items() if known is cls]
+        if names:
+            name = cls.__name__ if cls.__name__ in names else names[0]
+            return f'{"rein_seg" if package == "rein_seg" else registry.scope}.{name}'
+    return f'{package}.{cls.__name__}'
 
 
-def register_anatomy(*class_names: str) -> Callable[[AnatomyFn], AnatomyFn]:
+def _with_children(registry: Registry) -> Iterator[Registry]:
+    yield registry
+    for child in registry.children.values():
+        yield from _with_children(child)
+
+
+def register_anatomy(*encoders: EncoderKey) -> Callable[[Function], Function]:
     """Registers a function encoder -> `Anatomy` for encoder classes.
 
     Args:
-        *class_names: Full class names, such as ``mmpretrain.models.backbones.convnext.ConvNeXt``;
-            names, not classes, so that a family costs no import until it is used.
+        *encoders: Our own classes, or registered names with their scope, such as
+            ``mmpretrain.ConvNeXt``: a name costs no import until the encoder is used.
+
+    Example:
+        >>> @register_anatomy('mmpretrain.MobileOne')
+        ... def mobile_one_anatomy(encoder):
+        ...     raise NotImplementedError
+        >>> ANATOMIES.pop('mmpretrain.MobileOne') is mobile_one_anatomy
+        True
     """
-
-    def register(function: AnatomyFn) -> AnatomyFn:
-        for name in class_names:
-            ANATOMIES[name] = function
-        return function
-
-    return register
+    return _register(ANATOMIES, encoders)
 
 
-def register_key_map(*class_names: str) -> Callable[[KeyMapFn], KeyMapFn]:
+def register_key_map(*encoders: EncoderKey) -> Callable[[Function], Function]:
     """Registers a function (encoder, state dict as downloaded) -> `Converted` for encoder classes.
 
     Args:
-        *class_names: Full class names, as for `register_anatomy`.
+        *encoders: As `register_anatomy`.
     """
+    return _register(KEY_MAPS, encoders)
 
-    def register(function: KeyMapFn) -> KeyMapFn:
-        for name in class_names:
-            KEY_MAPS[name] = function
+
+def _register(table: dict, keys: Sequence[EncoderKey]) -> Callable[[Function], Function]:
+    def register(function: Function) -> Function:
+        table.update(dict.fromkeys(keys, function))
         return function
 
     return register
 
 
-def key_map(module: nn.Module) -> KeyMapFn | None:
-    """Returns the key map of a module's class, or None where it has none."""
-    return KEY_MAPS.get(class_name(module))
+def anatomy_function(encoder: nn.Module) -> AnatomyFn | None:
+    """Returns the function that describes an encoder's exact class; None without."""
+    return _find(ANATOMIES, type(encoder))
+
+
+def key_map(encoder: nn.Module) -> KeyMapFn | None:
+    """Returns the key map of an encoder's exact class; None without."""
+    return _find(KEY_MAPS, type(encoder))
+
+
+def _find(table: Mapping[EncoderKey, Any], cls: type) -> Any:
+    return table.get(cls) or table.get(registered_name(cls))
 
 
 def build_with_hints(cls: type, args: dict, *, what: str) -> nn.Module:

@@ -28,12 +28,10 @@ class Features:
     Attributes:
         maps: One (B, C_i, H_i, W_i) tensor for each output of the encoder.
         queries: (Q, C_q) object queries made by the method, the same for every image, or None.
-        prefix: (B, P, C) prefix tokens of the last output, or None where none are kept.
     """
 
     maps: tuple[Tensor, ...]
     queries: Tensor | None = None
-    prefix: Tensor | None = None
 
 
 @dataclass

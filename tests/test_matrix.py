@@ -6,7 +6,7 @@ import pytest
 from mmseg.registry import MODELS
 
 from rein_seg.encoders import build_encoder
-from rein_seg.registry import ANATOMIES, class_name
+from rein_seg.registry import ANATOMIES, anatomy_function
 from tests import matrix, methods_page
 from tests.encoders.tiny import ENCODERS, FOUR_MAPS
 from tests.heads.tiny import HEADS
@@ -38,7 +38,7 @@ def test_the_page_of_methods_is_what_they_say():
 
 
 def test_every_family_is_tried():
-    tried = {ANATOMIES[class_name(build_encoder(cfg)[0])] for cfg in ENCODERS.values()}
+    tried = {anatomy_function(build_encoder(cfg)[0]) for cfg in ENCODERS.values()}
     assert tried == set(ANATOMIES.values())
     assert FOUR_MAPS.keys() == matrix.families().keys()
 

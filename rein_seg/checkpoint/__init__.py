@@ -1,6 +1,12 @@
 """Reading and writing weights: strict, with a coverage report, atomic, never unpickling."""
 
-from rein_seg.checkpoint.adapter import load_adapter, load_checkpoint, read_adapter, save_adapter
+from rein_seg.checkpoint.adapter import (
+    IDENTITY_FORMAT,
+    load_adapter,
+    load_checkpoint,
+    read_adapter,
+    save_adapter,
+)
 from rein_seg.checkpoint.io import (
     atomic_path,
     read_checkpoint,
@@ -15,6 +21,7 @@ from rein_seg.checkpoint.official import is_official, to_official
 from rein_seg.checkpoint.strict import load_strict, tensors_sha256
 
 __all__ = [
+    'IDENTITY_FORMAT',
     'atomic_path',
     'is_official',
     'load_adapter',

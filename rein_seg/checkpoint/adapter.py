@@ -19,11 +19,14 @@ from torch import Tensor, nn
 
 from rein_seg.checkpoint.io import atomic_path, state_dict_of
 from rein_seg.checkpoint.official import is_official, load_official
+from rein_seg.checkpoint.old_files import translate_identity
 from rein_seg.checkpoint.strict import load_strict, tensors_sha256
 from rein_seg.errors import UserError
 from rein_seg.version import __version__
 
-FORMAT = 'rein_seg-adapter/1'
+FORMAT = 'rein_seg-adapter/2'
+_FIRST_FORMAT = 'rein_seg-adapter/1'
+IDENTITY_FORMAT = 2  # of checkpoints; files without the key are of format 1
 # what an adapter must share with the model it goes into, and how to call it in a message
 IDENTITY = {'method': 'PEFT method', 'num_classes': 'number of classes', 'encoder': 'encoder'}
 
@@ -82,7 +85,7 @@ def read_adapter(path: str | os.PathLike) -> Adapter:
         raise UserError(
             f'adapter {str(path)!r} is truncated or damaged ({error}); copy or download it again'
         ) from error
-    if metadata.get('format') != FORMAT:
+    if metadata.get('format') not in (FORMAT, _FIRST_FORMAT):
         raise UserError(
             f'{str(path)!r} is not an adapter file: its metadata says '
             f'format={metadata.get("format")!r}, expected {FORMAT!r}'
@@ -92,6 +95,8 @@ def read_adapter(path: str | os.PathLike) -> Adapter:
             f'adapter {str(path)!r} was changed after it was written: the SHA-256 of its tensors '
             'is not the one in its metadata; get it again from its source'
         )
+    if metadata['format'] == _FIRST_FORMAT:
+        metadata = translate_identity(metadata)
     return Adapter(tensors, metadata)
 
 
@@ -128,7 +133,10 @@ def load_checkpoint(checkpoint: Mapping[str, Any], model: nn.Module, *, source: 
     """
     meta = checkpoint.get('meta')
     if isinstance(meta, Mapping) and 'identity' in meta:
-        check_identity(meta['identity'], model.identity, source=f'checkpoint {source!r}')
+        made = meta['identity']
+        if 'identity_format' not in meta:
+            made = translate_identity(made)
+        check_identity(made, model.identity, source=f'checkpoint {source!r}')
     state = state_dict_of(checkpoint, source)
     if is_official(state):
         return load_official(state, model, source=source)

@@ -24,7 +24,14 @@ from rein_seg.encoders.sites import check_config
 from rein_seg.encoders.weights import Converted, refuse_transformers
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses
-from rein_seg.registry import ANATOMIES, build_with_hints, class_name, key_map, with_defaults
+from rein_seg.registry import (
+    ANATOMIES,
+    anatomy_function,
+    build_with_hints,
+    key_map,
+    registered_name,
+    with_defaults,
+)
 from rein_seg.structures import Anatomy
 
 # of ImageNet, which DINOv2, EVA02 in Rein's recipe, SAM and ConvNeXt use; 0..255 RGB
@@ -219,7 +226,7 @@ def _construct(name: str, kind: Any, args: Mapping[str, Any]) -> nn.Module:
         with quiet_imports():  # the class's package is imported here, on first use
             cls = MODELS.get(str(kind))
             if cls is None:
-                known = [full.rsplit('.', 1)[-1] for full in ANATOMIES]
+                known = _known_classes()
                 raise UserError(
                     f'encoder {name!r}: type={kind!r} is not registered; '
                     f'{near_misses(str(kind), known)}'
@@ -235,7 +242,7 @@ def describe(encoder: nn.Module, options: Mapping[str, Any]) -> dict[str, Any]:
     Two configs that build the same encoder are to be described equally: an adapter is compared by
     it. Defaults that depend on other arguments are read from the encoder.
     """
-    described = {'type': class_name(encoder), **with_defaults(type(encoder), options)}
+    described = {'type': registered_name(type(encoder)), **with_defaults(type(encoder), options)}
     for name, value in described.items():
         derived = getattr(encoder, name, None) if value is None else None
         if isinstance(derived, (bool, int, float, str, list, tuple, dict)):
@@ -266,16 +273,21 @@ def find_anatomy(encoder: nn.Module) -> Anatomy:
         UserError: If the class has no anatomy. Subclasses do not inherit one: an encoder that
             overrides ``forward`` (EVA02 derives from ViT) keeps its parts elsewhere.
     """
-    name = class_name(encoder)
-    if name not in ANATOMIES:
-        short = {known.rsplit('.', 1)[-1]: known for known in ANATOMIES}
+    describe_sites = anatomy_function(encoder)
+    if describe_sites is None:
+        name, known = registered_name(type(encoder)), _known_classes()
         raise UserError(
             f'encoder class {name!r} has no anatomy; '
-            f'{near_misses(type(encoder).__name__, short)} (known classes: {", ".join(short)}). '
+            f'{near_misses(type(encoder).__name__, known)} (known classes: {", ".join(known)}). '
             'Add one: write rein_seg/encoders/<family>.py with a function that returns its '
             f'Anatomy, decorated with @register_anatomy({name!r}).'
         )
-    return ANATOMIES[name](encoder)
+    return describe_sites(encoder)
+
+
+def _known_classes() -> list[str]:
+    names = (key if isinstance(key, str) else key.__name__ for key in ANATOMIES)
+    return list(dict.fromkeys(name.rpartition('.')[2] for name in names))
 
 
 def _download(encoder: nn.Module, name: str) -> dict[str, Tensor]:

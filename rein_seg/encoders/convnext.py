@@ -22,7 +22,7 @@ from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map
 from rein_seg.structures import Anatomy, BranchSite, Layout, Site, StreamSite, Tap
 
-_NAME = 'mmpretrain.models.backbones.convnext.ConvNeXt'
+_NAME = 'mmpretrain.ConvNeXt'
 _OFFICIAL = (
     (r'\.dwconv\.', '.depthwise_conv.'),
     (r'\.pwconv([12])\.', r'.pointwise_conv\1.'),

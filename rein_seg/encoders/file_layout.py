@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from rein_seg.encoders.build import convert_weights
 from rein_seg.encoders.weights import Converted, shrink_patch_kernel
 from rein_seg.errors import UserError
-from rein_seg.registry import class_name
+from rein_seg.registry import registered_name
 
 _FIRST = 2.0**40  # numbers of elements start here: no weight is as large
 
@@ -88,7 +88,7 @@ def to_mmpretrain(
     Raises:
         UserError: If no class of mmpretrain computes the same from the same tensors.
     """
-    name = class_name(encoder)
+    name = registered_name(type(encoder))
     if name.startswith('mmpretrain.'):
         config = {**described, 'type': name.rpartition('.')[2]}
     elif hasattr(encoder, 'as_mmpretrain'):

@@ -24,7 +24,7 @@ from rein_seg.registry import register_anatomy, register_key_map
 from rein_seg.structures import Anatomy, BranchSite, Site, StreamSite, Tap
 
 _NAMES = tuple(
-    f'{package}.models.backbones.resnet.{name}'
+    f'{package}.{name}'
     for package in ('mmseg', 'mmpretrain')
     for name in ('ResNet', 'ResNetV1c', 'ResNetV1d')
 )

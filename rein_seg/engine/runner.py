@@ -26,6 +26,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from rein_seg.checkpoint import (
+    IDENTITY_FORMAT,
     atomic_path,
     load_checkpoint,
     read_checkpoint,
@@ -175,6 +176,7 @@ class PEFTRunner(Runner):
             rein_seg_version=__version__,
             dataset_meta=self.train_dataloader.dataset.metainfo,
             identity=self.bare_model.identity,
+            identity_format=IDENTITY_FORMAT,
             training=self.training_record,
         )
         checkpoint = dict(

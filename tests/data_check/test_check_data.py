@@ -14,7 +14,7 @@ from mmengine.config import Config
 from rein_seg import cli
 from rein_seg.config.checks import check_labels
 from rein_seg.data_check import check_data, read_parts
-from rein_seg.datasets.files.listing import faults as kinds
+from rein_seg.datasets.files import faults as kinds
 from rein_seg.errors import UserError
 from tests.datasets.trees import TREES
 from tests.run.tiny_run import REPO

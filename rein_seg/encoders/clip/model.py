@@ -11,11 +11,12 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
 from rein_seg.encoders.plain_vit.model import PlainViT, make_arch
 from rein_seg.encoders.plain_vit.weights import PATCH, fit_plain_vit, leave_out, strip_prefix
 from rein_seg.encoders.weights import Converted, rename
 from rein_seg.errors import UserError
-from rein_seg.registry import register_key_map
+from rein_seg.registry import register_anatomy, register_key_map
 
 ARCHS = {'base': make_arch(768, 12, 12), 'large': make_arch(1024, 24, 16)}
 _ACTS = {'quick_gelu': 'mmpretrain.QuickGELU', 'gelu': 'GELU'}
@@ -106,7 +107,10 @@ _TEXT = (
 )
 
 
-@register_key_map('rein_seg.encoders.clip.model.CLIPViT')
+register_anatomy(CLIPViT)(vit_anatomy)
+
+
+@register_key_map(CLIPViT)
 def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     """Converts a file of OpenAI or OpenCLIP, or the image tower alone, or mmpretrain's own names.
 

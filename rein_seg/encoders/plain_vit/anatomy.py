@@ -28,12 +28,7 @@ from rein_seg.structures import (
 )
 
 
-@register_anatomy(
-    'mmpretrain.models.backbones.vision_transformer.VisionTransformer',
-    'rein_seg.encoders.plain_vit.dinov2.DINOv2',
-    'rein_seg.encoders.clip.model.CLIPViT',
-    'rein_seg.encoders.plain_vit.tiny_vit.TinyViT',
-)
+@register_anatomy('mmpretrain.VisionTransformer')
 def vit_anatomy(encoder: nn.Module) -> Anatomy:
     """Returns the anatomy of a mmpretrain `VisionTransformer`, or of one of our subclasses.
 

@@ -12,6 +12,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
 from rein_seg.encoders.plain_vit.model import PlainViT, make_arch
 from rein_seg.encoders.plain_vit.weights import (
     PATCH,
@@ -24,7 +25,7 @@ from rein_seg.encoders.plain_vit.weights import (
 from rein_seg.encoders.sites import check_count, check_number
 from rein_seg.encoders.weights import Converted, rename
 from rein_seg.errors import UserError
-from rein_seg.registry import register_key_map
+from rein_seg.registry import register_anatomy, register_key_map
 
 ARCHS = {
     'small': make_arch(384, 12, 6),
@@ -135,12 +136,10 @@ _RULES = (
 )
 
 
-# the anatomy of these classes is in vit.py
-@register_key_map(
-    'rein_seg.encoders.plain_vit.dinov2.DINOv2',
-    'rein_seg.encoders.plain_vit.tiny_vit.TinyViT',
-    'mmpretrain.models.backbones.vision_transformer.VisionTransformer',
-)
+register_anatomy(DINOv2)(vit_anatomy)
+
+
+@register_key_map(DINOv2, 'mmpretrain.VisionTransformer')
 def convert_vit(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     """Converts a file of DINOv2, or one that shares its names (timm, MAE, DeiT).
 

@@ -7,7 +7,10 @@ from typing import Any
 
 from mmseg.registry import MODELS
 
+from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
+from rein_seg.encoders.plain_vit.dinov2 import convert_vit
 from rein_seg.encoders.plain_vit.model import PlainViT, make_arch
+from rein_seg.registry import register_anatomy, register_key_map
 
 ARCHS = {'tiny': make_arch(192, 8, 3)}
 
@@ -53,3 +56,7 @@ class TinyViT(PlainViT):
             out_type=out_type,
             final_norm=final_norm,
         )
+
+
+register_anatomy(TinyViT)(vit_anatomy)
+register_key_map(TinyViT)(convert_vit)

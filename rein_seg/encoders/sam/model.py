@@ -154,7 +154,7 @@ def _arch_sizes(arch: str | Mapping[str, Any]) -> dict[str, Any]:
     return dict(arch)
 
 
-@register_anatomy('rein_seg.encoders.sam.model.SAMViT')
+@register_anatomy(SAMViT)
 def sam_anatomy(encoder: SAMViT) -> Anatomy:
     """Returns the anatomy of SAM's encoder.
 

@@ -37,7 +37,7 @@ _OTHER_PARTS = r'(.*\.)?(prompt_encoder|mask_decoder|shared_image_embedding)\.'
 _NECK = r'(neck|channel_reduction)\.'
 
 
-@register_key_map('rein_seg.encoders.sam.model.SAMViT')
+@register_key_map(SAMViT)
 def convert_sam(encoder: SAMViT, state: dict[str, Tensor]) -> Converted:
     """Converts a file of SAM as Meta or Hugging Face publish it, or its encoder alone.
 

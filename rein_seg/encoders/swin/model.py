@@ -153,7 +153,7 @@ def _arch_sizes(arch: str | Mapping[str, Any]) -> dict[str, Any]:
     return dict(arch)
 
 
-@register_anatomy('rein_seg.encoders.swin.model.Swin')
+@register_anatomy(Swin)
 def swin_anatomy(encoder: Swin) -> Anatomy:
     """Returns the anatomy of a Swin transformer.
 

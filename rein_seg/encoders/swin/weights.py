@@ -36,7 +36,7 @@ _SIZES = {
 }
 
 
-@register_key_map('rein_seg.encoders.swin.model.Swin')
+@register_key_map(Swin)
 def convert_swin(encoder: Swin, state: dict[str, Tensor]) -> Converted:
     """Converts a file of Swin as Microsoft, timm, mmpretrain or mmseg write it.
 

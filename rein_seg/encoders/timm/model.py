@@ -44,7 +44,6 @@ _TAKES = (
     'EVA02, SigLIP, CLIP, MAE; for ConvNeXt use mmpretrain.ConvNeXt'
 )
 _OURS = dict(num_classes=0, global_pool='', dynamic_img_size=True)
-_NAME = 'rein_seg.encoders.timm.model.TimmEncoder'
 
 
 class ReportGrid(nn.Module):
@@ -186,7 +185,7 @@ def build_timm(name: str, args: Mapping[str, Any]) -> nn.Module:
     return model
 
 
-@register_key_map(_NAME)
+@register_key_map(TimmEncoder)
 def timm_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     """Returns a weights file under the encoder's names; see `convert_timm_weights`."""
     with torch.device('meta'):
@@ -200,7 +199,7 @@ def timm_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     )
 
 
-@register_anatomy(_NAME)
+@register_anatomy(TimmEncoder)
 def timm_anatomy(encoder: nn.Module) -> Anatomy:
     """Returns the anatomy of a `TimmEncoder`."""
     model = encoder.model

@@ -8,7 +8,7 @@ import pytest
 from mmseg.registry import DATASETS
 from torch.utils.data import DataLoader
 
-from rein_seg.datasets.files.listing import decoded
+from rein_seg.datasets.files import decoded
 from rein_seg.errors import UserError
 from tests.datasets.trees import GTAV, TREES
 

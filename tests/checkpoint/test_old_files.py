@@ -1,0 +1,94 @@
+"""Files that version 0.1.0 wrote before encoders had registered names load for ever.
+
+Each adapter was trained for two iterations; its ``.logits`` are what the model gave then for one
+image. Nothing here is written anew when the format changes: a new format adds files.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmseg.registry import MODELS
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from rein_seg.checkpoint import load_adapter, load_checkpoint, read_adapter, read_checkpoint
+from rein_seg.checkpoint.old_files import translate_identity
+from rein_seg.errors import UserError
+from tests.encoders.tiny import ENCODERS
+
+FOLDER = Path(__file__).parent / 'files_0_1'
+IMAGE = torch.from_numpy(np.random.RandomState(0).randn(1, 3, 32, 64).astype(np.float32))
+# name of the file: the encoder and the method it was trained with
+FILES = {
+    'own_tiny_vit': ('vit_tiny', dict(type='LoRA', rank=2, parts=['q', 'v'])),
+    'own_dinov2_registers': ('dinov2_registers', dict(type='VPT', num_tokens=2)),
+    'own_swin': ('swin', dict(type='ConvLoRA', rank=2)),
+    'own_clip': ('clip_tower', dict(type='Rein', num_tokens=4, rank=2, link_to_queries=False)),
+    'sam': ('sam', dict(type='ConvLoRA', rank=2)),
+    'mmpretrain_vit': ('dinov2', [dict(type='SSF'), dict(type='BitFit', roles=['norm'])]),
+    'mmpretrain_convnext': ('convnext', dict(type='DoRA', rank=2, parts=['fc1'])),
+    'mmseg_resnet': ('resnet', dict(type='BitFit', roles=['bias', 'norm_bias'])),
+    'timm_eva02': ('eva02', dict(type='VeRA', rank=4)),
+}
+
+
+def model_for(name, **changed):
+    encoder, peft = FILES[name]
+    backbone = dict(type='PEFTBackbone', encoder={**ENCODERS[encoder], **changed}, peft=peft)
+    head = dict(type='LinearHead')
+    return MODELS.build(
+        dict(
+            type='PEFTSegmentor',
+            backbone=backbone,
+            decode_head=head,
+            num_classes=19,
+            test_cfg=dict(mode='whole'),
+        )
+    ).eval()
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_an_old_adapter_loads_and_gives_the_same_logits(name):
+    path, model = FOLDER / f'{name}.safetensors', model_for(name)
+    load_adapter(path, model, model.identity)
+    with torch.no_grad():
+        logits = model(IMAGE, mode='tensor')
+    expected = load_file(FOLDER / f'{name}.logits.safetensors')['logits']
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_its_identity_reads_as_that_of_today(name):
+    read, model = read_adapter(FOLDER / f'{name}.safetensors').metadata, model_for(name)
+    assert {key: read[key] for key in model.identity} == model.identity
+    with safe_open(FOLDER / f'{name}.safetensors', 'pt') as file:
+        assert '/1' in file.metadata()['format']
+    scope, _, registered = read['encoder']['config']['type'].partition('.')
+    assert scope in ('rein_seg', 'mmpretrain', 'mmseg')
+    assert '.' not in registered
+
+
+@pytest.mark.parametrize('name', ['own_tiny_vit', 'mmseg_resnet'])
+def test_an_old_checkpoint_loads(name):
+    model = model_for(name)
+    path = FOLDER / f'{name}.checkpoint'
+    load_checkpoint(read_checkpoint(path), model, source=path.name)
+    saved = load_file(FOLDER / f'{name}.safetensors')
+    assert all(torch.equal(t, saved[key]) for key, t in model.state_dict().items())
+
+
+def test_another_encoder_is_still_refused():
+    model = model_for('own_tiny_vit', init_seed=1)
+    with pytest.raises(UserError, match="another encoder.*'random:seed=0'.*'random:seed=1'"):
+        load_adapter(FOLDER / 'own_tiny_vit.safetensors', model, model.identity)
+
+
+def test_packages_that_share_a_class_name_stay_apart():
+    paths = [f'{package}.models.backbones.resnet.ResNet' for package in ('mmseg', 'mmpretrain')]
+    made = [translate_identity({'encoder': {'config': {'type': path}}}) for path in paths]
+    assert [one['encoder']['config']['type'] for one in made] == [
+        'mmseg.ResNet',
+        'mmpretrain.ResNet',
+    ]
