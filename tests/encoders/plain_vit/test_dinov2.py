@@ -16,7 +16,7 @@ from rein_seg.structures import NormSite, ParamSite
 from tests.encoders.tiny import ENCODERS
 
 TINY = ENCODERS['dinov2_registers']
-BASES = Path(__file__).parents[2] / 'configs' / '_base_' / 'encoders'
+BASES = Path(__file__).parents[3] / 'configs' / '_base_' / 'encoders'
 
 
 def build(**change):

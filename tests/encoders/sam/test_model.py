@@ -20,7 +20,7 @@ from rein_seg.structures import BranchSite, NormSite, OpSite, ParamSite, SeqSite
 from tests.encoders.tiny import ENCODERS
 
 TINY = ENCODERS['sam']
-BASES = Path(__file__).parents[2] / 'configs' / '_base_' / 'encoders'
+BASES = Path(__file__).parents[3] / 'configs' / '_base_' / 'encoders'
 
 
 def build(**change):

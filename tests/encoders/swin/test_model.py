@@ -18,7 +18,7 @@ from rein_seg.peft import PEFTMethod
 from rein_seg.structures import BranchSite, NormSite, OpSite, ParamSite, SeqSite, StreamSite
 from tests.encoders.swin.swin_models import THREE, TINY, build, their_class
 
-BASES = Path(__file__).parents[2] / 'configs' / '_base_' / 'encoders'
+BASES = Path(__file__).parents[3] / 'configs' / '_base_' / 'encoders'
 
 
 def image(height=32, width=48):
