@@ -40,6 +40,7 @@ def registered_name(cls: type) -> str:
 
     Example:
         >>> from rein_seg.encoders.plain_vit import TinyViT
+        >>> from rein_seg.registry import registered_name
         >>> registered_name(TinyViT)
         'rein_seg.TinyViT'
     """
@@ -66,6 +67,7 @@ def register_anatomy(*encoders: EncoderKey) -> Callable[[Function], Function]:
             ``mmpretrain.ConvNeXt``: a name costs no import until the encoder is used.
 
     Example:
+        >>> from rein_seg.registry import ANATOMIES, register_anatomy
         >>> @register_anatomy('mmpretrain.MobileOne')
         ... def mobile_one_anatomy(encoder):
         ...     raise NotImplementedError

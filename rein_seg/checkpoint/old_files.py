@@ -17,6 +17,7 @@ def translate_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
         identity: ``method``, ``encoder`` and ``num_classes``, and any other keys, which stay.
 
     Example:
+        >>> from rein_seg.checkpoint.old_files import translate_identity
         >>> old = {'encoder': {'config': {'type': 'rein_seg.encoders.tiny_vit.TinyViT'}}}
         >>> translate_identity(old)
         {'encoder': {'config': {'type': 'rein_seg.TinyViT'}}}
