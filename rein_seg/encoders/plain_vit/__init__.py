@@ -1,6 +1,8 @@
 """Plain vision transformers: one width, one grid, all blocks alike (DINOv2, CLIP, TinyViT)."""
 
 from rein_seg.encoders.plain_vit import anatomy, dinov2, tiny_vit
+from rein_seg.encoders.plain_vit.dinov2 import DINOv2
 from rein_seg.encoders.plain_vit.model import PlainViT
+from rein_seg.encoders.plain_vit.tiny_vit import TinyViT
 
-__all__ = ['PlainViT', 'anatomy', 'dinov2', 'tiny_vit']
+__all__ = ['DINOv2', 'PlainViT', 'TinyViT', 'anatomy', 'dinov2', 'tiny_vit']
