@@ -9,6 +9,7 @@ import torch
 
 os.environ.setdefault('OMP_NUM_THREADS', '2')
 import rein_seg.apis  # noqa: E402, F401  registers everything
+from tests.paths import REPO  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -24,14 +25,19 @@ def _deterministic():
 
 @pytest.fixture(scope='session')
 def repo() -> Path:
-    return Path(__file__).resolve().parent.parent
+    return REPO
 
 
 def pytest_addoption(parser):
     parser.addoption('--full-size', action='store_true', help='run the full_size tests, too')
+    parser.addoption('--whole-matrix', action='store_true', help='run the whole_matrix tests, too')
 
 
 def pytest_collection_modifyitems(config, items):
+    if not config.getoption('whole_matrix'):
+        left_out = [item for item in items if 'whole_matrix' in item.keywords]
+        items[:] = [item for item in items if 'whole_matrix' not in item.keywords]
+        config.hook.pytest_deselected(items=left_out)
     skipped = {}
     if not torch.cuda.is_available():
         skipped['gpu'] = 'no GPU here'

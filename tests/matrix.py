@@ -12,7 +12,6 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import torch
 from mmengine.registry import init_default_scope
@@ -24,9 +23,10 @@ from rein_seg.errors import UserError
 from rein_seg.registry import PEFT_METHODS
 from tests.encoders.tiny import ENCODERS, FOUR_MAPS
 from tests.heads.tiny import HEADS
+from tests.paths import REPO
 from tests.peft.cases import CASES
 
-DOCUMENT = Path(__file__).resolve().parent.parent / 'docs/reference/support.md'
+DOCUMENT = REPO / 'docs/reference/support.md'
 HEAD, METHOD, FAMILY = 'Linear', 'LoRA', 'vit'  # what stands still while two others vary
 UNLINKED, TRAINS = 'unlinked', 'Trains with'
 COMMAND = 'make support'

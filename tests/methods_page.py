@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from pathlib import Path
 
 from mmseg.registry import MODELS
 
@@ -24,9 +23,9 @@ from rein_seg.structures import (
 )
 from tests.encoders.tiny import FOUR_MAPS
 from tests.matrix import COMMAND, configs, methods
+from tests.paths import REPO
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCUMENT = ROOT / 'docs/reference/methods.md'
+DOCUMENT = REPO / 'docs/reference/methods.md'
 KINDS: dict[type[Site], tuple[str, str]] = {  # what a site is called, and what tells it from others
     OpSite: ('OP', 'role'),
     NormSite: ('NORM', 'role'),
@@ -105,7 +104,7 @@ def _defaults(cls: type) -> str:
 
 
 def _config(name: str) -> str:
-    users = [p for p in sorted(ROOT.glob('configs/*.py')) if f"type='{name}'" in p.read_text()]
+    users = [p for p in sorted(REPO.glob('configs/*.py')) if f"type='{name}'" in p.read_text()]
     on_dinov2 = [path for path in users if path.stem.endswith('dinov2_gtav')]
     best = (on_dinov2 or users)[:1]
     return ''.join(f'[{path.stem}](../../configs/{path.name})' for path in best)

@@ -1,7 +1,6 @@
 """Every config loads, names only what exists, is short, and its model builds."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +12,9 @@ from rein_seg.errors import UserError
 from rein_seg.export.count import build_shapes, count, count_table
 from rein_seg.models.segmentor import count_parameters
 from rein_seg.registry import PEFT_METHODS
+from tests.paths import REPO
 
-CONFIGS = sorted((Path(__file__).parent.parent / 'configs').glob('*.py'))
+CONFIGS = sorted((REPO / 'configs').glob('*.py'))
 by_name = pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
 
 
@@ -129,7 +129,7 @@ def test_data_root_that_reaches_nothing_is_refused(tmp_path):
 
 
 def test_documents_have_no_dead_link_and_nothing_to_fill_in():
-    root = Path(__file__).parent.parent
+    root = REPO
     for page in [*root.glob('*.md'), *root.glob('docs/**/*.md')]:
         text = page.read_text()
         assert not re.search(r'@[A-Z]+@', text), page

@@ -12,6 +12,7 @@ from tests.encoders.tiny import ENCODERS, FOUR_MAPS
 from tests.heads.tiny import HEADS
 
 
+@pytest.mark.whole_matrix
 @pytest.mark.parametrize('method', matrix.methods())
 def test_method_trains_or_is_refused_with_a_reason(method):
     """The rest of what may happen, an error of another kind or no gradient, fails here."""
@@ -20,11 +21,13 @@ def test_method_trains_or_is_refused_with_a_reason(method):
     assert all(method in reason for reason in cells if reason not in ('', matrix.UNLINKED))
 
 
+@pytest.mark.whole_matrix
 @pytest.mark.parametrize('head', HEADS)
 def test_head_trains_on_every_encoder(head):
     assert not any(matrix.heads_by_encoder(head).values())
 
 
+@pytest.mark.whole_matrix
 def test_the_document_is_what_was_found():
     assert matrix.DOCUMENT.read_text() == matrix.document(), f'run {matrix.COMMAND}, look at it'
 

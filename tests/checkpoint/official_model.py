@@ -2,7 +2,6 @@
 
 import json
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from mmengine.logging import MessageHub
@@ -10,7 +9,9 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from safetensors.torch import load_file
 
-CASE = Path(__file__).parents[1] / 'golden/data/rein/rein_dinov2_mask2former_e2e.json'
+from tests.paths import REPO
+
+CASE = REPO / 'tests/golden/data/rein/rein_dinov2_mask2former_e2e.json'
 
 
 @lru_cache

@@ -1,15 +1,14 @@
 import hashlib
 import json
-from pathlib import Path
 
 import pytest
 from safetensors import safe_open
 
 from rein_seg.encoders import build_encoder, pretrained, shapes_only
 from rein_seg.errors import UserError
+from tests.paths import REPO
 
 CFG = dict(type='TinyViT', checkpoint='package:tiny_vit.safetensors')
-REPO = Path(__file__).resolve().parents[2]
 
 
 def test_the_weights_of_the_package_load_and_are_small():

@@ -113,6 +113,12 @@ ENCODERS = {
         init_seed=0,
     ),
 }
+LAYOUTS = {'sam': 'NHWC', 'convnext': 'NCHW', 'resnet': 'NCHW', 'swin': 'windows'}
+
+
+def layout(name: str) -> str:
+    """Returns how an encoder holds its features; those not named here hold tokens."""
+    return LAYOUTS.get(name.partition('_')[0], 'NLC')
 
 
 def _plain(name: str, **others) -> dict:

@@ -8,7 +8,7 @@ import torch
 from mmengine.dataset import DefaultSampler
 
 from rein_seg.evaluation import DomainIoUMetric
-from tests.run.tiny_run import REPO
+from tests.paths import REPO
 
 IMAGES, CLASSES = 7, ('road', 'car', 'sky')
 DOMAINS = ('clear', 'night', 'fog')

@@ -12,7 +12,7 @@ from torch import nn
 from rein_seg.errors import UserError
 from rein_seg.fast import onednn_matmul as products
 from rein_seg.pretrain import run as pretrain
-from tests.run.tiny_run import REPO
+from tests.paths import REPO
 
 there = pytest.mark.skipif(not products.works(), reason='PyTorch without oneDNN')
 

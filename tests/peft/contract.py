@@ -8,7 +8,7 @@ import torch
 from mmseg.registry import MODELS
 
 from rein_seg.structures import Features
-from tests.encoders.tiny import ENCODERS
+from tests.encoders.tiny import ENCODERS, layout
 from tests.peft.cases import CASES, named
 
 
@@ -18,11 +18,22 @@ def needed(case):
     return [pytest.mark.skipif(missing, reason=f'the {case.needs} package is not installed')]
 
 
+def families(case):
+    """Lists the encoders that have the sites of a case."""
+    fit = [name for name in ENCODERS if case.families is None or name in case.families]
+    return [name for name in fit if not name.startswith(case.without)]
+
+
+def marks(case, family):
+    """Of each layout the first encoder always runs, the others with the whole matrix."""
+    alike = [name for name in families(case) if layout(name) == layout(family)]
+    return [*needed(case), *([] if family == alike[0] else [pytest.mark.whole_matrix])]
+
+
 PAIRS = [
-    pytest.param(case, family, id=f'{case.name}-{family}', marks=needed(case))
+    pytest.param(case, family, id=f'{case.name}-{family}', marks=marks(case, family))
     for case in CASES
-    for family in ENCODERS
-    if (case.families is None or family in case.families) and not family.startswith(case.without)
+    for family in families(case)
 ]
 on_every_pair = pytest.mark.parametrize(('case', 'family'), PAIRS)
 

@@ -1,7 +1,5 @@
 """What is particular to SoMA and SVF: parts of pretrained weights, computed again on loading."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from mmengine.registry import PARAM_SCHEDULERS
@@ -11,6 +9,7 @@ from rein_seg.apis import load_config
 from rein_seg.errors import UserError
 from rein_seg.peft.parts.spectrum import decompose
 from rein_seg.structures import OpSite
+from tests.paths import REPO
 from tests.peft.build import backbone, image, move
 
 
@@ -142,7 +141,7 @@ def test_sizes_of_large_encoders_need_no_decomposition():
 
 @pytest.mark.filterwarnings('ignore:Detected call of')  # no step is taken
 def test_recipe_of_soma_anneals_the_weight_decay_of_what_decays():
-    cfg = load_config(str(Path(__file__).parents[2] / 'configs' / 'soma_dinov2_gtav.py'))
+    cfg = load_config(str(REPO / 'configs' / 'soma_dinov2_gtav.py'))
     lr, decay = cfg.optim_wrapper.optimizer.lr, cfg.optim_wrapper.optimizer.weight_decay
     params = [nn.Parameter(torch.zeros(1)) for _ in range(2)]
     groups = [dict(params=params[:1], weight_decay=decay), dict(params=params[1:], weight_decay=0)]

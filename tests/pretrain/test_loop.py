@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from rein_seg.encoders import build_encoder
 from rein_seg.errors import UserError
 from rein_seg.pretrain.run import pretrain
+from tests.paths import REPO
 
-REPO = Path(__file__).resolve().parents[2]
 RUN = dict(budget='smoke', device='cpu', workers=0, size=(64, 32))
 
 

@@ -14,7 +14,8 @@ from rein_seg import cli
 from rein_seg.apis import train
 from rein_seg.checkpoint import read_adapter, save_adapter
 from rein_seg.errors import UserError
-from tests.run.tiny_run import REPO, tiny_config, write_config
+from tests.paths import REPO
+from tests.run.tiny_run import tiny_config, write_config
 
 
 def load_tool(tool):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.paths import REPO
 from tests.run.official_files import dinov2, rein_and_head
-from tests.run.tiny_run import REPO
 
 RAW_IDS = np.array([7, 8, 11, 21, 23, 26, 0], np.uint8)  # road, sidewalk, building, ... unlabelled
 

@@ -8,9 +8,9 @@ from rein_seg.apis import load_config, train
 from rein_seg.checkpoint import read_adapter
 from rein_seg.datasets import PackDomainInputs
 from rein_seg.run.test import check_weights
+from tests.paths import REPO
 from tests.run.driving_trees import write_trees
 from tests.run.test_bad_input import assert_refused, call
-from tests.run.tiny_run import REPO
 
 LEAF = """
 _base_ = [{base!r}]

@@ -4,8 +4,8 @@ import itertools
 from pathlib import Path
 
 from rein_seg.apis import load_config
+from tests.paths import REPO
 
-REPO = Path(__file__).resolve().parents[2]
 CACHE_KEY = itertools.count()
 
 TEXT = """

@@ -14,7 +14,8 @@ from rein_seg.bench.speed.floor import Product, Reference, against, find_referen
 from rein_seg.checkpoint import write_json
 from rein_seg.errors import UserError
 from tests.bench.speed.tiny import mask2former_file
-from tests.run.tiny_run import REPO, tiny_config, write_config
+from tests.paths import REPO
+from tests.run.tiny_run import tiny_config, write_config
 
 CPU = torch.device('cpu')
 SMALL = str(REPO / 'configs/rein_dinov2_small_gtav.py')

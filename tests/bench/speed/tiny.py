@@ -1,6 +1,6 @@
 """The published system, tiny, without data."""
 
-from tests.run.tiny_run import REPO
+from tests.paths import REPO
 
 MASK2FORMER = """
 model = dict(

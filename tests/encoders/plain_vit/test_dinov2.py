@@ -1,7 +1,6 @@
 """DINOv2: sizes, registers, positions of other sizes and their cache, its base configs."""
 
 import copy
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,9 +13,10 @@ from rein_seg.encoders.sites import default_out_indices
 from rein_seg.errors import UserError
 from rein_seg.structures import NormSite, ParamSite
 from tests.encoders.tiny import ENCODERS
+from tests.paths import REPO
 
 TINY = ENCODERS['dinov2_registers']
-BASES = Path(__file__).parents[3] / 'configs' / '_base_' / 'encoders'
+BASES = REPO / 'configs' / '_base_' / 'encoders'
 
 
 def build(**change):

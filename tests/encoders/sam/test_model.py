@@ -1,7 +1,6 @@
 """SAM's encoder: sizes, positions of other sizes, windows, neck, files of both layouts."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,9 +17,10 @@ from rein_seg.errors import UserError
 from rein_seg.peft import PEFTMethod
 from rein_seg.structures import BranchSite, NormSite, OpSite, ParamSite, SeqSite
 from tests.encoders.tiny import ENCODERS
+from tests.paths import REPO
 
 TINY = ENCODERS['sam']
-BASES = Path(__file__).parents[3] / 'configs' / '_base_' / 'encoders'
+BASES = REPO / 'configs' / '_base_' / 'encoders'
 
 
 def build(**change):

@@ -1,7 +1,6 @@
 """Swin: sizes, windows, merging, files of every layout, against three other implementations."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,8 +16,9 @@ from rein_seg.errors import UserError
 from rein_seg.peft import PEFTMethod
 from rein_seg.structures import BranchSite, NormSite, OpSite, ParamSite, SeqSite, StreamSite
 from tests.encoders.swin.swin_models import THREE, TINY, build, their_class
+from tests.paths import REPO
 
-BASES = Path(__file__).parents[3] / 'configs' / '_base_' / 'encoders'
+BASES = REPO / 'configs' / '_base_' / 'encoders'
 
 
 def image(height=32, width=48):

@@ -1,7 +1,6 @@
 """timm's vision transformers: what timm computes, official files, refusals, prompts."""
 
 import copy
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,9 +17,10 @@ from rein_seg.errors import UserError
 from rein_seg.peft import PEFTMethod
 from rein_seg.structures import NormSite, OpSite, SeqSite
 from tests.encoders.tiny import ENCODERS
+from tests.paths import REPO
 
 DINOV3, EVA02 = ENCODERS['dinov3'], ENCODERS['eva02']
-CONFIGS = Path(__file__).parents[3] / 'configs' / '_base_' / 'encoders'
+CONFIGS = REPO / 'configs' / '_base_' / 'encoders'
 SIGLIP = dict(
     type='TimmEncoder',
     model='vit_base_patch16_siglip_224',
