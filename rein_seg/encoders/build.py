@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
+from rein_seg.encoders.checks import check_config
 from rein_seg.encoders.pretrained import PREFIX, package_file
 from rein_seg.encoders.random_init import draw_filters, draw_weights
-from rein_seg.encoders.sites import check_config
 from rein_seg.encoders.weights import Converted, refuse_transformers
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError, near_misses

@@ -10,13 +10,8 @@ import re
 
 from torch import Tensor, nn
 
-from rein_seg.encoders.sites import (
-    Place,
-    check_out_indices,
-    norm_site,
-    op_site,
-    param_sites,
-)
+from rein_seg.encoders.checks import check_out_indices
+from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
 from rein_seg.encoders.weights import HEADS, Converted, fill_output_norms, rename
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map

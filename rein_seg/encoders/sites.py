@@ -1,13 +1,11 @@
-"""Pieces that the families share."""
+"""Builds the sites of an anatomy, from the modules of an encoder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
-from rein_seg.errors import UserError
 from rein_seg.structures import (
     BranchSite,
     Layout,
@@ -22,112 +20,6 @@ from rein_seg.structures import (
 )
 
 Place = tuple[int, int, int, int]  # block, stage, depth, channels: what every site begins with
-ARCH_SIZES = ('embed_dims', 'num_layers', 'num_heads', 'feedforward_channels')
-
-
-def check_config(args: Mapping[str, Any]) -> None:
-    """Checks an encoder's arguments for one that would have no effect.
-
-    Raises:
-        UserError: If ``init_cfg`` is among them.
-    """
-    if args.get('init_cfg') is not None:
-        raise UserError(
-            f'encoder.init_cfg={args["init_cfg"]!r} would have no effect: give '
-            'checkpoint=FILE, which loads strictly when the encoder is built'
-        )
-
-
-def check_count(name: str, value: Any, *, least: int = 1) -> int:
-    """Returns ``value`` of the argument ``name`` if it is a whole number of at least ``least``.
-
-    Raises:
-        UserError: If it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UserError(f'encoder.{name}={value!r}: expected a whole number, {least} or more')
-    return value
-
-
-def check_arch(arch: Mapping[str, Any]) -> None:
-    """Checks the sizes of a transformer that ``arch`` gives, all of `ARCH_SIZES`.
-
-    Raises:
-        UserError: If one is no whole number of at least 1, or the heads do not divide the width.
-    """
-    for key in ARCH_SIZES:
-        check_count(f'arch.{key}', arch[key])
-    if arch['embed_dims'] % arch['num_heads']:
-        raise UserError(
-            f'encoder.arch has embed_dims={arch["embed_dims"]} and num_heads={arch["num_heads"]}: '
-            'expected a width that the number of heads divides'
-        )
-
-
-def check_number(name: str, value: Any) -> float:
-    """Returns ``value`` of the argument ``name`` if it is a number.
-
-    Raises:
-        UserError: If it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise UserError(f'encoder.{name}={value!r}: expected a number')
-    return value
-
-
-def default_out_indices(depth: int) -> list[int]:
-    """Returns the blocks at the quarters of the depth; for 24 blocks those that Rein takes."""
-    if depth == 24:
-        return [7, 11, 15, 23]
-    return sorted({depth * quarter // 4 - 1 for quarter in range(1, 5)} - {-1})
-
-
-def check_image_size(img_size: Any, patch_size: int) -> None:
-    """Checks that ``img_size`` is a side in pixels, or two, of at least one patch.
-
-    Raises:
-        UserError: If it is not.
-    """
-    sides = [img_size] if isinstance(img_size, int) else img_size
-    pair = isinstance(sides, (list, tuple)) and (len(sides) == 2 or sides == [img_size])
-    if not pair or not all(type(side) is int and side >= patch_size for side in sides):
-        raise UserError(
-            f'encoder.img_size={img_size!r}: expected a side in pixels, or (height, width), each '
-            f'at least patch_size={patch_size}'
-        )
-
-
-def check_listed(name: str, indices: Any, *, unit: str = 'blocks') -> None:
-    """Checks that the argument ``name`` is None or a list of whole numbers, and not empty.
-
-    Raises:
-        UserError: If it is not.
-    """
-    listed = isinstance(indices, (list, tuple)) and len(indices) > 0
-    if indices is not None and not (listed and all(type(i) is int for i in indices)):
-        raise UserError(f'encoder.{name}={indices!r}: expected a list of {unit}, such as [0, 1]')
-
-
-def check_out_indices(
-    indices: Sequence[int], depth: int, *, unit: str, name: str = 'out_indices'
-) -> tuple[int, ...]:
-    """Returns ``indices`` as a tuple if each names one of ``depth`` units, in rising order.
-
-    Raises:
-        UserError: If an index lies outside 0..depth-1, or they do not rise: an encoder emits its
-            maps in forward order, once each, whatever the order asked for.
-    """
-    chosen = tuple(int(index) for index in indices)
-    if any(not 0 <= index < depth for index in chosen):
-        raise UserError(
-            f'{name}={list(chosen)} goes beyond the encoder: it has {depth} {unit}, '
-            f'so indexes run from 0 to {depth - 1}'
-        )
-    if list(chosen) != sorted(set(chosen)):
-        raise UserError(
-            f'{name}={list(chosen)} must rise without repeats: maps come out in forward order'
-        )
-    return chosen
 
 
 def op_site(

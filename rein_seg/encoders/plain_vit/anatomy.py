@@ -9,13 +9,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from rein_seg.encoders.sites import (
-    Place,
-    check_out_indices,
-    norm_site,
-    op_site,
-    param_sites,
-)
+from rein_seg.encoders.checks import check_out_indices
+from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy
 from rein_seg.structures import (

@@ -12,6 +12,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from rein_seg.encoders.checks import check_count, check_number
 from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
 from rein_seg.encoders.plain_vit.model import PlainViT, make_arch
 from rein_seg.encoders.plain_vit.weights import (
@@ -22,7 +23,6 @@ from rein_seg.encoders.plain_vit.weights import (
     leave_out,
     strip_prefix,
 )
-from rein_seg.encoders.sites import check_count, check_number
 from rein_seg.encoders.weights import Converted, rename
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rein_seg.encoders.sites import (
+from rein_seg.encoders.checks import (
     ARCH_SIZES,
+    arch_sizes,
     check_arch,
     check_count,
     check_image_size,
@@ -22,7 +23,7 @@ from rein_seg.encoders.sites import (
 )
 from rein_seg.encoders.weights import resize_grid
 from rein_seg.environment import quiet_imports
-from rein_seg.errors import UserError, near_misses
+from rein_seg.errors import UserError
 
 with quiet_imports():
     from mmpretrain.models.backbones.vision_transformer import VisionTransformer
@@ -86,7 +87,7 @@ class PlainViT(VisionTransformer):
         layer_cfgs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        sizes = _arch_sizes(arch, archs)
+        sizes = _sizes(arch, archs)
         if out_type not in _OUT_TYPES:
             raise UserError(f'encoder.out_type={out_type!r}: expected one of {_OUT_TYPES}')
         check_count('patch_size', patch_size)
@@ -203,27 +204,9 @@ class PlainViT(VisionTransformer):
         return {**self.__dict__, '_resized': None}
 
 
-def _arch_sizes(
-    arch: str | Mapping[str, Any], archs: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    if isinstance(arch, str):
-        if arch not in archs:
-            raise UserError(
-                f'encoder.arch={arch!r}: {near_misses(arch, archs)} '
-                f'Or give a dict of {", ".join(_ARCH_KEYS)}.'
-            )
-        return dict(archs[arch])
-    if not isinstance(arch, Mapping):
-        raise UserError(
-            f'encoder.arch={arch!r}: expected a name ({", ".join(archs)}) or a dict of '
-            f'{", ".join(_ARCH_KEYS)}'
-        )
-    if set(arch) - {'ffn_type'} != set(ARCH_SIZES):
-        raise UserError(
-            f'encoder.arch has {sorted(arch)}: expected {", ".join(ARCH_SIZES)} and, '
-            'if not "origin", ffn_type'
-        )
-    if arch.get('ffn_type', 'origin') not in _FFN_TYPES:
-        raise UserError(f'encoder.arch.ffn_type={arch["ffn_type"]!r}: expected {_FFN_TYPES}')
-    check_arch(arch)
-    return dict(arch)
+def _sizes(arch: Any, archs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    sizes = arch_sizes(arch, archs, ARCH_SIZES, optional=('ffn_type',))
+    if sizes.get('ffn_type', 'origin') not in _FFN_TYPES:
+        raise UserError(f'encoder.arch.ffn_type={sizes["ffn_type"]!r}: expected {_FFN_TYPES}')
+    check_arch(sizes)
+    return sizes

@@ -14,24 +14,20 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.encoders.sam.attention import WindowAttention
-from rein_seg.encoders.sites import (
+from rein_seg.encoders.checks import (
     ARCH_SIZES,
-    Place,
+    arch_sizes,
     check_arch,
     check_count,
     check_image_size,
     check_listed,
     check_out_indices,
     default_out_indices,
-    map_block_sites,
-    norm_site,
-    op_site,
-    param_sites,
 )
+from rein_seg.encoders.sam.attention import WindowAttention
+from rein_seg.encoders.sites import Place, map_block_sites, norm_site, op_site, param_sites
 from rein_seg.encoders.weights import resize_grid
 from rein_seg.environment import quiet_imports
-from rein_seg.errors import UserError, near_misses
 from rein_seg.registry import register_anatomy
 from rein_seg.structures import Anatomy, RunState, Site
 
@@ -89,7 +85,7 @@ class SAMViT(ViTSAM):
         neck: bool = False,
         neck_channels: int = 256,
     ) -> None:
-        sizes = _arch_sizes(arch)
+        sizes = _sizes(arch)
         check_count('patch_size', patch_size)
         check_count('window_size', window_size)
         check_count('neck_channels', neck_channels)
@@ -141,17 +137,11 @@ def resize_map(table: Tensor, grid: tuple[int, int]) -> Tensor:
     return resize_grid(table, mode='bicubic', size=tuple(grid)).to(table.dtype)
 
 
-def _arch_sizes(arch: str | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(arch, str) and arch in ARCHS:
-        return dict(ARCHS[arch])
-    wanted = f'a dict of {", ".join((*ARCH_SIZES, _GLOBAL))}'
-    if isinstance(arch, str):
-        raise UserError(f'encoder.arch={arch!r}: {near_misses(arch, ARCHS)} Or give {wanted}.')
-    if not isinstance(arch, Mapping) or set(arch) != {*ARCH_SIZES, _GLOBAL}:
-        raise UserError(f'encoder.arch={arch!r}: expected {", ".join(ARCHS)}, or {wanted}')
-    check_arch(arch)
-    check_out_indices(arch[_GLOBAL], arch['num_layers'], unit='blocks', name=f'arch.{_GLOBAL}')
-    return dict(arch)
+def _sizes(arch: Any) -> dict[str, Any]:
+    sizes = arch_sizes(arch, ARCHS, (*ARCH_SIZES, _GLOBAL))
+    check_arch(sizes)
+    check_out_indices(sizes[_GLOBAL], sizes['num_layers'], unit='blocks', name=f'arch.{_GLOBAL}')
+    return sizes
 
 
 @register_anatomy(SAMViT)

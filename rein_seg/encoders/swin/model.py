@@ -13,20 +13,17 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from rein_seg.encoders.sites import (
-    Place,
+from rein_seg.encoders.checks import (
+    arch_sizes,
     check_count,
     check_listed,
     check_number,
     check_out_indices,
-    map_block_sites,
-    norm_site,
-    op_site,
-    param_sites,
 )
+from rein_seg.encoders.sites import Place, map_block_sites, norm_site, op_site, param_sites
 from rein_seg.encoders.swin.attention import MapMerging, ShiftedWindowAttention
 from rein_seg.environment import quiet_imports
-from rein_seg.errors import UserError, near_misses
+from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy
 from rein_seg.structures import Anatomy, RunState, Site
 
@@ -83,7 +80,7 @@ class Swin(SwinTransformer):
         out_indices: Sequence[int] | None = None,
         ffn_ratio: float = 4.0,
     ) -> None:
-        sizes = _arch_sizes(arch)
+        sizes = _sizes(arch)
         check_count('window_size', window_size)
         check_count('patch_size', patch_size)
         check_listed('out_indices', out_indices, unit='stages')
@@ -125,14 +122,8 @@ class Swin(SwinTransformer):
         return parts.norm(parts.projection(parts.adaptive_padding(image)).permute(0, 2, 3, 1))
 
 
-def _arch_sizes(arch: str | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(arch, str) and arch in ARCHS:
-        return dict(ARCHS[arch])
-    wanted = f'a dict of {", ".join(_ARCH_KEYS)}'
-    if isinstance(arch, str):
-        raise UserError(f'encoder.arch={arch!r}: {near_misses(arch, ARCHS)} Or give {wanted}.')
-    if not isinstance(arch, Mapping) or set(arch) != set(_ARCH_KEYS):
-        raise UserError(f'encoder.arch={arch!r}: expected {", ".join(ARCHS)}, or {wanted}')
+def _sizes(arch: Any) -> dict[str, Any]:
+    arch = arch_sizes(arch, ARCHS, _ARCH_KEYS)
     check_count('arch.embed_dims', arch['embed_dims'])
     lists = [arch['depths'], arch['num_heads']]
     if not all(isinstance(value, (list, tuple)) and value for value in lists) or (
@@ -150,7 +141,7 @@ def _arch_sizes(arch: str | Mapping[str, Any]) -> dict[str, Any]:
                 f'encoder.arch has {arch["embed_dims"] * 2**stage} channels and {heads} heads in '
                 f'stage {stage}: expected a width that the number of heads divides'
             )
-    return dict(arch)
+    return arch
 
 
 @register_anatomy(Swin)

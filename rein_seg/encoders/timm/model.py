@@ -15,14 +15,8 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.encoders.sites import (
-    Place,
-    check_out_indices,
-    default_out_indices,
-    norm_site,
-    op_site,
-    param_sites,
-)
+from rein_seg.encoders.checks import check_out_indices, default_out_indices
+from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
 from rein_seg.encoders.timm.weights import convert_timm_weights
 from rein_seg.encoders.weights import Converted
 from rein_seg.errors import UserError, near_misses

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from rein_seg.encoders import build_encoder, find_anatomy
-from rein_seg.encoders.sites import default_out_indices
+from rein_seg.encoders.checks import default_out_indices
 from rein_seg.errors import UserError
 from rein_seg.structures import NormSite, ParamSite
 from tests.encoders.tiny import ENCODERS
@@ -205,13 +205,13 @@ def test_compiles_to_one_graph_at_other_sizes_too(family):
     ('change', 'message'),
     [
         (dict(arch='larg'), "encoder.arch='larg': did you mean 'large'"),
-        (dict(arch=dict(embed_dims=32)), 'expected embed_dims, num_layers, num_heads'),
+        (dict(arch=dict(embed_dims=32)), 'or a dict of embed_dims, num_layers, num_heads'),
         (dict(arch={**TINY['arch'], 'ffn_type': 'swiglu'}), "ffn_type='swiglu': expected"),
         (dict(out_type='cls_token'), "out_type='cls_token': expected one of"),
         (dict(interpolate_offset=1.5), 'interpolate_offset=1.5: expected'),
         (dict(num_registers=-1), 'num_registers=-1: expected a whole number, 0 or more'),
         (dict(num_registers='2'), "num_registers='2': expected a whole number"),
-        (dict(arch=3), r'arch=3: expected a name .small, .* or a dict of embed_dims'),
+        (dict(arch=3), 'arch=3: expected small, base, .* or a dict of embed_dims'),
         (dict(arch={**TINY['arch'], 'num_layers': 0}), 'arch.num_layers=0: expected .* 1 or more'),
         (dict(arch={**TINY['arch'], 'num_heads': 3}), 'embed_dims=16 and num_heads=3: .* divides'),
         (dict(patch_size=0), 'patch_size=0: expected a whole number, 1 or more'),
