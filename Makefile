@@ -5,7 +5,7 @@ WORK_DIR ?= work_dirs/demo
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all test-full support lint published format install clean
+.PHONY: demo test test-all test-full support docs lint published format install clean
 
 install: $(INSTALLED)
 
@@ -44,9 +44,15 @@ test-all: $(INSTALLED)
 test-full: $(INSTALLED)
 	$(BIN)/python -m pytest --full-size -m full_size
 
-# What works with what: trains tiny models, writes docs/reference/support.md. A minute on two cores.
+# The pages that are made of the code: docs/reference/{support,methods,config,command-line}.md. Trains
+# tiny models to see what works with what: a minute on two cores.
 support: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.matrix
+	$(BIN)/python -m tests.docs.pages
+
+# The docs site, in site/; a broken link is an error.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

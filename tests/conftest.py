@@ -35,8 +35,8 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(config, items):
     if not config.getoption('whole_matrix'):
-        left_out = [item for item in items if 'whole_matrix' in item.keywords]
-        items[:] = [item for item in items if 'whole_matrix' not in item.keywords]
+        left_out = [item for item in items if {'whole_matrix', 'tutorial'} & set(item.keywords)]
+        items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
     skipped = {}
     if not torch.cuda.is_available():

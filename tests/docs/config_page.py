@@ -1,0 +1,137 @@
+"""The page of config keys: their meanings, and the arguments that the classes document."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+
+from mmengine.registry import DATA_SAMPLERS, HOOKS, METRICS, OPTIM_WRAPPER_CONSTRUCTORS, Registry
+from mmseg.registry import DATASETS, MODELS, TRANSFORMS
+
+from tests.paths import REPO
+
+DOCUMENT = REPO / 'docs/reference/config.md'
+HEAD = """# Config keys
+
+Written by `make support` from the docstrings of the classes.
+
+A config is a Python file. `_base_` names the files it inherits from; a key of the file overrides
+the same key of a base, and dicts are merged. `--cfg-options a.b=1` overrides a value from the
+command line. `rein-seg show CONFIG [KEY]` prints each value and who set it.
+
+The arguments of methods (`model.backbone.peft`) are on the page [Methods](methods.md) and in the
+docstrings of `rein_seg/peft/methods/`.
+
+## Top level
+
+| key | meaning |
+|---|---|
+"""
+KEYS = {
+    'auto_scale_lr': 'mmengine: whether the learning rate follows the batch size',
+    'benchmark': 'name, classes, sizes and test settings: `name`, `protocol`, `num_classes`, '
+    '`crop_size`, `test_cfg`, `selection`, `evaluated_as`',
+    'cache_dir': 'folder for decoded copies of the training data; see [Data sets]'
+    '(datasets.md#load-faster)',
+    'comparison': 'what `rein-seg compare` runs: `peft`, `seeds`, `metrics`; see [Compare methods]'
+    '(../guides/compare.md)',
+    'compile': 'True: training steps go through `torch.compile`',
+    'custom_hooks': 'hooks beside the default ones',
+    'custom_imports': 'modules to import when the config is loaded: `dict(imports=[...])`',
+    'data_root': 'folder of the data; reaches every data set without a `data_root` of its own',
+    'default_hooks': 'timer, logger, schedule, checkpoints (`checkpoint.save_best`, `interval`), '
+    'early stopping',
+    'default_scope': 'registry that names are looked up in: `mmseg`',
+    'ema': 'average of the trained weights: `dict(begin=12000, momentum=0.0002)`; None: no average',
+    'env_cfg': 'cuDNN, processes, distributed backend',
+    'epochs': 'length in epochs, for schedules without iterations',
+    'expected_images': 'numbers of images by loader and domain, for `rein-seg check-data`',
+    'launcher': 'none or pytorch; set by the command line',
+    'load_from': 'weights to start from',
+    'log_level': 'INFO, WARNING, ...',
+    'log_processor': 'how the log averages values',
+    'max_iters': 'iterations of the training; reaches the loop and the schedules',
+    'model': 'the model, see [below](#model)',
+    'optim_wrapper': 'optimizer, gradient clipping, accumulation, autocast',
+    'param_scheduler': 'schedules of learning rate and weight decay',
+    'protocol': 'one of `protocols`: fills what the config leaves open; see [Protocols]'
+    '(protocols.md)',
+    'protocols': 'the protocols of the benchmark, by name',
+    'randomness': '`dict(seed=42)`',
+    'resume': 'whether to continue from the newest checkpoint; `--resume` sets it',
+    'runner_type': '`PEFTRunner`',
+    'test_cfg': 'loop of the test',
+    'test_dataloader': 'data of `rein-seg test`',
+    'test_evaluator': 'metric of `rein-seg test`; see [Metrics](metrics.md)',
+    'train_cfg': 'loop of the training: `max_iters`, `val_interval`',
+    'train_dataloader': 'batch size, workers, sampler and data set of the training',
+    'val_cfg': 'loop of the validation',
+    'val_dataloader': 'data of the validation in a training run',
+    'val_evaluator': 'metric of the validation',
+    'vis_backends': 'where the visualizer writes',
+    'visualizer': 'mmseg: the visualizer',
+    'work_dir': 'folder of the run; `--work-dir` sets it',
+}
+SECTIONS: dict[str, tuple[Registry, str, str]] = {  # title -> registry, package, where it is used
+    'Model': (MODELS, 'rein_seg.models', '`model` and `model.backbone`'),
+    'Encoders': (
+        MODELS,
+        'rein_seg.encoders',
+        '`model.backbone.encoder`, which also takes `name`, `checkpoint` (a weights file), '
+        '`init_seed` (random weights), `pretrained` (timm), `mean` and `std`',
+    ),
+    'Necks': (MODELS, 'rein_seg.necks', '`model.neck`'),
+    'Heads': (MODELS, 'rein_seg.heads', '`model.decode_head`'),
+    'Data sets': (DATASETS, 'rein_seg.datasets', '`*_dataloader.dataset`'),
+    'Samplers': (DATA_SAMPLERS, 'rein_seg.datasets', '`*_dataloader.sampler`'),
+    'Transforms': (TRANSFORMS, 'rein_seg.datasets', 'a `pipeline`'),
+    'Metrics': (METRICS, 'rein_seg.evaluation', '`*_evaluator`'),
+    'Hooks': (HOOKS, 'rein_seg.engine', '`custom_hooks`, `default_hooks`'),
+    'Optimizer': (OPTIM_WRAPPER_CONSTRUCTORS, 'rein_seg.engine', '`optim_wrapper.constructor`'),
+}
+
+
+def document() -> str:
+    """Returns the text of docs/reference/config.md."""
+    rows = ''.join(f'| `{key}` | {meaning} |\n' for key, meaning in KEYS.items())
+    return HEAD + rows + ''.join(_section(title, *entry) for title, entry in SECTIONS.items())
+
+
+def _section(title: str, registry: Registry, package: str, where: str) -> str:
+    known = sorted(registry.module_dict.items())
+    classes = {
+        cls: name for name, cls in known if inspect.isclass(cls) and _is_public(cls, package)
+    }
+    parts = [f'\n## {title}\n\nFor {where}.\n']
+    for cls, name in classes.items():
+        first = _cell((inspect.getdoc(cls) or '').partition('\n\n')[0])
+        parts.append(f'\n### {name}\n\n{first}\n{_table(cls)}')
+    return ''.join(parts)
+
+
+def _is_public(cls: type, package: str) -> bool:
+    return cls.__module__.startswith(package) and not cls.__name__.startswith('_')
+
+
+def _table(cls: type) -> str:
+    meanings = dict(_arguments(inspect.getdoc(cls) or ''))
+    rows = []
+    for name, p in inspect.signature(cls).parameters.items():
+        if name in meanings or p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            default = '' if p.default is inspect._empty else f'`{p.default!r}`'
+            rows.append(f'| `{name}` | {default} | {_cell(meanings.get(name, ""))} |\n')
+    return '\n| argument | default | meaning |\n|---|---|---|\n' + ''.join(rows) if rows else ''
+
+
+def _arguments(doc: str) -> Iterator[tuple[str, str]]:
+    """Yields name and description of each entry under ``Args:``."""
+    found = re.search(r'^Args:\n((?:    .*\n|\n)+)', doc + '\n', re.M)
+    for entry in re.findall(r'^    (\S.*(?:\n {8}.*)*)', found[1] if found else '', re.M):
+        name, _, text = entry.partition(':')
+        yield name.strip('*` '), text
+
+
+def _cell(text: str) -> str:
+    """Returns a text as one table cell."""
+    return ' '.join(text.replace('``', '`').split()).replace('|', '\\|')

@@ -1,0 +1,20 @@
+"""The pages of docs/reference that are made of the code and need no training: writes them.
+
+make support
+"""
+
+from __future__ import annotations
+
+from tests.docs import config_page
+
+PAGES = (config_page,)
+
+
+def main() -> None:
+    """Writes the pages."""
+    for page in PAGES:
+        page.DOCUMENT.write_text(page.document())
+
+
+if __name__ == '__main__':
+    main()
