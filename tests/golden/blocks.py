@@ -49,8 +49,9 @@ class Block:
         return method.eval()
 
 
-def vit_block(config, weights, *, eps=1e-5):
+def vit_block(config, weights):
     """A pre-norm block with a fused qkv, or with q_proj, k_proj, v_proj; random without weights."""
+    eps = config.get('eps', 1e-5)
     encoder, _ = build_encoder(
         dict(
             type='mmpretrain.VisionTransformer',

@@ -7,12 +7,7 @@ from tests.golden.collect import cases
 from tests.golden.tokens import Module, options
 
 
-@pytest.mark.parametrize('golden', cases('fada', lambda meta: 'config' in meta))
+@pytest.mark.parametrize('golden', cases('fada', ''))
 def test_module_equals_the_official_one(golden):
     method = FADA(mode='channel', **options(golden.meta['config']))
     Module(golden, method, from_official).check(chained=True)
-
-
-def test_both_kinds_are_here():
-    kept = {p.values[0].path.stem for p in cases('fada', lambda meta: 'config' in meta)}
-    assert {'lora_tokens', 'full_tokens'} <= kept

@@ -13,7 +13,7 @@ def params_of(layer, weights, prefix=''):
     return load(layer, weights, {name: prefix + name for name, _ in layer.named_parameters()})
 
 
-@pytest.mark.parametrize('golden', cases('mona', lambda m: m['provenance']['object'] == 'Mona'))
+@pytest.mark.parametrize('golden', cases('mona', 'module'))
 def test_layer_equals_the_official_one(golden):
     config, weights = golden.meta['config'], golden.tensors('weight')
     state = RunState(grid=tuple(config['hw']))
@@ -27,7 +27,7 @@ def test_layer_equals_the_official_one(golden):
     check(golden, {'y': x + layer(x, Context(site, 'NLC', anatomy))}, params, x)
 
 
-@pytest.mark.parametrize('golden', cases('mona', lambda m: 'Swin' in m['provenance']['object']))
+@pytest.mark.parametrize('golden', cases('mona', 'swin'))
 def test_swin_block_equals_the_official_one(golden, tmp_path):
     config, weights = golden.meta['config'], golden.tensors('weight')
     block, index = swin_block(config, weights, tmp_path)
@@ -37,8 +37,3 @@ def test_swin_block_equals_the_official_one(golden, tmp_path):
     params |= params_of(method.layers[f'out_{index}'], weights, 'my_module_2.')
     x = golden.tensors('input')['x'].requires_grad_()
     check(golden, {'y': block(x)}, params, x)
-
-
-def test_both_kinds_are_here():
-    kept = {p.values[0].path.stem for p in cases('mona', lambda meta: 'config' in meta)}
-    assert {'module', 'swin_block'} <= kept

@@ -9,7 +9,7 @@ from torch import nn
 
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.peft import SSF
-from tests.golden.collect import cases
+from tests.golden.collect import cases, kind_of
 from tests.golden.toy import Toy, assert_output, check_gradients, fill_ssf, operation, same
 
 NAMES = ('ssf_scale_1', 'ssf_shift_1')
@@ -24,18 +24,13 @@ VIT = {
 CONVNEXT = {'dw': NAMES, 'norm': ('ssf_scale_2', 'ssf_shift_2'), **INNER}
 
 
-def single(meta):
-    names = {name for name in meta.get('tensors', {}) if 'ssf_' in name and name.startswith('w')}
-    return meta.get('method') == 'ssf' and names == {f'weight.{name}' for name in NAMES}
-
-
 def module_of(golden):
     weights, config = golden.tensors('weight'), golden.meta['config']
     own = {k.split('.', 1)[1]: v for k, v in weights.items() if '.' in k}  # op.* or proj.*
     if 'running_mean' in own:
         module = nn.BatchNorm2d(len(own['weight']))
     elif own['weight'].dim() == 1:
-        module = nn.LayerNorm(len(own['weight']))
+        module = nn.LayerNorm(len(own['weight']), eps=config.get('eps', 1e-5))
     else:
         return operation({'stride': config.get('patch', 1), **config}, **own)
     module.load_state_dict(own, strict=True)
@@ -49,7 +44,7 @@ class Tokens(Toy):
         return super().forward(x).flatten(2).transpose(1, 2)
 
 
-@pytest.mark.parametrize('golden', cases('ssf', single))
+@pytest.mark.parametrize('golden', cases('ssf', ''))
 def test_operation_or_norm(golden):
     kind = Tokens if 'patch' in golden.meta['config'] else Toy
     toy = kind({'op': module_of(golden)})
@@ -79,7 +74,7 @@ def vit_block(config):
         out_indices=[0],
         out_type='featmap',
         final_norm=False,
-        norm_cfg=dict(type='LN', eps=1e-5),
+        norm_cfg=dict(type='LN', eps=config.get('eps', 1e-5)),
         layer_scale_init_value=config.get('init_values') or 0.0,
         init_seed=0,
     )
@@ -107,16 +102,12 @@ def convnext_block(config):
     return encoder, encoder.stages[0][0], names
 
 
-BLOCKS = {'Block': (vit_block, VIT), 'ConvNeXtBlock': (convnext_block, CONVNEXT)}
+BLOCKS = {'vit': (vit_block, VIT), 'convnext': (convnext_block, CONVNEXT)}
 
 
-def block(meta):
-    return meta.get('method') == 'ssf' and meta.get('provenance', {}).get('object') in BLOCKS
-
-
-@pytest.mark.parametrize('golden', cases('ssf', block))
+@pytest.mark.parametrize('golden', cases('ssf', *BLOCKS))
 def test_block(golden):
-    build, places = BLOCKS[golden.meta['provenance']['object']]
+    build, places = BLOCKS[kind_of('ssf', golden.path, golden.meta)]
     encoder, module, names = build(golden.meta['config'])
     encoder.requires_grad_(False)
     weights = golden.tensors('weight')
