@@ -14,11 +14,13 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from rein_seg.heads.contract import DecodeHead
+from rein_seg.heads.mmseg_head import as_metas, as_samples
 from rein_seg.structures import Features
 
 
 @MODELS.register_module()
-class LinearHead(BaseDecodeHead):
+class LinearHead(DecodeHead, BaseDecodeHead):
     """Classifies each patch linearly: layer norm, then a 1x1 convolution.
 
     With queries it adds a second vote. Each patch attends to the queries, and each query votes for
@@ -38,7 +40,7 @@ class LinearHead(BaseDecodeHead):
     its batch norm: it must not learn the source domain's statistics. The vote is ours.
     """
 
-    takes_features = True
+    filled_in = (*DecodeHead.filled_in, 'query_dims')
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class LinearHead(BaseDecodeHead):
         kwargs.setdefault(
             'loss_decode', dict(type='CrossEntropyLoss', loss_weight=1.0, avg_non_ignore=True)
         )
+        kwargs.setdefault('threshold', 0.5)  # mmseg's own default is 0.3
         super().__init__(
             in_channels=list(in_channels),
             in_index=list(in_index),
@@ -74,6 +77,14 @@ class LinearHead(BaseDecodeHead):
         if features.queries is None:
             return logits
         return logits + self._vote(x, features.queries)
+
+    def loss(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
+        """Returns the losses of ``loss_decode`` by name, and the accuracy ``acc_seg`` (%)."""
+        return self.loss_by_feat(self(features), as_samples(labels))
+
+    def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
+        """Returns (B, K, H, W) logits."""
+        return self.predict_by_feat(self(features), as_metas(size, len(features.maps[0])))
 
     def _vote(self, x: Tensor, queries: Tensor) -> Tensor:
         pixels = self.query_proj(x)  # (B, D, H, W)

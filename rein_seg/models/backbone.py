@@ -131,7 +131,7 @@ class PEFTBackbone(BaseModule):
 
         Buffers (batch statistics) count as trained when their own module has a trained parameter.
         """
-        frozen = set()
+        frozen: set[str] = set()
         for path, module in self.encoder.named_modules():
             prefix = f'{path}.' if path else ''
             own = list(module.named_parameters(recurse=False))
@@ -194,7 +194,7 @@ class CheckpointedCall:
 def _checkpoint_blocks(anatomy: Anatomy) -> None:
     for site in anatomy.find(StreamSite, where='out'):
         block = site.taps[0].module
-        block._call_impl = CheckpointedCall(block, anatomy)
+        block._call_impl = CheckpointedCall(block, anatomy)  # type: ignore[method-assign]
 
 
 def _drop_frozen(

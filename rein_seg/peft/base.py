@@ -57,6 +57,8 @@ class PEFTMethod(nn.Module):
         reads_operations: Whether an operation's output must be W x + b when the method gets it.
         hooked_sites: What the method, attached, is hooked to, in that order.
         carries: Whether tokens go on from block to block; see `Context.carry`.
+        filled_in: Constructor arguments that a segmentor fills in where the config leaves them out:
+            ``num_classes``, or none.
     """
 
     exact_at_start: bool = True
@@ -67,6 +69,7 @@ class PEFTMethod(nn.Module):
     replaces_parameters: bool = False
     reads_operations: bool = False
     carries: bool = False
+    filled_in: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()

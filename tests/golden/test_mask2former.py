@@ -51,7 +51,7 @@ def test_head_equals_the_official_one_in_every_layer(golden):
         assert_near(classes[layer], outputs[f'cls_pred.{layer}'], f'cls_pred.{layer}')
         assert_near(masks[layer], outputs[f'mask_pred.{layer}'], f'mask_pred.{layer}')
     size = outputs['predict'].shape[-2:]
-    predicted = head.predict(features, [dict(img_shape=size)], {})
+    predicted = head.predict(features, tuple(size))
     assert_near(predicted, outputs['predict'], 'predict')
 
 

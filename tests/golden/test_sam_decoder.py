@@ -126,13 +126,12 @@ def test_promptless_model_equals_the_official_one(golden, tmp_path):
     model = whole(config, golden.tensors('weight'), tmp_path)
     image = golden.tensors('input')['image']
     head = model.decode_head
-    maps = model.extract_feat(image).maps
-    near(maps[0], outputs['image_embedding'], 'image_embedding')
+    features = model.extract_feat(image)
+    near(features.maps[0], outputs['image_embedding'], 'image_embedding')
     near(model.backbone.peft.aux_losses()['loss_balance'], outputs['moe_loss'][0], 'moe_loss')
-    decoded = head(maps)
+    decoded = head(features)
     near(decoded.masks, outputs['low_res_masks'], 'low_res_masks')
-    metas = [dict(img_shape=tuple(image.shape[-2:]))]
-    logits = head.predict(maps, metas, model.test_cfg)
+    logits = head.predict(features, tuple(image.shape[-2:]))
     if config['num_classes'] == 1:
         near(logits, outputs['mask_logits'], 'mask_logits')
         near(logits.sigmoid(), outputs['probability'], 'probability')

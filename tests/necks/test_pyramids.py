@@ -58,3 +58,22 @@ def test_odd_side_is_halved_by_factor():
     row = torch.tensor([0.0, 1, 10, 11, 100]).reshape(1, 1, 1, 5)
     assert neck([row.expand(1, 1, 2, 5)])[0].flatten().tolist() == [0.5, 10.5]
     assert neck([row])[0].shape == (1, 1, 1, 2)
+
+
+def test_pyramid_sizes_and_number_of_maps():
+    neck = TokenPyramid((8, 8, 8, 8), out_channels=4)
+    maps = neck([torch.randn(1, 8, 5, 7)] * 4)
+    assert [tuple(m.shape) for m in maps] == [
+        (1, 4, 20, 28),
+        (1, 4, 10, 14),
+        (1, 4, 5, 7),
+        (1, 4, 2, 3),
+    ]
+    with pytest.raises(UserError, match='4 factors for 3 maps'):
+        TokenPyramid((8, 8, 8))
+
+
+def test_pyramid_half_is_the_mean_of_two_by_two():
+    neck = TokenPyramid((1,), factors=(0.5,))
+    x = torch.randn(1, 1, 6, 4)
+    torch.testing.assert_close(neck([x])[0], torch.nn.functional.avg_pool2d(x, 2))

@@ -96,8 +96,7 @@ def each_mask(self: Mask2FormerHead, features: Features) -> tuple[Tensor, list[T
 def loss_of_all_masks(
     self: Mask2FormerHead,
     features: Features,
-    data_samples: list,
-    train_cfg: Any,
+    labels: Tensor,
     draws: Draws | None = None,
 ) -> dict[str, Tensor]:
     """Every mask with a graph."""
@@ -108,15 +107,12 @@ def loss_of_all_masks(
         return torch.stack([masks[layer][image, query] for layer, image, query in own])
 
     each = (mask[None] for mask in masks)
-    return self.set_loss(classes, each, self.labels(data_samples), draws, pick)
+    return self.set_loss(classes, each, self.without_ignored(labels), draws, pick)
 
 
-def predict_all(
-    self: Mask2FormerHead, features: Features, batch_img_metas: list[dict], test_cfg: Any
-) -> Tensor:
+def predict_all(self: Mask2FormerHead, features: Features, size: tuple[int, int]) -> Tensor:
     """All predictions, of which the last is used; every mask and probability at full size."""
     classes, masks = each_mask(self, features)
-    size = tuple(batch_img_metas[0]['img_shape'][:2])
     full = F.interpolate(masks[-1], size=size, mode='bilinear', align_corners=False)
     probabilities = classes[-1].softmax(-1)[..., :-1]
     return torch.einsum('bqk,bqhw->bkhw', probabilities, full.sigmoid())

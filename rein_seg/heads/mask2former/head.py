@@ -15,6 +15,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
+from rein_seg.heads.contract import DecodeHead
 from rein_seg.heads.mask2former.layers import sine_positions
 from rein_seg.heads.mask2former.losses import MATCHED_AT_ONCE, Draws, SetLoss
 from rein_seg.heads.mask2former.masks import (
@@ -33,7 +34,7 @@ STRIDES = (4, 8, 16, 32)
 
 
 @MODELS.register_module(force=True)  # mmseg's class of this name needs mmdet
-class Mask2FormerHead(BaseModule):
+class Mask2FormerHead(DecodeHead, BaseModule):
     """Predicts Q pairs of class and mask from four maps, with or without given queries.
 
     With queries from the method (Rein's link) they are the position of the decoder's queries in
@@ -79,9 +80,8 @@ class Mask2FormerHead(BaseModule):
     Parameter names are mmdet's, so published checkpoints load.
     """
 
-    takes_features = True
-    predicts_scores = True
-    align_corners = False
+    filled_in = (*DecodeHead.filled_in, 'in_strides', 'query_dims')
+    output = 'scores'
 
     def __init__(
         self,
@@ -136,7 +136,8 @@ class Mask2FormerHead(BaseModule):
         linked = query_dims is not None
         if not linked:
             self.query_embed = nn.Embedding(num_queries, feat_channels)
-        if linked and content_from_queries:
+        self.content_is_linked = linked and content_from_queries
+        if self.content_is_linked:
             self.querys2feat = nn.Linear(feat_channels, feat_channels)
         else:
             self.query_feat = nn.Embedding(num_queries, feat_channels)
@@ -189,10 +190,10 @@ class Mask2FormerHead(BaseModule):
         return MaskEmbeds(embeds @ conv.weight[:, :, 0, 0], embeds @ conv.bias)
 
     def loss(
-        self, features: Features, data_samples: list, train_cfg: Any, draws: Draws | None = None
+        self, features: Features, labels: Tensor, draws: Draws | None = None
     ) -> dict[str, Tensor]:
         """Returns the losses of all predictions; see `SetLoss`."""
-        labels = self.labels(data_samples)
+        labels = self.without_ignored(labels)
         fine, each = self.decode(features)
         queries = torch.stack(each)  # (L, B, Q, D)
         embeds = self.mask_embeds(queries)
@@ -202,17 +203,16 @@ class Mask2FormerHead(BaseModule):
         pick = partial(picked_masks, embeds, fine)
         return self.set_loss(self.cls_embed(queries), masks, labels, draws, pick)
 
-    def labels(self, data_samples: list) -> Tensor:
-        """Returns the (B, H, W) class ids, K where there is none."""
-        labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
+    def without_ignored(self, labels: Tensor) -> Tensor:
+        """Returns the (B, H, W) labels with K in the place of ``ignore_index``."""
         return labels.masked_fill(labels == self.ignore_index, self.num_classes)
 
-    def predict(self, features: Features, batch_img_metas: list[dict], test_cfg: Any) -> Tensor:
-        """Returns (B, K, H, W) scores in the size that the metas name (``img_shape``)."""
+    def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
+        """Returns (B, K, H, W) scores."""
         fine, each = self.decode(features)
         classes = self.cls_embed(each[-1]).softmax(-1)[..., :-1]
         masks = all_masks(self.mask_embeds(each[-1][None]), fine)
-        return combine(classes, masks[0], tuple(batch_img_metas[0]['img_shape'][:2]))
+        return combine(classes, masks[0], size)
 
     def _memory(self, memory: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Returns keys and values (B, S, D) of each level."""
@@ -233,7 +233,7 @@ class Mask2FormerHead(BaseModule):
                 f'{"none came" if self.linked else "some came"}: let the segmentor fill query_dims'
             )
         position = self.query_embed.weight if given is None else given
-        if hasattr(self, 'querys2feat'):
+        if self.content_is_linked:
             content = self.querys2feat(position)
         else:
             content = self.query_feat.weight

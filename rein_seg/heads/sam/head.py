@@ -17,10 +17,12 @@ from torch import Tensor, nn
 
 from rein_seg.checkpoint import load_strict, read_state_dict
 from rein_seg.errors import UserError
+from rein_seg.heads.contract import DecodeHead, Output
 from rein_seg.heads.mask2former.losses import Draws, SetLoss
 from rein_seg.heads.mask2former.masks import combine
 from rein_seg.heads.sam.decoder import Decoded, MaskDecoder
 from rein_seg.heads.sam.weights import convert_decoder
+from rein_seg.structures import Features
 
 # matching costs are Mask2Former's; the weights of the losses that the published code computes with
 SET_LOSS = dict(
@@ -33,7 +35,7 @@ SET_LOSS = dict(
 
 
 @MODELS.register_module()
-class SAMHead(BaseModule):
+class SAMHead(DecodeHead, BaseModule):
     """Decodes masks from the last map, the output of SAM's neck, without any prompt.
 
     One foreground class (two classes, one output channel): one token, whose mask is the logit of
@@ -70,7 +72,7 @@ class SAMHead(BaseModule):
     image.
     """
 
-    align_corners = False
+    filled_in = (*DecodeHead.filled_in, 'checkpoint')
 
     def __init__(
         self,
@@ -101,7 +103,7 @@ class SAMHead(BaseModule):
         self.in_index = in_index if isinstance(in_index, int) else in_index[-1]
         self.num_classes, self.out_channels = num_classes, out_channels
         self.threshold, self.ignore_index = threshold, ignore_index
-        self.predicts_scores = not binary
+        self.output: Output = 'logits' if binary else 'scores'
         self.decoder = MaskDecoder(
             in_channels[-1],
             num_tokens or (1 if binary else 100),
@@ -118,24 +120,19 @@ class SAMHead(BaseModule):
         if checkpoint is not None:
             self._load(checkpoint)
 
-    def forward(self, maps: Sequence[Tensor]) -> Decoded:
+    def forward(self, features: Features) -> Decoded:
         """Returns tokens and mask logits (B, Q, 4h, 4w)."""
-        return self.decoder(maps[self.in_index])
+        return self.decoder(features.maps[self.in_index])
 
     def classify(self, decoded: Decoded) -> Tensor:
         """Returns the (B, Q, K+1) class logits of the mask tokens; K is "no object"."""
         return self.decoder.output_classifier_mlps(decoded.tokens[:, 1:])
 
     def loss(
-        self,
-        maps: Sequence[Tensor],
-        data_samples: list,
-        train_cfg: Any,
-        draws: Draws | None = None,
+        self, features: Features, labels: Tensor, draws: Draws | None = None
     ) -> dict[str, Tensor]:
         """Returns the losses by name."""
-        decoded = self(maps)
-        labels = torch.stack([sample.gt_sem_seg.data[0] for sample in data_samples])
+        decoded = self(features)
         if self.out_channels == 1:
             logits = resize(decoded.masks, tuple(labels.shape[-2:]))
             losses: dict[str, Tensor] = {}
@@ -146,10 +143,9 @@ class SAMHead(BaseModule):
         labels = labels.masked_fill(labels == self.ignore_index, self.num_classes)
         return self.set_loss(self.classify(decoded)[None], decoded.masks[None], labels, draws)
 
-    def predict(self, maps: Sequence[Tensor], batch_img_metas: list[dict], test_cfg: Any) -> Tensor:
-        """Returns logits or scores in the size that the metas name (``img_shape``)."""
-        decoded = self(maps)
-        size = tuple(batch_img_metas[0]['img_shape'][:2])
+    def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
+        """Returns (B, 1, H, W) logits of the foreground, or (B, K, H, W) scores."""
+        decoded = self(features)
         if self.out_channels == 1:
             # in float32: under autocast a few hundred values would be left of a smooth edge
             return resize(decoded.masks.float(), size)

@@ -107,6 +107,7 @@ class SPM(SiteMethod):
     official code was found, so it is not tested by numbers.
     """
 
+    filled_in = ('num_classes',)
     unfoldable = 'it convolves, and its prompts depend on the features'
 
     def __init__(

@@ -11,6 +11,7 @@ from rein_seg.heads.sam import SAMHead
 from rein_seg.heads.sam.decoder import MaskDecoder
 from rein_seg.heads.sam.head import resize
 from rein_seg.heads.sam.weights import NETWORKS, convert_decoder
+from rein_seg.structures import Features
 from tests.encoders.tiny import ENCODERS
 
 SMALL = dict(num_heads=2, hidden=16, iou_hidden=16)
@@ -117,10 +118,10 @@ def test_losses_of_one_name_add_up():
     losses = [dict(type='StructureLoss'), dict(type='StructureLoss', bce='weighted')]
     label = torch.zeros(1, 48, 64, dtype=torch.long)
     label[:, 10:30, 10:40] = 1
-    maps = (torch.randn(1, 16, 6, 8),)
+    features = Features(maps=(torch.randn(1, 16, 6, 8),))
     head = SAMHead([16], num_classes=2, decoder=SMALL, loss_decode=losses)
-    both = head.loss(maps, samples(label), None)
-    logits = resize(head(maps).masks, (48, 64))
+    both = head.loss(features, label)
+    logits = resize(head(features).masks, (48, 64))
     expected = sum(loss(logits, label) for loss in head.loss_decode)
     assert list(both) == ['loss_structure']
     torch.testing.assert_close(both['loss_structure'], expected)

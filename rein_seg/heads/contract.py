@@ -1,0 +1,174 @@
+"""The contract of a decode head: the facts it is built from, what it reads, what it returns.
+
+B batch, K classes, C channels, D width, H x W image, h x w map.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from rein_seg.errors import UserError
+from rein_seg.structures import Features
+
+Output = Literal['logits', 'scores']
+Index = int | Sequence[int]
+
+
+@dataclass(frozen=True)
+class HeadInputs:
+    """The facts that a model knows before it builds a head.
+
+    Attributes:
+        channels: C_i of each map.
+        strides: Pixels a step of each map, or None where they are unknown (behind a neck).
+        num_classes: K.
+        query_dims: Width of the queries that the PEFT method makes, or None without queries.
+        checkpoint: File of the encoder's pretrained weights, or None.
+        class_embeddings: (K, D) text embedding of each class, or None.
+
+    Example:
+        >>> from rein_seg.heads.contract import HeadInputs
+        >>> inputs = HeadInputs(channels=(8, 16), strides=(4, 8), num_classes=3)
+        >>> inputs.arguments([1])['in_channels'], inputs.arguments(1)['in_channels']
+        ([16], 16)
+    """
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...] | None
+    num_classes: int
+    query_dims: int | None = None
+    checkpoint: str | None = None
+    class_embeddings: Tensor | None = None
+
+    def arguments(self, in_index: Index) -> dict[str, Any]:
+        """Returns the facts as constructor arguments, for a head that reads the given maps.
+
+        Args:
+            in_index: Index of one map, which gives scalars, or of several maps, which gives lists.
+
+        Raises:
+            UserError: If a map does not exist.
+        """
+        strides = self.strides
+        return {
+            'in_index': in_index,
+            'in_channels': _pick(self.channels, in_index),
+            'in_strides': None if strides is None else _pick(strides, in_index),
+            'num_classes': self.num_classes,
+            'query_dims': self.query_dims,
+            'checkpoint': self.checkpoint,
+            'class_embeddings': self.class_embeddings,
+        }
+
+
+class DecodeHead(ABC):
+    """Turns `Features` into losses and predictions.
+
+    To write a head, subclass `DecodeHead` and mmengine's ``BaseModule``, register the class in
+    mmseg's ``MODELS``, name in ``filled_in`` the facts that the constructor takes, set the
+    attributes below, and implement `forward`, `loss` and `predict`. A config can then name it:
+    ``decode_head=dict(type='MyHead')``. A head of mmseg joins through `MMSegHead`.
+
+    Attributes:
+        filled_in: Constructor arguments that the model fills in where the config leaves them out:
+            keys of `HeadInputs.arguments`. A head that lists ``query_dims`` reads the queries.
+        output: ``logits``: `predict` returns logits. ``scores``: it returns non-negative numbers
+            that are proportional to the classes' probabilities.
+        num_classes: K.
+        out_channels: Channels of a prediction: K, or 1 for one foreground class of two.
+        ignore_index: Label of pixels without a class. They add nothing to a loss of pixels.
+        threshold: Probability above which a pixel is foreground, with one output channel.
+        align_corners: How predictions are resized; see PyTorch's ``interpolate``.
+
+    Example:
+        >>> import torch
+        >>> import torch.nn.functional as F
+        >>> from mmengine.model import BaseModule
+        >>> from rein_seg.heads.contract import DecodeHead
+        >>> from rein_seg.structures import Features
+        >>> class LastMapHead(DecodeHead, BaseModule):
+        ...     filled_in = ('in_channels', 'num_classes')
+        ...     def __init__(self, in_channels, num_classes):
+        ...         super().__init__()
+        ...         self.num_classes = self.out_channels = num_classes
+        ...         self.classify = torch.nn.Conv2d(in_channels[-1], num_classes, 1)
+        ...     def forward(self, features):
+        ...         return self.classify(features.maps[-1])
+        ...     def loss(self, features, labels):
+        ...         logits = F.interpolate(self(features), size=labels.shape[1:])
+        ...         return {'loss_ce': F.cross_entropy(logits, labels, ignore_index=255)}
+        ...     def predict(self, features, size):
+        ...         return F.interpolate(self(features), size=size, mode='bilinear')
+        >>> head = LastMapHead([8], num_classes=3)
+        >>> features = Features(maps=(torch.zeros(2, 8, 4, 4),))
+        >>> head.predict(features, (64, 64)).shape
+        torch.Size([2, 3, 64, 64])
+        >>> list(head.loss(features, torch.zeros(2, 64, 64, dtype=torch.long)))
+        ['loss_ce']
+    """
+
+    filled_in: ClassVar[tuple[str, ...]] = ('in_channels', 'in_index', 'num_classes')
+    output: Output = 'logits'
+    num_classes: int
+    out_channels: int
+    ignore_index: int | None = 255
+    threshold: float = 0.5
+    align_corners: bool = False
+    __call__: Callable[..., Any]
+
+    @abstractmethod
+    def forward(self, features: Features) -> Any:
+        """Returns the head's own result, of any type, before resizing."""
+
+    @abstractmethod
+    def loss(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
+        """Returns named scalars; those with ``loss`` in their names are trained on.
+
+        Args:
+            features: Of a batch.
+            labels: (B, H, W) int64 class indexes and ``ignore_index``.
+        """
+
+    @abstractmethod
+    def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
+        """Returns (B, ``out_channels``, H, W) logits or scores, as ``output`` says.
+
+        Args:
+            features: Of a batch.
+            size: (H, W) of the prediction in pixels.
+        """
+
+    @property
+    def sigmoid(self) -> bool:
+        """Whether the single output channel is the logit of the foreground."""
+        return self.out_channels == 1
+
+    def probabilities(self, predicted: Tensor) -> Tensor:
+        """Turns predictions into float32 probabilities, whose channels add up to one.
+
+        Args:
+            predicted: (B, ``out_channels``, H, W), from `predict`. With one channel the result is
+                the probability of the foreground.
+        """
+        # bfloat16 would leave a few hundred values between 0 and 1
+        predicted = predicted.float()
+        if self.sigmoid:
+            return predicted.sigmoid()
+        if self.output == 'scores':
+            return predicted / predicted.sum(1, keepdim=True).clamp(min=1e-12)
+        return predicted.softmax(1)
+
+
+def _pick(values: Sequence[int], index: Index) -> int | list[int]:
+    chosen = [index] if isinstance(index, int) else list(index)
+    if any(not -len(values) <= i < len(values) for i in chosen):
+        raise UserError(
+            f'decode_head.in_index={index}, but there are {len(values)} maps (0 to '
+            f'{len(values) - 1}): leave in_index out, or choose more out_indices of the encoder'
+        )
+    return values[index] if isinstance(index, int) else [values[i] for i in chosen]

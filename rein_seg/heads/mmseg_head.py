@@ -1,0 +1,118 @@
+"""Heads of mmsegmentation behind the contract of a head.
+
+B batch, H x W image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.structures import PixelData
+from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from rein_seg.errors import UserError
+from rein_seg.heads.contract import DecodeHead
+from rein_seg.structures import Features
+
+
+class MMSegHead(DecodeHead):
+    """Presents a head of mmsegmentation as a `DecodeHead`; it reads the maps, no queries.
+
+    It is no module, so the head's parameters keep their names. It holds no state of its own:
+    `as_head` makes a new adapter for every use.
+
+    Args:
+        module: The head.
+        train_cfg: Handed to the head's ``loss``.
+        test_cfg: Handed to the head's ``predict``.
+
+    Example:
+        >>> import torch
+        >>> from mmseg.models import FCNHead
+        >>> from rein_seg.heads.mmseg_head import MMSegHead
+        >>> from rein_seg.structures import Features
+        >>> fcn = FCNHead(in_channels=8, channels=4, num_convs=1, num_classes=3)
+        >>> head, features = MMSegHead(fcn), Features(maps=(torch.randn(2, 8, 4, 4),))
+        >>> sorted(head.loss(features, torch.zeros(2, 64, 64, dtype=torch.long)))
+        ['acc_seg', 'loss_ce']
+        >>> head.predict(features, (64, 64)).shape
+        torch.Size([2, 3, 64, 64])
+    """
+
+    def __init__(self, module: BaseDecodeHead, train_cfg: Any = None, test_cfg: Any = None) -> None:
+        self.module, self.train_cfg, self.test_cfg = module, train_cfg, test_cfg
+        self.num_classes, self.out_channels = module.num_classes, module.out_channels
+        self.ignore_index, self.align_corners = module.ignore_index, module.align_corners
+        if module.threshold is not None:  # None with a channel for each class
+            self.threshold = module.threshold
+
+    def __call__(self, features: Features) -> Any:
+        """Returns the head's own result."""
+        return self.forward(features)
+
+    def forward(self, features: Features) -> Any:
+        """Returns the head's own result: logits, or a tuple of them."""
+        return self.module(features.maps)
+
+    def loss(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
+        """Returns the losses of ``loss_decode`` by name, and the accuracy ``acc_seg`` (%)."""
+        return self.module.loss(features.maps, as_samples(labels), self.train_cfg)
+
+    def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
+        """Returns (B, ``out_channels``, H, W) logits."""
+        metas = as_metas(size, len(features.maps[0]))
+        return self.module.predict(features.maps, metas, self.test_cfg)
+
+
+def as_head(module: nn.Module, train_cfg: Any = None, test_cfg: Any = None) -> DecodeHead:
+    """Returns a built head as a `DecodeHead`: itself, or a head of mmseg in its adapter.
+
+    Args:
+        module: The head.
+        train_cfg: For heads of mmseg.
+        test_cfg: For heads of mmseg.
+
+    Raises:
+        UserError: As `check_head`.
+    """
+    check_head(type(module))
+    return module if isinstance(module, DecodeHead) else MMSegHead(module, train_cfg, test_cfg)
+
+
+def check_head(cls: type) -> None:
+    """Checks that a class is a head that can be used here.
+
+    Args:
+        cls: Of the head.
+
+    Raises:
+        UserError: If it is neither a `DecodeHead` nor a head of mmseg, or needs the result of
+            another head.
+    """
+    if issubclass(cls, BaseCascadeDecodeHead):
+        raise UserError(
+            f'decode head {cls.__name__!r} refines the result of another head, which only '
+            "mmseg's CascadeEncoderDecoder provides: use a head that reads maps alone, such as "
+            'UPerHead'
+        )
+    if not issubclass(cls, (DecodeHead, BaseDecodeHead)):
+        raise UserError(
+            f'decode head {cls.__name__!r} is no DecodeHead of rein_seg and no BaseDecodeHead of '
+            'mmseg: subclass either (rein_seg.heads.contract says how)'
+        )
+
+
+def as_samples(labels: Tensor) -> list[SegDataSample]:
+    """Returns (B, H, W) labels as mmseg's data samples."""
+    return [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
+
+
+def as_metas(size: tuple[int, int], batch: int) -> list[Mapping[str, Any]]:
+    """Returns mmseg's image metas that ask for predictions in this (H, W)."""
+    # a Size: mmseg takes a plain tuple for the image's shape and looks for another, padded one
+    return [{'img_shape': torch.Size(size)}] * batch

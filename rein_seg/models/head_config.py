@@ -1,0 +1,101 @@
+"""The arguments that a model fills into the configs of its heads and methods.
+
+C channels, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmseg.registry import MODELS
+from torch import nn
+
+from rein_seg.errors import UserError
+from rein_seg.heads.contract import DecodeHead, HeadInputs, Index
+from rein_seg.heads.mmseg_head import MMSegHead, check_head
+from rein_seg.registry import PEFT_METHODS
+
+
+def build_head(cfg: Mapping[str, Any], inputs: HeadInputs) -> nn.Module:
+    """Builds a head that reads all maps, or the last map where it reads a single map.
+
+    Args:
+        cfg: Config of the head. Its own values win over the filled-in ones.
+        inputs: The facts to fill in.
+
+    Raises:
+        UserError: If the config contradicts the facts, combines options of a loss that mmseg fails
+            on, or names a class that is no head.
+
+    Example:
+        >>> from rein_seg.heads.contract import HeadInputs
+        >>> from rein_seg.models.head_config import build_head
+        >>> inputs = HeadInputs(channels=(8, 16), strides=(4, 8), num_classes=3)
+        >>> build_head(dict(type='LinearHead'), inputs).in_channels
+        24
+        >>> build_head(dict(type='FCNHead', channels=4), inputs).in_channels
+        16
+    """
+    _check_losses(cfg)
+    every = list(range(len(inputs.channels)))
+    cls = MODELS.get(cfg['type'])
+    if cls is not None:  # an unknown type is an error of MODELS.build
+        check_head(cls)
+        if issubclass(cls, DecodeHead):
+            return MODELS.build(_filled(cfg, inputs, cls.filled_in, cfg.get('in_index', every)))
+    if cfg.get('out_channels') == 1:
+        cfg = {'threshold': 0.5, **cfg}  # mmseg's own default is 0.3
+    if 'in_index' in cfg:
+        return MODELS.build(_filled(cfg, inputs, MMSegHead.filled_in, cfg['in_index']))
+    try:
+        return MODELS.build(_filled(cfg, inputs, MMSegHead.filled_in, every))
+    except AssertionError:  # a head of mmseg that reads a single map refuses a list
+        return MODELS.build(_filled(cfg, inputs, MMSegHead.filled_in, every[-1]))
+
+
+def _filled(
+    cfg: Mapping[str, Any], inputs: HeadInputs, names: Sequence[str], in_index: Index
+) -> dict[str, Any]:
+    """Returns the config with the named facts where it leaves them out."""
+    facts = inputs.arguments(in_index)
+    given = cfg.get('in_channels', facts['in_channels'])
+    if given != facts['in_channels']:
+        raise UserError(
+            f'head {cfg["type"]!r} has in_channels={given}, but the maps it reads have '
+            f'{facts["in_channels"]}: leave in_channels out, it is read from the encoder'
+        )
+    return {**{name: facts[name] for name in names}, **cfg}
+
+
+def fill_methods(backbone: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
+    """Returns a backbone's config with K filled in for each method that takes it.
+
+    Args:
+        backbone: Config of the backbone; its ``peft`` is a method or a list of methods.
+        num_classes: K.
+
+    Example:
+        >>> from rein_seg.models.head_config import fill_methods
+        >>> fill_methods(dict(peft=[dict(type='SPM'), dict(type='LoRA')]), 19)['peft']
+        [{'num_classes': 19, 'type': 'SPM'}, {'type': 'LoRA'}]
+    """
+
+    def fill(method: Mapping[str, Any]) -> Mapping[str, Any]:
+        cls = PEFT_METHODS.get(method.get('type', ''))
+        takes = cls is not None and 'num_classes' in cls.filled_in
+        return {'num_classes': num_classes, **method} if takes else method
+
+    peft = backbone['peft']
+    filled = fill(peft) if isinstance(peft, Mapping) else [fill(method) for method in peft]
+    return {**backbone, 'peft': filled}
+
+
+def _check_losses(cfg: Mapping[str, Any]) -> None:
+    losses = cfg.get('loss_decode') or []
+    for loss in losses if isinstance(losses, (list, tuple)) else [losses]:
+        if loss.get('class_weight') is not None and loss.get('avg_non_ignore'):
+            raise UserError(
+                f'head {cfg.get("type")!r}: mmseg fails on class_weight together with '
+                'avg_non_ignore=True when pixels are ignored; set avg_non_ignore=False'
+            )

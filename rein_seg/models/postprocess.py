@@ -1,0 +1,117 @@
+"""Labels of an image from the predictions of a head.
+
+K channels of a prediction, h x w network input, H x W image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rein_seg.heads.contract import DecodeHead
+
+Resize = Callable[[Tensor], Tensor]
+
+
+def postprocess(
+    predicted: Tensor,
+    head: DecodeHead,
+    size: tuple[int, int],
+    *,
+    keep_scores: bool = False,
+    keep_logits: bool = False,
+) -> dict[str, Tensor]:
+    """Returns the labels of one image in its size, and on request the numbers behind them.
+
+    Equal to mmseg's, which resizes all classes at once and searches the best class along the slow
+    axis.
+
+    Args:
+        predicted: (K, h, w) logits or scores, without padding.
+        head: The head that made them.
+        size: (H, W) of the image in pixels.
+        keep_scores: Adds ``pred_scores``, (1, H, W) float32: the probability of the second of two
+            classes.
+        keep_logits: Adds ``seg_logits``, (K, H, W): the resized predictions; with one channel the
+            probability, as in mmseg.
+
+    Returns:
+        ``pred_sem_seg``, (1, H, W) int64, and the requested maps.
+    """
+    resize = partial(_resize, size=size, align_corners=head.align_corners)
+    if keep_scores or keep_logits or head.sigmoid:
+        predicted = resize(predicted)
+    if head.sigmoid:
+        predicted = predicted.sigmoid()
+        label = (predicted > head.threshold).long()
+    else:
+        label = best_class(predicted, resize)
+    result = {'pred_sem_seg': label}
+    if keep_scores:
+        scores = predicted if head.sigmoid else head.probabilities(predicted[None])[0, 1:]
+        result['pred_scores'] = scores.float()
+    if keep_logits:
+        result['seg_logits'] = predicted
+    return result
+
+
+def unpad(predicted: Tensor, meta: Mapping[str, Any]) -> Tensor:
+    """Returns (K, h, w) predictions of an image without its padding and its flip.
+
+    Args:
+        predicted: (K, h', w') of the network's input.
+        meta: mmseg's metainfo of the image.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.models.postprocess import unpad
+        >>> unpad(torch.zeros(3, 8, 8), dict(padding_size=(0, 2, 0, 1))).shape
+        torch.Size([3, 7, 6])
+    """
+    padding = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
+    left, right, top, bottom = padding
+    height, width = predicted.shape[1:]
+    predicted = predicted[:, top : height - bottom, left : width - right]
+    if meta.get('flip'):
+        predicted = predicted.flip(-1 if meta['flip_direction'] == 'horizontal' else -2)
+    return predicted
+
+
+def _resize(predicted: Tensor, *, size: tuple[int, int], align_corners: bool) -> Tensor:
+    if tuple(predicted.shape[1:]) == size:
+        return predicted
+    image = predicted[None]
+    return F.interpolate(image, size=size, mode='bilinear', align_corners=align_corners)[0]
+
+
+def best_class(predicted: Tensor, resize: Resize) -> Tensor:
+    """Returns the (1, H, W) best class of (K, h, w) predictions after resizing; ties: the first.
+
+    Resizes class by class: all classes in the size of the image would be the largest tensor of a
+    test.
+
+    Args:
+        predicted: (K, h, w).
+        resize: Turns (k, h, w) into (k, H, W).
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.models.postprocess import best_class
+        >>> best_class(torch.tensor([[[0.0, 3.0]], [[1.0, 2.0]]]), lambda x: x)
+        tensor([[[1, 0]]])
+    """
+    predicted = predicted.detach()
+    first = resize(predicted[:1])
+    if first.shape[1:] == predicted.shape[1:]:
+        return predicted.max(0, keepdim=True).indices  # argmax takes five times as long
+    best, label = first, torch.zeros_like(first, dtype=torch.int16)
+    for k in range(1, len(predicted)):
+        each = resize(predicted[k : k + 1])
+        label.masked_fill_(each > best, k)
+        torch.maximum(best, each, out=best)
+    return label.long()

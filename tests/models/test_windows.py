@@ -1,0 +1,77 @@
+"""Sliding windows against mmseg's serial loop, and their options."""
+
+import pytest
+import torch
+from mmseg.models.segmentors import EncoderDecoder
+
+from rein_seg.errors import UserError
+from rein_seg.models.windows import window_places
+from tests.models.tiny import REIN, build, mask2former
+
+
+@pytest.mark.parametrize(
+    ('size', 'crop', 'stride', 'batch', 'batch_windows'),
+    [
+        ((64, 96), (32, 32), (24, 24), 1, 4),
+        ((64, 96), (32, 32), (24, 24), 2, 4),
+        ((64, 96), (32, 48), (32, 48), 1, 3),
+        ((40, 72), (32, 32), (17, 31), 1, 100),
+        ((24, 96), (32, 32), (16, 16), 1, 2),  # a side shorter than the crop
+        ((32, 32), (32, 32), (16, 16), 3, 1),
+    ],
+)
+def test_windows_in_batches_equal_the_serial_loop(size, crop, stride, batch, batch_windows):
+    test_cfg = dict(mode='slide', crop_size=crop, stride=stride, batch_windows=batch_windows)
+    model = build(test_cfg=test_cfg).eval()
+    image = torch.randn(batch, 3, *size)
+    metas = [dict(img_shape=size, ori_shape=size) for _ in range(batch)]
+    with torch.no_grad():
+        ours = model.slide_inference(image, [dict(m) for m in metas])
+        serial = EncoderDecoder.slide_inference(model, image, [dict(m) for m in metas])
+    torch.testing.assert_close(ours, serial, rtol=1e-5, atol=1e-5)
+
+
+def test_windows_of_the_published_protocol():
+    lefts = [left for _, _, left, _ in window_places((512, 1024), (512, 512), (341, 341))]
+    assert lefts == [0, 341, 512]
+    assert len(window_places((720, 1280), (512, 512), (341, 341))) == 2 * 4
+
+
+@pytest.mark.parametrize(
+    ('test_cfg', 'message'),
+    [
+        (dict(mode='slid'), "test_cfg.mode='slid'"),
+        (dict(mode='slide', crop_size=(32, 32)), 'test_cfg.stride=None'),
+        (dict(mode='slide', crop_size=32, stride=(8, 8)), 'test_cfg.crop_size=32'),
+        (dict(mode='slide', crop_size=(32, 32), stride=(48, 32)), 'pixels between windows'),
+    ],
+)
+def test_bad_test_cfg(test_cfg, message):
+    with pytest.raises(UserError, match=message):
+        build(test_cfg=test_cfg)
+
+
+@torch.no_grad()
+def test_windows_have_the_window_s_size_whatever_the_image_was_padded_to():
+    """A head that trusts ``pad_shape`` would give a window's logits the size of the image."""
+    test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(32, 32), batch_windows=3)
+    model = mask2former('vit', REIN, test_cfg=test_cfg).eval()
+    image = torch.randn(1, 3, 64, 128)
+    metas = [dict(ori_shape=(60, 120), img_shape=(60, 120), pad_shape=(64, 128))]
+    logits = model.slide_inference(image, metas)
+    one = [
+        model.encode_decode(image[..., x : x + 64], [dict(img_shape=(64, 64))]) for x in (0, 32, 64)
+    ]
+    expected = torch.cat((one[0][..., :32], (one[0][..., 32:] + one[1][..., :32]) / 2), dim=-1)
+    torch.testing.assert_close(logits[..., :64], expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_an_image_flatter_than_the_window_is_padded_to_the_patch():
+    test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(32, 32))
+    model = mask2former('vit', REIN, test_cfg=test_cfg).eval()
+    image = torch.randn(1, 3, 37, 64)
+    logits = model.slide_inference(image, [{}])
+    assert logits.shape == (1, 4, 37, 64)
+    padded = torch.nn.functional.pad(image, (0, 0, 0, 3))
+    torch.testing.assert_close(logits, model.encode_decode(padded, [{}])[:, :, :37])
