@@ -12,15 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rein_seg.encoders.build import convert_weights
-from rein_seg.encoders.weights import Converted, shrink_patch_kernel
+from rein_seg.encoders.resampling import shrink_patch_kernel
+from rein_seg.encoders.weights import Converted, convert_weights
 from rein_seg.errors import UserError
-from rein_seg.registry import registered_name
 
 _FIRST = 2.0**40  # numbers of elements start here: no weight is as large
 
@@ -74,31 +72,6 @@ def to_file_layout(encoder: nn.Module, state: Mapping[str, Tensor]) -> FileLayou
     back = _load(encoder, layout.result, own)
     changed = [n for n, t in layout.result.items() if n not in state or t is not state[n]]
     return FileLayout(layout.result, tuple(changed), tuple(layout.resized), back.resampled)
-
-
-def to_mmpretrain(
-    encoder: nn.Module, described: Mapping[str, Any]
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Returns the weights of ``encoder`` for a class of mmpretrain, and that class's config.
-
-    Args:
-        encoder: With any values.
-        described: Its class and arguments, from `EncoderInfo`.
-
-    Raises:
-        UserError: If no class of mmpretrain computes the same from the same tensors.
-    """
-    name = registered_name(type(encoder))
-    if name.startswith('mmpretrain.'):
-        config = {**described, 'type': name.rpartition('.')[2]}
-    elif hasattr(encoder, 'as_mmpretrain'):
-        config = {'type': 'VisionTransformer', **encoder.as_mmpretrain()}
-    else:
-        raise UserError(
-            f'no class of mmpretrain computes what {type(encoder).__name__} does; take the '
-            'official layout'
-        )
-    return {n: t.detach().cpu().clone() for n, t in encoder.state_dict().items()}, config
 
 
 class _Layout:

@@ -20,7 +20,7 @@ from rein_seg.checkpoint import (
     save_tensors,
     tensors_sha256,
 )
-from rein_seg.encoders import to_file_layout, to_mmpretrain
+from rein_seg.encoders import SOURCE_KEYS, WeightSource, to_file_layout, to_mmpretrain
 from rein_seg.errors import UserError
 from rein_seg.run.results import adapter_metadata
 from rein_seg.run.weights import check_weights, load_weights
@@ -30,8 +30,6 @@ FORMAT = 'rein_seg-encoder/1'
 LAYOUTS = ('official', 'mmpretrain')
 _SUFFIXES = ('.safetensors', '.pth')
 _TOLERANCE = 1e-4
-# where an encoder's weights come from: the merged file takes the place of all of them
-_SOURCES = ('checkpoint', 'init_seed', 'init_filters', 'pretrained')
 
 
 @dataclass(frozen=True)
@@ -160,8 +158,7 @@ def _lay_out(
     if layout == 'mmpretrain':
         tensors, config = to_mmpretrain(encoder, info.config)
         return tensors, {'mmpretrain': config}, ()
-    checkpoint = encoder_cfg.get('checkpoint')
-    state = encoder.read_pretrained() if checkpoint is None else read_state_dict(checkpoint)
+    state = WeightSource.take(dict(encoder_cfg), info.name).read(encoder)
     made = to_file_layout(encoder, state)
     notes = tuple(f'resampled when it is loaded, as in training: {x}' for x in made.resampled)
     notes += tuple(f"in the encoder's size, not the file's: {x}" for x in made.resized)
@@ -179,7 +176,7 @@ def _frozen_config(cfg: Config, checkpoint: str, name: str) -> Config:
     """Returns the config with the merged encoder and no method."""
     frozen = copy.deepcopy(cfg)
     backbone = frozen.model.backbone
-    for key in _SOURCES:
+    for key in SOURCE_KEYS:  # the merged file takes the place of every other source
         backbone.encoder.pop(key, None)
     backbone.encoder.update(checkpoint=checkpoint, name=name)
     backbone.peft = dict(type='Frozen')

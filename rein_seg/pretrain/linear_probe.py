@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rein_seg.config.config_paths import datasets_of
 from rein_seg.encoders import build_encoder
-from rein_seg.encoders.build import EncoderInfo
+from rein_seg.encoders.info import EncoderInfo
 from rein_seg.errors import UserError
 from rein_seg.evaluation.domain_iou import area_scores, count_areas
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rein_seg.checkpoint import read_checkpoint, save_checkpoint, write_json
 from rein_seg.datasets.files.parallel import make_bar
-from rein_seg.encoders.build import DEFAULT_MEAN, DEFAULT_STD
+from rein_seg.encoders.info import DEFAULT_MEAN, DEFAULT_STD
 from rein_seg.encoders.plain_vit.tiny_vit import TinyViT
 from rein_seg.errors import UserError
 from rein_seg.pretrain.model import NeutralView, prediction_loss

@@ -5,7 +5,7 @@ import torch
 from mmseg.registry import MODELS
 
 from rein_seg.encoders import build_encoder, convert_weights, to_file_layout, to_mmpretrain
-from rein_seg.encoders.weights import resize_patch_kernel, shrink_patch_kernel
+from rein_seg.encoders.resampling import resize_patch_kernel, shrink_patch_kernel
 from rein_seg.errors import UserError
 from tests.encoders.test_weights import LAYOUTS, PLAIN, REGISTERS, official
 from tests.encoders.timm.test_model import official_dinov3, randomised

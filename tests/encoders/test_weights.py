@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from rein_seg.encoders import build_encoder, convert_weights
+from rein_seg.encoders.resampling import resize_patch_kernel, resize_positions
 from rein_seg.encoders.timm.model import build_timm
-from rein_seg.encoders.weights import Converted, rename, resize_patch_kernel, resize_positions
+from rein_seg.encoders.weights import Converted, rename
 from rein_seg.errors import UserError
 from tests.encoders.tiny import ENCODERS
 
@@ -192,7 +193,7 @@ def wider(state):
          ' size: width 16, 2 blocks'),
         (PLAIN, REGISTERS, dict, 'has 2 register tokens, the encoder 0: set num_registers=2'),
         (ENCODERS['vit'], {**REGISTERS, 'arch': ENCODERS['vit']['arch']}, dict,
-         "set type='DINOv2' and num_registers=2"),
+         "set num_registers=2 of type='DINOv2'"),
         (REGISTERS, PLAIN, dict, 'no register tokens, the encoder 2: set num_registers=0'),
         (REGISTERS, {**REGISTERS, 'num_registers': 4}, dict, '4 register tokens, the encoder 2'),
         (PLAIN, PLAIN, lambda s: {'conv1.weight': torch.ones(1)}, r'1 unexpected.*conv1\.weight'),

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from rein_seg.apis import load_config
 from rein_seg.apis import test as run_test
 from rein_seg.checkpoint import read_adapter, read_state_dict, save_adapter, tensors_sha256
+from rein_seg.encoders.pretrained import package_file
 from rein_seg.errors import UserError
 from rein_seg.export.merge import merge
 from rein_seg.run.results import adapter_metadata
@@ -103,6 +104,22 @@ def test_merged_files_make_the_same_model(peft, tmp_path):
     metas = [dict(img_shape=(32, 64))]
     logits = [m.encode_decode(image(), metas) for m in (again, model)]
     torch.testing.assert_close(*logits, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_of_the_package_are_merged_in_their_own_layout(tmp_path):
+    encoder = dict(_delete_=True, type='TinyViT', checkpoint='package:tiny_vit.safetensors')
+    peft = dict(_delete_=True, type='LoRA', rank=2)
+    extra = f"model['backbone'].update(encoder={encoder}, peft={peft})"
+    cfg = tiny_config(tmp_path, extra=extra)
+    model = MODELS.build(cfg.model).eval()
+    move(model.backbone)
+    save_adapter(
+        tmp_path / 'a.safetensors', model, adapter_metadata(cfg, model, scores={}, config='')
+    )
+    merged = merge(cfg, str(tmp_path / 'a.safetensors'))
+    assert merged.layout == 'official'
+    shipped = read_state_dict(package_file('package:tiny_vit.safetensors'))
+    assert read_state_dict(merged.encoder).keys() == shipped.keys()
 
 
 def test_files_say_what_they_are(tmp_path):

@@ -5,7 +5,7 @@ import torch
 from mmseg.registry import MODELS
 
 from rein_seg.encoders import build_encoder
-from rein_seg.encoders.weights import resize_patch_kernel, resize_positions
+from rein_seg.encoders.resampling import resize_patch_kernel, resize_positions
 from rein_seg.necks import TokenPyramid
 from tests.golden.collect import assert_near, cases
 

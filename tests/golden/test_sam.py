@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rein_seg.encoders import build_encoder
-from rein_seg.encoders.build import DEFAULT_MEAN, DEFAULT_STD
+from rein_seg.encoders.info import DEFAULT_MEAN, DEFAULT_STD
 from tests.golden.collect import assert_near, cases
 
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
 from rein_seg.encoders.plain_vit.model import PlainViT, make_arch
-from rein_seg.encoders.plain_vit.weights import PATCH, fit_plain_vit, leave_out, strip_prefix
-from rein_seg.encoders.weights import Converted, rename
+from rein_seg.encoders.plain_vit.weights import PATCH, fit_plain_vit
+from rein_seg.encoders.weights import Converted, leave_out, rename, strip_prefix
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from torch import nn
 
 from rein_seg.encoders.checks import check_out_indices
+from rein_seg.encoders.plain_vit.model import PlainViT
 from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy
@@ -40,8 +41,9 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
     depth = outputs[-1] + 1
     patch = int(encoder.patch_embed.projection.stride[0])
     places = {f'layers.{i}': (i, 0, i, channels) for i in range(depth)}
-    # mmpretrain's own class norms the last block's output only
-    norm_acts = depth == len(encoder.layers) or getattr(encoder, 'norms_every_output', False)
+    ours = isinstance(encoder, PlainViT)
+    # mmpretrain's own class norms the output of its last block alone
+    norm_acts = ours or depth == len(encoder.layers)
     sites: list[Site] = [*param_sites(encoder, places, unused=() if norm_acts else ('ln1.',))]
     sites.append(op_site(encoder, 'patch_embed.projection', 'patch', (-1, -1, -1, channels)))
     if not isinstance(encoder.pre_norm, nn.Identity):
@@ -53,7 +55,7 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
     return Anatomy(
         family='vit',
         sites=tuple(sites),
-        num_prefix=getattr(encoder, 'num_prefix', encoder.num_extra_tokens),
+        num_prefix=encoder.num_prefix if ours else encoder.num_extra_tokens,
         patch_size=patch,
         out_channels=(channels,) * len(outputs),
         out_strides=(patch,) * len(outputs),

@@ -15,15 +15,8 @@ from torch import Tensor, nn
 from rein_seg.encoders.checks import check_count, check_number
 from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
 from rein_seg.encoders.plain_vit.model import PlainViT, make_arch
-from rein_seg.encoders.plain_vit.weights import (
-    PATCH,
-    REGISTERS,
-    add_class_row,
-    fit_plain_vit,
-    leave_out,
-    strip_prefix,
-)
-from rein_seg.encoders.weights import Converted, rename
+from rein_seg.encoders.plain_vit.weights import PATCH, REGISTERS, add_class_row, fit_plain_vit
+from rein_seg.encoders.weights import Converted, leave_out, rename, strip_prefix
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map
 
@@ -98,11 +91,6 @@ class DINOv2(PlainViT):
         self.num_registers = num_registers
         if num_registers:
             self.register_tokens = nn.Parameter(torch.zeros(1, num_registers, self.embed_dims))
-
-    @property
-    def num_prefix(self) -> int:
-        """Class and register tokens."""
-        return 1 + self.num_registers
 
     def insert_tokens(self, x: Tensor) -> Tensor:
         """Returns (B, 1+R+N, C): registers get no position."""

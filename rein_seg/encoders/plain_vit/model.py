@@ -21,7 +21,7 @@ from rein_seg.encoders.checks import (
     check_number,
     default_out_indices,
 )
-from rein_seg.encoders.weights import resize_grid
+from rein_seg.encoders.resampling import resize_grid
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError
 
@@ -69,7 +69,7 @@ class PlainViT(VisionTransformer):
             ``img_size`` smaller than a patch.
     """
 
-    norms_every_output = True  # mmpretrain's own class norms the last block's alone
+    num_registers = 0
 
     def __init__(
         self,
@@ -120,8 +120,8 @@ class PlainViT(VisionTransformer):
 
     @property
     def num_prefix(self) -> int:
-        """P: rows in front of the patches inside the blocks."""
-        return 1
+        """P: class and register tokens, in front of the patches inside the blocks."""
+        return 1 + self.num_registers
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Returns one map, or token sequence, for each of ``out_indices``."""

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from rein_seg.encoders.weights import Converted, rename, resize_patch_kernel, resize_positions
+from rein_seg.encoders.plain_vit.model import PlainViT
+from rein_seg.encoders.resampling import resize_patch_kernel, resize_positions
+from rein_seg.encoders.weights import Converted
 from rein_seg.errors import UserError
 
 PATCH, POSITIONS, REGISTERS = 'patch_embed.projection.weight', 'pos_embed', 'register_tokens'
@@ -22,26 +24,6 @@ _SIZES = {
     (1280, 32): 'ViT-H',
     (1536, 40): 'ViT-g',
 }
-
-
-def strip_prefix(state: Mapping[str, Tensor], anchor: str) -> dict[str, Tensor]:
-    """Takes off what stands before ``anchor``, such as ``module.``, where there is one such name.
-
-    Raises:
-        UserError: If two names become one.
-    """
-    found = [name for name in state if name.endswith('.' + anchor)]
-    if len(found) != 1:
-        return dict(state)
-    return rename(state, [('^' + re.escape(found[0].removesuffix(anchor)), '')])
-
-
-def leave_out(
-    state: Mapping[str, Tensor], pattern: str
-) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Returns what does not match ``pattern`` from its start, and the names that do."""
-    unused = tuple(name for name in state if re.match(pattern, name))
-    return {name: tensor for name, tensor in state.items() if name not in unused}, unused
 
 
 def add_class_row(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -96,7 +78,7 @@ def fit_plain_vit(
         grid,
         num_prefix=prefix,
         mode=encoder.interpolate_mode,
-        antialias=getattr(encoder, 'antialias', False),
+        antialias=isinstance(encoder, PlainViT) and encoder.antialias,
         same_grid=own_names,
     )
     if fitted[POSITIONS] is not tensors[POSITIONS]:
@@ -128,12 +110,11 @@ def check_size(encoder: nn.Module, size: tuple[int, int]) -> None:
 
 
 def _check_registers(encoder: nn.Module, registers: int) -> None:
-    own = getattr(encoder, 'num_registers', 0)
+    own = encoder.num_registers if isinstance(encoder, PlainViT) else 0
     if registers and registers != own:
-        kind = '' if hasattr(encoder, 'num_registers') else "type='DINOv2' and "
         raise UserError(
-            f'the weights file has {registers} register tokens, the encoder {own}: set {kind}'
-            f'num_registers={registers} in the encoder, or take a file without registers'
+            f'the weights file has {registers} register tokens, the encoder {own}: set '
+            f"num_registers={registers} of type='DINOv2', or take a file without registers"
         )
     if own and not registers:
         raise UserError(

@@ -24,9 +24,9 @@ from rein_seg.encoders.checks import (
     check_out_indices,
     default_out_indices,
 )
+from rein_seg.encoders.resampling import resize_grid
 from rein_seg.encoders.sam.attention import WindowAttention
 from rein_seg.encoders.sites import Place, map_block_sites, norm_site, op_site, param_sites
-from rein_seg.encoders.weights import resize_grid
 from rein_seg.environment import quiet_imports
 from rein_seg.registry import register_anatomy
 from rein_seg.structures import Anatomy, RunState, Site

@@ -7,17 +7,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from rein_seg.encoders.plain_vit.weights import (
-    PATCH,
-    POSITIONS,
-    check_size,
-    count_blocks,
-    leave_out,
-    strip_prefix,
-)
+from rein_seg.encoders.plain_vit.weights import PATCH, POSITIONS, check_size, count_blocks
 from rein_seg.encoders.sam.attention import resize_table
 from rein_seg.encoders.sam.model import SAMViT, resize_map
-from rein_seg.encoders.weights import Converted, rename
+from rein_seg.encoders.weights import Converted, leave_out, rename, strip_prefix
 from rein_seg.errors import UserError
 from rein_seg.registry import register_key_map
 

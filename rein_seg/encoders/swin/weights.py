@@ -10,9 +10,16 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from rein_seg.encoders.plain_vit.weights import leave_out, strip_prefix
+from rein_seg.encoders.resampling import resize_grid
 from rein_seg.encoders.swin.model import Swin
-from rein_seg.encoders.weights import HEADS, Converted, fill_output_norms, rename, resize_grid
+from rein_seg.encoders.weights import (
+    HEADS,
+    Converted,
+    fill_output_norms,
+    leave_out,
+    rename,
+    strip_prefix,
+)
 from rein_seg.errors import UserError
 from rein_seg.registry import register_key_map
 

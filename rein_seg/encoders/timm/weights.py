@@ -12,8 +12,8 @@ from collections.abc import Mapping, Set
 import torch
 from torch import Tensor, nn
 
-from rein_seg.encoders.plain_vit.weights import strip_prefix
-from rein_seg.encoders.weights import Converted, resize_patch_kernel, resize_positions
+from rein_seg.encoders.resampling import resize_patch_kernel, resize_positions
+from rein_seg.encoders.weights import Converted, strip_prefix
 from rein_seg.errors import UserError
 
 _RESIZED = ('patch_embed.proj.weight', 'pos_embed')

@@ -9,8 +9,7 @@ import re
 
 from torch import Tensor
 
-from rein_seg.encoders.plain_vit.weights import leave_out, strip_prefix
-from rein_seg.encoders.weights import Converted, rename
+from rein_seg.encoders.weights import Converted, leave_out, rename, strip_prefix
 from rein_seg.errors import UserError
 from rein_seg.heads.sam.decoder import MaskDecoder
 

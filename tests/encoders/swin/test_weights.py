@@ -9,7 +9,7 @@ from timm.models.swin_transformer import SwinTransformer as TimmSwin
 from torch import nn
 
 from rein_seg.encoders import build_encoder, convert_weights
-from rein_seg.encoders.weights import resize_grid
+from rein_seg.encoders.resampling import resize_grid
 from rein_seg.errors import UserError
 from tests.encoders.swin.swin_models import THREE, TINY, build, renamed, their_class
 from tests.encoders.tiny import ENCODERS

@@ -9,10 +9,10 @@ from mmseg.registry import MODELS
 from safetensors.torch import save_file
 
 from rein_seg.encoders import build_encoder, find_anatomy, shapes_only
+from rein_seg.encoders.resampling import resize_patch_kernel, resize_positions
 from rein_seg.encoders.timm import model as timm_module
 from rein_seg.encoders.timm import weights as timm_weights_module
 from rein_seg.encoders.timm.model import TimmEncoder, build_timm, timm_weights
-from rein_seg.encoders.weights import resize_patch_kernel, resize_positions
 from rein_seg.errors import UserError
 from rein_seg.peft import PEFTMethod
 from rein_seg.structures import NormSite, OpSite, SeqSite

@@ -1,0 +1,105 @@
+"""Patch kernels and grids of positions in other sizes, by the rule of the publication.
+
+C channels, p patch side, H x W grid of positions, P prefix tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rein_seg.errors import UserError
+
+
+def resize_patch_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resizes a (C, 3, p, p) patch kernel bicubically, as Rein's conversion does.
+
+    No antialias and no rescaling: from 14 to 16 the kernel's sum grows by (16/14)^2, which the
+    published adapters were trained with. Not FlexiViT's pseudo-inverse.
+    """
+    if tuple(weight.shape[-2:]) == tuple(size):
+        return weight
+    return F.interpolate(weight.float(), size=size, mode='bicubic', align_corners=False)
+
+
+def shrink_patch_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
+    """Returns the (C, 3, p, p) kernel that `resize_patch_kernel` comes nearest to ``weight`` with.
+
+    The least-squares inverse of enlarging: exact, but for rounding, for a kernel that was enlarged
+    and then scaled channel by channel.
+
+    Args:
+        weight: (C, 3, q, q), q >= p.
+        size: (p, p).
+    """
+    rows, columns = (
+        torch.linalg.pinv(_enlarging(small, large))
+        for small, large in zip(size, weight.shape[-2:], strict=True)
+    )
+    return (rows @ weight.double() @ columns.mT).to(weight.dtype)
+
+
+def _enlarging(small: int, large: int) -> Tensor:
+    """Returns the (large, small) matrix that resizes one axis bicubically, float64."""
+    eye = torch.eye(small, dtype=torch.float64)[None, None]
+    sizes = dict(size=(large, small), mode='bicubic', align_corners=False)
+    return F.interpolate(eye, **sizes)[0, 0]
+
+
+def resize_positions(
+    positions: Tensor,
+    grid: tuple[int, int],
+    *,
+    num_prefix: int = 1,
+    mode: str = 'bicubic',
+    antialias: bool = False,
+    same_grid: bool = False,
+) -> Tensor:
+    """Resizes (1, P+N, C) positions of a square grid to (1, P+HW, C), by size.
+
+    Args:
+        positions: Prefix rows first; N a square number, or just the H W wanted.
+        grid: (H, W) wanted.
+        num_prefix: P, rows kept as they are.
+        mode: bicubic or bilinear.
+        antialias: As in `torch.nn.functional.interpolate`.
+        same_grid: Takes just H W rows to be of the grid wanted, even if a square has as many
+            (2 x 8 and 4 x 4): for files that this encoder wrote.
+
+    Raises:
+        UserError: If N is neither.
+    """
+    prefix, patches = positions[:, :num_prefix], positions[:, num_prefix:]
+    if same_grid and patches.shape[1] == grid[0] * grid[1]:
+        return positions
+    side = round(patches.shape[1] ** 0.5)
+    if side * side != patches.shape[1]:
+        if patches.shape[1] == grid[0] * grid[1]:
+            return positions
+        raise UserError(
+            f'positions of the weights file have {patches.shape[1]} patch rows: expected a square '
+            'number; the file is of another kind of encoder'
+        )
+    if (side, side) == tuple(grid):
+        return positions
+    table = resize_grid(
+        patches.reshape(1, side, side, -1), mode=mode, antialias=antialias, size=grid
+    )
+    return torch.cat((prefix.float(), table.flatten(1, 2)), dim=1)
+
+
+def resize_grid(table: Tensor, *, mode: str, antialias: bool = False, **target: Any) -> Tensor:
+    """Resizes (1, h, w, C) positions to (1, H, W, C), in float32.
+
+    Args:
+        table: The positions.
+        mode: bicubic or bilinear.
+        antialias: As in `torch.nn.functional.interpolate`.
+        **target: ``size=(H, W)``, or ``scale_factor=``, which enters the places sampled.
+    """
+    channels_first = table.float().permute(0, 3, 1, 2)
+    options = dict(mode=mode, align_corners=False, antialias=antialias)
+    return F.interpolate(channels_first, **options, **target).permute(0, 2, 3, 1)
