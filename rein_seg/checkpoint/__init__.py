@@ -7,18 +7,16 @@ from rein_seg.checkpoint.adapter import (
     read_adapter,
     save_adapter,
 )
-from rein_seg.checkpoint.io import (
+from rein_seg.checkpoint.official import is_official, to_official
+from rein_seg.checkpoint.read import read_checkpoint, read_state_dict, state_dict_of
+from rein_seg.checkpoint.strict import load_strict, tensors_sha256
+from rein_seg.checkpoint.write import (
     atomic_path,
-    read_checkpoint,
-    read_state_dict,
     save_checkpoint,
     save_tensors,
-    state_dict_of,
     write_json,
     write_png,
 )
-from rein_seg.checkpoint.official import is_official, to_official
-from rein_seg.checkpoint.strict import load_strict, tensors_sha256
 
 __all__ = [
     'IDENTITY_FORMAT',

@@ -1,7 +1,7 @@
 """``adapter.safetensors``: the one file people share.
 
-It holds the tensors that training made (method, neck, head) and, in its metadata, what they need:
-the config of the model, the encoder's name and fingerprint, protocol and scores.
+It holds the trained tensors (method, neck, head). Its metadata holds the config of the model, the
+encoder's name and fingerprint, protocol and scores.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rein_seg.checkpoint.io import atomic_path, state_dict_of
 from rein_seg.checkpoint.official import is_official, load_official
 from rein_seg.checkpoint.old_files import translate_identity
+from rein_seg.checkpoint.read import state_dict_of
 from rein_seg.checkpoint.strict import load_strict, tensors_sha256
+from rein_seg.checkpoint.write import atomic_path
 from rein_seg.errors import UserError
 from rein_seg.version import __version__
 
 FORMAT = 'rein_seg-adapter/2'
 _FIRST_FORMAT = 'rein_seg-adapter/1'
 IDENTITY_FORMAT = 2  # of checkpoints; files without the key are of format 1
-# what an adapter must share with the model it goes into, and how to call it in a message
+# an adapter and its model must have these in common; values: their names in messages
 IDENTITY = {'method': 'PEFT method', 'num_classes': 'number of classes', 'encoder': 'encoder'}
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """Tensors by name, and what the file says about them."""
+    """Tensors by name, and the metadata of their file."""
 
     tensors: dict[str, Tensor]
     metadata: dict[str, Any]
@@ -42,15 +43,22 @@ class Adapter:
 def save_adapter(
     path: str | os.PathLike, model: nn.Module, metadata: Mapping[str, Any]
 ) -> dict[str, int]:
-    """Writes the tensors of ``model`` (its state dict, which leaves frozen ones out).
+    """Writes the state dict of ``model``, which leaves frozen tensors out.
 
     Args:
         path: File to write, atomically.
         model: The segmentor.
-        metadata: JSON-able content: at least ``method``, ``encoder`` and ``num_classes``.
+        metadata: Values that JSON can hold: at least ``method``, ``encoder`` and ``num_classes``.
 
     Returns:
         ``bytes`` of the file and ``tensor_bytes`` of its tensors.
+
+    Example:
+        >>> from torch import nn
+        >>> from rein_seg.checkpoint import save_adapter
+        >>> identity = dict(method={'type': 'LoRA'}, encoder={'name': 'toy'}, num_classes=2)
+        >>> save_adapter('adapter.safetensors', nn.Linear(3, 2), identity)['tensor_bytes']
+        32
     """
     tensors = {
         name: t.detach().cpu().clone().contiguous() for name, t in model.state_dict().items()
@@ -71,8 +79,16 @@ def read_adapter(path: str | os.PathLike) -> Adapter:
     """Reads an adapter file and checks its fingerprint.
 
     Raises:
-        UserError: If the file is missing, truncated, not an adapter, or its tensors are not those
-            it was written with.
+        UserError: If the file is missing, truncated, not an adapter, or changed after it was
+            written.
+
+    Example:
+        >>> from torch import nn
+        >>> from rein_seg.checkpoint import read_adapter, save_adapter
+        >>> _ = save_adapter('adapter.safetensors', nn.Linear(3, 2), {'num_classes': 2})
+        >>> adapter = read_adapter('adapter.safetensors')
+        >>> sorted(adapter.tensors), adapter.metadata['format'], adapter.metadata['num_classes']
+        (['bias', 'weight'], 'rein_seg-adapter/2', 2)
     """
     path = Path(path)
     if not path.is_file():
@@ -104,12 +120,21 @@ def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source:
     """Checks that weights were made for the model they go into.
 
     Args:
-        made: ``method``, ``encoder`` and ``num_classes`` that the file names.
-        given: Those of the model.
+        made: ``method``, ``encoder`` and ``num_classes`` in the file.
+        given: ``method``, ``encoder`` and ``num_classes`` of the model.
         source: The file, for messages.
 
     Raises:
-        UserError: If they differ; the message says in what.
+        UserError: If they differ; the message names the first difference.
+
+    Example:
+        >>> from rein_seg.checkpoint.adapter import check_identity
+        >>> made = dict(method={'type': 'LoRA', 'rank': 4}, encoder={'name': 'toy'}, num_classes=2)
+        >>> check_identity(made, made, source='adapter')
+        >>> check_identity(made, {**made, 'num_classes': 19}, source='adapter')
+        Traceback (most recent call last):
+        rein_seg.errors.UserError: adapter was made for another number of classes: it says
+        num_classes=2, the config gives 19; use the config it was trained with
     """
     for key, name in IDENTITY.items():
         theirs, ours = _flat(made.get(key), key), _flat(given[key], key)
@@ -123,13 +148,18 @@ def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source:
 
 
 def load_checkpoint(checkpoint: Mapping[str, Any], model: nn.Module, *, source: str) -> str:
-    """Loads a checkpoint that was read into a model; returns the coverage report.
+    """Loads the content of a checkpoint into a model; returns the coverage report.
 
-    Checkpoints of the official Rein repository are taken too: see `load_official`.
+    Checkpoints of the official Rein repository are taken, too: see `load_official`.
+
+    Args:
+        checkpoint: From `read_checkpoint`.
+        model: The segmentor.
+        source: Path of the file, for messages.
 
     Raises:
-        UserError: If it was made for another model. Files of others carry no identity: there the
-            tensors alone are compared.
+        UserError: If it was made for another model. Files of other programs carry no identity;
+            only their tensors are compared.
     """
     meta = checkpoint.get('meta')
     if isinstance(meta, Mapping) and 'identity' in meta:
@@ -157,13 +187,21 @@ def load_adapter(path: str | os.PathLike, model: nn.Module, identity: Mapping[st
     Args:
         path: The adapter file.
         model: The segmentor.
-        identity: What the model is: ``method``, ``encoder``, ``num_classes``.
+        identity: ``method``, ``encoder`` and ``num_classes`` of the model.
 
     Returns:
         The coverage report.
 
     Raises:
         UserError: If the adapter was made for another encoder, method or class count.
+
+    Example:
+        >>> from torch import nn
+        >>> from rein_seg.checkpoint import load_adapter, save_adapter
+        >>> identity = dict(method={'type': 'LoRA'}, encoder={'name': 'toy'}, num_classes=2)
+        >>> _ = save_adapter('adapter.safetensors', nn.Linear(3, 2), identity)
+        >>> load_adapter('adapter.safetensors', nn.Linear(3, 2), identity)
+        'adapter from adapter.safetensors: 2/2 tensors, 0 unexpected'
     """
     adapter = read_adapter(path)
     check_identity(adapter.metadata, identity, source=f'adapter {str(path)!r}')

@@ -30,7 +30,7 @@ class OfficialRein:
 
     Attributes:
         tensors: Tokens and head, by our names.
-        encoder: Tensors of the encoder by official names, without ``backbone.``; often none.
+        encoder: Tensors of the encoder by official names, without ``backbone.``; often empty.
     """
 
     tensors: dict[str, Tensor]
@@ -38,12 +38,26 @@ class OfficialRein:
 
 
 def is_official(state: Mapping[str, Tensor]) -> bool:
-    """Says whether a state dict has the layout of the official Rein repository."""
+    """Returns whether a state dict has the layout of the official Rein repository.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.checkpoint import is_official
+        >>> is_official({'backbone.reins.scale': torch.ones(())})
+        True
+    """
     return any(name.startswith(_THEIRS) for name in state)
 
 
 def from_official(state: Mapping[str, Tensor]) -> OfficialRein:
-    """Renames ``backbone.reins.X`` and ``backbone.reins.{stage}.X`` to our names."""
+    """Renames ``backbone.reins.X`` and ``backbone.reins.{stage}.X`` to our names.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.checkpoint.official import from_official
+        >>> list(from_official({'backbone.reins.scale': torch.ones(())}).tensors)
+        ['backbone.peft.stages.0.scale']
+    """
     tensors, encoder = {}, {}
     for name, tensor in state.items():
         if name.startswith(_THEIRS):
@@ -61,6 +75,14 @@ def to_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Raises:
         UserError: If it holds anything else: another method, another head, a neck.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.checkpoint import to_official
+        >>> ours = {'backbone.peft.stages.0.scale': torch.ones(()),
+        ...         'decode_head.cls_embed.weight': torch.ones(20, 256)}
+        >>> list(to_official(ours))
+        ['backbone.reins.scale', 'decode_head.cls_embed.weight']
     """
     stages = {name.removeprefix(_OURS).split('.', 1)[0] for name in state if _is_token(name)}
     if not stages or 'decode_head.cls_embed.weight' not in state:
@@ -118,7 +140,7 @@ def _check_method(model: nn.Module, wanted: Mapping[str, Tensor], source: str) -
 
 
 def _check_tokens(have: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> None:
-    """Compares what the shapes of the tokens say, stage by stage."""
+    """Compares the sizes of the tokens, stage by stage."""
     theirs, ours = _token_sizes(have), _token_sizes(wanted)
     if len(theirs) != len(ours):
         raise UserError(
@@ -128,16 +150,16 @@ def _check_tokens(have: Mapping[str, Tensor], wanted: Mapping[str, Tensor], sour
     for stage, sizes in theirs.items():
         for what, value in sizes.items():
             expected = ours.get(stage, {}).get(what)
-            if value is not None and expected is not None and value != expected:
+            if expected is not None and value != expected:
                 raise UserError(
                     f'{source} has {what}={value}, the config gives {expected} (stage {stage}): '
                     'use the encoder and the peft arguments that it was trained with'
                 )
 
 
-def _token_sizes(state: Mapping[str, Tensor]) -> dict[str, dict[str, int | None]]:
-    """Returns stage -> what its tokens are; None where it cannot be told."""
-    found: dict[str, dict[str, int | None]] = {}
+def _token_sizes(state: Mapping[str, Tensor]) -> dict[str, dict[str, int]]:
+    """Returns stage -> sizes of its tokens."""
+    found: dict[str, dict[str, int]] = {}
     for name, tensor in state.items():
         if not _is_token(name):
             continue
@@ -197,8 +219,9 @@ def _check_encoder(have: dict[str, Tensor], model: Any, source: str) -> int:
     if not have:
         if info.weights.startswith('random:'):
             raise UserError(
-                f'{source} holds no encoder, and that of the config ({info.name!r}) has random '
-                "weights: give the encoder's official file in model.backbone.encoder.checkpoint"
+                f'{source} holds no encoder, and the encoder of the config ({info.name!r}) has '
+                "random weights: give the encoder's official file in "
+                'model.backbone.encoder.checkpoint'
             )
         return 0
     convert = key_map(encoder)

@@ -1,7 +1,7 @@
-"""Reads the words that files of earlier formats use for an encoder and a method.
+"""Translates the identity in files of an earlier format; every format loads for ever.
 
-Format 1 named an encoder by its module path, which changed when a file moved. Format 2 names it by
-its registered name with its scope. Files of format 1 load for ever.
+Format 1 names an encoder by its module path, which changes when a file moves. Format 2 names it by
+its registered name with its scope.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 
 
 def translate_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the identity that a file of format 1 states, in the words of today.
+    """Returns the identity in a file of format 1, in the words of format 2.
 
     Args:
-        identity: ``method``, ``encoder`` and ``num_classes``, and any other keys, which stay.
+        identity: ``method``, ``encoder`` and ``num_classes``; other keys stay as they are.
 
     Example:
         >>> from rein_seg.checkpoint.old_files import translate_identity
@@ -31,5 +31,5 @@ def translate_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _registered(path: str) -> str:
-    """``package.module.path.Class`` -> ``package.Class``; every class was registered so."""
+    """Returns ``package.Class`` for ``package.module.path.Class``: a class's registered name."""
     return f'{path.partition(".")[0]}.{path.rpartition(".")[2]}'

@@ -1,25 +1,21 @@
-"""Files in and out: whole or not at all, and no file may run code."""
+"""Reads weights and checkpoints; no file can run code."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
 import pickle
-import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PosixPath, PurePosixPath
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from rein_seg.errors import UserError
@@ -27,83 +23,29 @@ from rein_seg.errors import UserError
 _LEGACY_START = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
 
 
-@contextlib.contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Yields a temporary name beside ``path``; renames it to ``path`` if the block succeeds.
-
-    A killed process leaves at most a stray temporary file, never half of ``path``.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f'.{target.name}.', suffix='.tmp')
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would hide results from a group
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_png(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Writes an (H, W) or (H, W, 3) BGR uint8 picture, atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(cv2.imencode('.png', picture)[1].tobytes())
-
-
-def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Writes ``content`` as indented JSON, atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + '\n')
-
-
-def save_checkpoint(path: str | os.PathLike, checkpoint: Mapping[str, Any]) -> None:
-    """Writes a training checkpoint with ``torch.save``, atomically."""
-    with atomic_path(path) as temporary:
-        torch.save(dict(checkpoint), temporary)
-
-
-def save_tensors(
-    path: str | os.PathLike, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
-) -> None:
-    """Writes tensors by name, atomically, with JSON-able metadata.
-
-    Args:
-        path: ``.safetensors``, with the metadata in its header, each value as JSON; or ``.pth``,
-            a plain state dict, which loaders take as it is, and the metadata in ``<path>.json``.
-        tensors: On any device.
-        metadata: Content.
-    """
-    plain, seen = {}, set()
-    for name, tensor in tensors.items():
-        tensor = tensor.detach().cpu().contiguous()
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() in seen or storage.nbytes() != tensor.nbytes:
-            tensor = tensor.clone()  # a view would be written with all that it looks into
-        seen.add(storage.data_ptr())
-        plain[name] = tensor
-    path = Path(path)
-    if path.suffix == '.safetensors':
-        with atomic_path(path) as temporary:
-            save_file(plain, temporary, metadata={k: json.dumps(v) for k, v in metadata.items()})
-        return
-    save_checkpoint(path, plain)
-    write_json(path.with_name(path.name + '.json'), dict(metadata))
-
-
 def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> dict[str, Any]:
     """Reads a ``torch.save`` file without running code from it.
 
-    Beyond torch's own safe types it accepts what mmengine logs put into checkpoints (numpy arrays
-    and history buffers); anything else is refused. Of a TorchScript archive (OpenAI's CLIP) it
-    returns the state dict. Files from before torch 1.6 (ResNet's), which have no checksums, are
-    read too.
+    Accepts tensors, plain Python values, NumPy arrays, and the log histories, arguments and paths
+    that training scripts save; anything else is refused. Files from before torch 1.6 (ResNet's)
+    have no checksums and are read, too.
+
+    Args:
+        path: The file.
+        map_location: Device of the tensors, as in ``torch.load``.
+
+    Returns:
+        The saved dict. Of a TorchScript archive (OpenAI's CLIP): its state dict.
 
     Raises:
         UserError: If the file is missing, truncated, damaged, or holds code that would run.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.checkpoint import read_checkpoint, save_checkpoint
+        >>> save_checkpoint('iter_2.pth', dict(state_dict=dict(scale=torch.ones(2)), iter=2))
+        >>> read_checkpoint('iter_2.pth')
+        {'state_dict': {'scale': tensor([1., 1.])}, 'iter': 2}
     """
     path = Path(path)
     if not path.is_file():
@@ -117,7 +59,7 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
         with torch.serialization.safe_globals(_harmless_types()):
             return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError:
-        # a file from before 1.6 has no directory: a cut name looks like that of something unsafe
+        # a file from before 1.6 has no directory: a name cut in two looks like an unsafe type
         why = 'or it is truncated' if legacy else _unsafe_globals(path)
         raise UserError(
             f'checkpoint {str(path)!r} is refused: loading it would run pickled code '
@@ -136,6 +78,13 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
 
     Raises:
         UserError: If the file cannot be read, or holds no tensors by name.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.checkpoint import read_state_dict
+        >>> torch.save(dict(model=dict(weight=torch.zeros(2, 3)), epoch=7), 'weights.pth')
+        >>> {name: tuple(tensor.shape) for name, tensor in read_state_dict('weights.pth').items()}
+        {'weight': (2, 3)}
     """
     path = Path(path)
     if path.suffix == '.safetensors':
@@ -154,8 +103,18 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
 def state_dict_of(content: Any, source: str) -> dict[str, Tensor]:
     """Returns the tensors by name of a checkpoint that was read, without the usual wrappers.
 
+    Args:
+        content: The content of the file.
+        source: Path of the file, for messages.
+
     Raises:
-        UserError: If it holds none.
+        UserError: If it holds no tensors by name.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.checkpoint import state_dict_of
+        >>> state_dict_of(dict(state_dict=dict(scale=torch.ones(1)), iter=2), 'iter_2.pth')
+        {'scale': tensor([1.])}
     """
     for wrapper in ('state_dict', 'model', 'module', 'teacher'):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
@@ -169,7 +128,7 @@ def state_dict_of(content: Any, source: str) -> dict[str, Tensor]:
 
 
 def _is_legacy(path: Path) -> bool:
-    """Says whether ``torch.save`` of a torch before 1.6 wrote the file."""
+    """Returns whether ``torch.save`` of a torch before 1.6 wrote the file."""
     with path.open('rb') as file:
         return file.read(len(_LEGACY_START)) == _LEGACY_START
 
@@ -198,9 +157,9 @@ def _is_torchscript(path: Path) -> bool:
 def _read_torchscript(path: Path, map_location: Any) -> dict[str, Tensor]:
     """Returns parameters and buffers of a module that ``torch.jit.save`` wrote.
 
-    None of the file's code runs: its pickle names only TorchScript classes, never Python objects;
-    its methods are compiled, not called. The one method that loading would call, a compiled
-    ``__setstate__``, is refused, wherever its name stands.
+    None of the file's code runs: its pickle can name TorchScript classes only, no Python objects,
+    and its methods are compiled, not called. Loading would call a compiled ``__setstate__``: a
+    file that has this name anywhere in its code is refused.
     """
     with zipfile.ZipFile(path) as archive:
         sources = [name for name in archive.namelist() if '/code/' in f'/{name}']
@@ -219,7 +178,7 @@ def _read_torchscript(path: Path, map_location: Any) -> dict[str, Tensor]:
 
 
 class _History(HistoryBuffer):
-    """mmengine's log history, taking its numbers from a file but not its methods."""
+    """mmengine's log history that takes its numbers from a file, but not its methods."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(list(state['_log_history']), list(state['_count_history']))
@@ -230,7 +189,7 @@ class _History(HistoryBuffer):
 
 
 def _harmless_types() -> list[Any]:
-    """Returns what checkpoints of the field hold beside tensors: arrays, histories, arguments."""
+    """Returns types that checkpoints hold beside tensors: arrays, log histories, arguments."""
     core = np._core.multiarray
     codes = ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', '?')
     dtypes = [type(np.dtype(code)) for code in codes]
@@ -246,11 +205,11 @@ def _harmless_types() -> list[Any]:
 
 
 def _no_attribute(*args: Any) -> None:
-    """Stands in for ``getattr``, which mmengine's log histories ask for and code could abuse."""
+    """Replaces ``getattr``, which mmengine's log histories name and an attacker could use."""
 
 
 def _unsafe_globals(path: Path) -> str:
-    """Names what the file would import, beyond the types that are allowed."""
+    """Returns the names that the file would import, beyond the allowed types."""
     with torch.serialization.safe_globals(_harmless_types()):
         named = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     return ', '.join(sorted(named)) or 'an operation that torch does not allow'

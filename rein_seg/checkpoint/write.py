@@ -1,0 +1,111 @@
+"""Writes files whole or not at all: a killed process never leaves half a file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary name beside ``path``; renames it to ``path`` if the block succeeds.
+
+    A killed process leaves at most a stray temporary file, never half of ``path``.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from rein_seg.checkpoint import atomic_path
+        >>> with atomic_path('runs/scores.txt') as temporary:
+        ...     _ = temporary.write_text('mIoU 35.26')
+        >>> Path('runs/scores.txt').read_text()
+        'mIoU 35.26'
+        >>> [path.name for path in Path('runs').iterdir()]
+        ['scores.txt']
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f'.{target.name}.', suffix='.tmp')
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would hide results from the group
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_png(path: str | os.PathLike, picture: np.ndarray) -> None:
+    """Writes an (H, W) or (H, W, 3) BGR uint8 picture, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(cv2.imencode('.png', picture)[1].tobytes())
+
+
+def write_json(path: str | os.PathLike, content: Any) -> None:
+    """Writes ``content`` as indented JSON, atomically.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from rein_seg.checkpoint import write_json
+        >>> write_json('scores.json', {'mIoU': 35.26})
+        >>> print(Path('scores.json').read_text().strip())
+        {
+          "mIoU": 35.26
+        }
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + '\n')
+
+
+def save_checkpoint(path: str | os.PathLike, checkpoint: Mapping[str, Any]) -> None:
+    """Writes a training checkpoint with ``torch.save``, atomically."""
+    with atomic_path(path) as temporary:
+        torch.save(dict(checkpoint), temporary)
+
+
+def save_tensors(
+    path: str | os.PathLike, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
+) -> None:
+    """Writes tensors by name, atomically, with JSON-able metadata.
+
+    Args:
+        path: ``.safetensors`` holds the metadata in its header, each value as JSON; ``.pth`` is a
+            plain state dict that any loader takes, with the metadata in ``<path>.json``.
+        tensors: On any device.
+        metadata: Values that JSON can hold.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.checkpoint import read_state_dict, save_tensors
+        >>> save_tensors('merged.pth', dict(weight=torch.ones(2)), dict(layout='official'))
+        >>> read_state_dict('merged.pth')
+        {'weight': tensor([1., 1.])}
+    """
+    plain, seen = {}, set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() in seen or storage.nbytes() != tensor.nbytes:
+            tensor = tensor.clone()  # a view would be written with its whole storage
+        seen.add(storage.data_ptr())
+        plain[name] = tensor
+    path = Path(path)
+    if path.suffix == '.safetensors':
+        with atomic_path(path) as temporary:
+            save_file(plain, temporary, metadata={k: json.dumps(v) for k, v in metadata.items()})
+        return
+    save_checkpoint(path, plain)
+    write_json(path.with_name(path.name + '.json'), dict(metadata))
