@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from mmengine.config import DictAction
 
-from rein_seg.environment import keep_freed_memory
 from rein_seg.errors import UserError
 
 EXIT_USER_ERROR = 2
@@ -63,12 +62,11 @@ def run(main: Callable[[], object], *, interrupted: str = 'go on with --resume')
         main: Of the tool; an int that it returns is the exit code.
         interrupted: What to do after Ctrl-C, for the message.
     """
-    keep_freed_memory()
     try:
         if not {'-h', '--help'} & set(sys.argv[1:]):  # which need not wait for PyTorch to load
-            from rein_seg.fast import onednn_matmul as products
+            from rein_seg.fast.dispatch import use_in_process
 
-            products.use_onednn()
+            use_in_process()
         code = main()
     except UserError as error:
         rank = f'[rank {os.environ["RANK"]}] ' if 'RANK' in os.environ else ''

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib.metadata
 import io
-import os
 import platform
 import sys
 import warnings
@@ -14,8 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from rein_seg.errors import UserError
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 # import names are shared: with both installed, files of one overwrite files of the other
 _UPSTREAM = ('mmengine', 'mmengine-lite', 'mmcv', 'mmcv-lite', 'mmsegmentation', 'mmpretrain')
@@ -54,44 +50,6 @@ def check_environment() -> None:
         )
 
 
-def keep_freed_memory() -> bool:
-    """Lets the C library keep what a step frees for the next step, instead of giving it back.
-
-    glibc maps every large tensor anew and gives it back when it is freed, so on a CPU each step
-    pays for thousands of page faults: a tenth to a fifth of a training step. What is kept is at
-    most the step's peak. Does nothing without glibc, or where the environment says how it is to
-    allocate (``MALLOC_*``, ``LD_PRELOAD``).
-
-    Returns:
-        Whether it was set.
-    """
-    chosen = [name for name in os.environ if name.startswith('MALLOC_') or name == 'LD_PRELOAD']
-    if platform.libc_ver()[0] != 'glibc' or chosen:
-        return False
-    _kept[:] = [_set_thresholds(mmap=2**30, trim=2**31 - 1)]
-    return _kept[0]
-
-
-@contextlib.contextmanager
-def giving_memory_back() -> Iterator[None]:
-    """Undoes `keep_freed_memory` for a while, where it was set."""
-    if any(_kept):
-        _set_thresholds(mmap=2**25, trim=2**26)  # what glibc's own grow to
-    try:
-        yield
-    finally:
-        if any(_kept):
-            keep_freed_memory()
-
-
-_kept: list[bool] = []
-
-
-def _set_thresholds(*, mmap: int, trim: int) -> bool:
-    libc = ctypes.CDLL(None)
-    return (libc.mallopt(_M_MMAP_THRESHOLD, mmap), libc.mallopt(_M_TRIM_THRESHOLD, trim)) == (1, 1)
-
-
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
     """Silences the stack's notes about optional parts while it is imported or built.
@@ -116,14 +74,16 @@ def describe_environment() -> dict[str, Any]:
     """Returns versions of Python, the platform, the packages and libraries that results hang on."""
     import torch
 
-    from rein_seg.fast import onednn_matmul as products
+    from rein_seg.fast.onednn_matmul import library
+    from rein_seg.fast.switches import SWITCHES
 
     return {
         'python': sys.version.split()[0],
         'platform': platform.platform(),
         'processor': platform.processor() or platform.machine(),
         'threads': torch.get_num_threads(),
-        'products': products.library(),
+        'products': library(),
+        'fast_forms': [name for name, switch in SWITCHES.items() if switch.on],
         'gpu': torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         'packages': {name: _version(name) for name in ('rein-seg', *_RECORDED)},
     }

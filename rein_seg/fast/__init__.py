@@ -1,1 +1,4 @@
-"""Faster forms for CPUs and GPUs of what heads and encoders compute in plain form."""
+"""Faster forms, for CPUs and GPUs, of computations that heads and encoders hold in plain form.
+
+`rein_seg.fast.switches` lists them all, `rein_seg.fast.dispatch` puts them in.
+"""

@@ -1,4 +1,9 @@
-"""3x3 convolutions on a CPU with a quarter of the products.
+"""3x3 convolutions on a CPU with a quarter of the products: Winograd's F(4, 3).
+
+cuDNN has its own. Measured: 256 channels at 128x128, forward and backward, 268 -> 223 ms on two
+threads, 820 -> 360 ms on one.
+
+Source: Lavin and Gray, "Fast algorithms for convolutional neural networks" (CVPR 2016).
 
 O output, C input channels, H x W map, T tiles of 4 x 4 outputs, of 36 products each.
 """
@@ -7,54 +12,42 @@ from __future__ import annotations
 
 import itertools
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 # with these, rounding errors are those of F.conv2d on a map with its channels last
 POINTS = (0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)
 TILE, TAPS = 4, 6  # outputs of a tile, and the inputs that they need, along one axis
 
 
-class Conv3x3(nn.Conv2d):
-    """A 3x3 convolution, padded by one pixel, computed in one of two ways.
+def applies(module: Any, x: Tensor) -> bool:
+    """Tells whether Winograd's products are the faster way for the convolution of a `ConvGN`.
 
-    Winograd's F(4, 3) needs a quarter of the multiplications. It is taken in float32 on a CPU for
-    maps in whole tiles that are large enough to pay for its transforms; else PyTorch's own runs,
-    which on a GPU chooses for itself.
-
-    Args:
-        in_channels: C.
-        out_channels: O.
-        bias: Whether each output channel has one.
-
-    Source: Lavin and Gray, "Fast algorithms for convolutional neural networks" (CVPR 2016).
+    On a CPU in float32, for 3x3 kernels and maps in whole tiles that are large enough to pay for
+    the transforms.
     """
-
-    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
-        super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolves (B, C, H, W) to (B, O, H, W)."""
-        if not pays(x, self.weight):
-            return super().forward(x)
-        out = Winograd.apply(x, self.weight)
-        return out if self.bias is None else out + self.bias[:, None, None]
-
-
-def pays(x: Tensor, weight: Tensor) -> bool:
-    """Tells whether `Winograd` is the faster way."""
+    weight = module.conv.weight
     plain = x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32
     whole = x.shape[-1] % TILE == 0 and x.shape[-2] % TILE == 0
     large = min(weight.shape[:2]) >= 128 and x.shape[-2:].numel() >= 4096
-    return plain and whole and large and not torch.is_autocast_enabled('cpu')
+    small_kernel = module.conv.kernel_size == (3, 3)
+    return small_kernel and plain and whole and large and not torch.is_autocast_enabled('cpu')
+
+
+def convolve(module: Any, x: Tensor) -> Tensor:
+    """Computes `ConvGN.convolve`: (B, C, H, W) -> (B, O, H, W)."""
+    out = Winograd.apply(x, module.conv.weight)
+    bias = module.conv.bias
+    return out if bias is None else out + bias[:, None, None]
 
 
 class Winograd(torch.autograd.Function):
     """Winograd's products between transforms of the tiles, one image after the other.
 
-    What it reads best is a map with its channels last; what it returns has them first.
+    It reads maps with their channels last fastest; its result has them first.
     """
 
     @staticmethod
@@ -125,8 +118,8 @@ def _along_both(transform: Tensor, x: Tensor) -> Tensor:
     return (transform @ x).view(shape)
 
 
-# What a tile needs along one axis, and where it lies: taps 1 to 4 are its own block, tap 0 is the
-# last pixel of the block before, tap 5 the first one of the block after.
+# Inputs of a tile along one axis: taps 1 to 4 are its own block, tap 0 is the last pixel of the
+# block before, tap 5 the first pixel of the block after.
 _OWN = (slice(1, 5), slice(0, 4), slice(None), slice(None))
 _BEFORE = (slice(0, 1), slice(3, 4), slice(1, None), slice(None, -1))
 _AFTER = (slice(5, 6), slice(0, 1), slice(None, -1), slice(1, None))
@@ -139,7 +132,7 @@ def _to_products(image: Tensor) -> Tensor:
 
 
 def _to_taps(image: Tensor) -> Tensor:
-    """Returns (6, 6, H / 4, W / 4, C): what each tile needs of a (C, H, W) map."""
+    """Returns (6, 6, H / 4, W / 4, C): the inputs of each tile of a (C, H, W) map."""
     blocks = _to_blocks(image).permute(0, 1, 3, 4, 2)
     taps = blocks.new_zeros(TAPS, TAPS, *blocks.shape[2:])
     for (tap, pixel, to, of), (tap_, pixel_, to_, of_) in _NEIGHBOURS:
@@ -166,12 +159,12 @@ def _grid(image: Tensor) -> tuple[int, int]:
 
 
 def _to_blocks(image: Tensor) -> Tensor:
-    """(C, H, W) -> (4, 4, C, H / 4, W / 4): the pixels of a block, and where the block is."""
+    """Splits (C, H, W) into (4, 4, C, H / 4, W / 4): the pixels of a block, then its place."""
     rows, columns = _grid(image)
     return image.reshape(-1, rows, TILE, columns, TILE).permute(2, 4, 0, 1, 3)
 
 
 def _from_blocks(blocks: Tensor) -> Tensor:
-    """`_to_blocks`, undone."""
+    """Undoes `_to_blocks`."""
     _, _, channels, rows, columns = blocks.shape
     return blocks.permute(2, 3, 0, 4, 1).reshape(channels, rows * TILE, columns * TILE)

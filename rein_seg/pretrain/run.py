@@ -10,7 +10,7 @@ import torch
 
 from rein_seg.checkpoint import write_json
 from rein_seg.errors import UserError
-from rein_seg.fast import onednn_matmul as products
+from rein_seg.fast.onednn_matmul import onednn
 from rein_seg.pretrain.export import export_encoder
 from rein_seg.pretrain.loop import run_pretraining
 from rein_seg.pretrain.settings import chosen
@@ -50,7 +50,7 @@ def pretrain(
     if workers is None:
         workers = 1 if device == 'cpu' else max(1, (os.cpu_count() or 2) - 1)
     folder = Path(work_dir)
-    with products.onednn(False):  # as the weights in the package were made: bit for bit again
+    with onednn(False):  # as the weights in the package were made: bit for bit again
         training = run_pretraining(settings, folder, resume=resume, device=device, workers=workers)
     digest = export_encoder(
         training.model.encoder, folder / WEIGHTS, settings=settings, steps=training.done

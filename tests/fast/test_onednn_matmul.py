@@ -1,26 +1,21 @@
 """oneDNN's matrix products against PyTorch's own; when they are taken, and that they go again."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from rein_seg.errors import UserError
-from rein_seg.fast import onednn_matmul as products
+from rein_seg.fast import onednn_matmul
 from rein_seg.pretrain import run as pretrain
-from tests.paths import REPO
 
-there = pytest.mark.skipif(not products.works(), reason='PyTorch without oneDNN')
+there = pytest.mark.skipif(not onednn_matmul.works(), reason='PyTorch without oneDNN')
 
 
 @pytest.fixture(autouse=True)
 def _as_it_was():
     """Whatever a test switches on or off."""
-    with products.onednn(False):
+    with onednn_matmul.onednn(False):
         yield
 
 
@@ -28,21 +23,21 @@ def _as_it_was():
 def onednn(monkeypatch):
     """Uses it, for small products too; yields a list of what it was asked for."""
     asked = []
-    fits = products._fits
+    fits = onednn_matmul._fits
 
     def note(a, b):
         asked.append(fits(a, b))
         return asked[-1]
 
-    monkeypatch.setattr(products, '_fits', note)
-    monkeypatch.setattr(products, '_FEWEST', 2**20)
-    with products.onednn(True):
+    monkeypatch.setattr(onednn_matmul, '_fits', note)
+    monkeypatch.setattr(onednn_matmul, '_FEWEST', 2**20)
+    with onednn_matmul.onednn(True):
         yield asked
 
 
 def own(function, *args, **kwargs):
     """What PyTorch's own library gives."""
-    with products.onednn(False):
+    with onednn_matmul.onednn(False):
         return function(*args, **kwargs)
 
 
@@ -138,15 +133,15 @@ def test_without_gradients_autocast_and_traced_it_gives_the_same(onednn):
 
 @there
 def test_own_products_come_back_and_go_again(onednn):
-    assert products.library() == 'oneDNN'
+    assert onednn_matmul.library() == 'oneDNN'
     a = torch.randn(128, 128)
-    with pytest.raises(ZeroDivisionError), products.onednn(False):
-        assert products.library() != 'oneDNN'
+    with pytest.raises(ZeroDivisionError), onednn_matmul.onednn(False):
+        assert onednn_matmul.library() != 'oneDNN'
         a @ a
         assert not onednn
         1 / 0  # noqa: B018
-    assert products.library() == 'oneDNN'
-    with products.onednn(True):  # twice is once
+    assert onednn_matmul.library() == 'oneDNN'
+    with onednn_matmul.onednn(True):  # twice is once
         a @ a
     assert onednn == [True]
     torch.mm(a, a, out=torch.empty(128, 128))  # which speed/floor.py takes for PyTorch's own rate
@@ -167,23 +162,19 @@ def test_is_taken_on_processors_where_it_pays(monkeypatch, tmp_path, cpuinfo, ca
     file = tmp_path / 'cpuinfo'
     if cpuinfo is not None:
         file.write_text(cpuinfo)
-    monkeypatch.delenv(products.VARIABLE, raising=False)
-    monkeypatch.setattr(products, '_CPUINFO', file)
-    monkeypatch.setattr(products.platform, 'processor', lambda: 'arm')
+    monkeypatch.setattr(onednn_matmul, '_CPUINFO', file)
+    monkeypatch.setattr(onednn_matmul.platform, 'processor', lambda: 'arm')
     monkeypatch.setattr(torch.backends.mkl, 'is_available', lambda: True)
     monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
-    assert products.use_onednn() is used
-    monkeypatch.setenv(products.VARIABLE, 'pytorch')
-    assert not products.use_onednn()
-    monkeypatch.setenv(products.VARIABLE, 'onednn')
-    assert products.use_onednn()
+    assert onednn_matmul.use_onednn() is used
+    assert onednn_matmul.use_onednn(always=True)
 
 
 def test_another_operation_than_the_known_one_is_not_taken(monkeypatch):
-    products.works.cache_clear()
-    monkeypatch.setattr(products, '_multiply', lambda a, b, c: a @ b)  # without the bias
-    assert not products.works()
-    products.works.cache_clear()
+    onednn_matmul.works.cache_clear()
+    monkeypatch.setattr(onednn_matmul, '_multiply', lambda a, b, c: a @ b)  # without the bias
+    assert not onednn_matmul.works()
+    onednn_matmul.works.cache_clear()
 
 
 @there
@@ -191,43 +182,16 @@ def test_pretraining_keeps_pytorchs_own(onednn, monkeypatch, tmp_path):
     """The weights in the package were made so."""
 
     def look(*args, **kwargs):
-        raise KeyError(products.library())
+        raise KeyError(onednn_matmul.library())
 
     monkeypatch.setattr(pretrain, 'run_pretraining', look)
     with pytest.raises(KeyError) as raised:
         pretrain.pretrain(tmp_path, budget='smoke', device='cpu')
     assert raised.value.args != ('oneDNN',)
-    assert products.library() == 'oneDNN'
+    assert onednn_matmul.library() == 'oneDNN'
 
 
-def test_a_wrong_wish_is_refused(monkeypatch):
-    monkeypatch.setenv(products.VARIABLE, 'mkl')
-    with pytest.raises(UserError, match="REIN_SEG_PRODUCTS='mkl': expected pytorch or onednn"):
-        products.use_onednn()
-    monkeypatch.setenv(products.VARIABLE, 'onednn')
-    monkeypatch.setattr(products, 'works', lambda: False)
-    with pytest.raises(UserError, match='cannot multiply with oneDNN; unset it'):
-        products.use_onednn()
-
-
-@pytest.mark.parametrize('wish', ['onednn', 'pytorch', 'mkl'])
-def test_the_tools_do_as_they_are_told(wish):
-    code = """
-import sys
-from rein_seg.cli import run
-def main():
-    from rein_seg.environment import describe_environment
-    print(describe_environment()['products'])
-sys.exit(run(main))
-"""
-    if wish == 'onednn' and not products.works():
-        pytest.skip('PyTorch without oneDNN')
-    environment = {**os.environ, products.VARIABLE: wish}
-    done = subprocess.run(
-        [sys.executable, '-c', code], cwd=REPO, env=environment, capture_output=True, text=True
-    )
-    if wish == 'mkl':
-        assert done.returncode == 2
-        assert done.stderr.startswith("error: REIN_SEG_PRODUCTS='mkl'")
-    else:
-        assert (done.stdout.strip() == 'oneDNN') is (wish == 'onednn')
+def test_a_pytorch_without_onednn_is_named(monkeypatch):
+    monkeypatch.setattr(onednn_matmul, 'works', lambda: False)
+    with pytest.raises(UserError, match='cannot multiply with oneDNN: leave it out'):
+        onednn_matmul.use_onednn(always=True)

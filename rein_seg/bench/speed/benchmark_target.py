@@ -128,7 +128,7 @@ class Subject:
         }
         with contextlib.ExitStack() as stack:
             if self.work.official:
-                stack.enter_context(officially(model=self.model))
+                stack.enter_context(officially())
             if self.optim_wrapper is not None:
                 return function(data, self.optim_wrapper)
             stack.enter_context(torch.no_grad())

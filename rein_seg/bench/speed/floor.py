@@ -45,7 +45,7 @@ class Product:
     def __call__(self) -> None:
         """Multiplies ``times`` times."""
         for _ in range(self.times):
-            if self.own:  # the variant that `products` leaves as it is
+            if self.own:  # the variant that oneDNN does not replace
                 torch.mm(self._a, self._b, out=self._out)
             else:
                 self._out = torch.mm(self._a, self._b)

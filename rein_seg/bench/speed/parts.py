@@ -12,10 +12,8 @@ import torch
 from torch import nn
 from torch.profiler import record_function
 
-from rein_seg.fast.winograd import Conv3x3
-from rein_seg.heads.mask2former import deform_attn, losses
 from rein_seg.heads.mask2former.deform_attn import DeformAttention
-from rein_seg.heads.mask2former.layers import FFN
+from rein_seg.heads.mask2former.layers import FFN, ConvGN
 from rein_seg.structures import StreamSite
 
 REST = 'other'
@@ -40,11 +38,6 @@ PARTS = (
     'preprocessing', *ENCODER, *HEAD, 'windows', 'labels', 'backward, rest', OPTIMIZER, REST,
 )  # fmt: skip
 RANGE = 'part:'
-_OF_PIXEL_DECODER: dict[type, str] = {
-    Conv3x3: '3x3 convolution',
-    DeformAttention: 'deformable attention',
-    FFN: 'feed-forward',
-}
 
 
 class PartTrack:
@@ -150,14 +143,19 @@ def _head_places(head: nn.Module) -> Iterator[tuple[Any, str, str]]:
     yield head, 'predict', 'prediction'
     if not hasattr(head, 'set_loss'):
         return
-    yield head, 'decode', 'transformer decoder'
-    yield head.pixel_decoder, 'forward', 'pixel decoder'
+    yield head.transformer_decoder, 'forward', 'transformer decoder'
+    for name in ('forward', 'decode'):
+        yield head.pixel_decoder, name, 'pixel decoder'
     for module in head.pixel_decoder.modules():
-        if type(module) in _OF_PIXEL_DECODER:
-            yield module, 'forward', _OF_PIXEL_DECODER[type(module)]
-    yield deform_attn, 'deform_sample', 'deformable sampling'
+        if isinstance(module, ConvGN) and module.conv.kernel_size == (3, 3):
+            yield module, 'convolve', '3x3 convolution'
+        elif isinstance(module, DeformAttention):
+            yield module, 'forward', 'deformable attention'
+            yield module, 'sample', 'deformable sampling'
+        elif isinstance(module, FFN):
+            yield module, 'forward', 'feed-forward'
     yield head.set_loss, 'match', 'matching'
-    yield losses, 'linear_sum_assignment', 'Hungarian solver'
+    yield head.set_loss, 'solve', 'Hungarian solver'
 
 
 @contextlib.contextmanager

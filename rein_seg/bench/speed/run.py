@@ -17,7 +17,7 @@ from rein_seg.bench.speed.parts import ENCODER, HEAD
 from rein_seg.bench.speed.profiling import profile_step
 from rein_seg.environment import describe_environment
 from rein_seg.errors import UserError
-from rein_seg.fast import onednn_matmul as products
+from rein_seg.fast import onednn_matmul
 from rein_seg.timing import PeakMemory, compare, interleave
 
 Report = Callable[[str], None]
@@ -154,7 +154,7 @@ def _time(
     first, device = next(iter(subjects)), next(iter(subjects.values())).work.device
     types = dict.fromkeys(subject.dtype for subject in subjects.values())
     squares = {_name(dtype): Product(device, dtype) for dtype in types}
-    if device.type == 'cpu' and torch.float32 in types and products.library() == 'oneDNN':
+    if device.type == 'cpu' and torch.float32 in types and onednn_matmul.library() == 'oneDNN':
         squares[OWN] = Product(device, torch.float32, own=True)
     ways = {
         **{f'matrix product, {name}': square for name, square in squares.items()},

@@ -6,26 +6,18 @@ B batch, Q queries, K classes, D width, L predictions, h x w fine map (stride 4)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
-import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
+from rein_seg.fast.dispatch import has_fast_form
 from rein_seg.heads.contract import DecodeHead
 from rein_seg.heads.mask2former.layers import sine_positions
-from rein_seg.heads.mask2former.losses import MATCHED_AT_ONCE, Draws, SetLoss
-from rein_seg.heads.mask2former.masks import (
-    MaskEmbeds,
-    all_masks,
-    attention_mask,
-    combine,
-    picked_masks,
-    resize_features,
-)
+from rein_seg.heads.mask2former.losses import Draws, SetLoss
+from rein_seg.heads.mask2former.masks import attention_mask, combine, mask_logits
 from rein_seg.heads.mask2former.pixel_decoder import PixelDecoder
 from rein_seg.heads.mask2former.transformer import TransformerDecoder
 from rein_seg.structures import Features
@@ -45,9 +37,8 @@ class Mask2FormerHead(DecodeHead, BaseModule):
         num_classes: K; filled in by the segmentor.
         in_index: The maps to read; filled in by the segmentor with all of them.
         in_strides: Pixels a step of each map, or None; filled in by the segmentor. Maps of one
-            stride, as of a plain vision transformer, are resized to strides 4, 8, 16, 32 here,
-            after or before the first convolution, whichever is cheaper; others are taken as they
-            come.
+            stride, as of a plain vision transformer, are resized to strides 4, 8, 16, 32; others
+            are taken as they come.
         query_dims: Width of the given queries, None without; filled in by the segmentor.
         feat_channels: D.
         num_queries: Q, where queries are not given.
@@ -153,68 +144,48 @@ class Mask2FormerHead(DecodeHead, BaseModule):
         )
         self.set_loss = SetLoss(num_classes, **(loss or {}))
 
+    @has_fast_form('lazy_masks')
     def forward(self, features: Features) -> tuple[Tensor, Tensor]:
-        """Returns class and mask logits of all predictions."""
-        fine, each = self.decode(features)
-        queries = torch.stack(each)  # (L, B, Q, D)
-        return self.cls_embed(queries), all_masks(self.mask_embeds(queries), fine)
-
-    def decode(self, features: Features) -> tuple[Tensor, list[Tensor]]:
-        """Returns the fine map (B, D, h, w) and the normed queries (B, Q, D) of all predictions.
+        """Returns class and mask logits of all predictions.
 
         Raises:
             UserError: If the method gives queries and the head was built without, or the reverse.
         """
         maps = [features.maps[i] for i in self.in_index]
-        fine, memory = self.pixel_decoder(maps, self.scales)
-        sizes = [tuple(level.shape[-2:]) for level in memory]
-        small = [resize_features(fine, size) for size in sizes]
-        keys, values = self._memory(memory)
-        x, position = self._queries(features.queries, len(fine))
-        decoder, normed = self.transformer_decoder, []
-        for i, layer in enumerate(decoder.layers):
-            normed.append(decoder.post_norm(x))
-            level = i % len(memory)
-            with torch.no_grad():
-                mask = attention_mask(self.mask_embeds(normed[-1]), small[level])
-            x = layer(x, position, keys[level], values[level], mask)
-        return fine, [*normed, decoder.post_norm(x)]
+        pixels, memory = self.pixel_decoder(maps, self.scales)
+        keys, values = self.keys_and_values(memory)
+        x, position = self.first_queries(features.queries, len(pixels))
 
-    def mask_embeds(self, queries: Tensor) -> MaskEmbeds:
-        """Returns what the fine map is multiplied with for the masks of (..., Q, D) queries.
+        def look(queries: Tensor, level: int) -> Tensor:
+            masks = mask_logits(self.mask_embed(queries), pixels)
+            return attention_mask(masks, memory[level].shape[-2:])
 
-        The mask features are a 1x1 convolution of the fine map. Its weights go to the queries'
-        side, e . (W f + b) = (e W) . f + e . b: there are far fewer queries than pixels.
-        """
-        embeds, conv = self.mask_embed(queries), self.pixel_decoder.mask_feature
-        return MaskEmbeds(embeds @ conv.weight[:, :, 0, 0], embeds @ conv.bias)
+        queries = self.transformer_decoder(x, position, keys, values, look)
+        return self.cls_embed(queries), mask_logits(self.mask_embed(queries), pixels)
 
+    @has_fast_form('lazy_masks')
     def loss(
         self, features: Features, labels: Tensor, draws: Draws | None = None
     ) -> dict[str, Tensor]:
         """Returns the losses of all predictions; see `SetLoss`."""
-        labels = self.without_ignored(labels)
-        fine, each = self.decode(features)
-        queries = torch.stack(each)  # (L, B, Q, D)
-        embeds = self.mask_embeds(queries)
-        fine = fine.to(embeds.weight.dtype)  # under autocast the losses' products are lower, too
-        parts = zip(*(each.split(MATCHED_AT_ONCE) for each in embeds), strict=True)
-        masks = (all_masks(MaskEmbeds(*part), fine) for part in parts)
-        pick = partial(picked_masks, embeds, fine)
-        return self.set_loss(self.cls_embed(queries), masks, labels, draws, pick)
+        classes, masks = self(features)
+        return self.set_loss(classes, masks, self.without_ignored(labels), draws)
+
+    @has_fast_form('lazy_masks')
+    def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
+        """Returns (B, K, H, W) scores of the last prediction."""
+        classes, masks = self(features)
+        return self.combine(classes[-1], masks[-1], size)
+
+    def combine(self, classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
+        """Sums class probability times mask probability over the queries; see `combine`."""
+        return combine(classes.softmax(-1)[..., :-1], masks, size)
 
     def without_ignored(self, labels: Tensor) -> Tensor:
         """Returns the (B, H, W) labels with K in the place of ``ignore_index``."""
         return labels.masked_fill(labels == self.ignore_index, self.num_classes)
 
-    def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
-        """Returns (B, K, H, W) scores."""
-        fine, each = self.decode(features)
-        classes = self.cls_embed(each[-1]).softmax(-1)[..., :-1]
-        masks = all_masks(self.mask_embeds(each[-1][None]), fine)
-        return combine(classes, masks[0], size)
-
-    def _memory(self, memory: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def keys_and_values(self, memory: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Returns keys and values (B, S, D) of each level."""
         keys, values = [], []
         for i, (x, project) in enumerate(zip(memory, self.decoder_input_projs, strict=True)):
@@ -224,7 +195,7 @@ class Mask2FormerHead(DecodeHead, BaseModule):
             keys.append(value + sine_positions(height, width, value.shape[-1], like=x))
         return keys, values
 
-    def _queries(self, given: Tensor | None, batch: int) -> tuple[Tensor, Tensor]:
+    def first_queries(self, given: Tensor | None, batch: int) -> tuple[Tensor, Tensor]:
         """Returns content and position (B, Q, D)."""
         if (given is not None) != self.linked:
             raise UserError(

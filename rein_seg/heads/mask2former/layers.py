@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rein_seg.fast.winograd import Conv3x3
-from rein_seg.resize import channels_last, resize_by
+from rein_seg.fast.dispatch import has_fast_form
+from rein_seg.resize import resize_by
 
 
 class ConvGN(nn.Module):
-    """A convolution and its group norm, apart, so that a resize may come between.
+    """A resize, a convolution and its group norm.
 
     Args:
         in_channels: Of the input.
@@ -26,30 +26,28 @@ class ConvGN(nn.Module):
         bias: Of the convolution.
     """
 
+    resize = staticmethod(resize_by)
+
     def __init__(
         self, in_channels: int, out_channels: int, *, kernel: int = 1, groups: int, bias: bool
     ) -> None:
         super().__init__()
-        if kernel == 3:
-            self.conv = Conv3x3(in_channels, out_channels, bias=bias)
-        else:
-            padding = kernel // 2
-            self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=padding, bias=bias)
+        padding = kernel // 2
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=padding, bias=bias)
         self.gn = nn.GroupNorm(groups, out_channels)
         nn.init.xavier_uniform_(self.conv.weight)
         if bias:
             nn.init.zeros_(self.conv.bias)
 
+    @has_fast_form('convolve_first')
     def forward(self, x: Tensor, scale: float = 1) -> Tensor:
-        """Computes GN(conv(resize(x, scale))), in the cheaper order.
+        """Computes GN(conv(resize(x, scale)))."""
+        return self.gn(self.convolve(self.resize(x, scale)))
 
-        A 1x1 convolution commutes with a bilinear resize (its weights sum to one), so it runs on
-        whichever of the two maps is smaller.
-        """
-        x = channels_last(x)
-        if scale < 1:
-            return self.gn(self.conv(resize_by(x, scale)))
-        return self.gn(resize_by(self.conv(x), scale))
+    @has_fast_form('winograd')
+    def convolve(self, x: Tensor) -> Tensor:
+        """Computes the convolution, (B, C, H, W) -> (B, O, H, W)."""
+        return self.conv(x)
 
 
 class Attention(nn.Module):
@@ -82,7 +80,7 @@ class FFN(nn.Module):
 
     def __init__(self, embed_dims: int, hidden: int) -> None:
         super().__init__()
-        # not in place: on the view that a linear returns, its backward pass would copy it twice
+        # not in place: the result of a linear is a view, which autograd would copy twice
         first = nn.Sequential(nn.Linear(embed_dims, hidden), nn.ReLU())
         self.layers = nn.Sequential(first, nn.Linear(hidden, embed_dims))
 
@@ -91,12 +89,25 @@ class FFN(nn.Module):
         return self.layers(x)
 
 
+@has_fast_form('channels_last')
+def resize_to(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resizes (B, C, H, W) bilinearly to (height, width)."""
+    return F.interpolate(x, size=size, mode='bilinear', align_corners=False)
+
+
 def sine_positions(height: int, width: int, channels: int, *, like: Tensor) -> Tensor:
     """Returns (H W, D) positions: D/2 channels for the row, then D/2 for the column.
 
     Places 1..H and 1..W are normalised to 0..2 pi; sines and cosines alternate.
 
     Source: Carion et al., "DETR" (ECCV 2020), App. A.4.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.mask2former.layers import sine_positions
+        >>> table = sine_positions(2, 3, 8, like=torch.zeros(1)).view(2, 3, 8)
+        >>> torch.equal(table[0, 0, :4], table[0, 2, :4])  # one row: half of the channels are equal
+        True
     """
     half = channels // 2
     options = dict(device=like.device, dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""Set prediction losses: match queries to the classes of an image, then compare.
+"""Set prediction losses: queries are matched with the classes of an image, then compared.
 
 L predictions (one before the decoder and one after each layer), B images, Q queries, K classes,
 P points, M matched masks of all predictions and images, h x w mask, H x W label map.
@@ -6,10 +6,10 @@ P points, M matched masks of all predictions and images, h x w mask, H x W label
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -18,24 +18,20 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.heads.mask2former.points import (
-    is_class,
-    sample_class,
-    sample_classes,
-    sample_own,
-    sample_shared,
-    sample_valid,
-)
-
-# predictions; their masks and what is sampled of them make up most of the memory of the losses
-MATCHED_AT_ONCE = 2
+from rein_seg.fast.dispatch import has_fast_form
+from rein_seg.heads.mask2former.points import is_class, sample, sample_class, sample_valid
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Who was matched with whom: (M,) each, in the order prediction, image, query.
+    """The matched queries and classes, in the order prediction, image, query.
 
-    ``layers`` is L, the number of predictions.
+    Attributes:
+        layers: L, the number of predictions.
+        layer: (M,) prediction of each match.
+        image: (M,) its image.
+        query: (M,) its query.
+        label: (M,) its class.
     """
 
     layers: int
@@ -45,9 +41,6 @@ class Matches:
     label: Tensor
 
 
-Pick = Callable[[Matches], Tensor]
-
-
 class Draws:
     """Uniform random points, in one draw for all predictions and images."""
 
@@ -55,19 +48,10 @@ class Draws:
         """Returns (L, B, P, 2) points for the matching costs."""
         return torch.rand(layers, images, number, 2, device=device)
 
+    @has_fast_form('short_draws')
     def candidates(self, masks: int, number: int, device: torch.device) -> Tensor:
-        """Returns (M, number, 2) points to choose the uncertain ones from.
-
-        On a CPU they lie on a grid of 65536 x 65536: four coordinates of each draw of 64 bits,
-        since numbers are drawn one after the other.
-        """
-        shape = (masks, number, 2)
-        if device.type != 'cpu':
-            return torch.rand(shape, device=device)
-        total = math.prod(shape)
-        bits = torch.empty((total + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-        steps = bits.view(torch.int16)[:total].view(shape)
-        return steps.float().add_(2**15 + 0.5).mul_(2**-16)
+        """Returns (M, number, 2) candidates for the uncertain points."""
+        return torch.rand(masks, number, 2, device=device)
 
     def fresh(self, masks: int, number: int, device: torch.device) -> Tensor:
         """Returns (M, number, 2) further points."""
@@ -77,8 +61,8 @@ class Draws:
 class SetLoss(nn.Module):
     """Matches every prediction on its own and computes class, mask and dice losses.
 
-    Pixels of other ids than 0..K-1 belong to no mask: they are background of every mask and not
-    left out of the mask losses, as officially, unless ``leave_out_ignored``. Everything is float32.
+    Pixels of other ids than 0..K-1 belong to no mask: they are background of every mask in the mask
+    losses, as in the official code, unless ``leave_out_ignored``. Everything is float32.
 
     Args:
         num_classes: K.
@@ -87,11 +71,11 @@ class SetLoss(nn.Module):
         dice_weight: Of the dice loss.
         cost_weights: Of the class, mask and dice costs of matching; None takes those of the losses.
         no_object_weight: Of queries without a match in the class loss.
-        leave_out_ignored: Points that a pixel of no class contributes to count in no mask loss or
-            cost, and the uncertain ones are chosen from the others.
+        leave_out_ignored: Leaves points with a share of a pixel without a class out of mask losses
+            and costs, and out of the uncertain points.
         num_points: P.
         oversample: Candidates for each mask, in units of P.
-        uncertain_share: Part of the P loss points taken from the most uncertain candidates.
+        uncertain_share: Part of the P loss points that are the most uncertain candidates.
 
     Shapes:
         class logits (L, B, Q, K+1), mask logits (L, B, Q, h, w), labels (B, H, W) -> dict of
@@ -99,6 +83,8 @@ class SetLoss(nn.Module):
 
     Source: Cheng et al., "Mask2Former" (CVPR 2022), Sec. 3.2.3 and 4.1.
     """
+
+    draws = Draws()
 
     def __init__(
         self,
@@ -137,37 +123,50 @@ class SetLoss(nn.Module):
         self.register_buffer('label_weight', weight, persistent=False)
 
     def forward(
-        self,
-        classes: Tensor,
-        masks: Tensor | Iterable[Tensor],
-        labels: Tensor,
-        draws: Draws | None = None,
-        pick: Pick | None = None,
+        self, classes: Tensor, masks: Tensor, labels: Tensor, draws: Draws | None = None
     ) -> dict[str, Tensor]:
         """Returns ``loss_cls, loss_mask, loss_dice`` of the last prediction, ``d0.*`` of others.
 
         Args:
             classes: Class logits; K is "no object".
-            masks: Mask logits; with ``pick`` they may come in parts, some predictions each, which
-                are matched one after the other and let go.
+            masks: Mask logits.
             labels: Class ids; others than 0..K-1 are ignored.
-            draws: Where random points come from.
-            pick: Computes the (M, h, w) logits of the matched masks, the only ones that get a
-                gradient; None takes them out of ``masks``.
+            draws: Source of random points.
         """
-        draws = draws or Draws()
-        pick = pick or (lambda matches: masks[matches.layer, matches.image, matches.query])
+        draws = draws or self.draws
         with torch.autocast(classes.device.type, enabled=False):
-            classes = classes.float()
+            classes, masks = classes.float(), masks.float()
             present = self.present_classes(labels)
             matches = self.match(classes, masks, labels, present, draws)
-            matched = [min(len(ids), classes.shape[2]) for ids in present]
-            count = classes.new_full((), float(sum(max(m, 1) for m in matched)))
-            normaliser = dist_mean(count).clamp(min=1)
-            each = {
-                'loss_cls': self.class_loss(classes, matches),
-                **self.mask_losses(pick(matches).float(), labels, matches, normaliser, draws),
-            }
+            chosen = masks[matches.layer, matches.image, matches.query]
+            return self.compare(classes, chosen, labels, present, matches, draws)
+
+    def compare(
+        self,
+        classes: Tensor,
+        chosen: Tensor,
+        labels: Tensor,
+        present: list[Tensor],
+        matches: Matches,
+        draws: Draws,
+    ) -> dict[str, Tensor]:
+        """Returns the losses of matched predictions.
+
+        Args:
+            classes: (L, B, Q, K+1) logits.
+            chosen: (M, h, w) logits of the matched masks.
+            labels: (B, H, W).
+            present: Class ids of each image.
+            matches: From `match`.
+            draws: Source of random points.
+        """
+        matched = [min(len(ids), classes.shape[2]) for ids in present]
+        count = classes.new_full((), float(sum(max(m, 1) for m in matched)))
+        normaliser = dist_mean(count).clamp(min=1)
+        each = {
+            'loss_cls': self.class_loss(classes, matches),
+            **self.mask_losses(chosen, labels, matches, normaliser, draws),
+        }
         last = len(classes) - 1
         return {
             (name if layer == last else f'd{layer}.{name}'): loss[layer]
@@ -185,42 +184,6 @@ class SetLoss(nn.Module):
         return [row.nonzero()[:, 0] for row in counts]
 
     @torch.no_grad()
-    def costs(self, classes: Tensor, masks: Tensor, labels: Tensor, points: Tensor) -> Tensor:
-        """Computes the weighted matching costs of every query with every class.
-
-        Args:
-            classes: (L, B, Q, K+1) logits.
-            masks: (L, B, Q, h, w) logits.
-            labels: (B, H, W).
-            points: (L, B, P, 2).
-
-        Returns:
-            (3, L, B, Q, K): class, mask, dice.
-        """
-        layers, images = classes.shape[:2]
-        flat = points.flatten(0, 1)
-        x = sample_shared(masks, points).flatten(0, 1)  # (LB, Q, P)
-        image = torch.arange(images, device=masks.device).repeat(layers)
-        t = sample_classes(labels, image, flat, self.num_classes).transpose(1, 2)  # (LB, P, K)
-        number = self.num_points
-        if self.leave_out_ignored:
-            valid = self.valid(labels, image, flat)  # (LB, P)
-            t = t * valid[..., None]
-            number = valid.sum(-1).clamp(min=1)[:, None, None]
-
-        def total(values: Tensor) -> Tensor:
-            values = values * valid[:, None] if self.leave_out_ignored else values
-            return values.sum(-1, keepdim=True)  # (LB, Q, 1)
-
-        # t softplus(-x) + (1 - t) softplus(x) = softplus(x) - t x
-        bce = (total(F.softplus(x)) - x @ t) / number
-        s = x.sigmoid_()
-        dice = 1 - (2 * (s @ t) + 1) / (total(s) + t.sum(1)[:, None] + 1)
-        label = -classes.softmax(-1)[..., : self.num_classes].flatten(0, 1)
-        each = [w * c for w, c in zip(self.cost_weights, (label, bce, dice), strict=True)]
-        return torch.stack(each).unflatten(1, (layers, images))
-
-    @torch.no_grad()
     def match(
         self,
         classes: Tensor,
@@ -229,34 +192,94 @@ class SetLoss(nn.Module):
         present: list[Tensor],
         draws: Draws,
     ) -> Matches:
-        """Finds the cheapest pairs for each prediction and image (Hungarian algorithm).
+        """Finds the cheapest pairs of query and class for each prediction and image.
+
+        Args:
+            classes: (L, B, Q, K+1) logits.
+            masks: (L, B, Q, h, w) logits, or parts of them, of some predictions each, which are
+                freed one after the other.
+            labels: (B, H, W).
+            present: Class ids of each image.
+            draws: Source of random points.
 
         Raises:
             FloatingPointError: If a cost is not finite: the training diverged.
         """
-        layers, images = classes.shape[:2]
-        points = draws.matching(layers, images, self.num_points, classes.device)
-        parts = masks.split(MATCHED_AT_ONCE) if isinstance(masks, Tensor) else masks
+        points = draws.matching(*classes.shape[:2], self.num_points, classes.device)
         found, done = [], 0
-        for part in parts:
+        for part in [masks] if isinstance(masks, Tensor) else masks:
             here = slice(done, done + len(part))
             found.append(self.costs(classes[here], part.float(), labels, points[here]).sum(0))
             done += len(part)
-        costs = torch.cat(found).cpu()
+        return self.solve(torch.cat(found), present)
+
+    @has_fast_form('batched_costs')
+    def costs(self, classes: Tensor, masks: Tensor, labels: Tensor, points: Tensor) -> Tensor:
+        """Computes the weighted matching costs of every query with every class of its image.
+
+        Args:
+            classes: (L, B, Q, K+1) logits.
+            masks: (L, B, Q, h, w) logits.
+            labels: (B, H, W).
+            points: (L, B, P, 2).
+
+        Returns:
+            (3, L, B, Q, K): class, mask, dice; of classes that an image lacks, any number.
+        """
+        costs = classes.new_zeros(3, *classes.shape[:-1], self.num_classes)
+        present = self.present_classes(labels)
+        for i, j in product(*map(range, classes.shape[:2])):
+            ids = present[j].to(labels.device)
+            each = self.costs_of_pair(classes[i, j], masks[i, j], labels[j], ids, points[i, j])
+            costs[:, i, j][..., ids] = torch.stack(each)
+        return costs
+
+    def costs_of_pair(
+        self, classes: Tensor, masks: Tensor, labels: Tensor, ids: Tensor, points: Tensor
+    ) -> list[Tensor]:
+        """Returns the (Q, N) class, mask and dice costs of a prediction of an image.
+
+        Args:
+            classes: (Q, K+1) logits.
+            masks: (Q, h, w) logits.
+            labels: (H, W).
+            ids: (N,) classes of the image.
+            points: (P, 2).
+        """
+        x = sample(masks, points.expand(len(masks), -1, -1))  # (Q, P)
+        planes = (labels == ids[:, None, None]).to(x.dtype)
+        t = sample(planes, points.expand(len(ids), -1, -1)).T  # (P, N)
+        valid = x.new_ones(len(points))
+        if self.leave_out_ignored:
+            valid = self.valid(labels[None], labels.new_zeros(1).long(), points[None])[0]
+        positive, negative, s = F.softplus(-x) * valid, F.softplus(x) * valid, x.sigmoid() * valid
+        t, number = t * valid[:, None], valid.sum().clamp(min=1)
+        bce = (positive @ t + negative @ (1 - t)) / number
+        dice = 1 - (2 * (s @ t) + 1) / (s.sum(1)[:, None] + t.sum(0) + 1)
+        label = -classes.softmax(-1)[:, ids]
+        return [w * c for w, c in zip(self.cost_weights, (label, bce, dice), strict=True)]
+
+    def solve(self, costs: Tensor, present: list[Tensor]) -> Matches:
+        """Solves the assignments of (L, B, Q, K) costs (Hungarian algorithm).
+
+        Raises:
+            FloatingPointError: If a cost is not finite.
+        """
+        device, costs = costs.device, costs.cpu()
         if not costs.isfinite().all():
             raise FloatingPointError(
                 'matching costs are not finite: the predictions are NaN or infinite; lower the '
                 'learning rate, clip gradients, or resume from an earlier checkpoint'
             )
         pairs = []
-        for layer in range(layers):
+        for layer in range(len(costs)):
             for image, ids in enumerate(present):
                 query, target = linear_sum_assignment(costs[layer, image][:, ids].numpy())
                 query, target = torch.from_numpy(query), ids[torch.from_numpy(target)]
                 place = torch.tensor([layer, image]).expand(len(query), 2)
                 pairs.append(torch.cat((place, query[:, None], target[:, None]), dim=1))
-        table = torch.cat(pairs).to(classes.device)
-        return Matches(layers, *table.unbind(1))
+        table = torch.cat(pairs).to(device)
+        return Matches(len(costs), *table.unbind(1))
 
     def class_loss(self, classes: Tensor, matches: Matches) -> Tensor:
         """Returns the (L,) weighted cross-entropies."""
@@ -275,14 +298,14 @@ class SetLoss(nn.Module):
         at = partial(self.valid, labels, matches.image) if self.leave_out_ignored else None
         points = self.loss_points(chosen, draws, at)
         target = sample_class(labels, matches.image, matches.label, points)
-        x = sample_own(chosen, points)  # (M, P)
+        x = sample(chosen, points)  # (M, P)
         s, bce, number = x.sigmoid(), F.softplus(x) - x * target, self.num_points
         if at is not None:
             valid = at(points)
             target, s, bce = target * valid, s * valid, bce * valid
             number = valid.sum(1).clamp(min=1)
         dice = 1 - (2 * (s * target).sum(1) + 1) / (s.sum(1) + target.sum(1) + 1)
-        # without any match the losses are 0, still with a gradient: of 0
+        # without any match the losses are 0 and have a gradient of 0
         start = chosen.new_zeros(matches.layers) + chosen[:0].sum()
         return {
             name: weight * start.index_add(0, matches.layer, value) / normaliser
@@ -302,10 +325,10 @@ class SetLoss(nn.Module):
     ) -> Tensor:
         """Returns (M, P, 2) points: the most uncertain valid candidates, then fresh ones."""
         candidates = draws.candidates(len(masks), self.num_candidates, masks.device)
-        doubt = sample_own(masks, candidates).abs_()
+        abs_logit = sample(masks, candidates).abs_()
         if valid is not None:
-            doubt.masked_fill_(valid(candidates) == 0, torch.inf)
-        best = doubt.topk(self.num_uncertain, dim=1, largest=False, sorted=False).indices
+            abs_logit.masked_fill_(valid(candidates) == 0, torch.inf)
+        best = abs_logit.topk(self.num_uncertain, dim=1, largest=False, sorted=False).indices
         uncertain = candidates.gather(1, best[..., None].expand(-1, -1, 2))
         rest = self.num_points - self.num_uncertain
         return torch.cat((uncertain, draws.fresh(len(masks), rest, masks.device)), dim=1)

@@ -1,77 +1,53 @@
-"""Masks of queries: products of their embeddings with the fine map.
+"""Masks of queries: products of their embeddings with the features of every pixel.
 
-L predictions, B images, Q queries, K classes, D width, M matched masks, h x w fine map, S pixels of
-a level.
+B images, Q queries, K classes, D width, h x w mask, S pixels of a level, H x W image.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from rein_seg.heads.mask2former.losses import Matches
-from rein_seg.resize import channels_last, shrink
+from rein_seg.fast.dispatch import has_fast_form
+from rein_seg.heads.mask2former.layers import resize_to
 
 
-class MaskEmbeds(NamedTuple):
-    """A mask is ``weight . f + bias`` of each pixel f: (..., Q, D) and (..., Q)."""
+def mask_logits(embeds: Tensor, pixels: Tensor) -> Tensor:
+    """Multiplies (..., B, Q, D) embeddings with (B, D, h, w) pixels: (..., B, Q, h, w).
 
-    weight: Tensor
-    bias: Tensor
-
-
-def all_masks(embeds: MaskEmbeds, fine: Tensor) -> Tensor:
-    """Returns the (L, B, Q, h, w) logits of (L, B, Q) queries on the (B, D, h, w) fine map.
-
-    All queries of a pixel lie together, as sampling at shared points (`sample_shared`) and resizing
-    (`combine`) want them.
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.mask2former.masks import mask_logits
+        >>> mask_logits(torch.ones(1, 5, 8), torch.ones(1, 8, 2, 3))[0, 0]
+        tensor([[8., 8., 8.],
+                [8., 8., 8.]])
     """
-    layers, images, queries = embeds.bias.shape
-    weight = embeds.weight.transpose(0, 1).flatten(1, 2).transpose(1, 2)  # (B, D, LQ)
-    bias = embeds.bias.transpose(0, 1).reshape(images, 1, layers * queries)
-    masks = torch.baddbmm(bias, fine.flatten(2).transpose(1, 2), weight)
-    return masks.view(images, *fine.shape[-2:], layers, queries).permute(3, 0, 4, 1, 2)
+    return torch.einsum('...bqd,bdhw->...bqhw', embeds, pixels)
 
 
-def picked_masks(embeds: MaskEmbeds, fine: Tensor, matches: Matches) -> Tensor:
-    """Returns the (M, h, w) logits of the matched queries alone."""
-    place = (matches.layer, matches.image, matches.query)
-    weight, bias = embeds.weight[place], embeds.bias[place]
-    images = [(matches.image == i).nonzero()[:, 0] for i in range(len(fine))]
-    each = [
-        torch.addmm(bias[i, None], weight[i], x.flatten(1))
-        for i, x in zip(images, fine, strict=True)
-    ]
-    order = torch.cat(images).argsort()
-    return torch.cat(each).index_select(0, order).unflatten(1, fine.shape[-2:])
-
-
-def attention_mask(embeds: MaskEmbeds, small: Tensor) -> Tensor:
+def attention_mask(masks: Tensor, size: tuple[int, int]) -> Tensor:
     """Returns (B, 1, Q, S): True where a query's mask is at least 0.5, everywhere if nowhere.
 
-    Resizing the fine map once for each level, instead of every mask, is the same by linearity.
-
     Args:
-        embeds: Of (B, Q) queries.
-        small: (B, D, S) the fine map in the size of the level.
+        masks: (B, Q, h, w) logits.
+        size: (height, width) of the level.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.mask2former.masks import attention_mask
+        >>> masks = torch.tensor([[2.0, -0.5, 3.0], [-1.0, -1.0, -1.0]]).view(1, 2, 1, 3)
+        >>> attention_mask(masks, (1, 3))  # the second query sees nothing, so it looks everywhere
+        tensor([[[[ True, False,  True],
+                  [ True,  True,  True]]]])
     """
-    look = embeds.weight @ small >= -embeds.bias[..., None]
+    look = resize_to(masks, size).flatten(2).sigmoid() >= 0.5
     look |= ~look.any(-1, keepdim=True)
     return look[:, None]
 
 
-def resize_features(features: Tensor, size: tuple[int, int]) -> Tensor:
-    """Returns the (B, D, S) fine map in the size of a level, without a gradient."""
-    return shrink(features.detach(), size).flatten(2)
-
-
+@has_fast_form('combined_masks')
 def combine(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
     """Computes sum over q of classes[q, k] sigmoid(resize(masks[q])).
-
-    Image by image: the masks at full size are the largest tensors of a prediction.
 
     Args:
         classes: (B, Q, K) probabilities.
@@ -81,13 +57,7 @@ def combine(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (B, K, H, W), float32.
     """
-    # sums of a hundred terms: in bfloat16 2 % of the pixels would be ties, won by the first class
+    # a sum of a hundred terms: in bfloat16, 2 % of the pixels would be ties of classes
     with torch.autocast(masks.device.type, enabled=False):
-        images = zip(classes.float(), masks.float(), strict=True)
-        return torch.stack([_combine_one(weight, mask, size) for weight, mask in images])
-
-
-def _combine_one(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
-    full = F.interpolate(channels_last(masks[None]), size=size, mode='bilinear')
-    pixels = full[0].sigmoid_().permute(1, 2, 0).flatten(0, 1)  # (HW, Q)
-    return (classes.T @ pixels.T).unflatten(1, size)
+        full = resize_to(masks.float(), size).sigmoid()
+        return torch.einsum('bqk,bqhw->bkhw', classes.float(), full)

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from rein_seg.heads.mask2former.deform_attn import DeformAttention, Sizes
-from rein_seg.heads.mask2former.layers import FFN, ConvGN, sine_positions
-from rein_seg.resize import channels_last
+from rein_seg.heads.mask2former.layers import FFN, ConvGN, resize_to, sine_positions
 
 
 class EncoderLayer(nn.Module):
@@ -45,7 +44,7 @@ class Encoder(nn.Module):
 
 
 class PixelDecoder(nn.Module):
-    """Four maps -> one fine map for the masks and three for the queries to look at.
+    """Turns four maps into the mask features of every pixel and three maps to attend to.
 
     Args:
         in_channels: C of each map, finest first; the last three go through the encoder.
@@ -59,8 +58,8 @@ class PixelDecoder(nn.Module):
             its activations.
 
     Shapes:
-        (B, C_i, H_i, W_i) x 4 -> fine map (B, D, H_0, W_0), of which ``mask_feature`` would make
-        the mask features, and three (B, D, H_i, W_i), coarsest first.
+        (B, C_i, H_i, W_i) x 4 -> mask features (B, D, H_0, W_0), and three (B, D, H_i, W_i),
+        coarsest first.
 
     Source: Cheng et al., "Mask2Former" (CVPR 2022), Sec. 3.2.2. Parameter names are mmdet's.
     """
@@ -96,15 +95,19 @@ class PixelDecoder(nn.Module):
     def forward(
         self, maps: Sequence[Tensor], scales: Sequence[float]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Computes the fine map and the memory.
-
-        ``mask_feature`` is left to `Mask2FormerHead.mask_embeds`, which applies it to a few queries
-        instead of every pixel.
+        """Computes the mask features and the memory.
 
         Args:
             maps: The encoder's maps, finest first.
-            scales: By what factor each is to be resized.
+            scales: Factor by which each map is resized.
         """
+        fine, memory = self.decode(maps, scales)
+        return self.mask_feature(fine), memory
+
+    def decode(
+        self, maps: Sequence[Tensor], scales: Sequence[float]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Returns the fine map, from which ``mask_feature`` makes the features, and the memory."""
         fine, *coarse = zip(maps, scales, strict=True)
         levels = [
             conv(x, scale)
@@ -121,9 +124,8 @@ class PixelDecoder(nn.Module):
         rows = x.transpose(1, 2).split([h * w for h, w in sizes], dim=2)
         memory = [row.unflatten(2, size) for row, size in zip(rows, sizes, strict=True)]
         y = self.lateral_convs[0](*fine)
-        finest = channels_last(memory[-1])
-        y = y + F.interpolate(finest, size=y.shape[-2:], mode='bilinear', align_corners=False)
-        return F.relu(self.output_convs[0](y)).contiguous(), memory
+        y = y + resize_to(memory[-1], y.shape[-2:])
+        return F.relu(self.output_convs[0](y)), memory
 
     def _places(self, sizes: Sizes, like: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the (S, D) positions and (S, 2) places (x, y) in 0..1 of all rows."""

@@ -1,103 +1,34 @@
 """Bilinear samples of masks and label maps at points.
 
-Points are (x, y) in 0..1; outside the map is zero. R rows (pairs of prediction and image, or
-masks), P points, Q queries, K classes, h x w mask, H x W label map.
+Points are (x, y) in 0..1; outside the map is zero. R rows (masks, each with its points), P points,
+K classes, h x w mask, B images of H x W labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rein_seg.fast.dispatch import has_fast_form
 
-def corners(points: Tensor, size: tuple[int, int]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields the four pixels around each point, one after the other, and their weights.
 
-    Args:
-        points: (R, P, 2).
-        size: (height, width).
+def sample(masks: Tensor, points: Tensor) -> Tensor:
+    """Samples each of (R, h, w) masks at its own (R, P, 2) points; returns (R, P).
 
-    Yields:
-        (R, P) indexes into the flattened map, and (R, P) weights, zero outside it.
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.mask2former.points import sample
+        >>> mask = torch.tensor([[[0.0, 1.0], [2.0, 3.0]]])
+        >>> sample(mask, torch.tensor([[[0.5, 0.5], [0.75, 0.25]]]))
+        tensor([[1.5000, 1.0000]])
     """
-    height, width = size
-    x, y = points[..., 0] * width - 0.5, points[..., 1] * height - 0.5
-    left, top = x.floor(), y.floor()
-    right_share, low_share = x - left, y - top
-    for row, row_share in ((top, 1 - low_share), (top + 1, low_share)):
-        for column, column_share in ((left, 1 - right_share), (left + 1, right_share)):
-            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-            index = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
-            yield index.long(), torch.where(inside, row_share * column_share, 0)
-
-
-def sample_own(masks: Tensor, points: Tensor) -> Tensor:
-    """Samples each of (R, h, w) masks at its own (R, P, 2) points; returns (R, P)."""
     grid = points[:, :, None].mul(2).sub_(1)
     return F.grid_sample(masks[:, None], grid, align_corners=False)[:, 0, :, 0]
 
 
-@torch.no_grad()
-def sample_shared(masks: Tensor, points: Tensor) -> Tensor:
-    """Samples the Q masks of a prediction and image at the same points, without a gradient.
-
-    One gather of rows that hold all queries of a pixel: a sample for each mask would find the same
-    corners Q times.
-
-    Args:
-        masks: (L, B, Q, h, w); not copied if they lie in memory as (B, h, w, L, Q).
-        points: (L, B, P, 2).
-
-    Returns:
-        (L, B, Q, P).
-    """
-    layers, images, queries, height, width = masks.shape
-    index, share = (
-        torch.stack(each, -1)
-        for each in zip(*corners(points.flatten(0, 1), (height, width)), strict=True)
-    )
-    options = dict(device=index.device)
-    index = index.unflatten(0, (layers, images))  # (L, B, P, 4)
-    index += torch.arange(images, **options).view(-1, 1, 1) * (height * width)
-    index = index * layers + torch.arange(layers, **options).view(-1, 1, 1, 1)
-    samples = F.embedding_bag(
-        index.flatten(0, 2),
-        masks.permute(1, 3, 4, 0, 2).reshape(-1, queries),
-        mode='sum',
-        per_sample_weights=share.flatten(0, 1),
-    )
-    return samples.view(layers, images, -1, queries).transpose(2, 3)
-
-
-def sample_classes(labels: Tensor, image: Tensor, points: Tensor, num_classes: int) -> Tensor:
-    """Samples the binary mask of every class, which is never made.
-
-    Args:
-        labels: (B, H, W) class ids; others than 0..K-1 belong to no mask.
-        image: (R,) image of each row.
-        points: (R, P, 2).
-        num_classes: K.
-
-    Returns:
-        (R, K, P), 0..1, soft at borders.
-    """
-    rows, number, _ = points.shape
-    target = points.new_zeros(rows, num_classes + 1, number)
-    for index, share in corners(points, labels.shape[-2:]):
-        ids = _gather(labels, image, index)
-        ids = torch.where(is_class(ids, num_classes), ids.long(), num_classes)
-        target.scatter_add_(1, ids[:, None], share[:, None])
-    return target[:, :num_classes]
-
-
+@has_fast_form('label_points')
 def sample_class(labels: Tensor, image: Tensor, wanted: Tensor, points: Tensor) -> Tensor:
     """Samples the binary mask of one class in each row.
-
-    Rows of one image and class, as every prediction has them, share its mask: they are sampled
-    together.
 
     Args:
         labels: (B, H, W) class ids.
@@ -106,22 +37,14 @@ def sample_class(labels: Tensor, image: Tensor, wanted: Tensor, points: Tensor) 
         points: (R, P, 2).
 
     Returns:
-        (R, P), 0..1.
+        (R, P), 0..1, soft at borders.
     """
-    if not len(points):
-        return points.new_zeros(points.shape[:2])
-    pairs, group = torch.stack((image, wanted), 1).unique(dim=0, return_inverse=True)
-    same = group[:, None] == group
-    rank = same.tril(-1).sum(1)  # of a row among those of its group
-    grid = points.new_zeros(len(pairs), int(rank.max()) + 1, *points.shape[1:])
-    grid[group, rank] = points.mul(2).sub_(1)
-    planes = labels[pairs[:, 0]] == pairs[:, 1].to(labels.dtype)[:, None, None]
-    samples = F.grid_sample(planes[:, None].to(points.dtype), grid, align_corners=False)
-    return samples[group, 0, rank]
+    return sample((labels[image] == wanted[:, None, None]).to(points.dtype), points)
 
 
+@has_fast_form('label_points')
 def sample_valid(labels: Tensor, image: Tensor, points: Tensor, num_classes: int) -> Tensor:
-    """Says which points only pixels of the classes 0..K-1 contribute to.
+    """Tells which points get a share of pixels of the classes 0..K-1 alone.
 
     Args:
         labels: (B, H, W) class ids.
@@ -132,18 +55,17 @@ def sample_valid(labels: Tensor, image: Tensor, points: Tensor, num_classes: int
     Returns:
         (R, P), 1 or 0.
     """
-    valid = points.new_ones(points.shape[:2])
-    for index, share in corners(points, labels.shape[-2:]):
-        valid *= is_class(_gather(labels, image, index), num_classes) | (share == 0)
-    return valid
+    ignored = (~is_class(labels, num_classes)).to(points.dtype)
+    return (sample(ignored[image], points) == 0).to(points.dtype)
 
 
 def is_class(labels: Tensor, num_classes: int) -> Tensor:
-    """Says which ids are 0..K-1."""
+    """Tells which ids are 0..K-1.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.mask2former.points import is_class
+        >>> is_class(torch.tensor([0, 18, 19, 255]), 19).tolist()
+        [True, True, False, False]
+    """
     return (labels >= 0) & (labels < num_classes)
-
-
-def _gather(labels: Tensor, image: Tensor, index: Tensor) -> Tensor:
-    """Returns (R, P) labels of the pixels ``index`` (R, P) of each row's image."""
-    index = index + image[:, None] * labels[0].numel()
-    return labels.flatten().index_select(0, index.flatten()).view_as(index)

@@ -1,10 +1,13 @@
 """The decoder: queries look at the pixels inside their own masks.
 
-B batch, Q queries, S rows of one level, D width, H x W map.
+L predictions, B batch, Q queries, S rows of one level, D width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 
 from rein_seg.heads.mask2former.layers import FFN, Attention
@@ -41,8 +44,11 @@ class DecoderLayer(nn.Module):
         return self.norms[2](x + self.ffn(x))
 
 
+Look = Callable[[Tensor, int], Tensor]
+
+
 class TransformerDecoder(nn.Module):
-    """A stack of `DecoderLayer` and the norm before each prediction."""
+    """A stack of `DecoderLayer` and the norm before each prediction; layers take levels in turn."""
 
     def __init__(self, num_layers: int, embed_dims: int, num_heads: int, hidden: int) -> None:
         super().__init__()
@@ -53,3 +59,24 @@ class TransformerDecoder(nn.Module):
         for param in self.layers.parameters():
             if param.dim() > 1:
                 nn.init.xavier_normal_(param)
+
+    def forward(
+        self, x: Tensor, position: Tensor, keys: list[Tensor], values: list[Tensor], look: Look
+    ) -> Tensor:
+        """Returns the normed queries of all predictions, (L, B, Q, D): one before the first layer.
+
+        Args:
+            x: (B, Q, D) content of the queries.
+            position: (B, Q, D).
+            keys: (B, S, D) of each level.
+            values: (B, S, D) of each level.
+            look: Returns the (B, 1, Q, S) attention mask of normed queries in one level, by index.
+        """
+        queries = [self.post_norm(x)]
+        for i, layer in enumerate(self.layers):
+            level = i % len(keys)
+            with torch.no_grad():
+                mask = look(queries[-1], level)
+            x = layer(x, position, keys[level], values[level], mask)
+            queries.append(self.post_norm(x))
+        return torch.stack(queries)

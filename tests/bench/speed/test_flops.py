@@ -8,8 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from rein_seg.bench.speed import flops as module
 from rein_seg.bench.speed.benchmark_target import Subject, Work
 from rein_seg.bench.speed.flops import count_flops
-from rein_seg.fast.deform_gather import _can_sample_products
-from rein_seg.heads.mask2former.deform_attn import sample_by_gather, sample_by_grid
+from rein_seg.fast import gathered_sampling
+from rein_seg.heads.mask2former.deform_attn import deform_sample
 from tests.run.tiny_run import tiny_config
 
 # tiny_run's encoder on 32x64: 4x8 patches of 8 pixels and a class token; width 32, FFN 64, 2 blocks
@@ -79,9 +79,9 @@ def test_samples_count_a_product_and_a_sum_each():
     weights, reference = torch.rand(1, queries, heads, 2, points), torch.rand(queries, 2)
     counter = FlopCounterMode(display=False, custom_mapping=module.FURTHER)
     forward = 2 * 4 * (queries * heads * 2 * points) * width
-    _can_sample_products()  # tries a product, once
+    gathered_sampling._can_sample_products()  # tries a product, once
     with counter:
-        out = sample_by_gather(value, offsets, weights, reference, sizes)
+        out = gathered_sampling.sample(value, offsets, weights, reference, sizes)
         assert counter.get_total_flops() == forward
         out.sum().backward()  # of the value, and of the corners' shares
     assert counter.get_total_flops() == 3 * forward
@@ -92,7 +92,7 @@ def test_both_ways_of_sampling_count_the_same_order():
     value = torch.randn(1, 30, 2, 8)
     offsets, weights = torch.randn(1, 7, 2, 2, 4, 2), torch.rand(1, 7, 2, 2, 4)
     found = []
-    for sample in (sample_by_gather, sample_by_grid):
+    for sample in (gathered_sampling.sample, deform_sample.plain):
         counter = FlopCounterMode(display=False, custom_mapping=module.FURTHER)
         with counter:
             sample(value, offsets, weights, torch.rand(7, 2), sizes)

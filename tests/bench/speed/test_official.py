@@ -1,5 +1,6 @@
 """The official forms: each gives what ours gives, of one step."""
 
+import contextlib
 from functools import partial
 
 import pytest
@@ -9,9 +10,10 @@ from rein_seg.apis import load_config
 from rein_seg.bench.speed import benchmark_speed, run
 from rein_seg.bench.speed.benchmark_target import Subject, Work, make_subjects
 from rein_seg.bench.speed.floor import Product
-from rein_seg.bench.speed.official import OFFICIAL, officially
+from rein_seg.bench.speed.official import OFFICIAL, SCORES, officially
 from rein_seg.errors import UserError
-from rein_seg.fast import onednn_matmul as products
+from rein_seg.fast import onednn_matmul
+from rein_seg.fast.switches import SWITCHES
 from tests.bench.speed.tiny import mask2former_file
 
 
@@ -26,7 +28,7 @@ def outcome(config, mode, names):
     work = Work(mode, size=(64, 64 if mode == 'train' else 96), random=True)
     subject = Subject(load_config(config, cfg_options=options), work)
     torch.manual_seed(0)
-    with officially(names, model=subject.model):
+    with officially(names):
         done = subject.step()
     if mode == 'train':
         return torch.stack([value for name, value in done.items() if 'loss_' in name])
@@ -36,9 +38,9 @@ def outcome(config, mode, names):
 @pytest.fixture(scope='module')
 def _onednn():
     """oneDNN's products, of any size."""
-    with pytest.MonkeyPatch.context() as patch, products.onednn(products.works()):
-        patch.setattr(products, '_FEWEST', 0)
-        patch.setattr(products, '_NARROWEST', 1)
+    with pytest.MonkeyPatch.context() as patch, onednn_matmul.onednn(onednn_matmul.works()):
+        patch.setattr(onednn_matmul, '_FEWEST', 0)
+        patch.setattr(onednn_matmul, '_NARROWEST', 1)
         yield
 
 
@@ -55,19 +57,30 @@ def test_gives_the_same(ours, names):
     torch.testing.assert_close(outcome(config, mode, names), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_products_are_pytorchs_own():
-    with products.onednn(products.works()):
+def test_matrix_products_are_pytorchs_own():
+    with onednn_matmul.onednn(onednn_matmul.works()):
         with officially():
-            assert products.library() != 'oneDNN'
-        assert (products.library() == 'oneDNN') is products.works()
+            assert onednn_matmul.library() != 'oneDNN'
+        assert (onednn_matmul.library() == 'oneDNN') is onednn_matmul.works()
 
 
-def test_nothing_stays_behind():
-    before = [[getattr(owner, name) for owner, name, _ in each] for each in OFFICIAL.values()]
+def test_all_forms_but_the_draws_are_left_out_and_come_back():
+    before = {name: switch.on for name, switch in SWITCHES.items()}
     with pytest.raises(ZeroDivisionError), officially():
+        assert [name for name, switch in SWITCHES.items() if switch.on] == ['short_draws']
         1 / 0  # noqa: B018
-    after = [[getattr(owner, name) for owner, name, _ in each] for each in OFFICIAL.values()]
-    assert before == after
+    assert {name: switch.on for name, switch in SWITCHES.items()} == before
+
+
+def test_scores_of_attention_are_in_memory():
+    q = torch.randn(1, 2, 64, 8, requires_grad=True)
+    nodes = []
+    for context in (contextlib.nullcontext(), officially([SCORES])):
+        with context:
+            out = torch.nn.functional.scaled_dot_product_attention(q, q, q)
+        nodes.append(type(out.grad_fn).__name__)
+    assert 'Flash' in nodes[0]
+    assert 'Flash' not in nodes[1]
 
 
 def test_is_a_switch_of_the_benchmark(tmp_path):
@@ -80,12 +93,6 @@ def test_is_a_switch_of_the_benchmark(tmp_path):
     assert not official.optim_wrapper.optimizer.defaults['fused']
     assert plain.optim_wrapper.optimizer.defaults['fused']
     assert official.model.test_cfg.batch_windows == 1
-    used = []
-    with officially(model=official.model):
-        used += [m.scaled_dot_product_attention.__name__ for m in attentions(official.model)]
-    used += [m.scaled_dot_product_attention.__name__ for m in attentions(official.model)]
-    number = len(attentions(official.model))
-    assert used == ['attend'] * number + ['scaled_dot_product_attention'] * number
 
 
 def test_ours_is_ours_beside_it(tmp_path, monkeypatch):
@@ -110,7 +117,3 @@ def test_what_is_not_official_is_refused(tmp_path):
         make_subjects(*cases, Work(size=(64, 64)), cfg_options=options)
     predict = Work('predict', size=(64, 64))
     assert len(make_subjects(*cases, predict, cfg_options=options)) == 2  # it has no losses
-
-
-def attentions(model):
-    return [m for m in model.modules() if hasattr(m, 'scaled_dot_product_attention')]

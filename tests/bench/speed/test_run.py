@@ -104,7 +104,7 @@ def test_all_figures_are_there(tmp_path):
 
 @pytest.mark.parametrize('onednn', [True, False])
 def test_the_reference_is_scaled_by_the_rate_of_its_own_library(tmp_path, monkeypatch, onednn):
-    monkeypatch.setattr(run.products, 'library', lambda: 'oneDNN' if onednn else 'MKL')
+    monkeypatch.setattr(run.onednn_matmul, 'library', lambda: 'oneDNN' if onednn else 'MKL')
     monkeypatch.setattr(run, 'find_reference', lambda *args, **kwargs: Reference(10.0, 10.0))
     figures = benchmark_speed(
         mask2former_file(tmp_path), size=(64, 64), mode='predict', device='cpu', repeats=1

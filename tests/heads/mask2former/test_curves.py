@@ -1,8 +1,7 @@
-"""Fifty training steps with each optimisation on and off: the losses agree within float noise.
+"""Fifty training steps with each fast form on and off: the losses agree within float noise.
 
-What is switched off runs as officially (`rein_seg/bench/speed/official.py`). Both are without the
-choices that turn noise into steps of a thousandth: masks of attention (a threshold), matching and
-uncertain points (ranks).
+Both are without the choices that turn noise into steps of a thousandth: masks of attention (a
+threshold), matching and uncertain points (ranks).
 """
 
 import functools
@@ -14,13 +13,13 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from rein_seg.bench.speed.official import OFFICIAL, officially
+from rein_seg.bench.speed.official import LEFT_OUT, SCORES, officially
 from rein_seg.engine.optim import TrainableOptimConstructor
-from rein_seg.fast import onednn_matmul as products
-from rein_seg.fast import winograd
+from rein_seg.fast import lazy_masks, onednn_matmul
+from rein_seg.fast.switches import FORMS
 from rein_seg.heads.mask2former import head, losses
 from tests.encoders.tiny import VIT
-from tests.heads.mask2former.test_head import TINY
+from tests.heads.mask2former.tiny import TINY
 
 STEPS = 50
 
@@ -57,7 +56,11 @@ def batch(step):
     return images, [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels]
 
 
-def look_everywhere(embeds, small):
+def look_everywhere(masks, size):
+    return torch.ones(len(masks), 1, masks.shape[1], size[0] * size[1], dtype=torch.bool)
+
+
+def look_everywhere_at_once(embeds, small):
     batch, queries = embeds.bias.shape
     return torch.ones(batch, 1, queries, small.shape[-1], dtype=torch.bool)
 
@@ -71,7 +74,7 @@ def curve(optimizer=None, amp=False, official=()):
         torch.manual_seed(step)
         with (
             torch.autocast('cpu', dtype=torch.bfloat16, enabled=amp),
-            officially(official, model=model),
+            officially(official),
         ):
             each = model.loss(*batch(step))
         total = sum(value for name, value in each.items() if 'loss' in name)
@@ -87,6 +90,7 @@ def match_in_order(costs):
 @pytest.fixture(autouse=True)
 def without_choices(monkeypatch):
     monkeypatch.setattr(head, 'attention_mask', look_everywhere)
+    monkeypatch.setattr(lazy_masks, 'attention_mask', look_everywhere_at_once)
     monkeypatch.setattr(losses, 'linear_sum_assignment', match_in_order)
 
 
@@ -100,37 +104,39 @@ def test_the_curve_falls():
 def test_losses_do_not_depend_on_the_products_of_winograd(monkeypatch):
     """These maps are too small for them, so here they are switched on."""
     expected = ours()
-    monkeypatch.setattr(winograd, 'pays', lambda x, weight: True)
+    applies = lambda module, x: module.conv.kernel_size == (3, 3)  # noqa: E731
+    monkeypatch.setattr(FORMS['winograd'], 'applies', applies)
     torch.testing.assert_close(curve(), expected, rtol=1e-5, atol=0)
 
 
-@pytest.mark.skipif(not products.works(), reason='PyTorch without oneDNN')
+@pytest.mark.skipif(not onednn_matmul.works(), reason='PyTorch without oneDNN')
 def test_losses_do_not_depend_on_the_products_of_onednn(monkeypatch):
     """These are too small for it, so here all are large enough."""
     expected = ours()
-    monkeypatch.setattr(products, '_FEWEST', 0)
-    monkeypatch.setattr(products, '_NARROWEST', 1)
-    with products.onednn(True):
+    monkeypatch.setattr(onednn_matmul, '_FEWEST', 0)
+    monkeypatch.setattr(onednn_matmul, '_NARROWEST', 1)
+    with onednn_matmul.onednn(True):
         found = curve()
     assert not torch.equal(found, expected)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
 
 
-# choices, predictions, or of no effect on results: tests/bench/speed/test_official.py
+# on other devices, with choices, of predictions alone, or of the process
 ELSEWHERE = {
-    "PyTorch's own products",
-    'attention masks at full size',
-    'costs one by one',
-    'every prediction at full size',
-    'freed memory given back',
+    'compiled_sampling',
+    'recomputed_sampling',
+    'batched_costs',
+    'combined_masks',
+    'onednn_matmul',
+    'kept_memory',
 }
 
 
-@pytest.mark.parametrize('name', [name for name in OFFICIAL if name not in ELSEWHERE])
+@pytest.mark.parametrize('name', [n for n in (SCORES, *LEFT_OUT) if n not in ELSEWHERE])
 def test_losses_do_not_depend_on(name):
     expected = ours()
     # sampling starts on centres of pixels, where noise decides which side's slope is taken
-    tolerance = 5e-4 if name == 'sampling level by level' else 1e-5
+    tolerance = 5e-4 if name == 'gathered_sampling' else 1e-5
     torch.testing.assert_close(curve(official=[name]), expected, rtol=tolerance, atol=0)
 
 

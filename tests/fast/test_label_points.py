@@ -1,14 +1,11 @@
-"""Samples at points, against masks made one by one and torch's grid_sample."""
+"""Samples of masks and labels, against masks made one by one and torch's grid_sample."""
 
 import torch
 import torch.nn.functional as F
 
-from rein_seg.heads.mask2former.points import (
-    sample_class,
-    sample_classes,
-    sample_own,
-    sample_shared,
-)
+from rein_seg.fast.batched_costs import sample_shared
+from rein_seg.fast.label_points import sample_class, sample_classes, sample_valid
+from rein_seg.heads.mask2former import points
 
 GENERATOR = torch.Generator().manual_seed(0)
 LABELS = torch.randint(0, 5, (2, 6, 9), generator=GENERATOR)
@@ -45,4 +42,20 @@ def test_masks_at_shared_and_own_points():
         shape = (layers, images)
         shared = sample_shared(masks.unflatten(0, shape), POINTS.unflatten(0, shape))
         torch.testing.assert_close(shared.flatten(0, 1), plain(masks, POINTS))
-    torch.testing.assert_close(sample_own(masks[:, 0], POINTS), plain(masks[:, :1], POINTS)[:, 0])
+    torch.testing.assert_close(
+        points.sample(masks[:, 0], POINTS), plain(masks[:, :1], POINTS)[:, 0]
+    )
+
+
+def test_one_class_and_its_plain_form():
+    wanted = torch.tensor([3, 0, 4])
+    expected = points.sample_class.plain(LABELS, IMAGE, wanted, POINTS)
+    torch.testing.assert_close(sample_class(LABELS, IMAGE, wanted, POINTS), expected)
+
+
+def test_valid_points_and_their_plain_form():
+    centres = (torch.randint(0, 6, (3, 40, 2), generator=GENERATOR) + 0.5) / torch.tensor([9.0, 6])
+    for at in (POINTS, centres):
+        expected = points.sample_valid.plain(LABELS, IMAGE, at, 5)
+        assert 0 < expected.mean() < 1
+        assert torch.equal(sample_valid(LABELS, IMAGE, at, 5), expected)
