@@ -1,4 +1,4 @@
-"""What mmengine's runner lacks for frozen encoders: exact resume, safe files, few groups."""
+"""Additions to mmengine's runner: exact resume, safe files, optimizers for frozen encoders."""
 
 from rein_seg.engine.ema import TrainableEMAHook
 from rein_seg.engine.hooks import AutocastHook, IterationSeedHook, PatienceHook

@@ -1,4 +1,4 @@
-"""A moving average of what trains, and of nothing else."""
+"""A moving average of the trainable parameters."""
 
 from __future__ import annotations
 
@@ -16,27 +16,39 @@ RAW = 'raw_state_dict'
 
 @HOOKS.register_module()
 class TrainableEMAHook(Hook):
-    """Keeps the exponential moving average of the trainable parameters, and evaluates with it.
+    """Keeps an exponential moving average of the trainable parameters, and evaluates with it.
 
-    After `begin` iterations the average is the parameters; each later iteration moves it,
-    average += momentum (parameters - average). Validation and test see the average, and at the end
-    of training it becomes the parameters, so that the adapter holds what was scored. A checkpoint
-    has the average in ``state_dict`` and the parameters in ``raw_state_dict``; resuming takes both.
-    Buffers are not averaged. Every rank computes the same average from the same parameters.
+    The average starts as a copy of the parameters after ``begin`` iterations. Each later iteration
+    moves it: average += momentum (parameters - average). Validation and test use the average. At
+    the end of training it replaces the parameters, so that the adapter file holds the weights that
+    were scored. A checkpoint has the average in ``state_dict`` and the parameters in
+    ``raw_state_dict``; resuming reads both. Buffers are not averaged. Every rank computes the same
+    average from the same parameters.
 
-    mmengine's `EMAHook` copies the whole model, frozen encoder included, and after resuming
-    averages from a state without it.
+    mmengine's `EMAHook` copies the whole model with its frozen encoder, and forgets the average
+    when a run resumes.
 
     Args:
-        momentum: 0..1, the share of the parameters in each step.
-        begin: Iterations before the average begins.
+        momentum: Weight of the parameters in each step, 0..1.
+        begin: Iterations before the average starts.
 
     Raises:
-        UserError: If momentum or begin are out of range, the run is shorter than ``begin``, or the
-            run to resume had begun to average and kept nothing.
+        UserError: If ``momentum`` or ``begin`` is out of range, the run is not longer than
+            ``begin``, or the checkpoint to resume from lacks an average that had started.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import torch
+        >>> from rein_seg.engine import TrainableEMAHook
+        >>> hook, model = TrainableEMAHook(momentum=0.5), torch.nn.Linear(1, 1, bias=False)
+        >>> for step, value in enumerate([0.0, 4.0]):
+        ...     _ = torch.nn.init.constant_(model.weight, value)
+        ...     hook.after_train_iter(SimpleNamespace(iter=step, bare_model=model), batch_idx=step)
+        >>> hook.averages['weight'].item()
+        2.0
     """
 
-    # before CheckpointHook, which is to save the parameters that trained
+    # before CheckpointHook, which saves both
     priority = 'NORMAL'
 
     def __init__(self, momentum: float = 0.0002, begin: int = 0) -> None:
@@ -50,7 +62,7 @@ class TrainableEMAHook(Hook):
         self._finished = False
 
     def before_train(self, runner: Any) -> None:
-        """Checks that there will be an average, and that a resumed run brought its own."""
+        """Checks that an average will start, and that a resumed run has loaded its average."""
         if self.begin >= runner.max_iters:
             raise UserError(
                 f'ema begins at iteration {self.begin}, the run ends at {runner.max_iters}: train '
@@ -59,20 +71,21 @@ class TrainableEMAHook(Hook):
         if runner.iter >= max(self.begin, 1) and not self.averages:
             raise UserError(
                 f'ema began at iteration {self.begin}, but the checkpoint of iteration '
-                f'{runner.iter} holds no average: resume with ema=None, as the run was begun'
+                f'{runner.iter} holds no average: resume with ema=None, as the run was started'
             )
 
     @torch.no_grad()
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Moves the average, or begins it."""
+        """Starts the average, or moves it."""
         if runner.iter + 1 < self.begin:
             return
         params = trainable(runner.bare_model)
         if not self.averages:
             self.averages = {name: p.detach().clone() for name, p in params.items()}
             return
+        # one kernel for all tensors
         torch._foreach_lerp_(
             list(self.averages.values()), [p.detach() for p in params.values()], self.momentum
         )
@@ -90,14 +103,14 @@ class TrainableEMAHook(Hook):
 
     @torch.no_grad()
     def after_train(self, runner: Any) -> None:
-        """Makes the average the parameters: they are what the run leaves."""
+        """Replaces the parameters by the average: the run ends with it."""
         for name, param in trainable(runner.bare_model).items():
             if name in self.averages:
                 param.copy_(self.averages[name])
         self.averages, self._finished = {}, True
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Saves the average as the model's state, the parameters beside it."""
+        """Saves the average as ``state_dict``, and the parameters as ``raw_state_dict``."""
         if not self.averages:
             return
         state = checkpoint['state_dict']
@@ -105,10 +118,10 @@ class TrainableEMAHook(Hook):
         state.update({name: average.cpu() for name, average in self.averages.items()})
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Takes average and parameters of the run that goes on."""
+        """Reads average and parameters of the run that resumes."""
         raw = checkpoint.get(RAW)
         if raw is None or not runner._resume or self._finished:
-            return  # the average alone is wanted
+            return  # loaded to test: with the average, which is in the state dict
         state, params = checkpoint['state_dict'], trainable(runner.bare_model)
         self.averages = {
             name: state[name].to(param.device, copy=True)
@@ -122,11 +135,21 @@ class TrainableEMAHook(Hook):
         params = trainable(runner.bare_model)
         for name, average in self.averages.items():
             param = params[name]
+            # in place: the optimizer holds these parameters
             kept = param.detach().clone()
             param.copy_(average)
             average.copy_(kept)
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Returns what trains, by name."""
+    """Returns the trainable parameters by name.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.engine.ema import trainable
+        >>> model = torch.nn.Linear(2, 2)
+        >>> _ = model.weight.requires_grad_(False)
+        >>> list(trainable(model))
+        ['bias']
+    """
     return {name: param for name, param in model.named_parameters() if param.requires_grad}

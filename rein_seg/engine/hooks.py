@@ -17,24 +17,34 @@ from rein_seg.datasets.sampling.stream import seed_everything, stream_seed
 class IterationSeedHook(Hook):
     """Seeds the random numbers of a training step from (seed, iteration, rank).
 
-    Dropout and sampled points are then the same whether a run was interrupted, or validated in
-    between, or not: no generator state has to be saved.
+    Dropout and sampled points do not depend on interruptions and validations, and no generator
+    state has to be saved.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Seeds Python, numpy and torch."""
+        """Seeds Python, NumPy and PyTorch."""
         rank, world_size = get_dist_info()
         seed_everything(stream_seed(runner.seed, runner.iter * world_size + rank))
 
 
 @HOOKS.register_module()
 class AutocastHook(Hook):
-    """Runs validation and test steps under autocast, as training with ``--amp`` does.
+    """Runs validation and test steps under autocast, as ``--amp`` runs training steps.
 
     Args:
-        dtype: Name of the type of matrix products.
+        dtype: Name of the type for matrix products.
+
+    Example:
+        >>> import torch
+        >>> from mmengine.device import get_device
+        >>> from rein_seg.engine import AutocastHook
+        >>> hook, x = AutocastHook(), torch.zeros(4, 4, device=get_device())
+        >>> hook.before_val_iter(runner=None, batch_idx=0)
+        >>> (x @ x).dtype
+        torch.bfloat16
+        >>> hook.after_val_iter(runner=None, batch_idx=0)
     """
 
     def __init__(self, dtype: str = 'bfloat16') -> None:
@@ -43,6 +53,7 @@ class AutocastHook(Hook):
 
     def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Enters autocast."""
+        # entered and left by hand: mmengine has no hook around a step
         self._context = torch.autocast(get_device(), dtype=self.dtype)
         self._context.__enter__()
 
@@ -60,19 +71,19 @@ class AutocastHook(Hook):
 
 @HOOKS.register_module()
 class PatienceHook(EarlyStoppingHook):
-    """mmengine's early stopping, such that a resumed run stops where an uninterrupted one would.
+    """mmengine's early stopping, with the same end whether a run was interrupted or not.
 
-    A checkpoint is written before the validation of its iteration, so resuming from it does the
-    validation again, unless the file knows of it. An equal score is no improvement.
+    A checkpoint is written before the validation of its iteration. Resuming from it repeats that
+    validation, unless the file already counts it. An equal score is no improvement.
 
     Args:
         monitor: Key of the metric.
-        rule: ``greater`` or ``less`` is better.
-        patience: Validations in a row without improvement after which the run ends.
-        **kwargs: As mmengine's `EarlyStoppingHook`; here a missing key is an error.
+        rule: ``greater`` or ``less``: which scores are better.
+        patience: The run ends after so many validations in a row without improvement.
+        **kwargs: As mmengine's `EarlyStoppingHook`, but a missing key is an error.
     """
 
-    # before CheckpointHook, which saves once more where the score is the best so far
+    # before CheckpointHook, which saves again after the best score so far
     priority = 'LOW'
 
     def __init__(
@@ -83,10 +94,10 @@ class PatienceHook(EarlyStoppingHook):
         self._training = False
 
     def before_run(self, runner: Any) -> None:
-        """Does nothing: to look at the training loop, as mmengine does, builds it in a test."""
+        """Does nothing: mmengine's own looks at the training loop, which builds it in a test."""
 
     def before_train_epoch(self, runner: Any) -> None:
-        """Takes up the count of a resumed run."""
+        """Continues the count of a resumed run."""
         state = runner.message_hub.runtime_info.get('patience')
         if state is not None:
             self.best_score, self.wait_count = state['best_score'], state['wait_count']
@@ -95,15 +106,15 @@ class PatienceHook(EarlyStoppingHook):
             runner.val_loop.run()
 
     def before_train(self, runner: Any) -> None:
-        """Starts to count."""
+        """Starts to count validations."""
         self._training = True
 
     def after_train(self, runner: Any) -> None:
-        """Stops to count: what is validated now is the result."""
+        """Stops counting: a later validation is of the final model."""
         self._training = False
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Counts, and ends the run where the patience is at its end."""
+        """Counts the validation, and ends the run when the patience is used up."""
         if not self._training:
             return
         super().after_val_epoch(runner, metrics)

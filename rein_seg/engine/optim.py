@@ -1,4 +1,4 @@
-"""Optimizer over exactly what trains, in few groups; autocast on CPU and GPU."""
+"""Optimizer of the trainable parameters in few groups; autocast on CPU and GPU."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
@@ -23,19 +24,22 @@ _OPTIONS = ('custom_keys', 'norm_decay_mult', 'bias_decay_mult', 'prefix_lr_mult
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class TrainableOptimConstructor:
-    """Builds an optimizer that holds exactly the parameters that train.
+    """Builds an optimizer that holds exactly the trainable parameters.
 
-    Parameters with the same learning rate and weight decay share a group, so that the optimizer
-    updates them together: the hyper-parameters of each tensor are those of mmengine's constructor,
-    which makes a group for every tensor.
+    Parameters with the same learning rate and weight decay share a group, which the optimizer
+    updates at once. mmengine's constructor makes a group for every tensor; the hyper-parameters of
+    each tensor are the same here.
 
     Args:
         optim_wrapper_cfg: ``type``, ``optimizer`` and arguments of the wrapper.
         paramwise_cfg: ``custom_keys``, substrings of names -> ``lr_mult`` and ``decay_mult``, the
-            longest key wins; ``norm_decay_mult``; ``bias_decay_mult``. What the method says should
-            not decay (tokens, scales) does not, unless a custom key covers it. ``prefix_lr_mult``,
-            starts of names -> factor of the rate alone, beside all of these: ``backbone.`` is what
-            trains in the encoder, the method's.
+            longest key wins; ``norm_decay_mult``; ``bias_decay_mult``; and ``prefix_lr_mult``,
+            starts of names -> a further factor of the learning rate, such as ``backbone.`` for the
+            method. Parameters that the method exempts from decay (tokens, scales) do not decay,
+            unless a custom key covers them.
+
+    Raises:
+        UserError: If ``paramwise_cfg`` has another key, or nothing in the model trains.
     """
 
     def __init__(
@@ -52,7 +56,8 @@ class TrainableOptimConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Returns the wrapper of the optimizer of ``model``."""
-        model = getattr(model, 'module', model)
+        model = model.module if is_model_wrapper(model) else model
+        # (learning rate, weight decay) -> parameters
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, param, owner in _trainable(model):
             lr, decay = self._hyper(model, name, owner)
@@ -72,20 +77,22 @@ class TrainableOptimConstructor:
         return OPTIM_WRAPPERS.build(cfg)
 
     def _fused(self) -> dict[str, bool]:
-        """Returns ``fused=True`` where PyTorch has one kernel for all tensors of a group."""
+        """Returns ``fused=True`` if PyTorch updates all tensors of a group in a single kernel."""
+        # PyTorch refuses two of these options together, so a chosen option wins
         kind = OPTIMIZERS.get(self.optimizer_cfg['type'])
         chosen = {'foreach', 'fused', 'capturable', 'differentiable'} & set(self.optimizer_cfg)
         return dict(fused=True) if kind in _HAVE_FUSED and not chosen else {}
 
     def _factor(self, name: str) -> float:
-        """Returns the factor of the rate of the first prefix that fits."""
+        """Returns the factor of the learning rate from the first prefix that fits."""
         factors = self.paramwise.get('prefix_lr_mult', {})
         return next((f for prefix, f in factors.items() if name.startswith(prefix)), 1.0)
 
     def _hyper(self, model: nn.Module, name: str, owner: nn.Module) -> tuple[float, float]:
-        """Returns (learning rate, weight decay) of one parameter."""
+        """Returns learning rate and weight decay of a parameter."""
         lr = self.optimizer_cfg['lr']
         decay = self.optimizer_cfg.get('weight_decay', 0.0)
+        # the order of mmengine's constructor: custom keys win over norms, norms over biases
         keys = sorted(self.paramwise.get('custom_keys', {}), key=len, reverse=True)
         key = next((key for key in keys if key in name), None)
         if key is not None:
@@ -106,6 +113,7 @@ def _trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, nn.Module]
     seen: set[int] = set()
     for path, module in model.named_modules():
         for name, param in module.named_parameters(recurse=False):
+            # a shared parameter has several names; the optimizer takes it once
             if param.requires_grad and id(param) not in seen:
                 seen.add(id(param))
                 yield f'{path}.{name}' if path else name, param, module
@@ -115,12 +123,21 @@ def _trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, nn.Module]
 class AutocastOptimWrapper(OptimWrapper):
     """Runs the forward pass of a training step under autocast, on CPU and GPU.
 
-    bfloat16 has the range of float32, so no loss scaling is needed. mmengine's `AmpOptimWrapper`
-    refuses to run without a GPU.
+    bfloat16 has the range of float32, so the loss needs no scaling. mmengine's `AmpOptimWrapper`
+    requires a GPU.
 
     Args:
-        dtype: Name of the type of matrix products.
+        dtype: Name of the type for matrix products.
         **kwargs: As mmengine's `OptimWrapper`.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.engine import AutocastOptimWrapper
+        >>> model = torch.nn.Linear(4, 4)
+        >>> wrapper = AutocastOptimWrapper(optimizer=torch.optim.SGD(model.parameters(), lr=0.1))
+        >>> with wrapper.optim_context(model):
+        ...     model(torch.zeros(1, 4)).dtype
+        torch.bfloat16
     """
 
     def __init__(self, *, dtype: str = 'bfloat16', **kwargs: Any) -> None:

@@ -43,18 +43,19 @@ from rein_seg.version import __version__
 class PEFTRunner(Runner):
     """A `Runner` for models whose state dict leaves frozen tensors out.
 
-    Data loaders with a `StreamSampler` get the seeds of their transforms from it, so a resumed run
-    sees the very samples that an uninterrupted one would. Checkpoints are written under a temporary
-    name and renamed, read without unpickling, and loaded strictly.
+    A `StreamSampler` seeds the transforms of its data loader, so a resumed run reads the same
+    samples as an uninterrupted run. Checkpoints are written under a temporary name and then
+    renamed, read without unpickling, and loaded strictly.
 
     Attributes:
-        training_record: What a training run's files say of it: protocol, changes, checkpoint rule.
+        training_record: Facts about the run for its checkpoints: protocol, deviations from it, rule
+            for the best checkpoint.
     """
 
     training_record: Mapping[str, Any] | None = None
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Builds the logger; pages such as the resolved config go to its file alone."""
+        """Builds the logger. Long records, such as the resolved config, go to its file only."""
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
@@ -76,13 +77,14 @@ class PEFTRunner(Runner):
             if is_stream(dataloader.get('sampler')):
                 dataloader['dataset'] = SeededDataset(DATASETS.build(dataloader['dataset']))
             if dataloader.get('num_workers', 0) == 0:
+                # PyTorch refuses to keep workers that do not exist
                 dataloader['persistent_workers'] = False
         return Runner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
 
     def build_evaluator(self, evaluator: Evaluator | dict | list) -> Evaluator:
-        """Builds an evaluator; beside a GPU one that measures while the model goes on.
+        """Builds an evaluator; with a GPU, an evaluator that measures while the model runs.
 
-        On a CPU a thread beside the model's own slows both down by a tenth.
+        On a CPU such a thread and the model would slow each other down by a tenth.
         """
         given = isinstance(evaluator, Evaluator) or 'metrics' in evaluator
         if given or get_device() == 'cpu':
@@ -96,12 +98,18 @@ class PEFTRunner(Runner):
         strict: bool = True,
         revise_keys: Any = None,
     ) -> dict:
-        """Loads a training checkpoint into the model, every tensor of it, and returns it."""
+        """Loads a training checkpoint completely and strictly, and returns it.
+
+        Raises:
+            UserError: If it is an adapter file, or the run to resume had another seed or averaged
+                its weights and this run does not.
+        """
         if str(filename).endswith('.safetensors'):
             raise UserError(
                 f'load_from={filename!r} is an adapter file: test it with tools/test.py; training '
                 'goes on from a checkpoint (.pth)'
             )
+        # on the CPU: the model copies the tensors to its own device
         checkpoint = read_checkpoint(filename, map_location='cpu')
         meta = checkpoint.get('meta', {})
         if self._resume and meta.get('seed') != self.seed:
@@ -112,8 +120,8 @@ class PEFTRunner(Runner):
         averaging = any(isinstance(hook, TrainableEMAHook) for hook in self._hooks)
         if self._resume and RAW in checkpoint and not averaging:
             raise UserError(
-                f'{filename}: the run to resume averages its weights, this one does not; give it '
-                'the ema that it was begun with'
+                f'{filename}: the run to resume averages its weights, this run does not: set '
+                'the same ema'
             )
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         report = load_checkpoint(checkpoint, self.bare_model, source=str(filename))
@@ -122,11 +130,15 @@ class PEFTRunner(Runner):
         return checkpoint
 
     def test_on(self, cfg: Config) -> Any:
-        """Tests the model as another config says: its data, metrics and windows.
+        """Tests the model with the data, metrics and windows of another config.
+
+        Args:
+            cfg: The config.
 
         Returns:
-            The evaluator, which holds the reports.
+            The evaluator with the reports.
         """
+        # mmengine builds loader, evaluator and loop from these when the test starts
         self.bare_model.set_test_cfg(cfg.model.test_cfg)
         self._test_dataloader, self._test_evaluator = cfg.test_dataloader, cfg.test_evaluator
         self._test_loop = cfg.test_cfg
@@ -135,11 +147,11 @@ class PEFTRunner(Runner):
 
     @cached_property
     def config_text(self) -> str:
-        """The resolved config; formatting it takes seconds, so not again for every checkpoint."""
+        """The resolved config as text. Cached: formatting takes seconds."""
         return self.cfg.pretty_text
 
     def dump_config(self) -> None:
-        """Writes the resolved config into the work folder; on the main process."""
+        """Writes the resolved config into the work folder (main process)."""
         if dist.is_main_process():
             with atomic_path(
                 Path(self.work_dir) / Path(self.cfg.filename or 'config.py').name
@@ -147,7 +159,7 @@ class PEFTRunner(Runner):
                 p.write_text(self.config_text)
 
     def _log_env(self, env_cfg: dict) -> None:
-        """Logs versions, machine and config (into the log file: they are long)."""
+        """Logs versions, machine and config; the record is long and goes to the file only."""
         environment = {**collect_env(), **env_cfg, 'seed': self.seed, 'launcher': self.launcher}
         lines = '\n'.join(f'    {key}: {value}' for key, value in environment.items())
         self.logger.info(f'Environment:\n{lines}\nConfig:\n{self.config_text}')
@@ -164,10 +176,11 @@ class PEFTRunner(Runner):
         by_epoch: bool = True,
         **unused: Any,
     ) -> None:
-        """Saves what resuming needs, under a temporary name, then renames; on the main process."""
+        """Saves everything that resuming needs, under a temporary name first (main process)."""
         if not dist.is_main_process():
             return
         own = dict(
+            # the number of finished epochs and iterations, as in mmengine's checkpoints
             epoch=self.epoch + 1 if by_epoch else self.epoch,
             iter=self.iter if by_epoch else self.iter + 1,
             cfg=self.config_text,
@@ -192,7 +205,7 @@ class PEFTRunner(Runner):
         save_checkpoint(Path(out_dir) / filename, checkpoint)
 
     def trained_digest(self) -> str:
-        """Returns a SHA-256 of all trained tensors, after checking that every rank has the same.
+        """Returns the SHA-256 of all trained tensors, after comparing it between the ranks.
 
         Raises:
             RuntimeError: If the ranks' parameters differ.
@@ -200,6 +213,7 @@ class PEFTRunner(Runner):
         digest = hashlib.sha256()
         for param in self.bare_model.parameters():
             if param.requires_grad:
+                # as bytes: NumPy has no bfloat16
                 digest.update(param.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
         digests = dist.all_gather_object(digest.hexdigest())
         if len(set(digests)) != 1:
@@ -208,16 +222,35 @@ class PEFTRunner(Runner):
 
 
 def worth_showing(record: logging.LogRecord) -> bool:
-    """Says whether a log record belongs on a terminal: short, and not about mmengine's own past."""
+    """Whether a log record belongs on a terminal: short, and no note about mmengine's old names.
+
+    Example:
+        >>> import logging
+        >>> from rein_seg.engine.runner import worth_showing
+        >>> record = logging.makeLogRecord(dict(msg='iter 10: loss 0.5'))
+        >>> worth_showing(record)
+        True
+    """
     message = record.getMessage()
     return message.count('\n') < 60 and not message.startswith(('"FileClient"', '"HardDisk'))
 
 
 def latest_checkpoint(work_dir: str) -> str:
-    """Returns the newest complete checkpoint of a run.
+    """Returns the path of the newest complete checkpoint of a run.
+
+    Args:
+        work_dir: Folder of the run.
 
     Raises:
-        UserError: If there is none.
+        UserError: If the folder holds no checkpoint.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from rein_seg.engine.runner import latest_checkpoint
+        >>> for iteration in (500, 1000):
+        ...     Path(f'iter_{iteration}.pth').touch()
+        >>> latest_checkpoint('.')
+        'iter_1000.pth'
     """
     found = sorted(Path(work_dir).glob('iter_*.pth'), key=_iteration, reverse=True)
     if not found:
@@ -234,9 +267,15 @@ def _iteration(path: Path) -> int:
 
 
 def setup_distributed(launcher: str) -> None:
-    """Starts the process group, so that the checks before a run share their work: NCCL or gloo.
+    """Starts the process group with NCCL or gloo, so that the checks before a run share their work.
 
-    mmengine starts it later, in the runner, and not at all without a GPU.
+    mmengine starts it later, in the runner, and requires a GPU.
+
+    Args:
+        launcher: ``none`` starts nothing.
+
+    Raises:
+        UserError: If the variables that a launcher sets are missing.
     """
     if launcher == 'none' or dist.is_distributed():
         return

@@ -1,4 +1,4 @@
-"""Metrics by domain."""
+"""Metrics: scores of each domain and their mean over the target domains."""
 
 from rein_seg.evaluation.binary import BinarySegMetric
 from rein_seg.evaluation.domain_iou import DomainIoUMetric

@@ -1,4 +1,4 @@
-"""Scores of binary tasks - polyps, camouflage, shadows, leaves, roads - domain by domain."""
+"""Scores of binary tasks (polyps, camouflage, shadows, leaves, roads) for each domain."""
 
 from __future__ import annotations
 
@@ -18,40 +18,53 @@ _FRACTIONS = ('MAE',)
 
 @METRICS.register_module()
 class BinarySegMetric(DomainMetric):
-    """Scores of a foreground probability, for each domain, then the mean over targets.
+    """Computes scores of a foreground probability for each domain, and their mean over targets.
 
-    The table has these columns, in % but for MAE:
+    The table has these columns, in %, except MAE (0..1):
 
-    - ``S``: S-measure. ``E``, ``E_max``, ``E_adaptive``: mean and maximum of the E-measure over 256
-      thresholds (of the curve that is the mean of the images' curves), and at twice the map's mean.
-      ``wF``: weighted F. ``MAE``: mean absolute error. All four are means over images, of maps that
-      are stretched to 0..1, image by image.
-    - ``BER``: 100 - the mean of the two classes' accuracies, at 125 / 255; mean over images.
+    - ``S``: S-measure. ``E``, ``E_max``: mean and maximum over 256 thresholds of the E-measure,
+      averaged over images before; ``E_adaptive``: E-measure at twice the map's mean. ``wF``:
+      weighted F. ``MAE``: mean absolute error. All are means over images, computed from maps that
+      are stretched to 0..1 image by image.
+    - ``BER``: 100 minus the mean accuracy of the two classes at threshold 125 / 255; mean over
+      images.
     - ``IoU_image``, ``Dice_image``: of the foreground, mean over images; ``IoU_set``, ``Dice_set``:
       of the pixels of all images; all at ``threshold``.
     - ``mIoU``, ``aAcc``: of both classes, of the pixels of all images, as `DomainIoUMetric`.
 
-    Pixels with ``ignore_index`` are as if outside of the image, also for stretching. An image
-    without foreground has S = 1 - mean, wF = 0, the accuracy of the background in BER, and IoU and
-    Dice of 1 where nothing is predicted, else 0. An image without a valid pixel has no score.
+    Pixels with ``ignore_index`` count as outside the image, also for stretching. An image without
+    foreground has S = 1 - mean, wF = 0, the accuracy of the background in BER, and IoU and Dice of
+    1 if nothing is predicted, else 0. An image without a valid pixel has no score.
 
-    For ``save_best`` name a column, such as ``mean/S`` or ``kvasir/IoU_image``, and the ``rule``:
-    ``greater``, or ``less`` for MAE and BER.
+    ``save_best`` takes the name of a column, such as ``mean/S`` or ``kvasir/IoU_image``, with the
+    ``rule`` ``greater``, or ``less`` for MAE and BER.
 
     Args:
-        metrics: What to compute, of S, E, wF, MAE, BER, IoU and Dice, in the table's order; mIoU
-            and aAcc follow. None takes all; wF takes most of the time.
-        beta2: Weight of recall in wF: 0.3 as in Conv-LoRA's code; 1 is the measure's own default.
+        metrics: Scores to compute, in the order of the table: S, E, wF, MAE, BER, IoU, Dice. mIoU
+            and aAcc always follow. None computes all; wF takes most of the time.
+        beta2: Weight of recall in wF: 0.3 as in Conv-LoRA's code; the default of the measure is 1.
         threshold: Probability above which a pixel is foreground.
         **kwargs: As `DomainMetric`.
 
     Raises:
-        UserError: As `DomainMetric`; if a name in ``metrics`` is unknown, the data set has not two
-            classes, or samples carry no ``pred_scores``, or scores outside of 0..1.
+        UserError: As `DomainMetric`; if a name in ``metrics`` is unknown, the number of classes is
+            not two, or samples carry no ``pred_scores``, or scores outside 0..1.
 
-    Source: the code of Conv-LoRA, ICLR 2024. Differs from it: none; it has no Dice, no scores of a
-    whole set and no ignored pixels. Where it leaves a score undefined:
+    Source: the code of Conv-LoRA, ICLR 2024. Differs from it: none in the scores that it has. It
+    has no Dice, no scores of a whole set and no ignored pixels. Where it leaves a score undefined:
     docs/background/decisions/0009-binary-metrics.md.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from rein_seg.evaluation import BinarySegMetric
+        >>> metric = BinarySegMetric(metrics=['MAE', 'IoU'])
+        >>> metric.dataset_meta = dict(classes=('background', 'polyp'))
+        >>> sample = dict(pred_scores=dict(data=torch.tensor([[[0.0, 1.0, 0.25]]])))
+        >>> measured = metric.measure(sample, np.array([[0, 1, 1]]))
+        >>> scores = metric.summarise([measured])
+        >>> scores['MAE'], scores['IoU_image']
+        (0.25, 50.0)
     """
 
     needs_scores = True
@@ -70,14 +83,14 @@ class BinarySegMetric(DomainMetric):
         if unknown:
             raise UserError(
                 f'BinarySegMetric metrics={list(self.metrics)}: {unknown[0]!r} is unknown; '
-                f'choose of {list(SCORES)}'
+                f'choose from {list(SCORES)}'
             )
         self.columns = (*(c for name in self.metrics for c in SCORES[name]), 'mIoU', 'aAcc')
         self.fractions = tuple(name for name in self.columns if name in _FRACTIONS)
         self.beta2, self.threshold = beta2, threshold
 
     def measure(self, sample: Mapping[str, Any], label: np.ndarray) -> dict[str, Any]:
-        """Returns the ``areas`` of an image, as `count_areas`, and its scores if it has any."""
+        """Returns the ``areas`` of an image, from `count_areas`, and its `image_scores`."""
         scores = self._read_scores(sample, label.shape)
         pred, valid = (scores > self.threshold).astype(np.int64), label != self.ignore_index
         areas = {'areas': count_areas(pred, label, 2, self.ignore_index)}
@@ -119,6 +132,7 @@ class BinarySegMetric(DomainMetric):
         names = [key for key in scored[0] if key != 'areas'] if scored else []
         scores = {name: np.mean([one[name] for one in scored], axis=0) for name in names}
         if 'E_curve' in scores:
+            # the mean curve first, then its maximum: the order of the published code
             curve = scores['E_curve']
             scores |= {'E': curve.mean(), 'E_max': curve.max()}
         for name in ('IoU', 'Dice'):

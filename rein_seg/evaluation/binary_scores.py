@@ -1,4 +1,4 @@
-"""All scores of one image of a binary task, 0..1."""
+"""Scores of an image of a binary task, 0..1."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rein_seg.evaluation.saliency import (
     weighted_f,
 )
 
-# what can be asked for -> the scores of a domain that it makes
+# name in ``metrics`` -> the columns of a domain that it gives
 SCORES = {
     'S': ('S',),
     'E': ('E', 'E_max', 'E_adaptive'),
@@ -43,10 +43,18 @@ def image_scores(
     Args:
         scores: (H, W) foreground probabilities.
         gt: (H, W) bool, True for the foreground.
-        valid: (H, W) bool, True for pixels that count, one at least; None for all.
+        valid: (H, W) bool, True for pixels that count, at least one; None counts all.
         metrics: Keys of ``SCORES`` to compute.
-        beta2: As of `weighted_f`.
-        threshold: Of IoU and Dice: foreground is what is above.
+        beta2: As in `weighted_f`.
+        threshold: For IoU and Dice: scores above it are foreground.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.evaluation.binary_scores import image_scores
+        >>> scores, gt = np.array([[0.1, 0.9, 0.8, 0.2]]), np.array([[False, True, True, True]])
+        >>> found = image_scores(scores, gt, metrics=('IoU', 'Dice'))
+        >>> {name: round(value, 3) for name, value in found.items()}
+        {'IoU_image': 0.667, 'Dice_image': 0.8}
     """
     pred, result = stretch(scores, valid), {}
     if 'S' in metrics:
@@ -67,12 +75,18 @@ def image_scores(
 
 
 def balanced_error(scores: np.ndarray, gt: np.ndarray, valid: np.ndarray | None = None) -> float:
-    """Returns 1 - the mean accuracy of the classes that are there, at 125 / 255.
+    """Returns 1 minus the mean accuracy of the classes in the label, at threshold 125 / 255.
 
     Args:
-        scores: As `image_scores`.
-        gt: As `image_scores`.
-        valid: As `image_scores`.
+        scores: As in `image_scores`.
+        gt: As in `image_scores`.
+        valid: As in `image_scores`.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.evaluation.binary_scores import balanced_error
+        >>> balanced_error(np.array([0.9, 0.1, 0.1, 0.1]), np.array([True, True, False, False]))
+        0.25
     """
     right = (scores * 255 > _BER_LEVEL) == gt
     if valid is not None:
@@ -82,13 +96,18 @@ def balanced_error(scores: np.ndarray, gt: np.ndarray, valid: np.ndarray | None 
 
 
 def overlap(name: str, both: int, predicted: int, labelled: int) -> float:
-    """Returns IoU or Dice of the foreground; 1 where it is neither labelled nor predicted.
+    """Returns IoU or Dice of the foreground; 1 if it is neither labelled nor predicted.
 
     Args:
         name: IoU or Dice.
-        both: Foreground pixels of prediction and label alike.
+        both: Pixels that are foreground in prediction and label.
         predicted: Foreground pixels of the prediction.
         labelled: Foreground pixels of the label.
+
+    Example:
+        >>> from rein_seg.evaluation.binary_scores import overlap
+        >>> overlap('IoU', both=2, predicted=3, labelled=3), overlap('Dice', 0, 0, 0)
+        (0.5, 1.0)
     """
     if predicted + labelled == 0:
         return 1.0

@@ -1,4 +1,4 @@
-"""Intersection over union, domain by domain.
+"""Intersection over union of each class in each domain.
 
 K classes; all scores in %.
 """
@@ -17,18 +17,30 @@ from rein_seg.evaluation.domain_metric import DomainMetric, read_map
 
 @METRICS.register_module()
 class DomainIoUMetric(DomainMetric):
-    """mIoU, pixel accuracy and IoU of each class, for each domain, then the mean over targets.
+    """Computes mIoU, pixel accuracy and the IoU of each class, and their means over targets.
 
-    A class that is neither labelled nor predicted in a domain does not count there; one that is
-    predicted but never labelled counts as 0, as in mmseg. Counts are exact integers.
+    A class that is predicted but never labelled in a domain has an IoU of 0, as in mmseg. Pixels
+    are counted as integers, so the scores do not depend on the order of the images.
 
     Args:
-        absent: What a class counts that is neither labelled nor predicted: ``skip`` leaves it out,
-            ``zero`` counts it as 0, as Conv-LoRA's code does.
+        absent: How a class that is neither labelled nor predicted in a domain counts: ``skip``
+            leaves it out of the mean, as in mmseg; ``zero`` counts it as 0, as in Conv-LoRA's code.
         **kwargs: As `DomainMetric`.
 
     Raises:
-        UserError: As `DomainMetric`, or if ``absent`` is neither of the two.
+        UserError: As `DomainMetric`, or if ``absent`` is another word.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from rein_seg.evaluation import DomainIoUMetric
+        >>> metric = DomainIoUMetric(source='gta')
+        >>> metric.dataset_meta = dict(classes=('road', 'car', 'sky'))
+        >>> sample = dict(pred_sem_seg=dict(data=torch.tensor([[[0, 1, 1, 2]]])))
+        >>> measured = metric.measure(sample, np.array([[0, 0, 1, 255]]))
+        >>> scores = metric.summarise([measured])
+        >>> scores['mIoU'], scores['IoU']
+        (50.0, {'road': 50.0, 'car': 50.0, 'sky': None})
     """
 
     columns = ('mIoU', 'aAcc')
@@ -40,7 +52,7 @@ class DomainIoUMetric(DomainMetric):
         self.absent = absent
 
     def measure(self, sample: Mapping[str, Any], label: np.ndarray) -> np.ndarray:
-        """Returns the areas of an image, as `count_areas`."""
+        """Returns the areas of an image, from `count_areas`."""
         pred = read_map(sample, 'pred_sem_seg', label.shape)
         return count_areas(pred, label, len(self.dataset_meta['classes']), self.ignore_index)
 
@@ -58,10 +70,19 @@ def count_areas(
         pred: (H, W) class indexes.
         label: (H, W) class indexes and ignore_index.
         num_classes: K.
-        ignore_index: Label to leave out.
+        ignore_index: Label of pixels that are not counted.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.evaluation.domain_iou import count_areas
+        >>> count_areas(np.array([[0, 1, 1]]), np.array([[0, 0, 255]]), num_classes=2)
+        array([[1, 0],
+               [1, 1],
+               [2, 0]])
     """
     valid = label != ignore_index
     pred, label = pred[valid], label[valid]
+    # the diagonal, the columns and the rows of a confusion matrix
     counted = (label[pred == label], pred, label)
     return np.stack([np.bincount(ids, minlength=num_classes)[:num_classes] for ids in counted])
 
@@ -72,12 +93,19 @@ def area_scores(
     """Returns ``mIoU``, ``aAcc`` and ``IoU`` of each class, in %, from (3, K) areas.
 
     Args:
-        counts: As `count_areas`, summed over images.
+        counts: From `count_areas`, summed over images.
         classes: K names.
-        absent: As `DomainIoUMetric`.
+        absent: As in `DomainIoUMetric`.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.evaluation.domain_iou import area_scores
+        >>> area_scores(np.array([[1, 2], [2, 2], [1, 3]]), ('road', 'car'))['mIoU'].__round__(2)
+        58.33
     """
     intersection, predicted, labelled = counts.astype(np.float64)
     union = predicted + labelled - intersection
+    # nan is left out of the mean
     missing = np.full_like(union, np.nan if absent == 'skip' else 0.0)
     iou = np.divide(intersection, union, out=missing, where=union > 0) * 100
     total = labelled.sum()

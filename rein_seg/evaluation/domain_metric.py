@@ -1,4 +1,4 @@
-"""What every metric by domain shares: domains, their order, the mean over targets, the report."""
+"""The base of metrics by domain: order of the domains, mean over targets, report."""
 
 from __future__ import annotations
 
@@ -18,29 +18,49 @@ from rein_seg.evaluation.tables import domain_table
 
 
 class DomainMetric(BaseMetric):
-    """Scores for each domain, then the mean over targets.
+    """Computes scores for each domain, then their mean over the target domains.
 
-    A subclass measures one image (`measure`) and makes the scores of a domain from what its images
-    measured (`summarise`); it names the scores that are averaged and tabled (`columns`). After
-    `compute_metrics` the whole report is in ``report`` (main process).
+    A subclass measures each image (`measure`), summarises the measurements of a domain in scores
+    (`summarise`), and names the scores that are averaged and printed (``columns``).
 
     Args:
-        source: Name of the source domain; it is shown, and left out of the mean. None has none.
-        targets: Domains of the mean, in the order of the table; None takes all others, sorted.
-        protocol: Name of the protocol that the numbers are made under.
-        changed: What is done otherwise than it says; it is printed beside the name.
-        ignore_index: Label to leave out.
-        output_dir: Folder for predictions, ``DOMAIN/NAME.png`` with class indexes; None for none.
+        source: Name of the source domain, which is printed and left out of the mean, or None.
+        targets: Domains of the mean, in the order of the table. None takes all domains but the
+            source, sorted.
+        protocol: Name of the protocol of this test.
+        changed: Deviations from the protocol; printed beside its name.
+        ignore_index: Label of pixels that are not counted.
+        output_dir: Folder for predictions, ``DOMAIN/NAME.png`` with class indexes; None writes no
+            files.
         **kwargs: As mmengine's `BaseMetric`.
 
     Attributes:
-        columns: Names of the scores in the table and in the mean, the main one first.
-        fractions: Those of them that are 0..1; the others are in %.
+        columns: Names of the scores in the table and in the mean, the main score first.
+        fractions: The columns with values 0..1; all others are in %.
         needs_scores: Whether samples must carry ``pred_scores``.
+        report: Everything about the test, after `compute_metrics` (main process).
 
     Raises:
-        UserError: If a sample has no domain, a named target got no sample, or a map and the label
+        UserError: If a sample has no domain, a named target got no sample, or a map and its label
             differ in size.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.evaluation import DomainMetric
+        >>> class Accuracy(DomainMetric):
+        ...     columns = ('accuracy',)
+        ...     def measure(self, sample, label):
+        ...         return float((sample['pred_sem_seg']['data'][0].numpy() == label).mean())
+        ...     def summarise(self, measured):
+        ...         return {'accuracy': 100 * sum(measured) / len(measured)}
+        >>> metric, label = Accuracy(source='gta'), torch.tensor([[[0, 1]]])
+        >>> for domain, predicted in [('gta', [0, 1]), ('acdc', [0, 0])]:
+        ...     maps = dict(pred_sem_seg=dict(data=torch.tensor([[predicted]])))
+        ...     metric.process(None, [dict(domain=domain, gt_sem_seg=dict(data=label), **maps)])
+        >>> metric.results
+        [('gta', 1.0), ('acdc', 0.5)]
+        >>> metric.summarise([0.5])
+        {'accuracy': 50.0}
     """
 
     columns: tuple[str, ...] = ()
@@ -73,23 +93,23 @@ class DomainMetric(BaseMetric):
 
     @abstractmethod
     def measure(self, sample: Mapping[str, Any], label: np.ndarray) -> Any:
-        """Returns what one image adds: small, for all ranks' are gathered.
+        """Returns the statistics of an image. Keep them small: they are gathered from all ranks.
 
         Args:
-            sample: With ``pred_sem_seg`` and whatever else the model gives; see `read_map`.
+            sample: With ``pred_sem_seg`` and the other maps that the model keeps; see `read_map`.
             label: (H, W) class indexes and ignore_index.
         """
 
     @abstractmethod
     def summarise(self, measured: Sequence[Any]) -> dict[str, Any]:
-        """Returns the scores of one domain, ``columns`` among them, None where there is none.
+        """Returns the scores of a domain, with all ``columns``; a score may be None.
 
         Args:
-            measured: What `measure` returned for its images.
+            measured: The results of `measure` for the images of the domain.
         """
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Measures one batch; its samples may be of different domains."""
+        """Measures a batch. Its samples may belong to different domains."""
         for sample in data_samples:
             if 'domain' not in sample:
                 raise UserError(
@@ -103,7 +123,7 @@ class DomainMetric(BaseMetric):
                 write_png(self._output_path(sample), pred)
 
     def _output_path(self, sample: dict) -> Path:
-        """Returns DOMAIN/NAME.png, with the image's folder in it where names repeat in folders."""
+        """Returns DOMAIN/NAME.png, or DOMAIN/FOLDER_NAME.png if folders share names of images."""
         image = Path(sample['img_path'])
         path = Path(self.output_dir or '.') / sample['domain'] / f'{image.stem}.png'
         if self._written.setdefault(str(path), str(image)) == str(image):
@@ -111,7 +131,7 @@ class DomainMetric(BaseMetric):
         return path.with_name(f'{image.parent.name}_{image.stem}.png')
 
     def compute_metrics(self, results: list[tuple[str, Any]]) -> dict[str, float]:
-        """Returns ``DOMAIN/COLUMN`` for each column, and the means over targets ``mean/COLUMN``."""
+        """Returns ``DOMAIN/COLUMN`` of each domain, and ``mean/COLUMN``, the mean over targets."""
         measured: dict[str, list] = {}
         for domain, one in results:
             measured.setdefault(domain, []).append(one)
@@ -141,26 +161,38 @@ class DomainMetric(BaseMetric):
     def _targets(self, measured: Mapping[str, list]) -> tuple[str, ...]:
         if self.targets is None:
             return tuple(sorted(set(measured) - {self.source}))
-        # validation on the source alone has no targets; otherwise all must be there
+        # validation on the source alone has no targets; any other test needs all of them
         there = tuple(name for name in self.targets if name in measured)
         if there and there != self.targets:
             raise UserError(
                 f'protocol {self.protocol!r} averages over {list(self.targets)}, but only '
-                f'{sorted(measured)} were evaluated: the mean would be of something else'
+                f'{sorted(measured)} were tested: test all of them, or change the targets'
             )
         return there
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Returns the mean, None without values or where one is missing."""
+    """Returns the mean, or None if there are no values or a value is None."""
     return None if not values or None in values else float(np.mean(values))
 
 
 def read_map(sample: Mapping[str, Any], key: str, size: tuple[int, ...]) -> np.ndarray:
     """Returns the (H, W) map that a sample carries as (1, H, W).
 
+    Args:
+        sample: A data sample as a dict.
+        key: Name of the map, such as ``pred_sem_seg``.
+        size: (H, W) of the label.
+
     Raises:
-        UserError: If it has not the label's size.
+        UserError: If the map has another size than the label.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.evaluation.domain_metric import read_map
+        >>> read_map(dict(pred_sem_seg=dict(data=torch.ones(1, 2, 2))), 'pred_sem_seg', (2, 2))
+        array([[1., 1.],
+               [1., 1.]], dtype=float32)
     """
     values = sample[key]['data'].squeeze(0)
     if tuple(values.shape) != size:
@@ -169,20 +201,31 @@ def read_map(sample: Mapping[str, Any], key: str, size: tuple[int, ...]) -> np.n
             f'sample {sample.get("img_path")!r}: the {what} is {tuple(values.shape)}, its label '
             f'{size} (height, width): load labels after the resize'
         )
-    # numpy has no bfloat16
+    # NumPy has no bfloat16
     return (values.float() if values.is_floating_point() else values).cpu().numpy()
 
 
 def metric_class(cfg: Mapping[str, Any]) -> type:
-    """Returns the class that a metric's config names."""
+    """Returns the class of a metric's config.
+
+    Example:
+        >>> from rein_seg.evaluation import metric_class
+        >>> metric_class(dict(type='DomainIoUMetric')).columns
+        ('mIoU', 'aAcc')
+    """
     return METRICS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
 
 
 def find_domain_metric(evaluator: Any) -> Any | None:
-    """Returns the config of an evaluator's first `DomainMetric`, None where it has none.
+    """Returns the config of an evaluator's first `DomainMetric`, or None without such a metric.
 
     Args:
-        evaluator: Config of a metric, or a list of them.
+        evaluator: Config of a metric, or a list of configs.
+
+    Example:
+        >>> from rein_seg.evaluation import find_domain_metric
+        >>> find_domain_metric([dict(type='IoUMetric'), dict(type='DomainIoUMetric')])
+        {'type': 'DomainIoUMetric'}
     """
     metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
     return next((cfg for cfg in metrics if issubclass(metric_class(cfg), DomainMetric)), None)

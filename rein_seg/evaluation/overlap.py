@@ -1,4 +1,4 @@
-"""An evaluator that measures one batch while the next is computed."""
+"""An evaluator that measures a batch while the model computes the next batch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from mmengine.evaluator import Evaluator
 from mmengine.structures import BaseDataElement
 
-_WAITING = 2  # batches at most: each holds maps in the size of its images
+_WAITING = 2  # batches: each holds maps in the size of its images
 
 
 class OverlappingEvaluator(Evaluator):
-    """Gives batches to the metrics in a thread, in their order.
+    """Runs the metrics in a thread, batch after batch.
 
-    So the model goes on while labels are counted and pictures are written. What a metric raises
-    comes out of the next `process`, or of `evaluate`.
+    The model continues while labels are counted and pictures are written. An error in a metric is
+    raised by the next `process`, or by `evaluate`.
 
     Args:
         metrics: As mmengine's `Evaluator`.
@@ -29,13 +29,13 @@ class OverlappingEvaluator(Evaluator):
         self._pending: deque[Future] = deque()
 
     def process(self, data_samples: Sequence[Any], data_batch: Any = None) -> None:
-        """Has a batch measured."""
+        """Hands a batch to the thread."""
         samples = [s.to_dict() if isinstance(s, BaseDataElement) else s for s in data_samples]
         self._wait(_WAITING - 1)
         self._pending.append(self._thread.submit(self._measure, samples, data_batch))
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Returns the scores, once all batches are measured."""
+        """Waits for all batches and returns the scores."""
         self._wait(0)
         return super().evaluate(size)
 
@@ -44,6 +44,6 @@ class OverlappingEvaluator(Evaluator):
             metric.process(data_batch, samples)
 
     def _wait(self, most: int) -> None:
-        """Waits until ``most`` batches are left, and raises what they raised."""
+        """Waits until at most ``most`` batches are left, and raises their errors."""
         while len(self._pending) > most or (self._pending and self._pending[0].done()):
             self._pending.popleft().result()

@@ -1,8 +1,8 @@
 """Scores of a map against a binary truth: S-measure, E-measure, weighted F, mean absolute error.
 
-Every function takes ``pred`` (H, W) float, 0..1; ``gt`` (H, W) bool, True for the foreground; and
-``valid`` (H, W) bool, None for all. Pixels that are not valid are as if outside of the image: they
-enter no mean, and are neighbours of none. Scores are 0..1.
+All functions take ``pred`` (H, W) float, 0..1; ``gt`` (H, W) bool, True for the foreground; and
+``valid`` (H, W) bool, or None if all pixels are valid. Other pixels count as outside the image:
+they enter no mean and have no neighbours. Scores are 0..1.
 """
 
 from __future__ import annotations
@@ -13,14 +13,21 @@ from scipy.ndimage import distance_transform_edt
 
 EPS = np.spacing(1)
 LEVELS = 256  # thresholds of the E-measure's curve
-_WINDOW = cv2.getGaussianKernel(7, 5, cv2.CV_64F)  # of the weighted F: side and sigma in pixels
-_HALF_LIFE = 5  # pixels from the foreground in which a false alarm's weight goes from 1 to 1.5
+_WINDOW = cv2.getGaussianKernel(7, 5, cv2.CV_64F)  # for the weighted F: side, sigma in pixels
+_HALF_LIFE = 5  # pixels from the foreground at which a false alarm has the weight 1.5, not 1
 
 
 def stretch(pred: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-    """Returns the map with its valid pixels moved to 0..1, min to max; a flat map as it is.
+    """Stretches the valid pixels of a map to 0..1; a flat map stays unchanged.
 
-    In float32: the thresholds of `e_curve` may lie exactly on a value, so the rounding counts.
+    Computed in float32, as in the published code: a value may lie exactly on a threshold of
+    `e_curve`, so rounding matters.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.evaluation.saliency import stretch
+        >>> stretch(np.array([[0.2, 0.3, 0.4]])).round(3).tolist()
+        [[0.0, 0.5, 1.0]]
     """
     pred = pred.astype(np.float32, copy=False)
     inside = _inside(pred, valid)
@@ -33,11 +40,19 @@ def stretch(pred: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
 def s_measure(
     pred: np.ndarray, gt: np.ndarray, valid: np.ndarray | None = None, *, alpha: float = 0.5
 ) -> float:
-    """Structure: alpha * similarity by object + (1 - alpha) * similarity by region.
+    """Computes the S-measure: alpha * object similarity + (1 - alpha) * region similarity.
 
     Without foreground it is 1 - mean(pred), without background mean(pred).
 
     Source: Fan et al., ICCV 2017.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.evaluation.saliency import s_measure
+        >>> gt = np.zeros((8, 8), bool)
+        >>> gt[2:5, 3:6] = True
+        >>> round(s_measure(gt.astype(float), gt), 4), round(s_measure(np.full((8, 8), 0.5), gt), 4)
+        (1.0, 0.4)
     """
     pred = pred.astype(np.float64, copy=False)
     inside, truth = _inside(pred, valid), _inside(gt, valid)
@@ -49,13 +64,13 @@ def s_measure(
 
 
 def _evenness(values: np.ndarray) -> float:
-    """Returns how close to 1, and how even, a map is over one object."""
+    """Returns a score of the values of an object: high if they are near 1 and equal."""
     mean, std = values.mean(), values.std(ddof=1) if values.size > 1 else 0.0
     return float(2 * mean / (mean**2 + 1 + std + EPS))
 
 
 def _regions(pred: np.ndarray, gt: np.ndarray, valid: np.ndarray | None) -> float:
-    """Returns the similarity of the quadrants about the foreground's centre, weighted by area."""
+    """Returns the mean similarity of the quadrants around the foreground's centre, by area."""
     rows, columns = np.nonzero(gt if valid is None else gt & valid)
     y, x = round(rows.mean()) + 1, round(columns.mean()) + 1
     total, area = 0.0, 0
@@ -70,7 +85,7 @@ def _regions(pred: np.ndarray, gt: np.ndarray, valid: np.ndarray | None) -> floa
 
 
 def _similarity(x: np.ndarray, y: np.ndarray) -> float:
-    """Returns how alike two sets of n pixels are in mean, spread and covariance."""
+    """Returns the similarity of two sets of n pixels in mean, variance and covariance."""
     free = max(x.size - 1, 1)
     mean_x, mean_y = x.mean(), y.mean()
     x, y = x.ravel() - mean_x, y.ravel() - mean_y
@@ -85,6 +100,14 @@ def e_curve(pred: np.ndarray, gt: np.ndarray, valid: np.ndarray | None = None) -
     """Returns (256,) E-measures: alignment of ``pred`` >= t / 255 with the truth, t = 0..255.
 
     Source: Fan et al., IJCAI 2018.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.evaluation.saliency import e_curve
+        >>> gt = np.arange(64).reshape(8, 8) < 16
+        >>> curve = e_curve(np.where(gt, 0.8, 0.1), gt)
+        >>> curve.shape, int(curve.argmax())
+        ((256,), 26)
     """
     levels = (_inside(pred, valid) * (LEVELS - 1)).astype(np.uint8)
     truth = _inside(gt, valid)
@@ -96,7 +119,7 @@ def e_curve(pred: np.ndarray, gt: np.ndarray, valid: np.ndarray | None = None) -
 
 
 def e_adaptive(pred: np.ndarray, gt: np.ndarray, valid: np.ndarray | None = None) -> float:
-    """Returns the E-measure at the threshold of twice the map's mean, 1 at most."""
+    """Returns the E-measure at twice the map's mean as threshold, at most 1."""
     inside, truth = _inside(pred, valid), _inside(gt, valid)
     found = inside >= min(2 * inside.mean(dtype=np.float64), 1)
     return float(_alignment((found & truth).sum(), found.sum(), truth.sum(), truth.size))
@@ -105,13 +128,13 @@ def e_adaptive(pred: np.ndarray, gt: np.ndarray, valid: np.ndarray | None = None
 def _alignment(
     hits: np.ndarray, found: np.ndarray, true: np.ndarray, pixels: np.ndarray
 ) -> np.ndarray:
-    """Returns E-measures of binary maps, which depend on four pixel counts alone.
+    """Returns E-measures of binary maps from four counts of pixels.
 
     Args:
         hits: Pixels that are foreground in map and truth.
         found: Foreground pixels of the map.
         true: Foreground pixels of the truth.
-        pixels: All of them.
+        pixels: All pixels.
     """
     if true == 0:
         total = pixels - found
@@ -130,18 +153,26 @@ def _alignment(
 def weighted_f(
     pred: np.ndarray, gt: np.ndarray, valid: np.ndarray | None = None, *, beta2: float = 0.3
 ) -> float:
-    """F-measure of errors weighted by where they are; 0 without foreground.
+    """Computes the F-measure with errors weighted by their place; 0 without foreground.
 
-    An error inside the foreground counts less where its surroundings have less; a false alarm
-    counts up to twice, the more the farther it is from the foreground.
+    Inside the foreground an error counts less if its surroundings have smaller errors. Outside, a
+    false alarm counts more with its distance from the foreground, up to twice.
 
     Args:
-        pred: As above.
-        gt: As above.
-        valid: As above.
+        pred: (H, W) float, 0..1.
+        gt: (H, W) bool.
+        valid: (H, W) bool or None.
         beta2: Weight of recall, the square of beta.
 
     Source: Margolin et al., CVPR 2014, with beta2 1; Conv-LoRA's code has 0.3.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.evaluation.saliency import weighted_f
+        >>> gt = np.zeros((16, 16), bool)
+        >>> gt[4:9, 4:9] = True
+        >>> round(weighted_f(gt.astype(float), gt), 4)
+        1.0
     """
     truth = gt if valid is None else gt & valid
     if not truth.any():
@@ -150,7 +181,7 @@ def weighted_f(
     if valid is not None:
         error[~valid] = 0
     distance, (rows, columns) = distance_transform_edt(~truth, return_indices=True)
-    # outside of the foreground, the error of the foreground pixel that is nearest
+    # a pixel outside the foreground gets the error of the nearest foreground pixel
     spread = error[rows, columns]
     if valid is not None:
         spread[~valid] = 0
@@ -164,7 +195,14 @@ def weighted_f(
 
 
 def absolute_error(pred: np.ndarray, gt: np.ndarray, valid: np.ndarray | None = None) -> float:
-    """Returns the mean of |pred - gt|."""
+    """Returns the mean of |pred - gt|.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.evaluation.saliency import absolute_error
+        >>> absolute_error(np.array([[0.0, 0.5]]), np.array([[False, True]]))
+        0.25
+    """
     return float(np.abs(_inside(pred.astype(np.float64, copy=False) - gt, valid)).mean())
 
 

@@ -1,4 +1,4 @@
-"""Predictions for a test server, packed as it takes them."""
+"""Archives of predictions for a test server."""
 
 from __future__ import annotations
 
@@ -15,26 +15,36 @@ from mmseg.registry import METRICS
 from rein_seg.checkpoint import atomic_path, write_png
 from rein_seg.errors import UserError
 
-# the same predictions make the same archive
+# a fixed date: the same predictions make the same archive
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @METRICS.register_module()
 class SubmissionWriter(BaseMetric):
-    """Writes each prediction as a png of class indexes, then one zip a domain; it scores nothing.
+    """Writes the predictions as PNG files of class indexes, and a zip file for each domain.
 
-    A zip holds the pngs under the names of their images, and no folders. With several processes
-    all must see ``folder``.
+    It computes no score. A zip holds the PNG files under the names of their images, without
+    folders. With several processes, all must share the file system of ``folder``.
 
     Args:
-        folder: Gets ``DOMAIN/NAME.png`` and ``DOMAIN.zip``.
+        folder: For ``DOMAIN/NAME.png`` and ``DOMAIN.zip``.
         **kwargs: As mmengine's `BaseMetric`.
 
     Attributes:
         archives: Domain -> path of its zip, after `compute_metrics` (main process).
 
     Raises:
-        UserError: If two images of a domain have one name.
+        UserError: If two images of a domain have the same name.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.evaluation import SubmissionWriter
+        >>> writer = SubmissionWriter('submission')
+        >>> predicted = dict(data=torch.zeros(1, 4, 4, dtype=torch.long))
+        >>> sample = dict(domain='acdc', img_path='images/fog_1.png', pred_sem_seg=predicted)
+        >>> writer.process(None, [sample])
+        >>> [str(path) for path in writer.folder.rglob('*.png')]
+        ['submission/acdc/fog_1.png']
     """
 
     def __init__(self, folder: str, **kwargs: Any) -> None:
@@ -43,7 +53,7 @@ class SubmissionWriter(BaseMetric):
         self.archives: dict[str, Path] = {}
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
-        """Writes the predictions of one batch, at the size of the images' files."""
+        """Writes the predictions of a batch, in the size of the image files."""
         for sample in data_samples:
             pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy().astype(np.uint8)
             image = Path(sample['img_path'])
@@ -52,14 +62,14 @@ class SubmissionWriter(BaseMetric):
             self.results.append((sample['domain'], str(path), str(image)))
 
     def compute_metrics(self, results: list[tuple[str, str, str]]) -> dict[str, float]:
-        """Packs each domain; returns its number of images."""
+        """Writes the zip files and returns the number of images of each domain."""
         images: dict[str, dict[str, str]] = {}
         for domain, path, image in results:
             known = images.setdefault(domain, {}).setdefault(path, image)
             if known != image:
                 raise UserError(
-                    f'{known!r} and {image!r} have one name, and a submission has no folders: '
-                    'rename one'
+                    f'{known!r} and {image!r} have the same name, and a submission has no '
+                    'folders: rename one of them'
                 )
         for domain, paths in images.items():
             self.archives[domain] = _pack(self.folder / f'{domain}.zip', sorted(paths))
@@ -69,6 +79,6 @@ class SubmissionWriter(BaseMetric):
 
 def _pack(path: Path, files: Sequence[str]) -> Path:
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, 'w') as archive:
-        for file in files:  # png is deflated already
+        for file in files:  # stored: PNG is compressed
             archive.writestr(zipfile.ZipInfo(Path(file).name, _DATE), Path(file).read_bytes())
     return path

@@ -7,10 +7,24 @@ from typing import Any
 
 
 def domain_table(report: Mapping[str, Any]) -> str:
-    """Returns one row for each domain, the source first, and the mean over targets.
+    """Returns a row for each domain, the source first, and a row for the mean over targets.
 
     Args:
-        report: As `DomainMetric.report`: the columns are the scores of its mean.
+        report: From `DomainMetric.report`. The columns are the scores of its mean.
+
+    Example:
+        >>> from rein_seg.evaluation import domain_table
+        >>> print(domain_table(dict(
+        ...     protocol='rein512', source=None, targets=['acdc'],
+        ...     domains=dict(acdc=dict(images=2, mIoU=61.5)),
+        ...     mean_over_targets=dict(mIoU=61.5),
+        ... )))
+        protocol rein512, scores in %
+        domain     role  images   mIoU
+        ------------------------------
+        acdc     target       2  61.50
+        ------------------------------
+        mean    targets       2  61.50
     """
     mean = report['mean_over_targets']
 
@@ -33,16 +47,22 @@ def domain_table(report: Mapping[str, Any]) -> str:
 
 
 def protocol_name(report: Mapping[str, Any]) -> str:
-    """Returns the protocol's name, and what was changed in it."""
+    """Returns the protocol's name, with the deviations from it.
+
+    Example:
+        >>> from rein_seg.evaluation.tables import protocol_name
+        >>> protocol_name(dict(protocol='rein512', changed=['crop 256']))
+        'rein512, changed: crop 256'
+    """
     changed = report.get('changed')
     return report['protocol'] + (f', changed: {"; ".join(changed)}' if changed else '')
 
 
 def protocol_table(reports: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns one row for each protocol: the main score of every domain and of the mean.
+    """Returns a row for each protocol: the main score of all domains and of the mean.
 
     Args:
-        reports: Name -> report, all of the same domains.
+        reports: Name -> report, all with the same domains.
     """
     first = next(iter(reports.values()))
     key = next(iter(first['mean_over_targets']))
@@ -79,7 +99,21 @@ def class_table(report: Mapping[str, Any]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, rule_last: bool = False) -> str:
-    """Lays out text cells: the first column to the left, the others to the right."""
+    """Aligns text cells: the first column to the left, the others to the right.
+
+    Args:
+        head: Titles of the columns.
+        rows: Cells of each row.
+        rule_last: Draws a line above the last row.
+
+    Example:
+        >>> from rein_seg.evaluation.tables import table
+        >>> print(table(('class', 'IoU'), [('road', '97.10'), ('car', '8.00')]))
+        class    IoU
+        ------------
+        road   97.10
+        car     8.00
+    """
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
@@ -97,7 +131,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, rule_last: bool
 
 
 def score_text(report: Mapping[str, Any], key: str, value: float | None) -> str:
-    """Returns a score as text: two decimals of a percentage, four of a fraction, - for none."""
+    """Returns a score as text: two decimals of a percentage, four of a fraction, - for none.
+
+    Args:
+        report: Says which columns are ``fractions``.
+        key: Column of the score.
+        value: The score, or None.
+
+    Example:
+        >>> from rein_seg.evaluation import score_text
+        >>> score_text(dict(fractions=['MAE']), 'MAE', 0.03), score_text({}, 'mIoU', None)
+        ('0.0300', '-')
+    """
     if value is None or value != value:
         return '-'
     return f'{value:.4f}' if key in report.get('fractions', ()) else f'{value:.2f}'

@@ -1,4 +1,4 @@
-"""Decode heads and losses of our own; mmseg's are used as they are."""
+"""Decode heads and losses of our own. Heads of mmseg work as they are."""
 
 from rein_seg.heads.binary_losses import BalancedBCELoss, StructureLoss
 from rein_seg.heads.linear_head import LinearHead

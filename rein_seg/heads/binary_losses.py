@@ -16,7 +16,7 @@ BCE_FORMS = ('mean', 'weighted')
 
 
 class BinaryLoss(nn.Module):
-    """What the losses here share: labels 0, 1 and ``ignore_index``, in float32.
+    """The base of the losses here: reads labels 0, 1 and ``ignore_index``, computes in float32.
 
     Args:
         loss_weight: Factor of the loss.
@@ -45,11 +45,11 @@ class BinaryLoss(nn.Module):
         Args:
             logits: (B, 1, H, W).
             label: (B, H, W) integers.
-            weight: Not taken; mmseg passes one where its head has a sampler.
+            weight: Must be None. A head of mmseg with a sampler passes pixel weights.
             ignore_index: Label of pixels that change no loss.
 
         Raises:
-            UserError: If there is a weight, or not one channel.
+            UserError: If ``weight`` is given, or there is more than one channel.
         """
         if logits.shape[1] != 1:
             raise UserError(
@@ -76,18 +76,28 @@ class StructureLoss(BinaryLoss):
     IoU part = 1 - (sum w p y + 1) / (sum w (p + y) - sum w p y + 1), for each image.
 
     Args:
-        bce: What becomes of w in the cross-entropy. ``mean``: nothing, the plain mean over the
-            batch, which is what PraNet's, and so Conv-LoRA's, code computes, since the reduction
-            it asks for has long been without effect. ``weighted``: sum w bce / sum w for each
-            image, as the paper says.
-        window: Side in pixels; outside the image the label counts as 0.
+        bce: ``mean``: the cross-entropy ignores w and is the mean over the batch. The code of
+            PraNet, which Conv-LoRA uses, computes this, because it sets PyTorch's deprecated
+            argument ``reduce``. ``weighted``: sum w bce / sum w for each image, as in the paper.
+        window: Side in pixels. Outside the image the label counts as 0.
         loss_weight: Factor of the loss.
 
     Raises:
         UserError: If ``bce`` is neither, or ``window`` is even.
 
     Source: Fan et al., "PraNet" (MICCAI 2020), Sec. 2.3. Differs from it: see ``bce``; ignored
-    pixels count in no sum, and as their image's background within the windows.
+    pixels are in no sum, and count as background within the windows.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads import StructureLoss
+        >>> label = torch.zeros(1, 64, 64, dtype=torch.long)
+        >>> label[:, 16:48, 16:48] = 1
+        >>> right, wrong = (sign * (20.0 * label[:, None] - 10) for sign in (1, -1))
+        >>> round(StructureLoss()(right, label).item(), 3)
+        0.0
+        >>> round(StructureLoss()(wrong, label).item(), 3)
+        11.0
     """
 
     def __init__(
@@ -107,7 +117,7 @@ class StructureLoss(BinaryLoss):
         self.window = window
 
     def compare(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Returns the mean over images of both parts."""
+        """Returns the sum of the two parts, each a mean over the images."""
         weight = self.pixel_weights(target) * valid
         bce = F.binary_cross_entropy_with_logits(logits, target, reduction='none') * valid
         if self.bce == 'mean':
@@ -119,7 +129,7 @@ class StructureLoss(BinaryLoss):
     def pixel_weights(self, target: Tensor) -> Tensor:
         """Returns w (B, 1, H, W), 1 to 6."""
         side, pad = self.window, self.window // 2
-        # rows, then columns: 2 x 31 terms a pixel for 31 x 31
+        # rows, then columns: 2 x 31 terms a pixel instead of 31 x 31
         mean = F.avg_pool2d(target, (side, 1), stride=1, padding=(pad, 0))
         mean = F.avg_pool2d(mean, (1, side), stride=1, padding=(0, pad))
         return 1 + 5 * (mean - target).abs()
@@ -134,7 +144,7 @@ class StructureLoss(BinaryLoss):
 
 @MODELS.register_module()
 class BalancedBCELoss(BinaryLoss):
-    """Cross-entropy in which foreground and background have the same total weight in a batch.
+    """Cross-entropy that gives foreground and background the same total weight in a batch.
 
     n1 / (n0 + n1) * mean of -(n0 / n1 y log p + (1 - y) log(1 - p)), with n1 foreground and n0
     background pixels.
@@ -142,7 +152,14 @@ class BalancedBCELoss(BinaryLoss):
     Args:
         loss_weight: Factor of the loss.
 
-    Source: for shadows, Conv-LoRA's code (Zhong et al., ICLR 2024).
+    Source: the loss for shadows in the code of Conv-LoRA (Zhong et al., ICLR 2024).
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads import BalancedBCELoss
+        >>> logits, label = torch.zeros(1, 1, 1, 4), torch.tensor([[[1, 0, 0, 255]]])
+        >>> round(BalancedBCELoss()(logits, label).item(), 4)
+        0.3081
     """
 
     def __init__(self, *, loss_weight: float = 1.0, loss_name: str = 'loss_balanced_bce') -> None:

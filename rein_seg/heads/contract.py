@@ -1,4 +1,4 @@
-"""The contract of a decode head: the facts it is built from, what it reads, what it returns.
+"""The contract of a decode head: its arguments, its inputs, its results.
 
 B batch, K classes, C channels, D width, H x W image, h x w map.
 """

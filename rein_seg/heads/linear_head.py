@@ -1,4 +1,4 @@
-"""The simplest head: one linear classifier of every patch.
+"""The simplest head: a linear classifier of the patches.
 
 B batch, C channels of all maps together, K classes, H x W grid, Q queries, D query width.
 """
@@ -21,23 +21,36 @@ from rein_seg.structures import Features
 
 @MODELS.register_module()
 class LinearHead(DecodeHead, BaseDecodeHead):
-    """Classifies each patch linearly: layer norm, then a 1x1 convolution.
+    """Classifies each patch linearly: a layer norm, then a 1x1 convolution.
 
-    With queries it adds a second vote. Each patch attends to the queries, and each query votes for
-    classes, linearly: logits += softmax(P q' / sqrt D) (W q + b). The vote starts at zero. It lets
-    a method's link to queries be trained and tried without a set-prediction head.
+    Queries of the method add a second vote. Each patch attends to the queries, and each query votes
+    for classes, linearly: logits += softmax(P q' / sqrt D) (W q + b). The vote starts at zero. With
+    it, Rein's link to queries can be trained without a set-prediction head.
 
     Args:
         in_channels: C_i of each map; filled in by the segmentor.
-        in_index: Maps to use; filled in by the segmentor with all of them.
+        in_index: Maps to read; filled in by the segmentor with all maps.
         query_dims: D, or None without queries; filled in by the segmentor.
         **kwargs: As mmseg's `BaseDecodeHead` (num_classes, loss_decode, ignore_index, ...).
 
     Shapes:
         `Features` with maps (B, C_i, H_i, W_i) -> logits (B, K, H_0, W_0).
 
-    Source: the linear protocol of Oquab et al., "DINOv2" (2023), Sec. 7.4, with a layer norm for
-    its batch norm: it must not learn the source domain's statistics. The vote is ours.
+    Source: the linear protocol of Oquab et al., "DINOv2" (2023), Sec. 7.4. Differs from it: a layer
+    norm replaces the batch norm, which would learn the statistics of the source domain; the vote
+    is ours.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads import LinearHead
+        >>> from rein_seg.structures import Features
+        >>> head = LinearHead([8, 8], in_index=[0, 1], num_classes=3, query_dims=4)
+        >>> maps = (torch.randn(2, 8, 6, 9), torch.randn(2, 8, 3, 5))
+        >>> features = Features(maps=maps, queries=torch.randn(10, 4))
+        >>> head.predict(features, (64, 96)).shape
+        torch.Size([2, 3, 64, 96])
+        >>> sorted(head.loss(features, torch.zeros(2, 64, 96, dtype=torch.long)))
+        ['acc_seg', 'loss_ce']
     """
 
     filled_in = (*DecodeHead.filled_in, 'query_dims')
@@ -70,7 +83,7 @@ class LinearHead(DecodeHead, BaseDecodeHead):
             nn.init.zeros_(self.query_cls.bias)
 
     def forward(self, features: Features) -> Tensor:
-        """Returns the logits of every patch."""
+        """Returns the (B, K, H_0, W_0) logits of the patches."""
         x = self._transform_inputs(features.maps)
         x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         logits = self.cls_seg(x)

@@ -1,1 +1,1 @@
-"""What a config builds: the backbone with its method, and the segmentor around it."""
+"""Models built from a config: the backbone with its method, and the segmentor around it."""

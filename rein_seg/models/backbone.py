@@ -22,22 +22,35 @@ from rein_seg.structures import Anatomy, Features, StreamSite
 
 @MODELS.register_module()
 class PEFTBackbone(BaseModule):
-    """Encoder + method -> `Features`.
+    """Computes `Features` with a frozen encoder and the tuning method in it.
 
-    The encoder's weights load here, in the constructor (a runner wraps the model before it would
-    call ``init_weights``, and never calls it to test); then everything is frozen; then the method
-    attaches, and exactly its ``trainable_parameters()`` are switched on.
+    The constructor loads the encoder's weights, attaches the method, freezes everything and
+    switches on exactly the method's ``trainable_parameters()``. Loading cannot wait for
+    ``init_weights``: a runner wraps the model before it calls that, and does not call it to test.
 
-    The state dict leaves frozen tensors of the encoder out and does not miss them when loading.
+    The state dict leaves out the frozen tensors of the encoder, and loads without them.
 
     Args:
         encoder: Config of the encoder; see `build_encoder` for ``checkpoint``, ``init_seed``.
-        peft: Config of the method, or a list of such configs: these methods together.
+        peft: Config of the method, or a list of configs of methods that work together.
         activation_checkpointing: Computes each block again in the backward pass instead of keeping
             its activations.
 
     Shapes:
         (B, 3, H, W) normalised image -> `Features` with one map for each output of the encoder.
+
+    Example:
+        >>> import torch
+        >>> import rein_seg.apis
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> arch = dict(embed_dims=8, num_layers=2, num_heads=2, feedforward_channels=16)
+        >>> encoder = dict(type='mmpretrain.VisionTransformer', arch=arch, img_size=32,
+        ...     patch_size=8, out_type='featmap', out_indices=[0, 1], final_norm=False, init_seed=0)
+        >>> backbone = PEFTBackbone(encoder, dict(type='LoRA', rank=2))
+        >>> [tuple(x.shape) for x in backbone(torch.randn(1, 3, 32, 64)).maps]
+        [(1, 8, 4, 8), (1, 8, 4, 8)]
+        >>> {name.split('.')[0] for name in backbone.state_dict()}
+        {'peft'}
     """
 
     def __init__(
@@ -55,41 +68,47 @@ class PEFTBackbone(BaseModule):
         self.peft: PEFTMethod = build_methods(peft)
         self.peft.attach(self.encoder, self.anatomy)
         self._freeze()
-        # kept, not derived again: a copy for averaging switches all gradients off
+        # stored: a copy for weight averaging switches all gradients off, and would find more
         self.frozen_names = self._find_frozen()
         if activation_checkpointing:
-            _checkpoint_blocks(self.anatomy)
+            checkpoint_blocks(self.anatomy)
         self.register_state_dict_post_hook(_drop_frozen)
         self.register_load_state_dict_pre_hook(_fill_frozen)
         self.train()
 
     @property
     def out_channels(self) -> tuple[int, ...]:
-        """C of each map."""
+        """Channels C of each map."""
         return self.anatomy.out_channels
 
     @property
     def query_dims(self) -> int | None:
-        """Width of the queries for the head, None without."""
+        """Width of the queries for the head, or None without queries."""
         return self.peft.query_dims
 
     def forward(self, image: Tensor) -> Features:
         """Computes the features of a normalised image.
 
+        Args:
+            image: (B, 3, H, W).
+
         Raises:
-            UserError: If a side of the image is no multiple of what the encoder divides it into.
+            UserError: If H or W is not a multiple of the encoder's divisor.
         """
         self.check_size(image.shape[-2:])
-        # a pass that an error ended may have left tokens behind
+        # a pass that ended with an error may have left tokens behind
         self.anatomy.state.num_prompts, self.anatomy.state.carried = 0, None
         maps = tuple(self.encoder(image))
         return Features(maps=maps, queries=self.peft.queries())
 
     def check_size(self, size: Sequence[int]) -> None:
-        """Checks that the encoder takes images of this (H, W).
+        """Checks that the encoder takes images of a size.
+
+        Args:
+            size: (H, W) in pixels.
 
         Raises:
-            UserError: If not; the message names the sizes that would do.
+            UserError: If it does not. The message names the nearest size that works.
         """
         divisor = self.anatomy.divisor
         if any(side % divisor for side in size):
@@ -101,22 +120,21 @@ class PEFTBackbone(BaseModule):
             )
 
     def train(self, mode: bool = True) -> PEFTBackbone:
-        """Sets the method's mode; a frozen encoder stays in eval mode."""
+        """Sets the mode of the method. A frozen encoder stays in eval mode."""
         super().train(mode)
         self.encoder.train(mode and self.peft.trains_encoder)
         return self
 
     def init_weights(self) -> None:
-        """Does nothing: the weights are those that the constructor loaded."""
+        """Does nothing: the constructor has loaded the weights."""
 
     def merge(self) -> None:
-        """Folds the method into the encoder; what is left is a backbone of method Frozen.
+        """Merges the method into the encoder's weights, which leaves a backbone of method Frozen.
 
-        Its encoder has other weights than `encoder_info` says: who writes them into a file says
-        which.
+        `encoder_info` still describes the weights as they were before.
 
         Raises:
-            NotImplementedError: If the method cannot be folded exactly, with the reason.
+            NotImplementedError: If the method cannot be merged exactly; the message says why.
         """
         self.peft.merge()
         self.peft_cfg = {'type': 'Frozen'}
@@ -129,7 +147,7 @@ class PEFTBackbone(BaseModule):
     def _find_frozen(self) -> set[str]:
         """Returns the names in the encoder's state dict that training does not change.
 
-        Buffers (batch statistics) count as trained when their own module has a trained parameter.
+        Buffers (batch statistics) train if a parameter of the same module trains.
         """
         frozen: set[str] = set()
         for path, module in self.encoder.named_modules():
@@ -141,7 +159,7 @@ class PEFTBackbone(BaseModule):
         return frozen
 
     def _freeze(self) -> None:
-        # materialised first: a method may tell by requires_grad which of its own parameters train
+        # a list: a method may mark by requires_grad which of its own parameters train
         trainable = [param for _, param in self.peft.trainable_parameters() if param.requires_grad]
         for param in self.parameters():
             param.requires_grad_(False)
@@ -152,9 +170,9 @@ class PEFTBackbone(BaseModule):
 class CheckpointedCall:
     """Calls a block, hooks included, under non-reentrant activation checkpointing.
 
-    Re-entrant checkpointing loses the gradient of adapters that pass a tensor from one hook to
-    another, silently. The grid and carried tokens are handed in so that the second pass sees what
-    the first one saw.
+    Re-entrant checkpointing silently loses the gradient of adapters that pass a tensor from hook to
+    hook. Grid and carried tokens are arguments, so that the second pass sees the same values as the
+    first.
     """
 
     def __init__(self, block: nn.Module, anatomy: Anatomy) -> None:
@@ -163,7 +181,7 @@ class CheckpointedCall:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the block."""
-        # stopping the second pass early would leave out hooks at the exit, which take prompts out
+        # a second pass that stops early would skip the exit hooks, which remove prompts
         with set_checkpoint_early_stop(False):
             return checkpoint(
                 self._run,
@@ -191,7 +209,12 @@ class CheckpointedCall:
         return nn.Module._call_impl(self.block, *args, **kwargs)
 
 
-def _checkpoint_blocks(anatomy: Anatomy) -> None:
+def checkpoint_blocks(anatomy: Anatomy) -> None:
+    """Has every block of an encoder computed again in the backward pass.
+
+    Args:
+        anatomy: Of the encoder.
+    """
     for site in anatomy.find(StreamSite, where='out'):
         block = site.taps[0].module
         block._call_impl = CheckpointedCall(block, anatomy)  # type: ignore[method-assign]

@@ -11,6 +11,7 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import nn
 
+from rein_seg.encoders.build import EncoderInfo
 from rein_seg.errors import UserError
 from rein_seg.heads.contract import DecodeHead, HeadInputs, Index
 from rein_seg.heads.mmseg_head import MMSegHead, check_head
@@ -89,6 +90,24 @@ def fill_methods(backbone: Mapping[str, Any], num_classes: int) -> dict[str, Any
     peft = backbone['peft']
     filled = fill(peft) if isinstance(peft, Mapping) else [fill(method) for method in peft]
     return {**backbone, 'peft': filled}
+
+
+def preprocessor_config(info: EncoderInfo, crop_size: Sequence[int] | None) -> dict[str, Any]:
+    """Returns the config of mmseg's preprocessor with the encoder's normalisation.
+
+    Args:
+        info: Of the encoder.
+        crop_size: (h, w) that training batches are padded to; None does not pad.
+    """
+    return dict(
+        type='SegDataPreProcessor',
+        mean=list(info.mean),
+        std=list(info.std),
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        **(dict(size=tuple(crop_size)) if crop_size else dict(size_divisor=1)),
+    )
 
 
 def _check_losses(cfg: Mapping[str, Any]) -> None:

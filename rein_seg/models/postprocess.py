@@ -112,6 +112,6 @@ def best_class(predicted: Tensor, resize: Resize) -> Tensor:
     best, label = first, torch.zeros_like(first, dtype=torch.int16)
     for k in range(1, len(predicted)):
         each = resize(predicted[k : k + 1])
-        label.masked_fill_(each > best, k)
+        label.masked_fill_(each > best, k)  # not >=: of equal classes the first wins
         torch.maximum(best, each, out=best)
     return label.long()

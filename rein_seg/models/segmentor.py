@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError
 from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.mmseg_head import as_head
-from rein_seg.models.head_config import build_head, fill_methods
+from rein_seg.models.head_config import build_head, fill_methods, preprocessor_config
 from rein_seg.models.postprocess import postprocess, unpad
 from rein_seg.models.windows import BATCH_WINDOWS, check_test_cfg, slide
 from rein_seg.registry import describe_method
@@ -32,7 +32,7 @@ from rein_seg.structures import Features
 class PEFTSegmentor(EncoderDecoder):
     """A `PEFTBackbone`, an optional neck and a decode head, as a segmentor of mmseg.
 
-    Sizes are written once, in the encoder's config: the model fills in what neck and heads need
+    Sizes are written once, in the encoder's config: the model fills them into neck and heads
     (``in_channels``, ``num_classes``, ...; see `HeadInputs`), and normalises images as the encoder
     expects.
 
@@ -86,7 +86,8 @@ class PEFTSegmentor(EncoderDecoder):
     ) -> None:
         built = MODELS.build(fill_methods(backbone, num_classes))
         if data_preprocessor is None:
-            data_preprocessor = _preprocessor(built.encoder_info, crop_size)
+            data_preprocessor = preprocessor_config(built.encoder_info, crop_size)
+        # not EncoderDecoder's: it would build the heads before their channels are known
         BaseSegmentor.__init__(self, data_preprocessor=dict(data_preprocessor), init_cfg=init_cfg)
         self.backbone = built
         channels, strides = built.out_channels, built.anatomy.out_strides
@@ -157,7 +158,7 @@ class PEFTSegmentor(EncoderDecoder):
         """
         head, (height, width) = self.heads['decode'], inputs.shape[-2:]
         predicted = head.predict(self.extract_feat(inputs), (height, width))
-        # one channel goes through a sigmoid: in bfloat16 a dozen values would be left of it
+        # a sigmoid of bfloat16 logits has a dozen values near 1
         return predicted.float() if head.sigmoid else predicted
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
@@ -201,12 +202,12 @@ class PEFTSegmentor(EncoderDecoder):
         )
 
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:
-        """Returns samples with ``pred_sem_seg`` and what ``test_cfg`` keeps; see `postprocess`.
+        """Returns samples with the maps that `postprocess` makes.
 
         Args:
             seg_logits: (B, K, h, w) predictions.
-            data_samples: Samples to fill, with sizes of image and padding; None makes new ones in
-                the size of the predictions.
+            data_samples: Samples to fill, with sizes of image and padding. None makes new samples
+                with labels in the size of the predictions.
         """
         samples = data_samples or [SegDataSample() for _ in seg_logits]
         head = self.heads['decode']
@@ -224,20 +225,16 @@ class PEFTSegmentor(EncoderDecoder):
         """Writes nothing: four lines for each frozen tensor would drown the log."""
 
 
-def _preprocessor(info: Any, crop_size: Sequence[int] | None) -> dict[str, Any]:
-    return dict(
-        type='SegDataPreProcessor',
-        mean=list(info.mean),
-        std=list(info.std),
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        **(dict(size=tuple(crop_size)) if crop_size else dict(size_divisor=1)),
-    )
-
-
 def count_parameters(model: nn.Module) -> dict[str, int]:
-    """Returns trainable and frozen parameter counts of a `PEFTSegmentor`, by part."""
+    """Counts the parameters of a `PEFTSegmentor`.
+
+    Args:
+        model: The segmentor.
+
+    Returns:
+        Trainable parameters of the ``method`` and of ``neck_and_head``, their sum ``trainable``,
+        and the ``frozen`` parameters.
+    """
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
     own = sum(count for name, count in trained.items() if name.startswith('backbone.'))
     total = sum(trained.values())

@@ -84,6 +84,7 @@ def slide(
     at_once = max(1, batch_windows // batch)
     for start in range(0, len(places), at_once):
         chunk = places[start : start + at_once]
+        # (n B, C, h, w): the crops of a window are neighbours
         crops = torch.cat([image[:, :, y0:y1, x0:x1] for y0, y1, x0, x1 in chunk])
         predicted = predict(crops).split(batch)
         for (y0, y1, x0, x1), each in zip(chunk, predicted, strict=True):

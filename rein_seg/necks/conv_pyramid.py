@@ -1,4 +1,4 @@
-"""A trainable feature pyramid from the equal-sized maps of a plain vision transformer.
+"""A trainable feature pyramid from the maps of a plain vision transformer, all of one size.
 
 B batch, C channels, H x W grid.
 """
@@ -15,11 +15,16 @@ from rein_seg.errors import UserError
 
 
 def make_level(channels: int, factor: float) -> nn.Sequential:
-    """Returns GroupNorm with one group and what scales a map by ``factor``.
+    """Returns a GroupNorm with one group and the layers that scale a map by ``factor``.
+
+    Args:
+        channels: C of the map.
+        factor: 4, 2, 1 or 0.5.
 
     Raises:
-        UserError: If it is none of 4, 2, 1 and 0.5.
+        UserError: If it is another factor.
     """
+    # a transposed convolution of kernel 2 and stride 2 doubles each side
     scale: dict[float, list[nn.Module]] = {
         4: [_double(channels), nn.GELU(), _double(channels)],
         2: [_double(channels)],
@@ -28,12 +33,13 @@ def make_level(channels: int, factor: float) -> nn.Sequential:
     }
     if factor not in scale:
         raise UserError(f'ConvPyramid factor {factor!r}: expected one of {list(scale)}')
+    # with one group the norm is a layer norm over channels and positions
     return nn.Sequential(nn.GroupNorm(1, channels), *scale[factor])
 
 
 @MODELS.register_module()
 class ConvPyramid(BaseModule):
-    """Scales map i by factor i with transposed convolutions or a max pool, after a norm.
+    """Scales map i by factor i: a norm, then transposed convolutions or a max pool.
 
     Args:
         in_channels: C of each map.
@@ -43,10 +49,17 @@ class ConvPyramid(BaseModule):
         (B, C_i, H, W) -> (B, C_i, floor(H f_i), floor(W f_i)) for each map.
 
     Raises:
-        UserError: If there is not one factor for each map, or a factor is another number.
+        UserError: If the numbers of factors and maps differ, or a factor is another number.
 
-    Source: Rein's later code for CLIP, where this trains together with Rein (specs/rein.md,
-    section 3).
+    Source: the official code of Rein for CLIP, where this neck trains together with Rein; it is
+    not in the paper.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.necks import ConvPyramid
+        >>> neck = ConvPyramid([8, 8], factors=(2, 0.5))
+        >>> [tuple(x.shape) for x in neck([torch.randn(1, 8, 4, 6)] * 2)]
+        [(1, 8, 8, 12), (1, 8, 2, 3)]
     """
 
     def __init__(
@@ -69,7 +82,7 @@ class ConvPyramid(BaseModule):
         )
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Returns the pyramid, finest first."""
+        """Returns the scaled maps, in the order of the factors."""
         return tuple(level(x) for level, x in zip(self.levels, maps, strict=True))
 
 

@@ -5,6 +5,7 @@ make support
 
 from __future__ import annotations
 
+import rein_seg.apis  # noqa: F401  registers the classes
 from tests.docs import config_page
 
 PAGES = (config_page,)

@@ -7,7 +7,7 @@ from torch import nn
 
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.errors import UserError
-from rein_seg.models.backbone import _checkpoint_blocks
+from rein_seg.models.backbone import checkpoint_blocks
 from rein_seg.peft import PEFTMethod
 from rein_seg.structures import (
     BranchSite,
@@ -464,7 +464,7 @@ def test_hooks_that_pass_tensors_survive_activation_checkpointing(kind, options)
         adapter = Shift(32, insert=kind is SeqSite)
         Probe(anatomy.find(kind, **wanted), adapter, **options).attach(encoder, anatomy)
         if saving:
-            _checkpoint_blocks(anatomy)
+            checkpoint_blocks(anatomy)
         for _ in range(2):
             total = sum((m * torch.linspace(-1, 1, m.numel()).view(m.shape)).sum()
                         for m in encoder(image()))  # fmt: skip

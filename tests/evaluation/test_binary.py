@@ -140,7 +140,7 @@ def test_half_precision_scores():
 
 
 def test_bad_input_is_said():
-    with pytest.raises(UserError, match="'Smeasure' is unknown; choose of .'S', 'E'"):
+    with pytest.raises(UserError, match="'Smeasure' is unknown; choose from .'S', 'E'"):
         metric(metrics=['Smeasure'])
     bare = sample('d', *A)
     del bare['pred_scores']

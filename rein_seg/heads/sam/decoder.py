@@ -1,4 +1,4 @@
-"""SAM's mask decoder without prompts. Official names.
+"""SAM's mask decoder without prompts. Official parameter names.
 
 B batch, Q mask tokens, C channels, h x w grid of the image embedding, K classes.
 """
@@ -23,12 +23,12 @@ with quiet_imports():
 
 @dataclass(frozen=True)
 class Decoded:
-    """What the decoder makes of an image.
+    """The result of the decoder.
 
     Attributes:
         tokens: (B, 1+Q, C), the IoU token first.
         image: (B, h w, C), the embedding after the transformer.
-        upscaled: (B, C/8, 4h, 4w), what masks are read from.
+        upscaled: (B, C/8, 4h, 4w), the map that the masks are products with.
         masks: (B, Q, 4h, 4w) logits.
     """
 
@@ -58,26 +58,35 @@ class MaskDecoder(nn.Module):
     Args:
         embed_dims: C, a multiple of 8.
         num_tokens: Q.
-        shared_hypernetwork: One hyper-network for all tokens, as Conv-LoRA has; False gives each
-            its own, as SAM has.
-        num_classes: K of the class branch, which has one output more, for "no object"; 0 has none.
+        shared_hypernetwork: Whether all tokens share a hyper-network, as in Conv-LoRA, or each
+            token has its own, as in SAM.
+        num_classes: K of the class branch, which has K + 1 outputs, the last for "no object". 0
+            makes no class branch.
         depth: Blocks of the transformer.
         num_heads: Heads of its attentions.
         hidden: Width of its FFNs.
         downsample: C over the inner width of its attentions between tokens and image.
-        norm_eps: Of its norms: 1e-6 in the Hugging Face port, which Conv-LoRA builds on, 1e-5 in
-            SAM's own code.
-        iou_hidden: Width inside the IoU head, which is kept for its weights: no mask depends on it.
+        norm_eps: Epsilon of its norms: 1e-6 in the Hugging Face port, which Conv-LoRA builds on,
+            1e-5 in SAM's own code.
+        iou_hidden: Width inside the IoU head. No mask depends on this head; it is here to load
+            official files completely.
         iou_outputs: Outputs of the IoU head; SAM has four masks.
 
     Shapes:
         (B, C, h, w) -> `Decoded`.
 
     Raises:
-        UserError: If C cannot be divided as upscaling and attention need it.
+        UserError: If C is not divisible as upscaling and attention need it.
 
     Source: Kirillov et al., ICCV 2023, appendix A; without prompts, Q tokens and the shared
     hyper-network: Zhong et al., "Convolution Meets LoRA" (ICLR 2024).
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.sam.decoder import MaskDecoder
+        >>> decoder = MaskDecoder(embed_dims=16, num_tokens=3, num_heads=2, hidden=16)
+        >>> decoder(torch.randn(1, 16, 4, 6)).masks.shape
+        torch.Size([1, 3, 16, 24])
     """
 
     def __init__(
@@ -121,12 +130,12 @@ class MaskDecoder(nn.Module):
         self.iou_prediction_head = MLP(embed_dims, iou_hidden, iou_hidden, iou_outputs)
         if num_classes:
             self.output_classifier_mlps = nn.Linear(embed_dims, num_classes + 1)
-        # the prompt encoder's answer to no prompt; frozen, as officially
+        # the embedding that the prompt encoder gives without prompts; frozen, as officially
         self.register_buffer('no_mask_embed', torch.zeros(1, embed_dims))
         self.register_buffer('positional_encoding', torch.randn(2, embed_dims // 2))
 
     def forward(self, embedding: Tensor) -> Decoded:
-        """Returns tokens, image and masks."""
+        """Returns tokens, image and masks of a (B, C, h, w) embedding."""
         batch, _, height, width = embedding.shape
         image = (embedding + self.no_mask_embed[..., None, None]).flatten(2).transpose(1, 2)
         tokens = torch.cat((self.iou_token.weight, self.mask_tokens.weight))
@@ -150,7 +159,7 @@ def fourier_positions(matrix: Tensor, grid: tuple[int, int]) -> Tensor:
     """Computes sines and cosines of 2 pi (x, y) M for the centre of each cell.
 
     Args:
-        matrix: M, (2, C/2); the first row is x's.
+        matrix: M, (2, C/2); the first row belongs to x.
         grid: (h, w), mapped to -1..1 along both axes.
 
     Returns:

@@ -24,7 +24,7 @@ from rein_seg.heads.sam.decoder import Decoded, MaskDecoder
 from rein_seg.heads.sam.weights import convert_decoder
 from rein_seg.structures import Features
 
-# matching costs are Mask2Former's; the weights of the losses that the published code computes with
+# matching costs of Mask2Former; weights of the losses as in the code of Conv-LoRA
 SET_LOSS = dict(
     class_weight=1.0,
     mask_weight=1.0,
@@ -38,38 +38,49 @@ SET_LOSS = dict(
 class SAMHead(DecodeHead, BaseModule):
     """Decodes masks from the last map, the output of SAM's neck, without any prompt.
 
-    One foreground class (two classes, one output channel): one token, whose mask is the logit of
-    the foreground. Several: every token predicts a class and a mask, as in Mask2Former, matched
-    with the classes of the image. All tokens start alike where the weights are SAM's, and the
-    matching alone tells them apart.
+    With one foreground class (two classes, one output channel) a single token gives the mask: the
+    logit of the foreground. With several classes every token predicts a class and a mask, which are
+    matched with the classes of the image as in Mask2Former. Tokens loaded from SAM's weights start
+    equal; the matching makes them different.
 
     Args:
         in_channels: C_i of each map; filled in by the segmentor.
         num_classes: K with the background; filled in by the segmentor.
-        in_index: Filled in by the segmentor; the last map is read.
-        out_channels: 1 for one foreground class, else K; default: 1 if K is 2.
-        num_tokens: Q; default: 1 for one foreground class, else 100.
-        checkpoint: File of SAM, as published, to start from; None starts at random. Filled in by
-            the segmentor with the encoder's.
+        in_index: Filled in by the segmentor. The head reads the last of these maps.
+        out_channels: 1 for one foreground class, else K. Defaults to 1 if K is 2.
+        num_tokens: Q. Defaults to 1 for one foreground class, else to 100.
+        checkpoint: Official file of SAM to start from; None starts from random weights. Filled in
+            by the segmentor with the encoder's file.
         decoder: Further arguments of `MaskDecoder`, such as ``dict(norm_eps=1e-5)``.
         loss_decode: Loss, or list of losses, of one foreground class; default `StructureLoss`.
-        set_loss: Arguments of `SetLoss`, for several classes, beside its defaults here: loss
-            weights 1, 1, 1, cost weights 2, 5, 5, and ignored pixels left out.
-        threshold: Probability from which a pixel is foreground.
-        ignore_index: Label that no loss counts.
+        set_loss: Arguments of `SetLoss`, for several classes. Defaults here: loss weights 1, 1, 1,
+            cost weights 2, 5, 5, ignored pixels left out.
+        threshold: Probability above which a pixel is foreground.
+        ignore_index: Label of pixels without a class.
 
     Shapes:
-        maps (..., (B, C, h, w)) -> `Decoded`; `predict` -> (B, 1, H, W) logits of the foreground,
-        or (B, K, H, W) sums of class probability times mask probability.
+        last map (B, C, h, w) -> `Decoded`; `predict` -> (B, 1, H, W) logits of the foreground, or
+        (B, K, H, W) scores: sums of class probability times mask probability.
 
     Raises:
-        UserError: If the arguments do not go together, or the checkpoint does not fit.
+        UserError: If arguments contradict each other, or the checkpoint does not fit.
 
     Source: Zhong et al., "Convolution Meets LoRA" (ICLR 2024), Sec. 3.3; Kirillov et al., ICCV
     2023. Differs from it: ignored pixels are left out of the set losses, which fail on them in the
-    published code; an image without a class counts as one mask in their normaliser, and no more
-    classes than tokens; points are sampled from masks at 4 h x 4 w instead of ones resized to the
+    published code; their normaliser counts at least one mask for an image, and at most as many
+    classes as tokens; points are sampled from masks of 4 h x 4 w, not from masks resized to the
     image.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads import SAMHead
+        >>> from rein_seg.structures import Features
+        >>> head = SAMHead([16], num_classes=2, decoder=dict(num_heads=2, hidden=16))
+        >>> features = Features(maps=(torch.randn(1, 16, 4, 6),))
+        >>> head.sigmoid, head.predict(features, (64, 96)).shape
+        (True, torch.Size([1, 1, 64, 96]))
+        >>> list(head.loss(features, torch.ones(1, 64, 96, dtype=torch.long)))
+        ['loss_structure']
     """
 
     filled_in = (*DecodeHead.filled_in, 'checkpoint')
@@ -131,7 +142,7 @@ class SAMHead(DecodeHead, BaseModule):
     def loss(
         self, features: Features, labels: Tensor, draws: Draws | None = None
     ) -> dict[str, Tensor]:
-        """Returns the losses by name."""
+        """Returns the losses of ``loss_decode`` or of `SetLoss` by name."""
         decoded = self(features)
         if self.out_channels == 1:
             logits = resize(decoded.masks, tuple(labels.shape[-2:]))
@@ -147,12 +158,12 @@ class SAMHead(DecodeHead, BaseModule):
         """Returns (B, 1, H, W) logits of the foreground, or (B, K, H, W) scores."""
         decoded = self(features)
         if self.out_channels == 1:
-            # in float32: under autocast a few hundred values would be left of a smooth edge
+            # float32: a smooth edge in bfloat16 has a few hundred values only
             return resize(decoded.masks.float(), size)
         return combine(self.classify(decoded).softmax(-1)[..., :-1], decoded.masks, size)
 
     def _load(self, checkpoint: str) -> None:
-        if torch.empty(0).is_meta:  # sizes only, of a model that nobody runs
+        if torch.empty(0).is_meta:  # a model without values, built to count parameters
             return
         converted = convert_decoder(self.decoder, read_state_dict(checkpoint))
         report = load_strict(

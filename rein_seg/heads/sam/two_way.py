@@ -1,4 +1,4 @@
-"""SAM's two-way transformer: a few tokens and the image read each other. Official names.
+"""SAM's two-way transformer: tokens and image attend to each other. Official parameter names.
 
 B batch, T tokens, N = H W image positions, C channels.
 """
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Multi-head attention whose inner width may be a fraction of the outer one.
+    """Multi-head attention with an inner width that may be a fraction of the outer width.
 
     Args:
         embed_dims: C.
@@ -31,7 +31,7 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(inner, embed_dims)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Returns what each query reads."""
+        """Returns the (B, S, C) weighted sums of the values."""
         q, k, v = (
             project(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
             for project, x in ((self.q_proj, query), (self.k_proj, key), (self.v_proj, value))
@@ -54,15 +54,16 @@ class FFN(nn.Module):
 
 
 class TwoWayBlock(nn.Module):
-    """Tokens read each other, then the image; then the image reads them. Norms come after.
+    """Tokens attend to each other, then to the image; the image attends to them. Post-norm.
 
     Args:
         embed_dims: C.
         num_heads: Heads of each attention.
         hidden: Width of the tokens' FFN.
-        downsample: Of the attentions between tokens and image.
-        norm_eps: Of the norms.
-        first: The tokens attend to each other without positions, and what they read replaces them.
+        downsample: C over the inner width of the attentions between tokens and image.
+        norm_eps: Epsilon of the norms.
+        first: Whether this is the first block: there the tokens attend to each other without
+            positions and residual.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class TwoWayBlock(nn.Module):
 
 
 class TwoWayTransformer(nn.Module):
-    """A stack of `TwoWayBlock`, then the tokens read the image once more.
+    """A stack of `TwoWayBlock`, then a last attention of the tokens to the image.
 
     Args:
         embed_dims: C.
@@ -113,11 +114,12 @@ class TwoWayTransformer(nn.Module):
         num_heads: Heads of each attention.
         hidden: Width of the FFNs.
         downsample: C over the inner width of attentions between tokens and image.
-        norm_eps: Of the norms in the blocks; the last norm has 1e-5 in both published codes.
+        norm_eps: Epsilon of the norms in the blocks. The last norm has 1e-5 in both published
+            codes.
 
     Shapes:
-        tokens (B, T, C), image (B, N, C), image_places (1, N, C) -> tokens and image. The places
-        of the tokens are the tokens themselves, as they come in.
+        tokens (B, T, C), image (B, N, C), image_places (1, N, C) -> tokens and image. The incoming
+        tokens are their own positions.
 
     Source: Kirillov et al., "Segment Anything" (ICCV 2023), appendix A.
     """

@@ -1,4 +1,4 @@
-"""Official files of SAM into the mask decoder: names of Meta's and of Hugging Face's layout.
+"""Loads official files of SAM into the mask decoder, in the layout of Meta or Hugging Face.
 
 Q mask tokens, C channels.
 """
@@ -36,7 +36,7 @@ _OURS = (
         'positional_encoding',
     ),
 )
-# points, boxes and masks as prompts, and the encoder
+# the encoder, and the prompts: points, boxes and masks
 _OTHER_PARTS = r'prompt_encoder\.|image_encoder\.|vision_encoder\.'
 # Hugging Face keeps one matrix under two names; its safetensors files hold the second alone
 _TIED = ('prompt_encoder.shared_embedding.', 'shared_image_embedding.')
@@ -45,9 +45,13 @@ _TIED = ('prompt_encoder.shared_embedding.', 'shared_image_embedding.')
 def convert_decoder(decoder: MaskDecoder, state: dict[str, Tensor]) -> Converted:
     """Converts a file of SAM, as Meta or Hugging Face publish it, for ``decoder``.
 
-    With a shared hyper-network every token starts as SAM's first mask token, and its network is
-    kept. A file with one network is a promptless model's already: its tokens are taken as they are.
-    A class branch that the file has not keeps its random start.
+    With a shared hyper-network, every token starts as SAM's first mask token, with the network of
+    that token. A file with a single network belongs to a promptless model: its tokens are loaded
+    unchanged. A class branch that is not in the file keeps its random weights.
+
+    Args:
+        decoder: The decoder to load into.
+        state: Tensors of the file.
 
     Raises:
         UserError: If the file holds no mask decoder.
