@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.profiler import record_function
 
+from rein_seg.heads import Mask2FormerHead
 from rein_seg.heads.mask2former.deform_attn import DeformAttention
 from rein_seg.heads.mask2former.layers import FFN, ConvGN
 from rein_seg.structures import StreamSite
@@ -126,7 +127,7 @@ def _places(model: nn.Module, optim_wrapper: Any) -> Iterator[tuple[Any, str, st
         yield backbone.peft, name, 'method'
     if model.with_neck:
         yield model.neck, 'forward', 'neck'
-    for each in (head, *getattr(model, 'auxiliary_head', ())):
+    for each in (head, *(model.auxiliary_head if model.with_auxiliary_head else ())):
         yield from _head_places(each)
     yield model, 'parse_losses', 'losses'
     yield model, 'slide_inference', 'windows'
@@ -141,7 +142,7 @@ def _head_places(head: nn.Module) -> Iterator[tuple[Any, str, str]]:
     yield head, 'forward', 'head'
     yield head, 'loss', 'losses'
     yield head, 'predict', 'prediction'
-    if not hasattr(head, 'set_loss'):
+    if not isinstance(head, Mask2FormerHead):
         return
     yield head.transformer_decoder, 'forward', 'transformer decoder'
     for name in ('forward', 'decode'):

@@ -2,12 +2,15 @@
 
 import pytest
 import torch
+from mmseg.registry import MODELS
 
 from rein_seg.apis import load_config
 from rein_seg.bench.speed.benchmark_target import Subject, Work
 from rein_seg.bench.speed.parts import PARTS, PartTrack, tracked
 from rein_seg.bench.speed.profiling import EXEMPT_PARTS, KINDS, kind_of, profile_step
 from tests.bench.speed.tiny import mask2former_file
+from tests.encoders.tiny import ENCODERS
+from tests.heads.tiny import HEADS
 
 CPU = torch.device('cpu')
 
@@ -81,6 +84,16 @@ def test_the_model_is_left_as_it_was(subject):
         now = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
         assert now == hooks[id(module)]
     assert not {'step', 'backward', 'zero_grad'} & vars(subject.optim_wrapper).keys()
+
+
+def test_a_head_of_sam_that_matches_classes_is_tracked():
+    encoder = {**ENCODERS['sam'], 'out_indices': [1], 'neck': True, 'neck_channels': 16}
+    backbone = dict(type='PEFTBackbone', encoder=encoder, peft=dict(type='ConvLoRA'))
+    cfg = dict(type='PEFTSegmentor', backbone=backbone, num_classes=4, **HEADS['SAM, classes'])
+    model = MODELS.build(cfg)
+    with tracked(model):
+        assert {'forward', 'loss', 'predict'} <= vars(model.decode_head).keys()
+    assert not {'forward', 'loss', 'predict'} & vars(model.decode_head).keys()
 
 
 def test_nodes_belong_to_the_part_that_made_them():
