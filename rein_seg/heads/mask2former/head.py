@@ -27,48 +27,59 @@ STRIDES = (4, 8, 16, 32)
 
 @MODELS.register_module(force=True)  # mmseg's class of this name needs mmdet
 class Mask2FormerHead(DecodeHead, BaseModule):
-    """Predicts Q pairs of class and mask from four maps, with or without given queries.
+    """Predicts Q pairs of class and mask from four maps, with or without queries of the method.
 
-    With queries from the method (Rein's link) they are the position of the decoder's queries in
-    every layer, and their content too, through one linear (``content_from_queries``).
+    Queries of the method (Rein's link) are the positions of the decoder's queries in every layer,
+    and, through a linear, their first content (``content_from_queries``).
 
     Args:
         in_channels: C_i of each map; filled in by the segmentor.
         num_classes: K; filled in by the segmentor.
-        in_index: The maps to read; filled in by the segmentor with all of them.
-        in_strides: Pixels a step of each map, or None; filled in by the segmentor. Maps of one
-            stride, as of a plain vision transformer, are resized to strides 4, 8, 16, 32; others
-            are taken as they come.
-        query_dims: Width of the given queries, None without; filled in by the segmentor.
+        in_index: Maps to read; filled in by the segmentor with all maps.
+        in_strides: Pixels a step of each map, or None; filled in by the segmentor. Maps of the same
+            stride, as from a plain vision transformer, are resized to strides 4, 8, 16, 32; other
+            maps are not resized.
+        query_dims: Width of the method's queries, or None without; filled in by the segmentor.
         feat_channels: D.
-        num_queries: Q, where queries are not given.
-        content_from_queries: Content from the given queries (officially ``replace_query_feat``);
-            False learns a table of ``num_queries`` for the content.
-        num_heads: Attention heads, also of the deformable attention.
+        num_queries: Q, if the method makes no queries.
+        content_from_queries: Whether the content comes from the method's queries (officially
+            ``replace_query_feat``) or from a learned table of ``num_queries``.
+        num_heads: Heads of the attentions, the deformable attention included.
         encoder_layers: Layers of the pixel decoder.
         decoder_layers: Layers of the decoder.
         encoder_hidden: FFN width of the pixel decoder.
         decoder_hidden: FFN width of the decoder.
         num_points: Sampling points of the deformable attention.
-        norm_groups: Of the group norms.
-        project_inputs: A 1x1 convolution between pixel decoder and decoder (mmdet's
+        norm_groups: Groups of the group norms.
+        project_inputs: Whether a 1x1 convolution stands between pixel decoder and decoder (mmdet's
             ``enforce_decoder_input_project``).
         activation_checkpointing: Computes each layer of the pixel decoder again in the backward
             pass instead of keeping its activations.
         loss: Arguments of `SetLoss`.
-        ignore_index: Label that belongs to no mask.
+        ignore_index: Label of pixels that belong to no mask.
 
     Shapes:
         `Features` with four maps -> class logits (L, B, Q, K+1), mask logits (L, B, Q, h, w);
-        `predict` -> scores (B, K, H, W), sums of class probability times mask probability, which
-        do not add up to one.
+        `predict` -> scores (B, K, H, W): sums of class probability times mask probability.
 
     Raises:
-        UserError: If there are not four maps, the queries have another width than D, or K is not
+        UserError: If the number of maps is not four, the width of the queries is not D, or K is not
             2 to 254.
 
     Source: Cheng et al., "Mask2Former" (CVPR 2022); queries: Wei et al., CVPR 2024, Sec. 3.3.
-    Parameter names are mmdet's, so published checkpoints load.
+    Parameters have mmdet's names, so published checkpoints load.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads import Mask2FormerHead
+        >>> from rein_seg.structures import Features
+        >>> head = Mask2FormerHead([8] * 4, num_classes=3, in_strides=[16] * 4, feat_channels=16,
+        ...     num_queries=5, num_heads=2, encoder_layers=1, decoder_layers=1, norm_groups=4)
+        >>> features = Features(maps=tuple(torch.randn(1, 8, 4, 6) for _ in range(4)))
+        >>> head.output, head.predict(features, (64, 96)).shape
+        ('scores', torch.Size([1, 3, 64, 96]))
+        >>> sorted(head.loss(features, torch.zeros(1, 64, 96, dtype=torch.long)))
+        ['d0.loss_cls', 'd0.loss_dice', 'd0.loss_mask', 'loss_cls', 'loss_dice', 'loss_mask']
     """
 
     filled_in = (*DecodeHead.filled_in, 'in_strides', 'query_dims')
@@ -149,7 +160,8 @@ class Mask2FormerHead(DecodeHead, BaseModule):
         """Returns class and mask logits of all predictions.
 
         Raises:
-            UserError: If the method gives queries and the head was built without, or the reverse.
+            UserError: If the method gives queries and the head was built without them, or the
+                reverse.
         """
         maps = [features.maps[i] for i in self.in_index]
         pixels, memory = self.pixel_decoder(maps, self.scales)
@@ -211,7 +223,7 @@ class Mask2FormerHead(DecodeHead, BaseModule):
         if len(content) != len(position):
             raise UserError(
                 f'Mask2FormerHead has num_queries={len(content)}, but the method makes '
-                f'{len(position)} queries: set both alike'
+                f'{len(position)} queries: set both to the same number'
             )
         return content.expand(batch, -1, -1), position.expand(batch, -1, -1)
 
@@ -234,8 +246,8 @@ def _check_queries(query_dims: int | None, width: int) -> None:
 def _check_classes(number: int) -> None:
     if not 2 <= number <= 254:
         raise UserError(
-            f'Mask2FormerHead: num_classes={number}, expected 2 to 254: labels are bytes, and of '
-            'one class there is nothing to choose from (give the background a class of its own)'
+            f'Mask2FormerHead: num_classes={number}, expected 2 to 254 (labels are bytes): with '
+            'one foreground class, give the background a class of its own'
         )
 
 
