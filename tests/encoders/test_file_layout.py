@@ -4,16 +4,15 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-from rein_seg.encoders import build_encoder, convert_weights, to_file_layout, to_mmpretrain
+from rein_seg.encoders import build_encoder, convert_weights, to_file_layout
 from rein_seg.encoders.resampling import resize_patch_kernel, shrink_patch_kernel
 from rein_seg.errors import UserError
-from tests.encoders.test_weights import LAYOUTS, PLAIN, REGISTERS, official
-from tests.encoders.timm.test_model import official_dinov3, randomised
+from tests.encoders.plain_vit.official import LAYOUTS, PLAIN, REGISTERS, published
+from tests.encoders.swin.swin_models import official as swin_official
+from tests.encoders.timm.official import official_dinov3, randomised
 from tests.encoders.tiny import ENCODERS
-from tests.peft.build import image, move
+from tests.peft.build import image, move, relative
 
-# as published: patch 7 and a 5 x 5 grid, for an encoder of patch 8 and 4 x 4
-PUBLISHED = dict(patch_size=7, img_size=35)
 FOLDABLE = {
     'LoRA': dict(rank=2),
     'LoRA patch': dict(parts=['patch', 'fc2'], rank=2),
@@ -27,22 +26,11 @@ FOLDABLE = {
 }
 
 
-def published(cfg):
-    """The file of a larger grid and another patch, with what the encoder does not use."""
-    state = official(build_encoder({**cfg, **PUBLISHED, 'init_seed': 3})[0])
-    unused = torch.randn(2, 16, generator=torch.Generator().manual_seed(4))
-    return {**state, 'mask_token': unused[:1], 'norm.weight': unused[1]}
-
-
 def built_from(cfg, state, folder, **peft):
     torch.save(state, folder / 'w.pth')
     cfg = {k: v for k, v in cfg.items() if k != 'init_seed'} | dict(checkpoint=folder / 'w.pth')
     cfg['checkpoint'] = str(cfg['checkpoint'])
     return MODELS.build(dict(type='PEFTBackbone', encoder=cfg, peft=peft)).eval()
-
-
-def relative(a, b):
-    return max(((x - y).abs().max() / y.abs().max()).item() for x, y in zip(a, b, strict=True))
 
 
 @pytest.mark.parametrize('layout', LAYOUTS)
@@ -104,30 +92,10 @@ def test_half_precision_files_keep_what_did_not_change(tmp_path):
     assert made.tensors['cls_token'].dtype == torch.float16
 
 
-def swin_file(encoder):
-    """Microsoft's layout: other names, merged patches as (column, row, channel)."""
-    state = {}
-    for name, tensor in encoder.state_dict().items():
-        if name.startswith('norm0'):  # a classifier has the last stage's norm alone
-            continue
-        for ours, theirs in (
-            ('stages.', 'layers.'),
-            ('ffn.layers.0.0', 'mlp.fc1'),
-            ('ffn.layers.1', 'mlp.fc2'),
-            ('patch_embed.projection', 'patch_embed.proj'),
-            ('norm1.', 'norm.') if name.startswith('norm1.') else ('', ''),
-        ):
-            name = name.replace(ours, theirs) if ours else name
-        if '.downsample.' in name:
-            tensor = tensor.unflatten(-1, (-1, 2, 2)).transpose(-1, -3).flatten(-3)
-        state[name] = tensor.clone()
-    return {**state, 'head.weight': torch.randn(5, 32)}
-
-
 def test_permuted_tensors_and_added_norms_of_swin(tmp_path):
     cfg = ENCODERS['swin']
     source = build_encoder({**cfg, 'init_seed': 3})[0]
-    state = swin_file(source)
+    state = swin_official(source)
     for name, tensor in convert_weights(source, state).tensors.items():
         if not name.startswith('norm0'):
             assert torch.equal(tensor, source.state_dict()[name]), name
@@ -173,40 +141,3 @@ def test_new_tensors_have_no_place(tmp_path):
     model.merge()
     with pytest.raises(UserError, match=r'no place for .*downsample.reduction.bias'):
         to_file_layout(model.encoder, state)
-
-
-@pytest.mark.parametrize(
-    ('cfg', 'message'),
-    [
-        (REGISTERS, 'has no register tokens, this encoder 2'),
-        ({**PLAIN, 'final_norm': True}, "norms the last block's output only"),
-        (ENCODERS['clip_tower'], 'adds the class embedding once'),
-        (ENCODERS['dinov3'], 'no class of mmpretrain computes what TimmEncoder does'),
-    ],
-    ids=['registers', 'norm', 'clip', 'timm'],
-)
-def test_encoders_that_mmpretrain_lacks(cfg, message):
-    encoder, info = build_encoder(cfg)
-    with pytest.raises(UserError, match=message):
-        to_mmpretrain(encoder, info.config)
-
-
-@pytest.mark.parametrize(
-    'cfg',
-    [
-        PLAIN,
-        {**PLAIN, 'final_norm': True, 'out_indices': [1]},
-        {**ENCODERS['clip_tower'], 'class_embedding_twice': False},
-        ENCODERS['convnext'],
-    ],
-    ids=['dinov2', 'norm', 'clip', 'convnext'],
-)
-@torch.no_grad()
-def test_mmpretrains_class_computes_the_same(cfg):
-    encoder, info = build_encoder(cfg)
-    tensors, config = to_mmpretrain(encoder, info.config)
-    plain = MODELS.build({**config, 'type': f'mmpretrain.{config["type"]}'})
-    plain.eval()  # returns None there
-    assert type(plain).__module__.startswith('mmpretrain.')
-    plain.load_state_dict(tensors, strict=True)
-    assert relative(plain(image()), encoder(image())) < 1e-6

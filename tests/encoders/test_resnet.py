@@ -4,15 +4,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from safetensors.torch import save_file
 from torch import nn
 
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.encoders.resnet import resnet_weights
 from rein_seg.errors import UserError
 from rein_seg.structures import BranchSite, NormSite, OpSite, ParamSite
-from tests.encoders.test_sites import Probe
-from tests.encoders.tiny import ENCODERS
+from tests.encoders.files import load
+from tests.encoders.probe import Probe
+from tests.encoders.tiny import ENCODERS, image
 
 RESNET = ENCODERS['resnet']
 BOTTLENECK = dict(
@@ -40,10 +40,6 @@ PLAIN = dict(
 every = pytest.mark.parametrize(
     'cfg', [RESNET, BOTTLENECK, PLAIN], ids=['v1c', 'v1d_bottleneck', 'plain']
 )
-
-
-def image(height=32, width=48):
-    return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(5))
 
 
 @every
@@ -127,12 +123,6 @@ def test_bad_config(change, message):
         find_anatomy(encoder)
 
 
-def load(cfg, state, path):
-    save_file({k: v.contiguous().clone() for k, v in state.items()}, path)
-    cfg = {k: v for k, v in cfg.items() if k != 'init_seed'}
-    return build_encoder({**cfg, 'checkpoint': str(path)})[0]
-
-
 @pytest.mark.parametrize('prefix', ['', 'backbone.'])
 @pytest.mark.parametrize('counters', [True, False])
 def test_official_files_load(prefix, counters, tmp_path):
@@ -146,7 +136,7 @@ def test_official_files_load(prefix, counters, tmp_path):
     head = {'fc.weight': torch.ones(3, 3)}
     if prefix:
         head = {'decode_head.conv_seg.weight': torch.ones(3), 'neck.conv.weight': torch.ones(3)}
-    encoder = load(PLAIN, {**state, **head}, tmp_path / 'file.safetensors')
+    encoder = load(PLAIN, {**state, **head}, tmp_path)
     for name, value in state.items():
         assert torch.equal(encoder.state_dict()[name.removeprefix(prefix)], value)
     assert resnet_weights(encoder, {**state, **head}).left_out == tuple(head)
@@ -156,8 +146,8 @@ def test_missing_or_foreign_tensors_are_errors(tmp_path):
     state = build_encoder(PLAIN)[0].state_dict()
     state.pop('layer2.0.bn1.running_mean')
     with pytest.raises(UserError, match='Missing: layer2.0.bn1.running_mean'):
-        load(PLAIN, state, tmp_path / 'a.safetensors')
+        load(PLAIN, state, tmp_path)
     with pytest.raises(UserError, match=r'has conv1, bn1, encoder ResNetV1c needs stem'):
-        load(RESNET, state, tmp_path / 'b.safetensors')
+        load(RESNET, state, tmp_path)
     fewer = {**PLAIN, 'num_stages': 2, 'out_indices': [1], 'strides': [1, 2], 'dilations': [1, 1]}
-    load(fewer, build_encoder(PLAIN)[0].state_dict(), tmp_path / 'c.safetensors')
+    load(fewer, build_encoder(PLAIN)[0].state_dict(), tmp_path)

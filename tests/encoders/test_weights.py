@@ -4,66 +4,23 @@ import pytest
 import torch
 
 from rein_seg.encoders import build_encoder, convert_weights
-from rein_seg.encoders.resampling import resize_patch_kernel, resize_positions
+from rein_seg.encoders.resampling import resize_positions
 from rein_seg.encoders.timm.model import build_timm
 from rein_seg.encoders.weights import Converted, rename
 from rein_seg.errors import UserError
+from tests.encoders.files import load
+from tests.encoders.plain_vit.official import LAYOUTS, PLAIN, REGISTERS, official
 from tests.encoders.tiny import ENCODERS
-
-REGISTERS = ENCODERS['dinov2_registers']
-PLAIN = {**REGISTERS, 'num_registers': 0}
-OFFICIAL = (
-    ('ffn.layers.0.0', 'mlp.fc1'),
-    ('ffn.layers.1', 'mlp.fc2'),
-    ('ffn.w', 'mlp.w'),
-    ('layers.', 'blocks.'),
-    ('patch_embed.projection', 'patch_embed.proj'),
-    ('attn.gamma1.weight', 'ls1.gamma'),
-    ('ffn.gamma2.weight', 'ls2.gamma'),
-    ('.ln', '.norm'),
-)
-
-
-def official(encoder):
-    """The encoder's tensors as the authors name them."""
-    state = {}
-    for name, tensor in encoder.state_dict().items():
-        for ours, theirs in OFFICIAL:
-            name = name.replace(ours, theirs)
-        state[name.replace('ln1.', 'norm.')] = tensor.clone()
-    return {**state, 'mask_token': torch.zeros(1, 16)}
 
 
 def random(cfg, seed=3):
     return build_encoder({**cfg, 'init_seed': seed})[0]
 
 
-def load(cfg, state, tmp_path):
-    torch.save(state, tmp_path / 'w.pth')
-    cfg = {k: v for k, v in cfg.items() if k != 'init_seed'}
-    return build_encoder({**cfg, 'checkpoint': str(tmp_path / 'w.pth')})[0]
-
-
 def assert_loaded(encoder, original):
     own = original.state_dict()
     for name, tensor in encoder.state_dict().items():
         assert torch.equal(tensor, own[name]), name
-
-
-def chunked(state):
-    return {k.replace('blocks.', 'blocks.0.'): v for k, v in state.items()}
-
-
-LAYOUTS = {
-    'official': lambda s: s,
-    'chunks': chunked,
-    'prefix': lambda s: {f'backbone.{k}': v for k, v in s.items()},
-    'parallel': lambda s: {'model': {f'module.{k}': v for k, v in s.items()}},
-    'teacher': lambda s: {
-        'teacher': {**{f'backbone.{k}': v for k, v in s.items()}, 'dino_head.w': torch.ones(1)}
-    },
-    'head': lambda s: {**s, 'head.weight': torch.ones(1), 'norm.weight': torch.ones(16)},
-}
 
 
 @pytest.mark.parametrize('layout', LAYOUTS)
@@ -211,32 +168,3 @@ def test_files_that_do_not_fit_are_explained(cfg, file, change, message, tmp_pat
 def test_two_tensors_of_one_name_are_refused():
     with pytest.raises(UserError, match="both become 'a'"):
         rename({'b': torch.ones(1), 'c': torch.ones(1)}, [('[bc]', 'a')])
-
-
-def test_patch_kernel_keeps_a_flat_one_and_grows_its_sum():
-    flat = torch.full((2, 3, 14, 14), 0.5)
-    resized = resize_patch_kernel(flat, (16, 16))
-    torch.testing.assert_close(resized, torch.full((2, 3, 16, 16), 0.5))
-    assert resize_patch_kernel(flat, (14, 14)) is flat
-    # by hand: target 3 of 8 lies at source 3.5 * 4 / 8 - 0.5 = 1.25; cubic with a = -0.75
-    step = torch.tensor([0.0, 0, 1, 1]).expand(1, 1, 4, 4)
-    t, a = 0.25, -0.75
-    near = (a + 2) * (1 - t) ** 3 - (a + 3) * (1 - t) ** 2 + 1
-    far = a * (2 - t) ** 3 - 5 * a * (2 - t) ** 2 + 8 * a * (2 - t) - 4 * a
-    value = resize_patch_kernel(step, (8, 8))[0, 0, 4, 3].item()
-    assert value == pytest.approx(near + far)
-
-
-def test_positions_against_values_by_hand():
-    table = torch.tensor([9.0, 0, 1, 2, 3]).reshape(1, 5, 1)  # class row, then 2 x 2
-    doubled = resize_positions(table, (2, 4), mode='bilinear').flatten().tolist()
-    assert doubled == [9, 0, 0.25, 0.75, 1, 2, 2.25, 2.75, 3]
-    halved = resize_positions(table, (1, 2), mode='bilinear').flatten().tolist()
-    assert halved == [9, 1, 2]
-    assert resize_positions(table, (2, 2)) is table
-    assert resize_positions(table[:, 1:], (1, 2), num_prefix=0, mode='bilinear').shape == (1, 2, 1)
-    with pytest.raises(UserError, match='have 3 patch rows'):
-        resize_positions(table[:, :4], (2, 2))
-    assert resize_positions(table[:, :4], (1, 3)).shape == (1, 4, 1)
-    assert resize_positions(table, (1, 4)) is not table
-    assert resize_positions(table, (1, 4), same_grid=True) is table

@@ -1,4 +1,6 @@
-"""One tiny encoder of each family, by name: a new family is one row."""
+"""One tiny encoder of each family, by name: a new family is one row. And an image for them."""
+
+import torch
 
 VIT = dict(
     type='mmpretrain.VisionTransformer',
@@ -163,3 +165,7 @@ FOUR_MAPS = {
     'sam': _plain('sam'),
     'swin': {**ENCODERS['swin'], 'arch': dict(embed_dims=8, **_STAGES, num_heads=[1, 1, 2, 2])},
 }
+
+
+def image(height=32, width=48):
+    return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(5))

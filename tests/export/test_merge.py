@@ -17,9 +17,8 @@ from rein_seg.encoders.pretrained import package_file
 from rein_seg.errors import UserError
 from rein_seg.export.merge import merge
 from rein_seg.run.results import adapter_metadata
-from tests.encoders.test_file_layout import published, relative
-from tests.encoders.test_weights import PLAIN
-from tests.peft.build import move
+from tests.encoders.plain_vit.official import PLAIN, published
+from tests.peft.build import move, relative
 from tests.run.test_bad_input import assert_refused, call, load_tool
 from tests.run.tiny_run import tiny_config
 

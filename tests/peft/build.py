@@ -23,3 +23,8 @@ def move(model, std=0.1):
         for param in model.peft.parameters():
             param.add_(std * torch.randn(param.shape, generator=generator))
     return model
+
+
+def relative(a, b):
+    """Returns the largest difference of two lists of maps, as a part of the largest value."""
+    return max(((x - y).abs().max() / y.abs().max()).item() for x, y in zip(a, b, strict=True))

@@ -7,7 +7,8 @@ from torch import nn
 
 from rein_seg.encoders import build_encoder, convert_weights, find_anatomy
 from rein_seg.errors import UserError
-from tests.encoders.tiny import ENCODERS
+from tests.encoders.files import from_file
+from tests.encoders.tiny import ENCODERS, image
 
 TINY = ENCODERS['clip_tower']
 NAMES = (
@@ -23,10 +24,6 @@ NAMES = (
     ('ffn.layers.1', 'mlp.c_proj'),
     ('layers.', 'transformer.resblocks.'),
 )
-
-
-def image(height=32, width=48):
-    return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(5))
 
 
 def build(**change):
@@ -134,8 +131,7 @@ def test_official_names_reach_every_tensor(layout, tmp_path):
             'module': under_module(official(original)),
         }
         torch.save(content.get(layout, {**state, **text()}), path)
-    cfg = {k: v for k, v in TINY.items() if k != 'init_seed'}
-    encoder, _ = build_encoder({**cfg, 'checkpoint': str(path)})
+    encoder, _ = from_file(TINY, path)
     for name, tensor in original.state_dict().items():
         expected = tensor.half().float() if layout == 'archive' else tensor
         assert torch.equal(encoder.state_dict()[name], expected), name

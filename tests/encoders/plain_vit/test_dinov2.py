@@ -12,7 +12,7 @@ from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.encoders.checks import default_out_indices
 from rein_seg.errors import UserError
 from rein_seg.structures import NormSite, ParamSite
-from tests.encoders.tiny import ENCODERS
+from tests.encoders.tiny import ENCODERS, image
 from tests.paths import REPO
 
 TINY = ENCODERS['dinov2_registers']
@@ -21,10 +21,6 @@ BASES = REPO / 'configs' / '_base_' / 'encoders'
 
 def build(**change):
     return build_encoder({**TINY, **change})[0]
-
-
-def image(height=32, width=48):
-    return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(5))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +40,7 @@ def test_default_outputs(depth, expected):
 
 @pytest.mark.parametrize(
     ('name', 'parameters', 'channels'),
-    [  # specs/rein.md section 7, less final norm and mask token, plus registers
+    [  # as published, less final norm and mask token, plus registers
         ('dinov2_small', 21_993_216 - 3 * 384, 384),
         ('dinov2_base', 86_453_760 - 3 * 768, 768),
         ('dinov2_large', 304_199_680 - 3 * 1024, 1024),

@@ -1,4 +1,4 @@
-"""Tiny Swin encoders, ours and mmpretrain's, for the tests of swin."""
+"""Tiny Swin encoders, ours and mmpretrain's, and their files, for the tests of swin."""
 
 import re
 
@@ -6,6 +6,7 @@ import torch
 from mmpretrain.models.backbones.swin_transformer import SwinTransformer
 
 from rein_seg.encoders import build_encoder
+from tests.encoders.files import renamed
 from tests.encoders.tiny import ENCODERS
 
 TINY = ENCODERS['swin']
@@ -25,12 +26,6 @@ def build(**change):
     return encoder
 
 
-def renamed(state, rules):
-    for pattern, replacement in rules:
-        state = {re.sub(pattern, replacement, name): tensor for name, tensor in state.items()}
-    return state
-
-
 def their_class(encoder):
     """mmpretrain's, of the same sizes and weights, padding as for segmentation."""
     arch = dict(embed_dims=encoder.embed_dims, depths=encoder.depths, num_heads=encoder.num_heads)
@@ -44,3 +39,34 @@ def their_class(encoder):
     own = renamed(encoder.state_dict(), [(r'\.attn\.', '.attn.w_msa.')])
     theirs.load_state_dict({**theirs.state_dict(), **own})  # it keeps its indices
     return theirs
+
+
+def buffers(state, table):
+    """With the indices and masks that files hold beside the tables."""
+    names = [name.removesuffix(table) for name in state if name.endswith(table)]
+    return {
+        **state,
+        **{f'{name}relative_position_index': torch.zeros(9, 9).long() for name in names},
+    }
+
+
+def to_official(tensor):
+    """(..., 4 C) from mmcv's (C, row, column): four slices, top left, bottom left, and so on."""
+    slices = [tensor[..., 2 * row + column :: 4] for column in (0, 1) for row in (0, 1)]
+    return torch.cat(slices, dim=-1)
+
+
+def official(encoder):
+    """A classifier as Microsoft publishes it: one norm, a head, masks of odd blocks."""
+    last = len(encoder.depths) - 1
+    state = {k: v for k, v in encoder.state_dict().items() if not re.match(r'norm[0-8]\.', k)}
+    state |= {k.replace(f'norm{last}', 'norm'): v
+              for k, v in encoder.state_dict().items() if k.startswith(f'norm{last}.')}  # fmt: skip
+    rules = ((r'^stages\.', 'layers.'), (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
+             (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
+             (r'^patch_embed\.projection', 'patch_embed.proj'))  # fmt: skip
+    state = renamed(state, rules)
+    state = {k: to_official(v) if '.downsample.' in k else v.clone() for k, v in state.items()}
+    state = buffers(state, 'relative_position_bias_table')
+    masks = {'layers.0.blocks.1.attn_mask': torch.zeros(12, 9, 9)}
+    return {**state, **masks, 'head.weight': torch.ones(4, 8), 'head.bias': torch.ones(4)}

@@ -16,13 +16,10 @@ from rein_seg.errors import UserError
 from rein_seg.peft import PEFTMethod
 from rein_seg.structures import BranchSite, NormSite, OpSite, ParamSite, SeqSite, StreamSite
 from tests.encoders.swin.swin_models import THREE, TINY, build, their_class
+from tests.encoders.tiny import image
 from tests.paths import REPO
 
 BASES = REPO / 'configs' / '_base_' / 'encoders'
-
-
-def image(height=32, width=48):
-    return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(5))
 
 
 def test_base_config_has_the_published_size():

@@ -11,43 +11,13 @@ from torch import nn
 from rein_seg.encoders import build_encoder, convert_weights
 from rein_seg.encoders.resampling import resize_grid
 from rein_seg.errors import UserError
-from tests.encoders.swin.swin_models import THREE, TINY, build, renamed, their_class
+from tests.encoders.files import load, renamed
+from tests.encoders.swin.swin_models import THREE, TINY, buffers, build, official, their_class
 from tests.encoders.tiny import ENCODERS
-
-
-def buffers(state, table):
-    """With the indices and masks that files hold beside the tables."""
-    names = [name.removesuffix(table) for name in state if name.endswith(table)]
-    return {
-        **state,
-        **{f'{name}relative_position_index': torch.zeros(9, 9).long() for name in names},
-    }
 
 
 def mmpretrain(encoder):
     return their_class(encoder).state_dict()
-
-
-def to_official(tensor):
-    """(..., 4 C) from mmcv's (C, row, column): four slices, top left, bottom left, and so on."""
-    slices = [tensor[..., 2 * row + column :: 4] for column in (0, 1) for row in (0, 1)]
-    return torch.cat(slices, dim=-1)
-
-
-def official(encoder):
-    """A classifier as Microsoft publishes it: one norm, a head, masks of odd blocks."""
-    last = len(encoder.depths) - 1
-    state = {k: v for k, v in encoder.state_dict().items() if not re.match(r'norm[0-8]\.', k)}
-    state |= {k.replace(f'norm{last}', 'norm'): v
-              for k, v in encoder.state_dict().items() if k.startswith(f'norm{last}.')}  # fmt: skip
-    rules = ((r'^stages\.', 'layers.'), (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
-             (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
-             (r'^patch_embed\.projection', 'patch_embed.proj'))  # fmt: skip
-    state = renamed(state, rules)
-    state = {k: to_official(v) if '.downsample.' in k else v.clone() for k, v in state.items()}
-    state = buffers(state, 'relative_position_bias_table')
-    masks = {'layers.0.blocks.1.attn_mask': torch.zeros(12, 9, 9)}
-    return {**state, **masks, 'head.weight': torch.ones(4, 8), 'head.bias': torch.ones(4)}
 
 
 def segmentation(encoder):
@@ -87,18 +57,12 @@ CLASSIFIERS = {
 }
 
 
-def load(path, state, **change):
-    torch.save(state, path / 'w.pth')
-    cfg = {k: v for k, v in {**TINY, **change}.items() if k != 'init_seed'}
-    return build_encoder({**cfg, 'checkpoint': str(path / 'w.pth')})[0]
-
-
 @pytest.mark.parametrize('layout', {**ALL_NORMS, **CLASSIFIERS})
 @pytest.mark.parametrize('arch', [TINY['arch'], THREE], ids=['two', 'three'])
 def test_layouts(layout, arch, tmp_path):
     original = build(arch=arch, init_seed=3)
     file = {**ALL_NORMS, **CLASSIFIERS}[layout](original)
-    encoder, own = load(tmp_path, file, arch=arch), original.state_dict()
+    encoder, own = load({**TINY, 'arch': arch}, file, tmp_path), original.state_dict()
     last = f'norm{len(arch["depths"]) - 1}'
     for name, tensor in encoder.state_dict().items():
         if layout in CLASSIFIERS and name.startswith('norm') and not name.startswith(last):
@@ -120,7 +84,7 @@ def test_conversion_says_what_it_did():
 
 def test_final_norm_is_left_out_where_the_last_stage_is_not_an_output(tmp_path):
     original = build()
-    encoder = load(tmp_path, official(original), out_indices=[0])
+    encoder = load({**TINY, 'out_indices': [0]}, official(original), tmp_path)
     assert torch.equal(encoder.stages[0].downsample.reduction.weight,
                        original.stages[0].downsample.reduction.weight)  # fmt: skip
     assert not hasattr(encoder, 'norm1')
@@ -149,7 +113,7 @@ def test_merging_of_an_official_file_equals_the_official_one(tmp_path):
     nn.init.normal_(merging.norm.weight)
     nn.init.normal_(merging.norm.bias)
     file |= {f'layers.0.downsample.{k}': v for k, v in merging.state_dict().items()}
-    ours = load(tmp_path, file).stages[0].downsample
+    ours = load(TINY, file, tmp_path).stages[0].downsample
     x = torch.randn(2, 6, 8, 16)
     torch.testing.assert_close(ours(x), merging(x))
     mirrored = merging(x.transpose(1, 2)).transpose(1, 2)
@@ -171,7 +135,7 @@ def test_features_equal_those_of_timm(moved, tmp_path):
         rule = (r'^layers\.(\d)\.downsample', lambda m: f'layers.{int(m[1]) - 1}.downsample')
         file = buffers(renamed(file, [rule]), 'relative_position_bias_table')
         assert 'layers.0.downsample.norm.weight' in file
-    ours = load(tmp_path, file, arch=THREE)
+    ours = load({**TINY, 'arch': THREE}, file, tmp_path)
     x = torch.randn(2, 3, 48, 96)
     with torch.no_grad():
         maps = ours(x)
@@ -187,7 +151,7 @@ def test_features_equal_those_of_timm(moved, tmp_path):
 
 def test_tables_of_another_window_are_resized(tmp_path):
     original = build(window_size=4, init_seed=3)
-    encoder = load(tmp_path, official(original))
+    encoder = load(TINY, official(original), tmp_path)
     name = 'stages.1.blocks.1.attn.relative_position_bias_table'
     table = original.get_parameter(name)
     expected = F.interpolate(table.t().view(1, 4, 7, 7), size=(5, 5), mode='bicubic')
@@ -217,10 +181,10 @@ def test_tables_of_another_window_are_resized(tmp_path):
 )  # fmt: skip
 def test_files_that_do_not_fit_are_explained(file, change, message, tmp_path):
     with pytest.raises(UserError, match=message):
-        load(tmp_path, change(official(build(**file))))
+        load(TINY, change(official(build(**file))), tmp_path)
 
 
 def test_files_of_other_encoders_are_refused(tmp_path):
     for family in ('sam', 'convnext'):
         with pytest.raises(UserError, match='unexpected'):
-            load(tmp_path, build_encoder(ENCODERS[family])[0].state_dict())
+            load(TINY, build_encoder(ENCODERS[family])[0].state_dict(), tmp_path)
