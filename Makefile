@@ -5,7 +5,7 @@ WORK_DIR ?= work_dirs/demo
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all test-full support docs lint published format install clean
+.PHONY: demo test test-all test-full support docs lint format install clean
 
 install: $(INSTALLED)
 
@@ -40,7 +40,7 @@ test: $(INSTALLED)
 test-all: $(INSTALLED)
 	$(PYTEST) --whole-matrix
 
-# The published system at full size, from files in the published layouts: minutes, 6 GB of memory.
+# The system at full size, from files in the layouts: minutes, 6 GB of memory.
 test-full: $(INSTALLED)
 	$(BIN)/python -m pytest --full-size -m full_size
 
@@ -59,10 +59,6 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-
-# After a change of a benchmark or a protocol in configs/: the record that results are compared with.
-published: $(INSTALLED)
-	$(BIN)/python -c "from rein_seg.config.builtin import write; write()"
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

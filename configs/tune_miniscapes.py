@@ -1,10 +1,8 @@
 # Learning rates of the README's table, chosen by the source's validation split: no target is read.
 #   python tools/compare.py configs/tune_miniscapes.py
 _base_ = ['./compare_table_miniscapes.py']
-source_val = dict(
-    type='MiniScapesDataset', domain='clear', split='val', count=40, test_mode=True,
-    pipeline={{_base_.test_pipeline}})
-val_dataloader = dict(dataset=dict(_delete_=True, **source_val))
+clear = _base_.val_dataloader.dataset.datasets[0]
+val_dataloader = dict(dataset=dict(_delete_=True, **clear))
 test_dataloader = val_dataloader
 targets = []
 val_evaluator = dict(targets=targets)

@@ -41,26 +41,20 @@ def parse_args():
 
 def main():
     args = parse_args()
-    from rein_seg.apis import load_config, submit, test
-    from rein_seg.evaluation import find_domain_metric
+    from rein_seg.apis import submit, test
+    from rein_seg.config.request import Request
+    from rein_seg.config.resolve import resolve
 
-    work_dir = args.work_dir
-    cfg = load_config(args.config, work_dir=work_dir, cfg_options=args.cfg_options)
-    if work_dir is None:
-        cfg.work_dir += '/test'  # a training run's results stay what they are
+    # in a folder of its own: the results of the training run stay
+    request = Request(work_dir=args.work_dir, subfolder='test', options=args.cfg_options or {})
+    cfg = resolve(args.config, request).cfg
     common = dict(amp=args.amp, launcher=args.launcher)
     if args.submit:
         where = dict(server=args.submit, protocols=args.protocol, folder=args.out)
         submit(cfg, args.weights, **where, **common)
         return
-    if args.out:
-        metric = find_domain_metric(cfg.test_evaluator)
-        if metric is not None:  # without one, the test says so
-            metric.output_dir = args.out
-    if args.show_dir:
-        cfg.default_hooks.visualization = dict(type='SegVisualizationHook', draw=True, interval=1)
-        cfg.visualizer.save_dir = args.show_dir
-    test(cfg, args.weights, protocols=args.protocol, **common)
+    folders = dict(out=args.out, show_dir=args.show_dir)
+    test(cfg, args.weights, protocols=args.protocol, **folders, **common)
 
 
 if __name__ == '__main__':

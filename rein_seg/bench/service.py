@@ -139,12 +139,11 @@ def _redraw(model: Any, seed: int) -> None:
 
 def _with_method(config: str, method: str, cfg_options: dict) -> Config:
     cfg = load_config(config, cfg_options=cfg_options)
-    peft = cfg.model.backbone.peft
-    if peft['type'] != method:
-        cfg.model.backbone.peft = dict(type=method)
-        if method == 'Rein':
-            cfg.model.backbone.peft['link_to_queries'] = False
-    return cfg
+    if cfg.model.backbone.peft['type'] == method:
+        return cfg
+    peft = {'type': method, **({'link_to_queries': False} if method == 'Rein' else {})}
+    options = {**cfg_options, 'model.backbone.peft': {'_delete_': True, **peft}}
+    return load_config(config, cfg_options=options)
 
 
 def _held_mib() -> float:

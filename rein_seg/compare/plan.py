@@ -159,7 +159,6 @@ def _load(
         if method is None:
             raise
         raise UserError(f'variant {name!r}: {error}') from error
-    cfg.pop(KEY, None)  # no part of a single run
     if not isinstance(cfg.get('randomness'), dict):
         raise UserError(f'config {path!r} has no randomness: set randomness = dict(seed=0)')
     return cfg

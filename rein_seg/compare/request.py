@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
+from rein_seg.config.read import read
 from rein_seg.errors import UserError, near_misses
 
 KEY = 'comparison'
@@ -58,7 +57,7 @@ def ask(configs: Sequence[str], **given: Sequence[Any] | None) -> Asked:
 def _read(path: str) -> dict[str, Any]:
     if not Path(path).is_file():  # `load_config` says so better
         return {}
-    said = Config.fromfile(path).to_dict().get(KEY, {})
+    said = read(path).content.to_dict().get(KEY, {})
     expected = f"{KEY} = dict(peft=['Rein', 'LoRA'], seeds=[0, 1], metrics=['mIoU'])"
     fields = list(Asked.__dataclass_fields__)
     for key, value in said.items() if isinstance(said, Mapping) else [(KEY, said)]:

@@ -10,10 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
-from rein_seg.config.config_paths import hooks_of
-from rein_seg.config.defaults import check_schedules
-from rein_seg.config.deviations import check_selection
-from rein_seg.config.differences import differences
+from rein_seg.config.config_paths import deviations_in, hooks_of
 from rein_seg.datasets import DomainDataset, leaf_datasets
 from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.files.sample_check import SampleCheck, check_sample, indexes_for_ids
@@ -53,10 +50,6 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
         UserError: For the first thing that would go wrong later.
     """
     _check_hooks(cfg)
-    if training:
-        check_schedules(cfg)
-        check_decay(cfg)
-        check_selection(cfg)
     checked = Checked()
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
@@ -90,7 +83,7 @@ def _numbers(parts: list[Any], stated: Mapping[str, int] | None) -> Iterator[str
         domain = getattr(part, 'domain', None)
         expected = (stated or {}).get(domain, getattr(part, 'expected_images', None))
         if expected is not None:
-            yield from differences(f'images of {domain}', len(part), expected)
+            yield from deviations_in(f'images of {domain}', len(part), expected)
 
 
 def check_sizes(backbone: Any, sizes: Mapping[str, tuple[int, int]]) -> None:
@@ -117,21 +110,6 @@ def _check_hooks(cfg: Config) -> None:
             f'hook {averaging[0]!r} averages weights for validation only: the adapter written '
             'would not be the one scored; use ema=dict(begin=..., momentum=...) instead'
         )
-
-
-def check_decay(cfg: Config) -> None:
-    """Checks that a schedule of the weight decay leaves alone what does not decay.
-
-    Raises:
-        UserError: If it would make norms and tokens decay.
-    """
-    for schedule in cfg.get('param_scheduler') or []:
-        if schedule.get('param_name') == 'weight_decay' and schedule.get('eta_min'):
-            raise UserError(
-                f'{schedule.type} takes every weight decay to eta_min={schedule.eta_min}, that of '
-                'norms and tokens, which is 0, too: give eta_min_ratio, the last decay divided by '
-                'the first'
-            )
 
 
 def check_domains(parts: list[Any], evaluator: Any) -> None:

@@ -16,7 +16,16 @@ EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 
 def datasets_of(cfg: Config, loaders: Iterable[str] = LOADERS) -> Iterator[Any]:
-    """Yields the config of every data set, inside ConcatDataset and the like too, in order."""
+    """Yields the config of every data set, inside ConcatDataset and the like too, in order.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> from rein_seg.config.config_paths import datasets_of
+        >>> several = dict(type='ConcatDataset', datasets=[dict(domain='fog'), dict(domain='rain')])
+        >>> cfg = Config(dict(val_dataloader=dict(dataset=several)))
+        >>> [dataset.domain for dataset in datasets_of(cfg)]
+        ['fog', 'rain']
+    """
     waiting = [cfg[key] for key in reversed(tuple(loaders)) if cfg.get(key)]
     waiting = [loader.dataset for loader in waiting if 'dataset' in loader]
     while waiting:
@@ -30,6 +39,17 @@ def datasets_of(cfg: Config, loaders: Iterable[str] = LOADERS) -> Iterator[Any]:
 def inner_datasets(dataset: Any) -> list[Any]:
     """Returns the configs inside that of a ConcatDataset and the like, none of any other."""
     return dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
+
+
+def wrappers_of(cfg: Config, use: str) -> Iterator[Any]:
+    """Yields the config of every data set that holds others."""
+    waiting = [(cfg.get(f'{use}_dataloader') or {}).get('dataset')]
+    while waiting:
+        node = waiting.pop()
+        inner = node and inner_datasets(node)
+        if inner:
+            yield node
+            waiting += inner
 
 
 def domain_metrics(cfg: Config, evaluators: Iterable[str] = EVALUATORS) -> Iterator[Any]:
@@ -52,9 +72,53 @@ def hooks_of(cfg: Config) -> Iterator[tuple[str, Any]]:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Says whether two parts hold the same values; a tuple is as good as a list."""
+    """Says whether two parts hold the same values; a tuple is as good as a list.
+
+    Example:
+        >>> from rein_seg.config.config_paths import same
+        >>> same(dict(size=(2, 3)), dict(size=[2, 3]))
+        True
+    """
     return _plain(a) == _plain(b)
 
 
 def _plain(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
+
+
+def deviations_in(name: str, ours: Any, theirs: Any) -> Iterator[str]:
+    """Yields ``NAME ours instead of theirs`` for each part that differs.
+
+    Args:
+        name: Of the part.
+        ours: Its value in a run.
+        theirs: Its value by definition.
+
+    Example:
+        >>> from rein_seg.config.config_paths import deviations_in
+        >>> list(deviations_in('loader', dict(batch=2, size=(4, 4)), dict(batch=8, size=(4, 4))))
+        ['loader.batch 2 instead of 8']
+    """
+    if same(ours, theirs):
+        return
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        for key in dict.fromkeys((*theirs, *ours)):
+            yield from deviations_in(f'{name}.{key}', ours.get(key), theirs.get(key))
+    elif _short(ours) and _short(theirs):
+        yield f'{name} {_text(ours)} instead of {_text(theirs)}'
+    else:
+        yield name
+
+
+def _short(value: Any) -> bool:
+    plain = (str, int, float, type(None))
+    if isinstance(value, (list, tuple)):
+        return len(value) < 4 and all(isinstance(part, plain) for part in value)
+    return isinstance(value, plain)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, (list, tuple)):
+        return str(value)
+    numbers = all(isinstance(part, (int, float)) for part in value)
+    return ('x' if numbers else ', ').join(str(part) for part in value)

@@ -1,53 +1,19 @@
-"""Named protocols: how a number is made, filled into what a config leaves open.
-
-A config has ``protocols``, name -> protocol, and chooses one by its ``protocol``. A protocol is a
-dict; all but ``test_pipelines`` may be left out:
-
-======================  ==========================================================================
-``crop_size``           (h, w) of training crops
-``batch_size, gpus``    images for each of so many GPUs; no ``gpus``: it is not known
-``train_pipeline``      of every source
-``optim_wrapper``       constructor, optimizer and ``paramwise_cfg``
-``param_scheduler``     list; ``end=None`` is the last iteration
-``max_iters``           iterations
-``val_interval``        iterations between validations
-``selection``           ``'last'``, or ``dict(metric=..., rule='greater')``
-``also_selects``        further metrics that its numbers were chosen by
-``ema``                 arguments of `TrainableEMAHook`
-``sampler``             of the source; default `StreamSampler`, each image as often as another
-``source_split``        the part of the source that trains, where that is not all of it
-``test_cfg``            of the model
-``test_pipelines``      domain -> pipeline; ``default`` for all others
-``left_out``            ``training`` and ``evaluation``: what belongs to it and is missing here
-``not_known``           what is not known of it, and what stands in its place
-======================  ==========================================================================
-
-``benchmark.evaluated_as`` names, for a domain, another one's pipeline. A benchmark without
-``protocols`` has one: its ``benchmark.protocol``, with the sizes of ``benchmark``.
-"""
+"""Which protocol a config chooses, and how it fills the config's gaps."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mmengine.config import Config
 
-from rein_seg.config.builtin import published, published_benchmark
+from rein_seg.config.builtin import benchmarks, protocols
 from rein_seg.config.config_paths import LOADERS, datasets_of, domain_metrics, same
+from rein_seg.config.definitions import Benchmark, Pipeline, Protocol, to_config
 from rein_seg.errors import UserError, near_misses
 
-LAST = 'last'
-_KEYS = (
-    'crop_size', 'batch_size', 'gpus', 'train_pipeline', 'optim_wrapper', 'param_scheduler',
-    'max_iters', 'val_interval', 'selection', 'also_selects', 'ema', 'sampler',
-    'source_split', 'test_cfg', 'test_pipelines', 'left_out', 'not_known',
-)  # fmt: skip
-# names that may be absent from a config's file: a protocol brings them, or nothing does
-OPEN_NAMES = frozenset({'max_iters', 'optim_wrapper', 'param_scheduler', 'ema', 'cache_dir'})
-DEFAULT_SAMPLER = {'type': 'StreamSampler'}
+_PARENT = 'base'  # of a protocol in a config: the name of the protocol that it changes
 
 
 @dataclass(frozen=True)
@@ -55,12 +21,12 @@ class Fact:
     """One thing that a protocol fixes.
 
     Args:
-        use: Whom it is for: training, val, test, or scoring (the last two).
-        name: What to call it.
+        use: Whom it is for: training, val, test, or scoring (val and test).
+        name: For messages.
         node: Part of the config that takes it.
         key: Its name there.
-        value: What the protocol says; None says nothing.
-        copies: Further parts that `complete` copies it into.
+        value: By the protocol; None leaves it open.
+        copies: Further parts that are filled from ``node`` later.
     """
 
     use: str
@@ -71,139 +37,173 @@ class Fact:
     copies: tuple[Any, ...] = ()
 
 
-def chosen_protocol(cfg: Config) -> tuple[str | None, Mapping[str, Any]]:
-    """Returns name and content of the protocol that a config chose.
-
-    The sizes that it leaves out are those of ``benchmark``, which may be all there is.
-
-    Raises:
-        UserError: If there is no such protocol, or its content has an unknown key.
-    """
-    benchmark = cfg.benchmark
-    sizes = {key: benchmark[key] for key in ('crop_size', 'test_cfg') if key in benchmark}
-    if not cfg.get('protocols'):
-        return benchmark.get('protocol'), sizes
-    name = cfg.get('protocol')
-    there = available(cfg)
-    if name not in there:
-        hint = f'{near_misses(str(name), there)} ' if there else ''
-        raise UserError(
-            f'protocol={name!r}; {hint}benchmark {cfg.benchmark.get("name")!r} has '
-            f'{", ".join(there) or "none"}'
-        )
-    protocol = cfg.protocols[name]
-    for key in set(protocol) - set(_KEYS):
-        raise UserError(f'protocols.{name} has a key {key!r}; {near_misses(key, _KEYS)}')
-    return name, {**sizes, **protocol}
+def shipped_benchmark(cfg: Config) -> Benchmark | None:
+    """Returns the definition of the config's benchmark, None for a user's own."""
+    return benchmarks().get(cfg.benchmark.get('name'))
 
 
-def stated_protocol(cfg: Config) -> tuple[str | None, Mapping[str, Any]]:
-    """Returns name and content of the chosen protocol, as shipped if its name is that of one.
+def defined(cfg: Config, name: str) -> Protocol:
+    """Returns a protocol as this config has it: its own changes over the shipped definition.
 
     Raises:
-        UserError: As `chosen_protocol`, or if the name is a shipped one's that is not there for
-            this benchmark.
+        UserError: If the config's definition has an unknown key, or changes an unknown protocol.
     """
-    name, own = chosen_protocol(cfg)
-    shipped = published()['protocols'].get(name)
-    if shipped is None:
-        return name, own
-    benchmark = published_benchmark(cfg)
-    if benchmark is None and cfg.get('protocols'):
-        return name, shipped
-    there = benchmark['protocols'] if benchmark else []
-    if name not in there:
+    own = dict((cfg.get('protocols') or {}).get(name) or {})
+    parent = own.pop(_PARENT, name)
+    if parent != name and parent not in protocols():
         raise UserError(
-            f'protocol {name!r} is one of this package, and benchmark '
-            f'{cfg.benchmark.get("name")!r} has {", ".join(there) or "no protocols"}: give your '
-            'own a name of its own'
+            f'protocols.{name}.{_PARENT}={parent!r}; {near_misses(parent, protocols())}'
         )
-    return name, {**benchmark['sizes'], **shipped}
+    return protocols().get(parent, Protocol()).changed(name, own)
+
+
+def stated(cfg: Config, name: str) -> Protocol:
+    """Returns a protocol by definition: as shipped if its name and its benchmark are shipped."""
+    benchmark = shipped_benchmark(cfg)
+    if benchmark is not None and name in benchmark.protocol_names:
+        sizes = {'crop_size': benchmark.crop_size, 'test_cfg': benchmark.test_cfg}
+    else:
+        sizes = {key: cfg.benchmark.get(key) for key in ('crop_size', 'test_cfg')}
+    shipped = protocols().get(name)
+    if shipped is not None and benchmark is None:
+        return shipped
+    protocol = shipped or defined(cfg, name)
+    return replace(
+        protocol, **{key: getattr(protocol, key) or value for key, value in sizes.items()}
+    )
 
 
 def available(cfg: Config) -> list[str]:
     """Returns the names of the protocols that say how each test domain is evaluated."""
-    if not cfg.get('protocols'):
-        return [str(cfg.benchmark.get('protocol'))]
-    open_ones = [d for d in datasets_of(cfg, LOADERS[1:]) if 'pipeline' not in d]
+    testing = list(datasets_of(cfg, LOADERS[1:]))
+    open_ones = [dataset for dataset in testing if 'pipeline' not in dataset]
     return [
         name
-        for name, protocol in cfg.protocols.items()
-        if all(_test_pipeline(cfg, protocol, dataset) is not None for dataset in open_ones)
+        for name in _candidates(cfg)
+        if not open_ones or _serves(cfg, defined(cfg, name), open_ones)
     ]
 
 
-def fill_protocol(cfg: Config) -> None:
-    """Fills in what the config's protocol fixes and the config leaves open, in place.
+def _serves(cfg: Config, protocol: Protocol, datasets: Sequence[Any]) -> bool:
+    """A protocol of sizes alone serves nobody and excludes nobody."""
+    if not protocol.test_pipelines and protocol.name not in protocols():
+        return True
+    return all(_test_pipeline(cfg, protocol, dataset) is not None for dataset in datasets)
 
-    What another protocol filled in before is taken out first: the config that a run left can be
-    evaluated under any protocol of its benchmark.
+
+def _candidates(cfg: Config) -> list[str]:
+    """Returns the names of the benchmark's protocols; a user's own benchmark may take any."""
+    benchmark = shipped_benchmark(cfg)
+    names = list(protocols()) if benchmark is None else benchmark.protocol_names
+    said = cfg.benchmark.get('protocol')
+    own = [*(cfg.get('protocols') or {}), *([said] if said is not None else [])]
+    return list(dict.fromkeys([*names, *(name for name in own if name not in protocols())]))
+
+
+def protocol_name(cfg: Config) -> str:
+    """Returns the name that a config chooses: its ``protocol``, else ``benchmark.protocol``."""
+    return cfg.get('protocol') or cfg.benchmark.get('protocol') or ''
+
+
+def choose(cfg: Config) -> Protocol:
+    """Returns the protocol that a config chooses.
 
     Raises:
-        UserError: As `chosen_protocol`, or if the config has another protocol's name and no test
+        UserError: If there is no such protocol for this benchmark, or its definition has an unknown
+            key.
+    """
+    name = protocol_name(cfg)
+    if not name and not cfg.get('protocols'):
+        return Protocol()
+    there = available(cfg)
+    if name not in there:
+        raise UserError(_unavailable(cfg, name, there))
+    return defined(cfg, name)
+
+
+def _unavailable(cfg: Config, name: str, there: Sequence[str]) -> str:
+    benchmark = f'benchmark {cfg.benchmark.get("name")!r} has {", ".join(there) or "none"}'
+    if 'protocol' not in cfg and name in protocols():
+        return (
+            f'protocol {name!r} is one of this package, and {benchmark}: give your own a name of '
+            'its own'
+        )
+    return f'protocol={name!r}; {near_misses(name, there) + " " if there else ""}{benchmark}'
+
+
+def fill_protocol(cfg: Config) -> Protocol:
+    """Fills the gaps of a config with the facts of its protocol, in place.
+
+    The values of the protocol that filled it before are taken out first: the config that a run left
+    can be evaluated under any protocol of its benchmark.
+
+    Returns:
+        The protocol.
+
+    Raises:
+        UserError: As `choose`, or if the config names another protocol than before and no test
             data set would change.
     """
     before = cfg.benchmark.get('protocol')
     switched = before is not None and before != cfg.get('protocol', before)
-    if switched and before in (cfg.get('protocols') or {}):
-        for fact in list(facts(cfg, cfg.protocols[before])):
+    if switched:
+        for fact in list(facts(cfg, defined(cfg, before))):
             for node in (fact.node, *fact.copies):
                 _take_out(node, fact.key, fact.value)
-    name, protocol = chosen_protocol(cfg)
+    protocol = choose(cfg)
     testing = list(datasets_of(cfg, LOADERS[1:]))
     if switched and testing and all('pipeline' in dataset for dataset in testing):
         raise UserError(
-            f'protocol={name!r} reaches no data set: each has a pipeline of its own, that of '
-            f'{before!r}; set those, or start from the config that this one was made of'
+            f'protocol={protocol.name!r} reaches no data set: each has a pipeline of its own, as '
+            f'under {before!r}; set those, or start from the config that this one was made of'
         )
     fixed = list(facts(cfg, protocol))
-    iterations = _iterations(cfg) or protocol.get('max_iters')
+    iterations = _iterations(cfg) or protocol.max_iters
     if iterations is not None and cfg.get('train_cfg'):
         cfg['max_iters'] = cfg.train_cfg['max_iters'] = iterations
     for fact in fixed:
         _fill_in(fact.node, fact.key, fact.value)
-    if cfg.get('protocols'):
-        cfg.benchmark['protocol'] = name
+    if protocol.name:
+        cfg.benchmark['protocol'] = protocol.name
         for metric in domain_metrics(cfg):
-            metric['protocol'] = name
+            metric['protocol'] = protocol.name
+    return protocol
 
 
-def facts(cfg: Config, protocol: Mapping[str, Any]) -> Iterator[Fact]:
+def facts(cfg: Config, protocol: Protocol) -> Iterator[Fact]:
     """Yields what a protocol fixes, with the places where this config has it."""
-    say = protocol.get
-    yield Fact('training', 'crop_size', cfg.benchmark, 'crop_size', say('crop_size'), (cfg.model,))
-    yield Fact('scoring', 'test_cfg', cfg.benchmark, 'test_cfg', say('test_cfg'), (cfg.model,))
+    for use, key in (('training', 'crop_size'), ('scoring', 'test_cfg')):
+        yield Fact(use, key, cfg.benchmark, key, getattr(protocol, key), (cfg.get('model') or {},))
     for use, loader in zip(('training', 'val', 'test'), LOADERS, strict=True):
         for dataset in datasets_of(cfg, (loader,)):
             if use == 'training':
-                yield Fact(use, 'train_pipeline', dataset, 'pipeline', say('train_pipeline'))
+                yield Fact(use, 'train_pipeline', dataset, 'pipeline', protocol.train_pipeline)
             else:
-                place = f'test_pipeline of {dataset.get("domain")}'
+                name = f'test_pipeline of {dataset.get("domain")}'
                 pipeline = _test_pipeline(cfg, protocol, dataset)
-                yield Fact(use, place, dataset, 'pipeline', pipeline)
+                yield Fact(use, name, dataset, 'pipeline', pipeline)
     if cfg.get('train_dataloader'):
-        node = cfg.train_dataloader
-        yield Fact('training', 'batch_size', node, 'batch_size', say('batch_size'))
-        yield Fact('training', 'sampler', node, 'sampler', say('sampler', DEFAULT_SAMPLER))
+        for key in ('batch_size', 'sampler'):
+            yield Fact('training', key, cfg.train_dataloader, key, getattr(protocol, key))
     for key in ('optim_wrapper', 'ema'):
-        yield Fact('training', key, cfg, key, say(key))
+        yield Fact('training', key, cfg, key, getattr(protocol, key))
     if cfg.get('train_cfg'):
         loop = cfg.train_cfg
-        yield Fact('training', 'max_iters', loop, 'max_iters', say('max_iters'), (cfg,))
-        yield Fact('training', 'val_interval', loop, 'val_interval', say('val_interval'))
+        yield Fact('training', 'max_iters', loop, 'max_iters', protocol.max_iters, (cfg,))
+        yield Fact('training', 'val_interval', loop, 'val_interval', protocol.val_interval)
         yield Fact('training', 'param_scheduler', cfg, 'param_scheduler', _schedule(cfg, protocol))
-    selection, hooks = say('selection'), cfg.get('default_hooks') or {}
-    if isinstance(selection, Mapping) and hooks.get('checkpoint'):
-        yield Fact('training', 'selection', hooks.checkpoint, 'save_best', selection['metric'])
-        yield Fact('training', 'selection', hooks.checkpoint, 'rule', selection['rule'])
+    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint')
+    if isinstance(protocol.selection, Mapping) and checkpoint:
+        for key, word in (('save_best', 'metric'), ('rule', 'rule')):
+            yield Fact('training', 'selection', checkpoint, key, protocol.selection[word])
 
 
-def _schedule(cfg: Config, protocol: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+def _schedule(cfg: Config, protocol: Protocol) -> list[Any] | None:
     """Returns the protocol's schedules, ended by this config's last iteration."""
-    if protocol.get('param_scheduler') is None:
+    if protocol.param_scheduler is None:
         return None
-    end = _iterations(cfg) or protocol.get('max_iters')
-    parts = [dict(part) for part in protocol['param_scheduler']]
+    end = _iterations(cfg) or protocol.max_iters
+    parts = [dict(part) for part in protocol.param_scheduler]
     return [{**part, 'end': end} if part.get('end', 0) is None else part for part in parts]
 
 
@@ -212,23 +212,22 @@ def _iterations(cfg: Config) -> int | None:
     return loop.get('max_iters') or cfg.get('max_iters')
 
 
-def _test_pipeline(cfg: Config, protocol: Mapping[str, Any], dataset: Any) -> Any | None:
-    domain = dataset.get('domain')
-    pipelines = protocol.get('test_pipelines') or {}
-    shipped = published_benchmark(cfg)
-    data = shipped['data'].values() if shipped else ()
-    its_own = any(node['domain'] == domain for nodes in data for node in nodes)
-    names = shipped if its_own else cfg.benchmark
-    like = (names.get('evaluated_as') or {}).get(domain, domain)
-    return pipelines.get(like, pipelines.get('default'))
+def _test_pipeline(cfg: Config, protocol: Protocol, dataset: Any) -> Pipeline | None:
+    """Returns the transforms of a test domain; the names of a shipped one are by definition."""
+    domain, benchmark = dataset.get('domain'), shipped_benchmark(cfg)
+    shipped = [] if benchmark is None else [one.name for one in benchmark.every_domain()]
+    like = cfg.benchmark.get('evaluated_as') or {}
+    if benchmark is not None and domain in shipped:
+        like = benchmark.evaluated_as()
+    return protocol.pipeline_of(like.get(domain, domain))
 
 
 def _fill_in(node: Any, key: str, value: Any) -> None:
-    """Sets what is open, inside dicts too; another ``type`` keeps its own arguments."""
+    """Sets a gap, inside dicts too; another ``type`` keeps its own arguments."""
     if value is None:
         return
     if key not in node:
-        node[key] = copy.deepcopy(value)
+        node[key] = to_config(value)
     elif isinstance(value, Mapping) and _same_type(node[key], value):
         for name, part in value.items():
             _fill_in(node[key], name, part)
@@ -242,7 +241,7 @@ def _same_type(node: Any, value: Mapping[str, Any]) -> bool:
 
 
 def _take_out(node: Any, key: str, value: Any) -> None:
-    """Removes what equals ``value``, inside dicts too."""
+    """Removes parts that equal ``value``, inside dicts too."""
     if value is None or key not in node:
         return
     if same(node[key], value):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-from rein_seg.config.builtin import BENCHMARKS
+from rein_seg.config.builtin import benchmarks
 from rein_seg.config.config_paths import USES, datasets_of
-from rein_seg.config.load import apply_options
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import resolve
 from rein_seg.datasets import DomainDataset, DrawnDataset
 from rein_seg.datasets.files.listing import is_there
 from rein_seg.errors import UserError, near_misses
@@ -58,53 +57,50 @@ def read_parts(
     """Returns the data sets of a benchmark, in the order train, val, test.
 
     Args:
-        name: Of a file of configs/_base_/benchmarks, the path of a config, or a folder: then those
-            of all benchmarks that lie in it.
+        name: Of a benchmark, the path of a config, or a folder: then the data sets of all
+            benchmarks that lie in it.
         data_root: In the place of the config's.
         cfg_options: As `load_config`.
 
     Raises:
         UserError: If there is no such file, it names no data set, or one has wrong arguments.
     """
-    path = Path(name)
-    if path.suffix != '.py' and not path.is_dir():
-        path = BENCHMARKS / f'{name}.py'
-    if path.is_dir():
-        if data_root is not None or cfg_options:
+    options = dict(cfg_options or {})
+    if data_root is not None:
+        options['data_root'] = data_root
+    if Path(name).is_dir():
+        if options:
             raise UserError(
                 f'{name!r} is a folder, whose data sets are found by their layout: --data-root and '
                 '--cfg-options go with a benchmark or a config'
             )
-        return _lying_in(path)
-    if not path.is_file():
-        known = [p.stem for p in BENCHMARKS.glob('*.py')]
-        raise UserError(
-            f'{name!r} is neither a benchmark nor a config (.py) nor a folder; '
-            f'{near_misses(name, known)}'
-        )
-    options = dict(cfg_options or {})
-    if data_root is not None:
-        options['data_root'] = data_root
+        return _lying_in(Path(name))
     parts: dict[str, Part] = {}
-    _add_parts(parts, Config.fromfile(str(path)), options)
+    _add_parts(parts, _source(name), options)
     if not parts:
-        raise UserError(
-            f'{str(path)!r} names no data set: expected a train, val or test_dataloader'
-        )
+        raise UserError(f'{name!r} names no data set: expected a train, val or test_dataloader')
     return list(parts.values())
+
+
+def _source(name: str) -> str | Config:
+    """Returns a config file, or the config of a benchmark."""
+    if Path(name).suffix == '.py' and Path(name).is_file():
+        return name
+    if name in benchmarks():
+        return Config(benchmarks()[name].content())
+    raise UserError(
+        f'{name!r} is neither a benchmark nor a config (.py) nor a folder; '
+        f'{near_misses(name, benchmarks())}'
+    )
 
 
 def _lying_in(folder: Path) -> list[Part]:
     parts: dict[str, Part] = {}
-    for path in sorted(BENCHMARKS.glob('*.py')):
-        cfg = Config.fromfile(str(path))
-        root = cfg.get('data_root')
-        if root is None:
-            continue  # a part of benchmarks
+    for benchmark in benchmarks().values():
         # as `data` holds data/camvid, and as data/camvid itself
-        for place in dict.fromkeys((folder, folder / Path(root).name)):
-            options = {'data_root': str(place)}
-            _add_parts(parts, copy.deepcopy(cfg), options, only_there=True)
+        for place in dict.fromkeys((folder, folder / Path(benchmark.data_root).name)):
+            content = Config(benchmark.content())
+            _add_parts(parts, content, {'data_root': str(place)}, only_there=True)
     if not parts:
         raise UserError(
             f'{str(folder)!r} holds no data set of the benchmarks here in the layout of '
@@ -114,16 +110,17 @@ def _lying_in(folder: Path) -> list[Part]:
 
 
 def _add_parts(
-    parts: dict[str, Part], cfg: Config, options: dict[str, Any], *, only_there: bool = False
+    parts: dict[str, Part],
+    source: str | Config,
+    options: dict[str, Any],
+    *,
+    only_there: bool = False,
 ) -> None:
     """Adds the data sets of a config to those that are known, by what their files are."""
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
-    apply_options(cfg, options)
+    cfg = resolve(source, Request(options=options, data_only=True)).cfg
     expected = cfg.get('expected_images') or {}
     for use in USES:
         for node in datasets_of(cfg, (f'{use}_dataloader',)):
-            if cfg.get('data_root') is not None:
-                node.setdefault('data_root', cfg.data_root)
             files = {key: value for key, value in node.items() if key not in _ASIDE}
             # with a layout the domain is but a name: corruptions of the same images have many
             named = 'domain' if 'layout' in files else ''

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from rein_seg.checkpoint import (
 from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
 from rein_seg.engine.ema import RAW, TrainableEMAHook
 from rein_seg.errors import UserError
-from rein_seg.evaluation import OverlappingEvaluator
+from rein_seg.evaluation import DomainMetric, OverlappingEvaluator
 from rein_seg.version import __version__
 
 
@@ -50,9 +50,11 @@ class PEFTRunner(Runner):
     Attributes:
         training_record: Facts about the run for its checkpoints: protocol, deviations from it, rule
             for the best checkpoint.
+        deviations: From the protocol; the metrics print them beside its name.
     """
 
     training_record: Mapping[str, Any] | None = None
+    deviations: Sequence[str] = ()
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Builds the logger. Long records, such as the resolved config, go to its file only."""
@@ -88,8 +90,13 @@ class PEFTRunner(Runner):
         """
         given = isinstance(evaluator, Evaluator) or 'metrics' in evaluator
         if given or get_device() == 'cpu':
-            return super().build_evaluator(evaluator)
-        return OverlappingEvaluator(evaluator)
+            built = super().build_evaluator(evaluator)
+        else:
+            built = OverlappingEvaluator(evaluator)
+        for metric in built.metrics:
+            if isinstance(metric, DomainMetric):
+                metric.changed = tuple(self.deviations)
+        return built
 
     def load_checkpoint(
         self,
@@ -129,15 +136,17 @@ class PEFTRunner(Runner):
         self._has_loaded = True
         return checkpoint
 
-    def test_on(self, cfg: Config) -> Any:
+    def test_on(self, cfg: Config, deviations: Sequence[str] = ()) -> Any:
         """Tests the model with the data, metrics and windows of another config.
 
         Args:
             cfg: The config.
+            deviations: From its protocol.
 
         Returns:
             The evaluator with the reports.
         """
+        self.deviations = deviations
         # mmengine builds loader, evaluator and loop from these when the test starts
         self.bare_model.set_test_cfg(cfg.model.test_cfg)
         self._test_dataloader, self._test_evaluator = cfg.test_dataloader, cfg.test_evaluator

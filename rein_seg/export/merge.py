@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from rein_seg.checkpoint import (
     save_tensors,
     tensors_sha256,
 )
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import resolve
 from rein_seg.encoders import SOURCE_KEYS, WeightSource, to_file_layout, to_mmpretrain
 from rein_seg.errors import UserError
 from rein_seg.run.results import adapter_metadata
@@ -174,13 +175,15 @@ def _fingerprint(source: str) -> str:
 
 def _frozen_config(cfg: Config, checkpoint: str, name: str) -> Config:
     """Returns the config with the merged encoder and no method."""
-    frozen = copy.deepcopy(cfg)
-    backbone = frozen.model.backbone
-    for key in SOURCE_KEYS:  # the merged file takes the place of every other source
-        backbone.encoder.pop(key, None)
-    backbone.encoder.update(checkpoint=checkpoint, name=name)
-    backbone.peft = dict(type='Frozen')
-    return frozen
+    encoder = cfg.model.backbone.encoder.to_dict()
+    # the merged file takes the place of every other source
+    kept = {key: value for key, value in encoder.items() if key not in SOURCE_KEYS}
+    options = {
+        'model.backbone.encoder': {**kept, 'checkpoint': checkpoint, 'name': name},
+        'model.backbone.peft': {'type': 'Frozen'},
+    }
+    options = {key: {'_delete_': True, **value} for key, value in options.items()}
+    return resolve(cfg, Request(options=options)).cfg
 
 
 def _write_rest(

@@ -19,6 +19,7 @@ from rein_seg.config.config_paths import datasets_of
 from rein_seg.encoders import build_encoder
 from rein_seg.encoders.info import EncoderInfo
 from rein_seg.errors import UserError
+from rein_seg.evaluation import find_domain_metric
 from rein_seg.evaluation.domain_iou import area_scores, count_areas
 
 _STEPS, _BATCH, _RATE, _DECAY = 800, 4096, 3e-3, 1e-3
@@ -56,13 +57,16 @@ def linear_probe(
     if random and checkpoint:
         raise UserError('random and checkpoint were both given: choose one')
     encoder, info = build_encoder(_encoder_config(cfg, random=random, checkpoint=checkpoint))
-    train = DATASETS.build(_quiet(cfg.train_dataloader.dataset, cfg.test_pipeline))
+    validation = _validation(cfg, source_only=source_only)
+    plain = validation[0]['pipeline']
+    train = DATASETS.build(_quiet(cfg.train_dataloader.dataset, plain))
     classes = train.metainfo['classes']
     rows, shares = _training_rows(encoder, info, train, images, num_classes=len(classes))
     mean, std = rows.mean(0), rows.std(0) + 1e-5
     classifier = _fit((rows - mean) / std, shares)
     scores = {}
-    for domain, dataset in _validation(cfg, source_only=source_only):
+    for node in validation:
+        dataset = DATASETS.build(dict(node))
         areas = np.zeros((3, len(classes)), np.int64)
         for image, label in _samples(dataset, len(dataset)):
             features = _features(encoder, info, image)
@@ -70,8 +74,8 @@ def linear_probe(
             logits = F.conv2d(features, classifier.weight[..., None, None], classifier.bias)
             logits = F.interpolate(logits, label.shape, mode='bilinear', align_corners=False)
             areas += count_areas(logits[0].argmax(0).numpy(), label, len(classes))
-        scores[domain] = area_scores(areas, classes)
-    targets = [s['mIoU'] for d, s in scores.items() if d != cfg.get('source')]
+        scores[node['domain']] = area_scores(areas, classes)
+    targets = [s['mIoU'] for d, s in scores.items() if d != _source(cfg)]
     return {
         'domains': scores,
         'target_mean': float(np.mean(targets)) if targets else None,
@@ -110,12 +114,17 @@ def _quiet(dataset: Mapping[str, Any], pipeline: Sequence[Any]) -> dict[str, Any
     return {**dataset, 'pipeline': list(pipeline), 'test_mode': True}
 
 
-def _validation(cfg: Config, *, source_only: bool) -> list[tuple[str, Any]]:
+def _validation(cfg: Config, *, source_only: bool) -> list[Any]:
+    """Returns the configs of the data sets to score."""
     parts = datasets_of(cfg, ('val_dataloader',))
-    wanted = [p for p in parts if not source_only or p['domain'] == cfg.get('source')]
+    wanted = [p for p in parts if not source_only or p['domain'] == _source(cfg)]
     if not wanted:
         raise UserError('val_dataloader has no data set of the source to probe on')
-    return [(part['domain'], DATASETS.build(dict(part))) for part in wanted]
+    return wanted
+
+
+def _source(cfg: Config) -> str | None:
+    return (find_domain_metric(cfg.get('val_evaluator') or []) or {}).get('source')
 
 
 def _samples(dataset: Any, count: int) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -75,11 +74,10 @@ class AdapterService:
         with self._lock:
             if name in self._models:
                 raise UserError(f'adapter {name!r} is there already: remove() it, or take a name')
-            cfg = deepcopy(load_config(config) if isinstance(config, str) else config)
-            cfg.model.backbone.pop('activation_checkpointing', None)  # it would wrap the encoder
+            cfg = load_config(config) if isinstance(config, str) else config
             self._leave()
             with sharing(self._shared), self._clean_on_error():
-                model: Any = MODELS.build(cfg.model)
+                model: Any = MODELS.build(_unwrapped(cfg.model))
                 backbone = model.backbone
                 _check_frozen(name, backbone)
                 if weights is not None:
@@ -166,6 +164,13 @@ class AdapterService:
             for module in modules[:1]:
                 module.requires_grad_(False)
             raise
+
+
+def _unwrapped(model: Any) -> dict[str, Any]:
+    """Returns a model's config without activation checkpointing, which would wrap the encoder."""
+    aside = 'activation_checkpointing'
+    backbone = {key: value for key, value in model['backbone'].items() if key != aside}
+    return {**model, 'backbone': backbone}
 
 
 def _check_frozen(name: str, backbone: Any) -> None:

@@ -15,12 +15,13 @@ from mmseg.registry import DATASETS
 from rein_seg.checkpoint import write_json
 from rein_seg.config.checks import check_window
 from rein_seg.config.config_paths import datasets_of
-from rein_seg.config.deviations import evaluation_changes, inherited_changes
-from rein_seg.config.load import with_protocol
-from rein_seg.config.protocol import stated_protocol
+from rein_seg.config.deviations import inherited_deviations
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import resolve
+from rein_seg.engine.runner import setup_distributed
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation.submission import SubmissionWriter
-from rein_seg.run.train import check_model, make_runner, note_changes, prepare
+from rein_seg.run.train import check_model, log_deviations, make_runner
 from rein_seg.run.weights import check_weights, load_weights
 
 # steps of a test pipeline that are about labels; predictions are of the file's size
@@ -90,23 +91,24 @@ def submit(
             f'--submit packs one set of predictions: give one --protocol of {protocols}'
         )
     about = SERVERS[server]
-    for name in protocols:
-        cfg = with_protocol(cfg, name)
-    cfg.load_from, cfg.resume = None, False
+    setup_distributed(launcher)
+    protocol = protocols[0] if protocols else None
+    request = Request(protocol=protocol, weights_given=True, amp=amp, launcher=launcher)
+    run = resolve(cfg, request)
     trained = check_weights(weights)
-    prepare(cfg, amp=amp, launcher=launcher)
     # before the loader is replaced: afterwards the protocol's domains are gone
-    changed = [*inherited_changes(cfg, trained), *evaluation_changes(cfg, 'test')]
-    changed += _test_on_server(cfg, about, folder or f'{cfg.work_dir}/submit_{server}')
-    sizes, found = _check(cfg, about)
-    runner = make_runner(cfg)
-    check_model(cfg, runner, sizes)
-    note_changes(cfg, changed)
+    changed = [*inherited_deviations(run.cfg, trained), *run.deviations.test]
+    changed += _resized_as_another(run.cfg, about)
+    options = _server_options(run.cfg, about, folder or f'{run.cfg.work_dir}/submit_{server}')
+    on_server = resolve(run.cfg, Request(options=options)).cfg
+    sizes, found = _check(on_server, about)
+    runner = make_runner(on_server)
+    check_model(runner, sizes)
+    log_deviations(run.protocol, changed)
     runner.logger.info(load_weights(runner.bare_model, weights))
-    evaluator = runner.test_on(cfg)
+    evaluator = runner.test_on(on_server)
     if not dist.is_main_process():
         return {}
-    name, protocol = stated_protocol(cfg)
     writer = next(m for m in evaluator.metrics if isinstance(m, SubmissionWriter))
     content = {
         'server': server,
@@ -117,43 +119,50 @@ def submit(
         'config': Path(cfg.filename).name if cfg.filename else None,
         'weights_file': Path(weights).name,
         'benchmark': cfg.benchmark.get('name'),
-        'protocol': name,
+        'protocol': run.protocol.name or None,
         'changed': changed,
-        'not_known': list(protocol.get('not_known') or []),
+        'not_known': list(run.protocol.not_known),
         'training': trained,
-        'test_cfg': dict(cfg.model.test_cfg),
+        'test_cfg': dict(on_server.model.test_cfg),
     }
     write_json(writer.folder / 'submission.json', content)
     print_log(f'upload to {about.where}: one archive for each condition', logger='current')
     return content
 
 
-def _test_on_server(cfg: Config, about: Server, folder: str) -> list[str]:
-    """Replaces the test data by the server's images, in place; returns what that changes."""
-    known = {dataset.get('domain'): dataset for dataset in datasets_of(cfg, ('test_dataloader',))}
-    first = next(iter(known.values()))
-    cfg.test_dataloader.dataset = dict(
-        type='ConcatDataset',
-        datasets=[
-            dict(
-                type='CityscapesSpaceDataset',
-                domain=domain,
-                layout=about.layout,
-                split=split,
-                labelled=False,
-                test_mode=True,
-                data_root=cfg.get('data_root'),
-                pipeline=_without_labels(known.get(domain, first).pipeline),
-            )
-            for domain, split in about.splits.items()
-        ],
-    )
-    cfg.test_evaluator = dict(type='SubmissionWriter', folder=folder)
-    return [
-        f'{domain} resized as {first.get("domain")}'
-        for domain in about.splits
-        if domain not in known
+def _server_options(cfg: Config, about: Server, folder: str) -> dict[str, Any]:
+    """Returns options that replace the test data by the server's images."""
+    known, first = _tested(cfg)
+    datasets = [
+        dict(
+            type='CityscapesSpaceDataset',
+            domain=domain,
+            layout=about.layout,
+            split=split,
+            labelled=False,
+            test_mode=True,
+            data_root=cfg.get('data_root'),
+            pipeline=_without_labels(known.get(domain, first).pipeline),
+        )
+        for domain, split in about.splits.items()
     ]
+    return {
+        'test_dataloader.dataset': dict(_delete_=True, type='ConcatDataset', datasets=datasets),
+        'test_evaluator': dict(_delete_=True, type='SubmissionWriter', folder=folder),
+    }
+
+
+def _resized_as_another(cfg: Config, about: Server) -> list[str]:
+    """Returns deviations: the server's domains that the config has no test images of."""
+    known, first = _tested(cfg)
+    resized_as = first.get('domain')
+    return [f'{domain} resized as {resized_as}' for domain in about.splits if domain not in known]
+
+
+def _tested(cfg: Config) -> tuple[dict[str, Any], Any]:
+    """Returns domain -> test data set, and the first of them."""
+    known = {dataset.get('domain'): dataset for dataset in datasets_of(cfg, ('test_dataloader',))}
+    return known, next(iter(known.values()))
 
 
 def _without_labels(pipeline: list[Any]) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from mmengine.logging import print_log
 
 import rein_seg.run.results as outcome
 from rein_seg.config.checks import check_run
-from rein_seg.config.deviations import evaluation_changes, inherited_changes
-from rein_seg.config.load import with_protocol
-from rein_seg.config.protocol import stated_protocol
-from rein_seg.engine.runner import PEFTRunner
+from rein_seg.config.deviations import inherited_deviations
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import Resolved, resolve
+from rein_seg.engine.runner import PEFTRunner, setup_distributed
 from rein_seg.errors import UserError
-from rein_seg.evaluation import find_domain_metric, protocol_table
-from rein_seg.run.train import check_model, make_runner, note_changes, prepare
+from rein_seg.evaluation import protocol_table
+from rein_seg.run.train import check_model, log_deviations, make_runner
 from rein_seg.run.weights import check_weights, load_weights
 
 
@@ -30,6 +31,8 @@ def test(
     protocols: Sequence[str] = (),
     amp: bool = False,
     launcher: str = 'none',
+    out: str | None = None,
+    show_dir: str | None = None,
 ) -> dict[str, Any]:
     """Evaluates, and writes results and overview into ``cfg.work_dir``.
 
@@ -41,6 +44,9 @@ def test(
             loaded once; none takes the config's.
         amp: bfloat16 autocast.
         launcher: none, or pytorch under torchrun.
+        out: Folder for predictions as png files of class indexes, with several protocols a folder
+            each in it; None for none.
+        show_dir: Folder for predictions painted over the images; None for none.
 
     Returns:
         The content of ``results.json`` (main process; an empty dict on others). Given protocols are
@@ -50,73 +56,84 @@ def test(
         UserError: If the benchmark has no such protocol, the weights were made for another encoder,
             method or class count, or anything else is wrong in config, data or files.
     """
-    cfg.load_from, cfg.resume = None, False  # the runner would load it over these weights
-    cfgs = _under(cfg, protocols)
+    setup_distributed(launcher)
+    common = Request(weights_given=True, amp=amp, launcher=launcher, out=out, show_dir=show_dir)
+    runs = _under(cfg, protocols, common)
     trained = check_weights(weights)
     sizes: dict[str, tuple[int, int]] = {}
-    for i, one in enumerate(cfgs.values()):
-        prepare(one, amp=amp, launcher=launcher)
-        checked = check_run(one, training=False, labels=i == 0)
-        changed = [*inherited_changes(one, trained), *evaluation_changes(one, 'test')]
-        note_changes(one, [*changed, *checked.numbers['test']])
-        for place, size in checked.sizes.items():
-            sizes[f'{place}, protocol {one.benchmark.get("protocol")!r}'] = size
-    runner = make_runner(next(iter(cfgs.values())))
-    check_model(cfg, runner, sizes)
+    changed: dict[str, list[str]] = {}
+    for name, run in runs.items():
+        checked = check_run(run.cfg, training=False, labels=not changed)
+        found = [*inherited_deviations(run.cfg, trained), *run.deviations.test]
+        changed[name] = log_deviations(run.protocol, [*found, *checked.numbers['test']])
+        sizes |= {f'{place}, protocol {name!r}': size for place, size in checked.sizes.items()}
+    first = next(iter(runs.values())).cfg
+    runner = make_runner(first)
+    check_model(runner, sizes)
     runner.logger.info(load_weights(runner.bare_model, weights))
     start = time.perf_counter()
-    reports = {name: _evaluate(one, runner, len(cfgs) > 1) for name, one in cfgs.items()}
+    reports = {
+        name: _evaluate(run, runner, changed[name], several=len(runs) > 1)
+        for name, run in runs.items()
+    }
     seconds = {'total': time.perf_counter() - start}
     if not dist.is_main_process():
         return {}
     top = next(iter(reports.values())) if len(reports) == 1 else {}
-    results = outcome.collect_results(cfg, runner, top, seconds)
+    results = outcome.collect_results(first, runner, top, seconds)
     results['weights_file'] = Path(weights).name
     results['selection'] = trained and trained['selection']
     results['training'] = trained
     if protocols:
         results['protocols'] = reports
         print_log('\n' + protocol_table(reports), logger='current')
-    return outcome.write_scores(cfg, results)
+    return outcome.write_scores(first, results)
 
 
-def _under(cfg: Config, protocols: Sequence[str]) -> dict[str, Config]:
-    """Returns name -> config, completed for that protocol.
+def _under(cfg: Config, protocols: Sequence[str], request: Request) -> dict[str, Resolved]:
+    """Returns name -> config, resolved for that protocol.
 
     Raises:
         UserError: If there is no such protocol, or pictures of several would get one name.
     """
-    own = str(cfg.benchmark.get('protocol'))
-    names = list(dict.fromkeys(protocols)) or [own]
-    if len(names) > 1 and 'visualization' in (cfg.get('default_hooks') or {}):
+    names = list(dict.fromkeys(protocols))
+    if len(names) > 1 and request.show_dir is not None:
         raise UserError(
             f'--show-dir with {len(names)} protocols: their pictures have the same names; give one '
             '--protocol'
         )
-    if names == [own]:
-        return {own: cfg}
-    cfgs = {name: with_protocol(cfg, name) for name in names}
-    for name, one in cfgs.items():
-        metric = find_domain_metric(one.test_evaluator)
-        if len(names) > 1 and metric is not None and metric.get('output_dir'):
-            metric['output_dir'] = f'{metric["output_dir"]}/{name}'
-    return cfgs
+    if not names:
+        own = resolve(cfg, request)
+        return {own.protocol.name or 'None': own}
+    out = request.out
+    return {
+        name: resolve(
+            cfg,
+            replace(
+                request,
+                protocol=name,
+                out=f'{out}/{name}' if out is not None and len(names) > 1 else out,
+            ),
+        )
+        for name in names
+    }
 
 
-def _evaluate(cfg: Config, runner: PEFTRunner, several: bool) -> dict[str, Any]:
-    """Returns the report of one protocol, with what is not known of it, and draws its overview."""
+def _evaluate(
+    run: Resolved, runner: PEFTRunner, changed: Sequence[str], *, several: bool
+) -> dict[str, Any]:
+    """Returns the report of one protocol, with its open questions, and draws its overview."""
     start = time.perf_counter()
-    report = outcome.find_report(runner.test_on(cfg))
+    report = outcome.find_report(runner.test_on(run.cfg, changed))
     if not dist.is_main_process():
         return {}
-    name, protocol = stated_protocol(cfg)
     report = {
         **report,
-        'not_known': list(protocol.get('not_known') or []),
+        'not_known': list(run.protocol.not_known),
         'test_cfg': dict(runner.bare_model.test_cfg),
     }
     if several:
         report['seconds'] = round(time.perf_counter() - start, 3)
-    picture = f'overview_{name}.png' if several else 'overview.png'
-    outcome.write_overview(cfg, runner, report, runner.test_dataloader, picture)
+    picture = f'overview_{run.protocol.name}.png' if several else 'overview.png'
+    outcome.write_overview(run.cfg, runner, report, runner.test_dataloader, picture)
     return report

@@ -12,13 +12,12 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 
 import rein_seg.run.results as outcome
-from rein_seg.config.checks import check_run, check_sizes
-from rein_seg.config.config_paths import domain_metrics
-from rein_seg.config.defaults import fill_average, fill_iterations
-from rein_seg.config.deviations import evaluation_changes, training_record
-from rein_seg.config.protocol import LAST, stated_protocol
+from rein_seg.config.checks import Checked, check_run, check_sizes
+from rein_seg.config.definitions import LAST, Protocol
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import Resolved, resolve
 from rein_seg.engine.ema import TrainableEMAHook
-from rein_seg.engine.runner import PEFTRunner, latest_checkpoint, setup_distributed
+from rein_seg.engine.runner import PEFTRunner, setup_distributed
 from rein_seg.errors import UserError
 from rein_seg.run.inference_cost import time_inference
 from rein_seg.run.weights import resumed, started_from
@@ -52,9 +51,10 @@ def train(
     Raises:
         UserError: Before training starts, for anything wrong in config, data or files.
     """
-    if resume:
-        cfg.load_from, cfg.resume = latest_checkpoint(cfg.work_dir), True
-    runner = build_runner(cfg, amp=amp, launcher=launcher)
+    setup_distributed(launcher)
+    request = Request(training=True, resume=resume, amp=amp, launcher=launcher)
+    resolved = resolve(cfg, request)
+    runner = build_runner(resolved)
     start = time.perf_counter()
     runner.train()
     report = outcome.find_report(runner.val_loop.evaluator)
@@ -71,7 +71,7 @@ def train(
         return {}
     if dist.get_world_size() > 1:
         print_log(f'all {dist.get_world_size()} ranks ended with identical parameters', 'current')
-    results = outcome.collect_results(cfg, runner, report, seconds)
+    results = outcome.collect_results(resolved.cfg, runner, report, seconds)
     results.update(
         selection=runner.training_record['selection'],
         training=runner.training_record,
@@ -83,30 +83,35 @@ def train(
     if inference_cost:
         size = runner.val_dataloader.dataset[0]['inputs'].shape[-2:]
         results['inference'] = time_inference(runner.bare_model, size, amp=amp)
-    return outcome.write_run(cfg, runner, results)
+    return outcome.write_run(resolved.cfg, runner, results)
 
 
-def build_runner(cfg: Config, *, amp: bool, launcher: str) -> PEFTRunner:
-    """Checks a training run, then builds its runner."""
-    prepare(cfg, amp=amp, launcher=launcher)
+def build_runner(resolved: Resolved) -> PEFTRunner:
+    """Checks the data of a training run, then builds its runner."""
+    cfg, deviations = resolved.cfg, resolved.deviations
     checked = check_run(cfg, training=True)
-    fill_iterations(cfg)
-    record = training_record(cfg)
+    record = _record(resolved, checked)
+    changed = [*record['changed'], *deviations.val, *checked.numbers['val']]
+    changed = log_deviations(resolved.protocol, changed)
+    runner = make_runner(cfg)
+    runner.training_record, runner.deviations = record, changed
+    if cfg.get('ema'):
+        runner.register_hook(make_known(TrainableEMAHook, **cfg.ema))
+    check_model(runner, checked.sizes)
+    return runner
+
+
+def _record(resolved: Resolved, checked: Checked) -> dict[str, Any]:
+    """Returns the statements of a run's files on its training."""
+    cfg, record = resolved.cfg, resolved.training_record()
     record['changed'] += checked.numbers['train']
     if record['selection'] != LAST:
         record['changed'] += checked.numbers['val']
     if cfg.get('resume'):
-        record = resumed(record, cfg.load_from)
-    elif cfg.get('load_from'):
+        return resumed(record, cfg.load_from)
+    if cfg.get('load_from'):
         record['changed'].append(started_from(cfg.load_from))
-    evaluation = [*evaluation_changes(cfg, 'val'), *checked.numbers['val']]
-    note_changes(cfg, [*record['changed'], *evaluation])
-    runner = make_runner(cfg)
-    runner.training_record = record
-    if cfg.get('ema'):
-        runner.register_hook(make_known(TrainableEMAHook, **cfg.ema))
-    check_model(cfg, runner, checked.sizes)
-    return runner
+    return record
 
 
 def make_runner(cfg: Config) -> PEFTRunner:
@@ -124,36 +129,20 @@ def make_known(build: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         raise UserError(f'the config has an argument that is not known: {error}') from error
 
 
-def check_model(cfg: Config, runner: PEFTRunner, sizes: Mapping[str, tuple[int, int]]) -> None:
+def check_model(runner: PEFTRunner, sizes: Mapping[str, tuple[int, int]]) -> None:
     """Checks that the encoder takes the images it will get."""
-    if cfg.model.get('data_preprocessor') is None:  # one of the config's own may pad
+    if runner.cfg.model.get('data_preprocessor') is None:  # one of the config's own may pad
         check_sizes(runner.bare_model.backbone, sizes)
 
 
-def prepare(cfg: Config, *, amp: bool, launcher: str) -> None:
-    """Starts the process group and writes into the config what the command line says."""
-    setup_distributed(launcher)
-    cfg.launcher = launcher
-    fill_average(cfg)
-    if launcher != 'none' and dist.get_backend() == 'gloo':
-        wrapper = cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel')
-        cfg.model_wrapper_cfg = {**wrapper, 'device_ids': None}
-    if amp:
-        cfg.optim_wrapper = {**cfg.optim_wrapper, 'type': 'AutocastOptimWrapper'}
-        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='AutocastHook')]
-
-
-def note_changes(cfg: Config, changed: Sequence[str]) -> None:
-    """Logs what a run changes in its protocol, and has the metrics print it beside the name."""
-    changed = list(dict.fromkeys(changed))
-    for metric in domain_metrics(cfg):
-        metric.pop('changed', None)
-        if changed:
-            metric['changed'] = changed
-    name, protocol = stated_protocol(cfg)
+def log_deviations(protocol: Protocol, deviations: Sequence[str]) -> list[str]:
+    """Logs how a run deviates from its protocol, and returns each deviation once."""
+    changed = list(dict.fromkeys(deviations))
+    name = protocol.name or None
     print_log(f'protocol {name}, changed: {"; ".join(changed) or "nothing"}', logger='current')
-    for text in protocol.get('not_known') or []:
+    for text in protocol.not_known:
         print_log(f'protocol {name}, not known: {text}', logger='current')
+    return changed
 
 
 def load_best(runner: PEFTRunner) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from rein_seg.checkpoint import (
     read_checkpoint,
     state_dict_of,
 )
+from rein_seg.config.definitions import LAST
 from rein_seg.config.deviations import NOT_RECORDED
-from rein_seg.config.protocol import LAST
 from rein_seg.errors import UserError
 
 

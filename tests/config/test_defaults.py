@@ -1,32 +1,26 @@
 """The protocol is one word; the schedule of Conv-LoRA decays what the official one does."""
 
-import copy
-
 import pytest
 from mmengine.config import Config
 from mmpretrain.models.utils import LayerNorm2d
 from torch import nn
 
 from rein_seg.apis import load_config
-from rein_seg.config.defaults import fill_iterations
-from rein_seg.config.load import complete
+from rein_seg.config.builtin import benchmarks
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import resolve
 from rein_seg.errors import UserError
 from tests.engine.test_engine import hyper
 from tests.run.tiny_run import tiny_config
 
 
 @pytest.fixture(scope='module')
-def task(repo):
-    cfg = Config.fromfile(str(repo / 'configs/_base_/benchmarks/polyp.py'))
-    cfg.model = {}
-    return cfg
+def task():
+    return Config({**benchmarks()['polyp'].content(), 'model': {}})
 
 
-def completed(cfg, **changes):
-    cfg = copy.deepcopy(cfg)
-    cfg.merge_from_dict(changes)
-    complete(cfg)
-    return cfg
+def completed(cfg, **options):
+    return resolve(cfg, Request(options=options)).cfg
 
 
 def steps(dataset):
@@ -66,8 +60,8 @@ def test_iterations_override_epochs_and_leave_validation_by_epoch(repo, monkeypa
     cfg = load_config(path, cfg_options={'max_iters': 1000} if through == 'option' else None)
     if through == 'leaf':
         cfg.max_iters = 1000
-    monkeypatch.setattr('rein_seg.config.defaults.DATASETS.build', lambda _: range(1305))
-    fill_iterations(cfg)
+    monkeypatch.setattr('rein_seg.config.schedule.DATASETS.build', lambda _: range(1305))
+    cfg = resolve(cfg, Request(training=True)).cfg
     assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (1000, 327)
     assert cfg.default_hooks.checkpoint.interval == 327
     assert cfg.param_scheduler[0].end == 1000
@@ -110,7 +104,7 @@ class Head(nn.Module):
 def test_schedule_decays_the_two_dimensional_norm_but_no_bias_and_no_other_norm(repo):
     from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-    cfg = Config.fromfile(str(repo / 'configs/_base_/schedules/adamw_conv_lora_3e4.py'))
+    cfg = load_config(str(repo / 'configs/conv_lora_sam_huge_leaf.py'))
     wrapper_cfg = cfg.optim_wrapper
     constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
         dict(

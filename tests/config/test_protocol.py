@@ -5,21 +5,16 @@ import copy
 import pytest
 
 from rein_seg.apis import load_config
-from rein_seg.config.checks import check_decay
+from rein_seg.config.builtin import protocols
 from rein_seg.config.config_paths import datasets_of, same
-from rein_seg.config.deviations import (
-    check_selection,
-    evaluation_changes,
-    inherited_changes,
-    on_targets,
-    selection_text,
-    training_changes,
-    training_record,
-)
+from rein_seg.config.deviations import check_selection, inherited_deviations, on_targets
 from rein_seg.config.load import with_protocol
+from rein_seg.config.protocol import stated
+from rein_seg.config.resolve import resolve
+from rein_seg.config.schedule import check_decay
 from rein_seg.errors import UserError
 
-# specs/benchmarks.md, section 1: crop, images x iterations, rate, decay, images of Cityscapes,
+# crop, images x iterations, rate, decay, images of Cityscapes,
 # BDD100K, Mapillary, whether Mapillary is halved, stride of windows
 TABLE = {
     'rein512': (512, 4, 40000, 1e-4, 0.05, (1024, 512), (1280, 720), (1024, 512), True, 341),
@@ -46,6 +41,22 @@ def load(path, **options):
     return load_config(path, cfg_options={k.replace('__', '.'): v for k, v in options.items()})
 
 
+def training_deviations(cfg):
+    return list(resolve(cfg).deviations.training)
+
+
+def evaluation_deviations(cfg, use='test'):
+    return list(getattr(resolve(cfg).deviations, use))
+
+
+def selection_text(cfg):
+    return resolve(cfg).deviations.selection
+
+
+def training_record(cfg):
+    return resolve(cfg).training_record()
+
+
 def steps(dataset):
     return {step['type']: step for step in dataset.pipeline}
 
@@ -55,7 +66,7 @@ def test_one_word_is_the_whole_protocol(rein512, name):
     cfg = with_protocol(rein512, name)
     crop, batch, iterations, lr, decay, *sizes, halved, stride = TABLE[name]
     assert tuple(cfg.model.crop_size) == (crop, crop)
-    gpus = cfg.protocols[name].get('gpus') or 1
+    gpus = stated(cfg, name).gpus or 1
     assert (cfg.train_dataloader.batch_size * gpus, cfg.train_cfg.max_iters) == (batch, iterations)
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.lr, optimizer.weight_decay) == (lr, decay)
@@ -171,8 +182,8 @@ def test_several_sources_get_the_pipeline_of_the_protocol(path):
     cfg = load(path, train_dataloader__dataset=dict(both, _delete_=True), protocol='soma512')
     pipelines = [dataset.pipeline for dataset in datasets_of(cfg, ('train_dataloader',))]
     assert len(pipelines) == 2
-    assert same(pipelines, [cfg.protocols.soma512.train_pipeline] * 2)
-    assert training_changes(cfg) == ['training data gtav, synthia instead of gtav']
+    assert same(pipelines, [protocols()['soma512'].train_pipeline] * 2)
+    assert training_deviations(cfg) == ['training data gtav, synthia instead of gtav']
 
 
 CHANGES = [
@@ -236,20 +247,20 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(('options', 'changed'), CHANGES, ids=lambda o: str(o)[:40])
-def test_what_a_training_changes_is_named(path, options, changed):
-    assert training_changes(load(path, **options)) == changed
+def test_what_a_training_deviations_is_named(path, options, changed):
+    assert training_deviations(load(path, **options)) == changed
 
 
 def test_the_batch_counts_over_all_processes(repo, monkeypatch):
     cfg = load_config(str(repo / 'configs/rein_dinov2_gtav_1024.py'))
-    assert training_changes(cfg) == ['batch 2 instead of 8']
+    assert training_deviations(cfg) == ['batch 2 instead of 8']
     monkeypatch.setattr('mmengine.dist.get_world_size', lambda: 4)
-    assert training_changes(cfg) == []
+    assert training_deviations(cfg) == []
 
 
-def test_what_an_evaluation_changes_is_named(path):
+def test_what_an_evaluation_deviations_is_named(path):
     def changed(use='test', **options):
-        return evaluation_changes(load(path, **options), use)
+        return evaluation_deviations(load(path, **options), use)
 
     assert changed() == changed(model__test_cfg__batch_windows=2) == []
     assert changed(model__test_cfg__stride=[256, 256]) == [
@@ -266,13 +277,13 @@ def test_what_an_evaluation_changes_is_named(path):
         'test_cfg.stride 512x512 instead of 341x341'
     ]
     one = {'test_evaluator.targets': ['cityscapes'], 'test_evaluator.ignore_index': 10}
-    assert evaluation_changes(load_config(path, cfg_options=one), 'test') == [
+    assert evaluation_deviations(load_config(path, cfg_options=one), 'test') == [
         'metric.targets cityscapes instead of cityscapes, bdd100k, mapillary',
         'metric.ignore_index 10 instead of None',
     ]
     assert changed(test_evaluator__absent='zero') == ['metric.absent zero instead of None']
     corrupted = {'test_dataloader.dataset.datasets.0.corruption': ['fog', 1]}
-    assert evaluation_changes(load_config(path, cfg_options=corrupted), 'test') == [
+    assert evaluation_deviations(load_config(path, cfg_options=corrupted), 'test') == [
         'test data of cityscapes.corruption fog, 1 instead of None'
     ]
 
@@ -283,19 +294,19 @@ def test_weights_bring_what_was_changed_in_their_training(path, rein512, repo):
         benchmark='gtav_to_urban', protocol='rein512', changed=[], selection='last', max_iters=40000
     )
     soma = with_protocol(rein512, 'soma512')
-    assert inherited_changes(rein512, record) == []
-    assert inherited_changes(soma, record) == ['trained under rein512']
-    assert inherited_changes(soma, None) == ['training not recorded']
+    assert inherited_deviations(rein512, record) == []
+    assert inherited_deviations(soma, record) == ['trained under rein512']
+    assert inherited_deviations(soma, None) == ['training not recorded']
     short = training_record(load(path, max_iters=20))
-    assert inherited_changes(rein512, short) == ['max_iters 20 instead of 40000']
-    assert inherited_changes(soma, short) == ['trained under a changed rein512']
+    assert inherited_deviations(rein512, short) == ['max_iters 20 instead of 40000']
+    assert inherited_deviations(soma, short) == ['trained under a changed rein512']
     acdc = load_config(str(repo / 'configs/rein_dinov2_cityscapes_to_acdc.py'))
     other = dict(training_record(with_protocol(rein512, 'rein1024')), changed=[])
-    assert inherited_changes(acdc, other) == ['trained for gtav_to_urban']
+    assert inherited_deviations(acdc, other) == ['trained for gtav_to_urban']
     # the two of binary tasks train alike
     task = load_config(str(repo / 'configs/conv_lora_sam_huge_polyp.py'))
     square = with_protocol(task, 'square1024')
-    assert inherited_changes(square, training_record(task)) == []
+    assert inherited_deviations(square, training_record(task)) == []
 
 
 def refused(path, **options):
@@ -359,16 +370,15 @@ def test_the_average_has_one_place(path):
 
 
 def test_the_name_of_a_shipped_protocol_is_its_own(path, repo):
-    tiny = load(str(repo / 'configs/rein_tiny_miniscapes.py'), benchmark__protocol='rein512')
+    tiny = str(repo / 'configs/rein_tiny_miniscapes.py')
     with pytest.raises(UserError, match="'miniscapes' has miniscapes-256x128: give your own"):
-        training_changes(tiny)
-    bare = load(path, benchmark__name='mine')
-    for key in ('protocols', 'protocol'):
-        bare.pop(key)
-    with pytest.raises(UserError, match="'mine' has no protocols: give your own a name of its own"):
-        training_changes(bare)
+        load(tiny, benchmark__protocol='rein512')
+    assert load(tiny, benchmark__protocol='mine').val_evaluator.protocol == 'mine'
+    # a benchmark of a user's own may be under it, as it stands
     own = load(path, benchmark__name='mine', max_iters=10)
-    assert training_changes(own) == ['max_iters 10 instead of 40000']
+    assert training_deviations(own) == ['max_iters 10 instead of 40000']
+    again = load(path, benchmark__name='mine', protocols__rein512__max_iters=10)
+    assert training_deviations(again) == ['max_iters 10 instead of 40000']
 
 
 def test_the_best_of_vfmseg_is_one_of_several(path):
@@ -380,11 +390,11 @@ def test_a_wrapper_with_a_pipeline_is_named(path):
     one = dict(load_config(path).train_dataloader.dataset)
     mix = dict(type='MultiImageMixDataset', dataset=one, pipeline=[dict(type='RandomMosaic')])
     cfg = load(path, train_dataloader__dataset=dict(mix, _delete_=True))
-    assert training_changes(cfg) == ['training data through MultiImageMixDataset']
+    assert training_deviations(cfg) == ['training data through MultiImageMixDataset']
 
 
 def test_another_definition_makes_no_two_protocols_alike(path, rein512):
     record = training_record(rein512)
-    cfg = load(path, protocol='soma512')
-    cfg.protocols['soma512'] = copy.deepcopy(cfg.protocols['rein512'])
-    assert inherited_changes(cfg, record) == ['trained under rein512']
+    cfg = load(path, protocol='soma512', protocols__soma512__base='rein512')
+    assert cfg.train_cfg.val_interval == 10000
+    assert inherited_deviations(cfg, record) == ['trained under rein512']

@@ -6,7 +6,8 @@ from mmengine.runner import ValLoop
 
 from rein_seg.apis import train
 from rein_seg.checkpoint import read_adapter, read_checkpoint
-from rein_seg.config.defaults import fill_iterations
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import resolve
 from rein_seg.errors import UserError
 from rein_seg.evaluation import DomainIoUMetric
 from tests.run.tiny_run import tiny_config
@@ -35,19 +36,20 @@ def config(folder, **options):
     return tiny_config(folder, extra=EXTRA, **options)
 
 
+def in_iterations(cfg):
+    return resolve(cfg, Request(training=True)).cfg
+
+
 def test_epochs_become_iterations_when_the_run_starts(tmp_path):
-    cfg = config(tmp_path)
-    fill_iterations(cfg)
+    cfg = in_iterations(config(tmp_path))
     assert (cfg.max_iters, cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (12, 12, 4)
     assert (cfg.param_scheduler[0].end, cfg.default_hooks.checkpoint.interval) == (12, 4)
-    cfg = config(tmp_path, epochs=5, train_dataloader__batch_size=7)
-    fill_iterations(cfg)
+    cfg = in_iterations(config(tmp_path, epochs=5, train_dataloader__batch_size=7))
     assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (5, 1)
 
 
 def test_iterations_override_epochs(tmp_path):
-    cfg = config(tmp_path, max_iters=6)
-    fill_iterations(cfg)
+    cfg = in_iterations(config(tmp_path, max_iters=6))
     assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (6, 4)  # still by epoch
     assert (cfg.param_scheduler[0].end, cfg.default_hooks.checkpoint.interval) == (6, 4)
     with pytest.raises(UserError, match='epochs: the run has max_iters=6 iterations'):
@@ -63,7 +65,7 @@ def test_the_benchmark_chooses_the_metric(tmp_path):
         config(tmp_path, benchmark__selection=None, default_hooks__checkpoint=None)
     cfg = config(tmp_path, epochs=None)
     with pytest.raises(UserError, match='epochs=None: give epochs=30, or max_iters'):
-        fill_iterations(cfg)
+        in_iterations(cfg)
 
 
 def scored(monkeypatch, scores):

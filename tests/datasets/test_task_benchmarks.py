@@ -1,15 +1,15 @@
 """Conv-LoRA's tasks: layouts as downloaded, values and sizes under both protocols."""
 
-import copy
-from functools import lru_cache
-
 import numpy as np
 import pytest
 from mmengine.config import Config
 from mmseg.registry import DATASETS, TRANSFORMS
 from PIL import Image
 
-from rein_seg.config.load import complete
+from rein_seg.config.builtin import benchmarks
+from rein_seg.config.protocols.binary import SQUARE as RESIZE
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import resolve
 from rein_seg.datasets import leaf_datasets
 from rein_seg.errors import UserError
 
@@ -102,18 +102,10 @@ def root(tmp_path_factory):
     return root
 
 
-@lru_cache
-def read(path):
-    return Config.fromfile(path)
-
-
-def load(repo, task, root, **options):
+def load(task, root, **options):
     """Returns a benchmark as `load_config` completes it."""
-    cfg = copy.deepcopy(read(str(repo / f'configs/_base_/benchmarks/{task}.py')))
-    cfg.model, cfg.data_root = {}, str(root)
-    cfg.merge_from_dict(options)
-    complete(cfg)
-    return cfg
+    cfg = Config({**benchmarks()[task].content(), 'model': {}})
+    return resolve(cfg, Request(options={'data_root': str(root), **options})).cfg
 
 
 def domains(cfg, use):
@@ -126,8 +118,8 @@ def domains(cfg, use):
 
 
 @TASKS
-def test_every_file_is_found_once(repo, root, task):
-    cfg = load(repo, task, root)
+def test_every_file_is_found_once(root, task):
+    cfg = load(task, root)
     found = {name: len(part) for use in USES for name, part in domains(cfg, use).items()}
     expected = dict.fromkeys(LAYOUTS[task], 10)
     if task in HELD_OUT:
@@ -137,8 +129,8 @@ def test_every_file_is_found_once(repo, root, task):
 
 
 @TASKS
-def test_training_sample(repo, root, task):
-    cfg = load(repo, task, root)
+def test_training_sample(root, task):
+    cfg = load(task, root)
     (part,) = domains(cfg, 'train').values()
     sample = part[0]
     assert sample['inputs'].shape == (3, *SQUARE)
@@ -151,8 +143,8 @@ def test_training_sample(repo, root, task):
 
 @pytest.mark.parametrize('protocol', ['original', 'square1024'])
 @TASKS
-def test_test_sample_under_both_protocols(repo, root, task, protocol):
-    cfg = load(repo, task, root, protocol=protocol)
+def test_test_sample_under_both_protocols(root, task, protocol):
+    cfg = load(task, root, protocol=protocol)
     for use in ('val', 'test'):
         part = next(iter(domains(cfg, use).values()))
         sample = part[0]
@@ -167,8 +159,8 @@ def test_test_sample_under_both_protocols(repo, root, task, protocol):
 
 
 @TASKS
-def test_evaluators_name_the_domains_they_get(repo, root, task):
-    cfg = load(repo, task, root)
+def test_evaluators_name_the_domains_they_get(root, task):
+    cfg = load(task, root)
     assert [*domains(cfg, 'val')] == [cfg.val_evaluator.source]
     assert [*domains(cfg, 'test')] == cfg.test_evaluator.targets
     assert cfg.benchmark.selection.metric.split('/')[0] == cfg.val_evaluator.source
@@ -177,7 +169,7 @@ def test_evaluators_name_the_domains_they_get(repo, root, task):
     assert cfg.model.test_cfg.get('keep_scores') == (cfg.benchmark.num_classes == 2)
 
 
-def test_recipe_of_each_task(repo, root):
+def test_recipe_of_each_task(root):
     recipe = {
         task: (
             cfg.epochs,
@@ -185,7 +177,7 @@ def test_recipe_of_each_task(repo, root):
             cfg.benchmark.selection.rule,
         )
         for task in LAYOUTS
-        for cfg in [load(repo, task, root)]
+        for cfg in [load(task, root)]
     }
     assert recipe == {
         'polyp': (30, 'S', 'greater'),
@@ -198,42 +190,41 @@ def test_recipe_of_each_task(repo, root):
     }
 
 
-def test_a_soft_mask_is_cut_at_128(repo, root, tmp_path):
+def test_a_soft_mask_is_cut_at_128(root, tmp_path):
     (tmp_path / 'polyp').mkdir()
     (tmp_path / 'polyp/TestDataset').symlink_to(root / 'polyp/TestDataset')
     for kind, array in (('images', np.zeros((2, 4, 3))), ('masks', [[0, 100, 200, 255]] * 2)):
         path = tmp_path / f'polyp/TrainDataset/{kind}/1.png'
         path.parent.mkdir(parents=True)
         Image.fromarray(np.asarray(array, np.uint8)).save(path)
-    cfg = load(repo, 'polyp', tmp_path, **{'train_dataloader.dataset.part': None})
+    cfg = load('polyp', tmp_path, **{'train_dataloader.dataset.part': None})
     label = domains(cfg, 'train')['polyp'][0]['data_samples'].gt_sem_seg.data[0]
     assert label[0, :: 1024 // 4].tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])  # flipped or not
 
 
-def test_strange_classes_of_trans10k_are_named(repo, root, tmp_path):
+def test_strange_classes_of_trans10k_are_named(root, tmp_path):
     for path, value in (('images/1.jpg', 0), ('masks/1_mask.png', 12)):
         path = tmp_path / 'trans10k_v2/test' / path
         path.parent.mkdir(parents=True)
         Image.fromarray(np.full(SIZE, value, np.uint8)).save(path)
-    cfg = load(repo, 'trans10k_v2', tmp_path)
+    cfg = load('trans10k_v2', tmp_path)
     with pytest.raises(UserError, match=r'holds the ids \[12\], outside its label space \(0 to 11'):
         domains(cfg, 'test')['trans10k'][0]
 
 
-def test_training_on_all_images_is_one_option(repo, root):
-    cfg = load(repo, 'camo', root, **{'train_dataloader.dataset.part': None})
+def test_training_on_all_images_is_one_option(root):
+    cfg = load('camo', root, **{'train_dataloader.dataset.part': None})
     assert len(domains(cfg, 'train')['camo_train']) == 10
 
 
-def test_the_resize_is_pillows(repo):
+def test_the_resize_is_pillows():
     """The official image comes from torchvision's resize of a Pillow image, likewise."""
     from torchvision.transforms.functional import InterpolationMode, resize
 
-    cfg = Config.fromfile(str(repo / 'configs/_base_/benchmarks/binary_1024.py'))
     image = np.random.default_rng(0).integers(0, 256, (1500, 700, 3), np.uint8)
     label = (image[..., 0] > 127).astype(np.uint8)
     results = dict(img=image, gt_seg_map=label, seg_fields=['gt_seg_map'])
-    done = TRANSFORMS.build(cfg.square)(results)
+    done = TRANSFORMS.build(dict(RESIZE))(results)
     for key, given, mode in (
         ('img', image, InterpolationMode.BICUBIC),
         ('gt_seg_map', label, InterpolationMode.NEAREST),

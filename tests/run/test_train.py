@@ -174,8 +174,11 @@ def test_amp_trains_in_bfloat16(tmp_path):
 
 
 def test_activation_checkpointing_trains_the_same(tmp_path, finished):
-    cfg = tiny_config(tmp_path, model__backbone__activation_checkpointing=True)
-    cfg.data_root = str(finished[0] / 'scenes')
+    cfg = tiny_config(
+        tmp_path,
+        model__backbone__activation_checkpointing=True,
+        data_root=str(finished[0] / 'scenes'),
+    )
     assert train(cfg)['domains'].keys() == finished[1]['domains'].keys()
 
 

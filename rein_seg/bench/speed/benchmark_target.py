@@ -24,6 +24,8 @@ from torch import nn
 
 from rein_seg.bench.speed.official import officially
 from rein_seg.config.load import load_config
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import resolve
 from rein_seg.errors import UserError
 
 MODES = ('train', 'predict')
@@ -61,7 +63,7 @@ class Subject:
     """A model on its device with what it trains with, and one step of its work.
 
     Args:
-        cfg: Completed config; changed in place.
+        cfg: Resolved config; it stays as it is.
         work: What to do.
 
     Raises:
@@ -70,17 +72,17 @@ class Subject:
     """
 
     def __init__(self, cfg: Config, work: Work) -> None:
-        self.cfg, self.work = cfg, work
-        self.random = _draw_weights(cfg, always=work.random)
-        self.size = work.size or _crop_size(cfg)
+        self.work, self.size = work, work.size or _crop_size(cfg)
         train = work.mode == 'train'
+        draws = _draws_weights(cfg, always=work.random)
+        options: dict[str, Any] = _random_weights(cfg) if draws else {}
         if work.official:
-            cfg.optim_wrapper.optimizer['foreach'] = False
-            cfg.model.test_cfg['batch_windows'] = 1
+            options |= {'optim_wrapper.optimizer.foreach': False}
+            options |= {'model.test_cfg.batch_windows': 1}
         if train:
-            cfg.model['crop_size'] = self.size  # smaller images would be padded to the crop
-            if work.amp:
-                cfg.optim_wrapper = {**cfg.optim_wrapper, 'type': 'AutocastOptimWrapper'}
+            options |= {'model.crop_size': self.size}  # smaller images would be padded to the crop
+        self.cfg = cfg = resolve(cfg, Request(options=options, amp=work.amp and train)).cfg
+        self.random = cfg.model.backbone.encoder.get('init_seed') is not None
         torch.manual_seed(0)
         self.model: nn.Module = MODELS.build(cfg.model).to(work.device).train(train)
         if train and work.official and _leaves_out_ignored(self.model):
@@ -186,17 +188,17 @@ def _read_entry(config: str, entry: str) -> tuple[str, dict[str, Any], dict[str,
     return config, options, switches, entry
 
 
-def _draw_weights(cfg: Config, *, always: bool) -> bool:
-    """Has the encoder draw its weights, in place, if asked for or its file is not there."""
-    encoder = cfg.model.backbone.encoder
-    file = encoder.get('checkpoint')
-    if not always and (file is None or Path(file).is_file()):
-        return encoder.get('init_seed') is not None
-    encoder.update(checkpoint=None, pretrained=None)
-    encoder.setdefault('init_seed', 0)
-    if encoder['init_seed'] is None:
-        encoder['init_seed'] = 0
-    return True
+def _draws_weights(cfg: Config, *, always: bool) -> bool:
+    """Says whether the encoder is to draw its weights: if asked for, or its file is not there."""
+    file = cfg.model.backbone.encoder.get('checkpoint')
+    return always or (file is not None and not Path(file).is_file())
+
+
+def _random_weights(cfg: Config) -> dict[str, Any]:
+    """Returns options that have the encoder draw its weights."""
+    seed = cfg.model.backbone.encoder.get('init_seed')
+    said = {'checkpoint': None, 'pretrained': None, 'init_seed': 0 if seed is None else seed}
+    return {f'model.backbone.encoder.{key}': value for key, value in said.items()}
 
 
 def _leaves_out_ignored(model: nn.Module) -> bool:

@@ -1,0 +1,1 @@
+"""The benchmarks of this package: a file each, with its ``BENCHMARK``."""

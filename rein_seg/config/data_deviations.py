@@ -1,0 +1,54 @@
+"""How data and metric of a run deviate from a shipped benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from rein_seg.config.config_paths import datasets_of, deviations_in, wrappers_of
+from rein_seg.config.protocol import shipped_benchmark
+from rein_seg.evaluation import find_domain_metric
+
+# how and where files lie, and what happens to them later, does not make other data
+_NO_DATA = (
+    'data_root', 'data_prefix', 'img_suffix', 'seg_map_suffix', 'csv', 'hint', 'pipeline',
+    'cache_dir', 'cache_raw', 'lazy_init', 'serialize_data', 'test_mode',
+)  # fmt: skip
+_NO_METRIC = ('protocol', 'changed', 'output_dir', 'prefix', 'collect_device')
+
+
+def data_deviations(cfg: Config, use: str) -> Iterator[str]:
+    """Yields how the data of a loader deviate from a shipped benchmark.
+
+    Args:
+        cfg: Completed config.
+        use: train, val or test.
+    """
+    benchmark = shipped_benchmark(cfg)
+    if benchmark is None:
+        return
+    ours = [_without(node, _NO_DATA) for node in datasets_of(cfg, (f'{use}_dataloader',))]
+    theirs = [_without(domain.node, _NO_DATA) for domain in benchmark.domains(use)]
+    name = 'training data' if use == 'train' else f'{use} data'
+    domains = [[node.get('domain') for node in nodes] for nodes in (ours, theirs)]
+    yield from deviations_in(name, *domains)
+    if domains[0] == domains[1]:
+        for our, their in zip(ours, theirs, strict=True):
+            yield from deviations_in(f'{name} of {their["domain"]}', our, their)
+    for node in wrappers_of(cfg, use):
+        if 'pipeline' in node:
+            yield f'{name} through {node["type"]}'
+
+
+def metric_deviations(cfg: Config, use: str) -> Iterator[str]:
+    """Yields how the metric deviates from a shipped benchmark; ``use`` is val or test."""
+    benchmark = shipped_benchmark(cfg)
+    if benchmark is not None:
+        ours = find_domain_metric(cfg.get(f'{use}_evaluator') or []) or {}
+        yield from deviations_in('metric', _without(ours, _NO_METRIC), benchmark.metric_node(use))
+
+
+def _without(node: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key not in keys}

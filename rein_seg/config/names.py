@@ -1,0 +1,155 @@
+"""Checks of the names in a config: registered names, its own words, and near misses of either."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import (
+    DATA_SAMPLERS,
+    DATASETS,
+    HOOKS,
+    LOOPS,
+    METRICS,
+    MODELS,
+    OPTIM_WRAPPER_CONSTRUCTORS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    TRANSFORMS,
+    VISUALIZERS,
+    Registry,
+)
+
+from rein_seg.config.config_paths import LOADERS, datasets_of
+from rein_seg.config.options import OPEN_NAMES
+from rein_seg.errors import UserError, near_misses
+from rein_seg.registry import PEFT_METHODS
+
+_SECTIONS = {
+    'val_evaluator': METRICS,
+    'test_evaluator': METRICS,
+    'train_cfg': LOOPS,
+    'val_cfg': LOOPS,
+    'test_cfg': LOOPS,
+    'default_hooks': HOOKS,
+    'custom_hooks': HOOKS,
+    'param_scheduler': PARAM_SCHEDULERS,
+    'visualizer': VISUALIZERS,
+}
+# top-level words that are read here or by mmengine's runner; other names are a user's variables
+_WORDS = (
+    *OPEN_NAMES, *LOADERS, *_SECTIONS, 'model', 'benchmark', 'data_root', 'epochs', 'compile',
+    'expected_images', 'comparison', 'custom_imports', 'default_scope', 'runner_type', 'env_cfg',
+    'randomness', 'vis_backends', 'log_processor', 'log_level', 'load_from', 'resume', 'work_dir',
+    'launcher', 'auto_scale_lr', 'experiment_name', 'model_wrapper_cfg',
+)  # fmt: skip
+_BENCHMARK_WORDS = (
+    'name', 'num_classes', 'protocol', 'crop_size', 'test_cfg', 'selection', 'evaluated_as',
+)  # fmt: skip
+_NEAR = 0.86  # share of letters in common: `targets` is a variable, `optim_wraper` a slip
+
+
+def check_words(cfg: Config) -> None:
+    """Checks the words of a config and of its benchmark.
+
+    Raises:
+        UserError: For a top-level name close to a word that is known, which nothing would read, or
+            a key of ``benchmark`` that is not known.
+    """
+    for name in cfg:
+        close = difflib.get_close_matches(name, _WORDS, n=1, cutoff=_NEAR)
+        if close and name not in _WORDS:
+            raise UserError(
+                f'the config has {name!r}, which nothing reads; did you mean {close[0]!r}? '
+                'Name a variable of your own less alike'
+            )
+    for name in cfg.benchmark:
+        if name not in _BENCHMARK_WORDS:
+            raise UserError(f'benchmark has a key {name!r}; {near_misses(name, _BENCHMARK_WORDS)}')
+
+
+def check_names(cfg: Config) -> None:
+    """Checks that every registered name in the config exists.
+
+    Raises:
+        UserError: For the first that does not, with its place and the near misses.
+    """
+    for place, registry, node in _named(cfg):
+        name = node.get('type') if isinstance(node, Mapping) else None
+        if registry is PEFT_METHODS:
+            PEFT_METHODS.import_from_location()
+        if isinstance(name, str) and not _known(registry, name):
+            raise UserError(
+                f'{place}.type={name!r} is not registered; '
+                f'{near_misses(name, _all_names(registry))}'
+            )
+
+
+def _named(cfg: Config) -> Iterator[tuple[str, Registry, Mapping[str, Any]]]:
+    """Yields place, registry and node of everything that is built by name."""
+    _check_backbone(cfg.model.get('backbone', {}))
+    yield from _inside('model', MODELS, cfg.model)
+    for key in LOADERS:
+        if cfg.get(key):
+            for part, registry in (('dataset', DATASETS), ('sampler', DATA_SAMPLERS)):
+                yield f'{key}.{part}', registry, cfg[key].get(part)
+    for dataset in datasets_of(cfg):
+        yield 'dataset', DATASETS, dataset
+        for step in dataset.get('pipeline', []):
+            yield 'pipeline', TRANSFORMS, step
+    for key, registry in _SECTIONS.items():
+        node = cfg.get(key) or []
+        for part in [node] if 'type' in node else node:
+            yield key, registry, node[part] if isinstance(part, str) else part
+    wrapper = cfg.get('optim_wrapper') or {}
+    if 'optimizer' in wrapper:
+        yield 'optim_wrapper.optimizer', OPTIMIZERS, wrapper['optimizer']
+    if 'constructor' in wrapper:
+        constructor = {'type': wrapper['constructor']}
+        yield 'optim_wrapper.constructor', OPTIM_WRAPPER_CONSTRUCTORS, constructor
+
+
+def _check_backbone(backbone: Mapping[str, Any]) -> None:
+    if backbone.get('type') != 'PEFTBackbone':
+        return
+    for key in ('encoder', 'peft'):
+        node = backbone.get(key)
+        several = key == 'peft' and isinstance(node, (list, tuple)) and len(node) > 0
+        if not all(isinstance(one, dict) for one in (node if several else [node])):
+            raise UserError(f'model.backbone.{key} is missing: give dict(type=...)')
+
+
+def _inside(
+    place: str, registry: Registry, node: Any
+) -> Iterator[tuple[str, Registry, Mapping[str, Any]]]:
+    if isinstance(node, (list, tuple)):
+        for i, part in enumerate(node):
+            yield from _inside(f'{place}.{i}', registry, part)
+    if not isinstance(node, dict):
+        return
+    if isinstance(node.get('type'), str):
+        yield place, registry, node
+    for key, part in node.items():
+        if key not in ('init_cfg', 'sampler', 'test_cfg', 'train_cfg'):
+            yield from _inside(f'{place}.{key}', PEFT_METHODS if key == 'peft' else registry, part)
+
+
+def _known(registry: Registry, name: str) -> bool:
+    if registry is PEFT_METHODS:
+        return name in registry.module_dict
+    try:
+        with registry.switch_scope_and_registry(None) as scoped:
+            return scoped.get(name) is not None
+    except (RuntimeError, ImportError):
+        return False
+
+
+def _all_names(registry: Registry) -> set[str]:
+    names, waiting = set(), [registry]
+    while waiting:
+        node = waiting.pop()
+        names |= set(node.module_dict)
+        waiting += node.children.values()
+    return names

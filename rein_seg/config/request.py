@@ -1,0 +1,87 @@
+"""What a command asks of a config beside its files, and the words that it sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine import dist
+from mmengine.config import Config
+
+from rein_seg.config.config_paths import domain_metrics
+from rein_seg.engine.runner import latest_checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a command asks of a config.
+
+    Args:
+        options: Dotted names -> values, as from ``--cfg-options``.
+        work_dir: Folder of the run; default the config's, else ``work_dirs/<config name>``.
+        subfolder: Of the work folder, where ``work_dir`` is not given.
+        protocol: Another protocol of the benchmark.
+        training: Whether it is for a training run, on all processes: epochs become iterations, and
+            a choice on target domains is an error.
+        resume: Go on from the newest checkpoint of the work folder.
+        weights_given: Whether weights come from elsewhere: ``load_from`` and ``resume`` are off.
+        amp: bfloat16 autocast.
+        launcher: none, or pytorch under torchrun.
+        out: Folder for predictions of the test as png files of class indexes.
+        show_dir: Folder for predictions painted over the images.
+        data_only: Whether data sets alone are wanted, of a config that need not have a model.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    work_dir: str | None = None
+    subfolder: str = ''
+    protocol: str | None = None
+    training: bool = False
+    resume: bool = False
+    weights_given: bool = False
+    amp: bool = False
+    launcher: str | None = None
+    out: str | None = None
+    show_dir: str | None = None
+    data_only: bool = False
+
+
+def set_run(cfg: Config, request: Request) -> None:
+    """Sets protocol, folder, start and outputs of the run, in place.
+
+    Raises:
+        UserError: If the work folder holds no checkpoint to resume.
+    """
+    if request.protocol is not None:
+        cfg.protocol = request.protocol
+    if request.work_dir is not None:
+        cfg.work_dir = request.work_dir
+    else:
+        folder = cfg.get('work_dir') or f'work_dirs/{Path(cfg.filename or "config").stem}'
+        cfg.work_dir = f'{folder}/{request.subfolder}' if request.subfolder else folder
+    if request.resume:
+        cfg.load_from, cfg.resume = latest_checkpoint(cfg.work_dir), True
+    elif request.weights_given:  # the runner would load it over these weights
+        cfg.load_from, cfg.resume = None, False
+    if request.out is not None:
+        for metric in list(domain_metrics(cfg, ('test_evaluator',)))[:1]:
+            metric['output_dir'] = request.out
+    if request.show_dir is not None:
+        hook = dict(type='SegVisualizationHook', draw=True, interval=1)
+        cfg.default_hooks['visualization'] = hook
+        cfg.visualizer['save_dir'] = request.show_dir
+
+
+def set_machine(cfg: Config, request: Request) -> None:
+    """Sets launcher, distributed wrapper and autocast, in place."""
+    if request.launcher is not None:
+        cfg.launcher = request.launcher
+    if request.launcher == 'pytorch' and dist.get_backend() == 'gloo':
+        wrapper = cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel')
+        cfg.model_wrapper_cfg = {**wrapper, 'device_ids': None}
+    if request.amp:
+        cfg.optim_wrapper = {**cfg.optim_wrapper, 'type': 'AutocastOptimWrapper'}
+        hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != 'AutocastHook']
+        cfg.custom_hooks = [*hooks, dict(type='AutocastHook')]

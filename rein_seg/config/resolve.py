@@ -1,0 +1,144 @@
+"""From config files and a command's request to the config of a run: the only place that writes it.
+
+Every step works on the config as a whole; its helper lies in this folder and is called from here
+alone. A resolved config may be resolved again: its gaps are closed, so only the request changes it.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.utils import import_modules_from_strings
+
+from rein_seg.config.defaults import fill_roots, fill_selection, fill_sizes
+from rein_seg.config.definitions import Protocol
+from rein_seg.config.deviations import (
+    NO_DEVIATIONS,
+    Deviations,
+    check_selection,
+    find_deviations,
+)
+from rein_seg.config.names import check_names, check_words
+from rein_seg.config.options import apply_options
+from rein_seg.config.origins import Origins, Trace, leaves
+from rein_seg.config.protocol import fill_protocol, protocol_name, stated
+from rein_seg.config.read import read
+from rein_seg.config.request import Request, set_machine, set_run
+from rein_seg.config.schedule import check_decay, check_schedules, fill_iterations
+from rein_seg.config.spelling import unify_spelling
+from rein_seg.errors import UserError
+
+NOTHING = Request()
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The config of a run.
+
+    Attributes:
+        cfg: Complete: mmengine can build everything from it.
+        protocol: Its protocol by definition.
+        deviations: How the run deviates from the definitions of protocol and benchmark.
+        origins: Dotted key of each value -> who set it.
+    """
+
+    cfg: Config
+    protocol: Protocol
+    deviations: Deviations
+    origins: Origins
+
+    def training_record(self) -> dict[str, Any]:
+        """Returns what the files of a training run say of it."""
+        return {
+            'benchmark': self.cfg.benchmark.get('name'),
+            'protocol': self.cfg.benchmark.get('protocol'),
+            'changed': list(self.deviations.training),
+            'selection': self.deviations.selection,
+            'max_iters': (self.cfg.get('train_cfg') or {}).get('max_iters'),
+        }
+
+
+def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
+    """Returns the config of a run, in this order.
+
+    1. read: the file over its bases; a benchmark that one of them names, where it names it.
+    2. options: ``--cfg-options`` over that.
+    3. run: protocol, work folder, weights to start from, outputs, as the command says.
+    4. spelling: one place for what can be written in two ways; ``comparison`` out.
+    5. protocol: fills gaps; the values of another protocol that filled them before go first.
+    6. sizes: the model's classes, crop and windows, where it does not say.
+    7. roots: ``data_root`` and ``cache_dir`` of data sets that have none.
+    8. selection: the benchmark's metric where a hook says ``'benchmark'``.
+    9. machine: launcher, autocast.
+    10. schedule, of a training run: epochs become iterations.
+    11. checks: of words and registered names; of a training run also of schedules and choices.
+    12. deviations from the definitions of benchmark and protocol.
+
+    Args:
+        source: Config file, or a config, which stays as it is.
+        request: What the command asks.
+
+    Raises:
+        UserError: For the first mistake in files, options or request.
+    """
+    cfg, origins = _read(source)  # 1
+    step = Trace(cfg, origins)
+    step('option', apply_options, request.options)  # 2
+    step('command', set_run, request)  # 3
+    step('spelling', unify_spelling)  # 4
+    _check_parts(cfg, request)
+    if not request.data_only:
+        step(f'protocol {protocol_name(cfg)}', fill_protocol, like=_iterations)  # 5
+        step('benchmark', fill_sizes, like=_size)  # 6
+    step('data_root', fill_roots, like=_root)  # 7
+    step('benchmark', fill_selection)  # 8
+    step('command', set_machine, request)  # 9
+    if request.training:
+        step('epochs', fill_iterations)  # 10
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    if request.data_only:
+        return Resolved(cfg, Protocol(), NO_DEVIATIONS, step.origins)
+    check_words(cfg)  # 11
+    check_names(cfg)
+    if request.training:
+        check_schedules(cfg)
+        check_decay(cfg)
+        check_selection(cfg)
+    return Resolved(cfg, stated(cfg, protocol_name(cfg)), find_deviations(cfg), step.origins)  # 12
+
+
+def _read(source: str | Config) -> tuple[Config, Origins]:
+    if isinstance(source, Config):
+        return copy.deepcopy(source), {key: 'config' for key, _ in leaves(source.to_dict())}
+    found = read(source)
+    imports = found.content.get('custom_imports')
+    if imports:
+        import_modules_from_strings(**imports)
+    # formatting its text as yapf does would take seconds, several times a run
+    cfg = Config(found.content, cfg_text=found.text, filename=source, format_python_code=False)
+    return cfg, found.origins
+
+
+def _check_parts(cfg: Config, request: Request) -> None:
+    for key in () if request.data_only else ('model', 'benchmark'):
+        if not isinstance(cfg.get(key), dict):
+            raise UserError(f'the config has no {key!r}: name a base of _base_ that defines it')
+
+
+# where the values come from that a step copies
+
+
+def _iterations(key: str) -> str:
+    return 'max_iters' if key == 'train_cfg.max_iters' else key
+
+
+def _size(key: str) -> str:
+    return key.replace('model.', 'benchmark.', 1)
+
+
+def _root(key: str) -> str:
+    return key.rpartition('.')[2]

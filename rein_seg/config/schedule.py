@@ -1,0 +1,79 @@
+"""Turns epochs into iterations, and checks that schedules fit them."""
+
+from __future__ import annotations
+
+from mmengine import dist
+from mmengine.config import Config
+from mmseg.registry import DATASETS
+
+from rein_seg.errors import UserError
+
+
+def check_schedules(cfg: Config) -> None:
+    """Checks that no schedule ends before it begins.
+
+    Raises:
+        UserError: If one does.
+    """
+    for schedule in cfg.get('param_scheduler') or []:
+        if (schedule.get('end') or float('inf')) <= schedule.get('begin', 0):
+            raise UserError(
+                f'{schedule.type} begins at iteration {schedule.begin} and ends at {schedule.end}: '
+                'train longer (max_iters) or give param_scheduler a shorter warm-up'
+            )
+
+
+def check_decay(cfg: Config) -> None:
+    """Checks that a schedule of the weight decay leaves alone what does not decay.
+
+    Raises:
+        UserError: If it would make norms and tokens decay.
+    """
+    for schedule in cfg.get('param_scheduler') or []:
+        if schedule.get('param_name') == 'weight_decay' and schedule.get('eta_min'):
+            raise UserError(
+                f'{schedule.type} takes every weight decay to eta_min={schedule.eta_min}, that of '
+                'norms and tokens, which is 0, too: give eta_min_ratio, the last decay divided by '
+                'the first'
+            )
+
+
+def fill_iterations(cfg: Config) -> None:
+    """Turns ``epochs`` into iterations where the schedule leaves them open (None), in place.
+
+    An epoch has as many iterations as batches, over all processes, cover the training images; the
+    last batch may be smaller. Validation and checkpoints are by epoch, schedules end with the run.
+
+    Raises:
+        UserError: If neither epochs nor iterations are given.
+    """
+    loop = cfg.train_cfg
+    if loop.get('max_iters') is None and cfg.get('max_iters') is not None:
+        loop['max_iters'] = cfg.max_iters
+    by_epoch = 'val_interval' in loop and loop.val_interval is None
+    each = _iterations_of_epoch(cfg) if by_epoch or loop.get('max_iters') is None else 0
+    if loop.get('max_iters') is None:
+        cfg.max_iters = loop['max_iters'] = _epochs(cfg) * each
+    if by_epoch:
+        loop['val_interval'] = min(each, loop.max_iters)
+    for schedule in cfg.get('param_scheduler') or []:
+        if 'end' in schedule and schedule.end is None:
+            schedule['end'] = loop.max_iters
+    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if 'interval' in checkpoint and checkpoint.interval is None:
+        checkpoint['interval'] = loop.val_interval
+
+
+def _iterations_of_epoch(cfg: Config) -> int:
+    images = len(DATASETS.build(cfg.train_dataloader.dataset))
+    return -(-images // (cfg.train_dataloader.batch_size * dist.get_world_size()))
+
+
+def _epochs(cfg: Config) -> int:
+    epochs = cfg.get('epochs')
+    if not isinstance(epochs, int) or epochs < 1:
+        raise UserError(
+            f'the schedule counts in epochs, and epochs={epochs!r}: give epochs=30, or '
+            'max_iters=10000 (iterations)'
+        )
+    return epochs
