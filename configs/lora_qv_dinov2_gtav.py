@@ -3,4 +3,4 @@
 #   python tools/train.py configs/lora_qv_dinov2_gtav.py
 _base_ = ['./rein_dinov2_gtav.py']
 model = dict(backbone=dict(
-    peft=dict(_delete_=True, type='LoRA', parts=['q', 'v'], rank=8, alpha=8)))
+    peft=dict(_delete_=True, type='LoRA', targets=['q', 'v'], rank=8, alpha=8)))

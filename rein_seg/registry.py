@@ -18,6 +18,7 @@ from rein_seg.errors import UserError, near_misses
 from rein_seg.structures import Anatomy
 
 PEFT_METHODS = Registry('peft_method', scope='rein_seg', locations=['rein_seg.peft'])
+OLD_ARGUMENTS = {'parts': 'targets', 'roles': 'targets'}  # of methods, in version 0.1.0
 
 AnatomyFn = Callable[[nn.Module], Anatomy]
 KeyMapFn = Callable[[nn.Module, dict[str, Tensor]], Any]
@@ -133,7 +134,14 @@ def build_method(cfg: Mapping[str, Any]) -> nn.Module:
     """Builds a PEFT method from its config.
 
     Raises:
-        UserError: If ``type`` is missing or not registered, or an argument is not one it takes.
+        UserError: If ``type`` is missing or not registered, or the method does not take an
+            argument.
+
+    Example:
+        >>> from rein_seg.registry import build_method
+        >>> method = build_method(dict(type='LoRA', targets=['q', 'v'], rank=8))
+        >>> type(method).__name__, method.targets
+        ('LoRA', ('q', 'v'))
     """
     args = dict(cfg)
     PEFT_METHODS.import_from_location()
@@ -143,17 +151,43 @@ def build_method(cfg: Mapping[str, Any]) -> nn.Module:
         raise UserError(
             f'peft type={name!r} is not a registered method; {near_misses(str(name), known)}'
         )
+    taken = inspect.signature(known[name]).parameters
+    for old in (OLD_ARGUMENTS.keys() & args.keys()) - taken.keys():
+        raise UserError(
+            f'{name} takes no {old!r}: it is called {OLD_ARGUMENTS[old]}={args[old]!r} now'
+        )
     return build_with_hints(known[name], args, what=f'peft method {name!r}')
+
+
+def renew_method(cfg: Any) -> Any:
+    """Returns the config of a method, or of several, with today's names of arguments.
+
+    Files of version 0.1.0 say ``parts`` or ``roles`` for ``targets``.
+
+    Example:
+        >>> from rein_seg.registry import renew_method
+        >>> renew_method({'type': 'LoRA', 'parts': ['q', 'v']})
+        {'type': 'LoRA', 'targets': ['q', 'v']}
+    """
+    if isinstance(cfg, Mapping):
+        return {OLD_ARGUMENTS.get(key, key): value for key, value in cfg.items()}
+    return [renew_method(one) for one in cfg] if isinstance(cfg, (list, tuple)) else cfg
 
 
 def describe_method(cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     """Returns a method's config with the defaults of the arguments it leaves out.
 
-    Two configs that build the same method describe it equally: what adapters are compared by.
+    Configs that build the same method have the same description; adapters are compared by it.
 
     Args:
-        cfg: Config of a method, or of several, which give a list.
+        cfg: Config of a method, or a list of them, whose description is a list.
+
+    Example:
+        >>> from rein_seg.registry import describe_method
+        >>> describe_method(dict(type='VPT', num_tokens=10))['dropout']
+        0.0
     """
+    PEFT_METHODS.import_from_location()
     if not isinstance(cfg, Mapping):
         return [describe_method(one) for one in cfg] if len(cfg) > 1 else describe_method(cfg[0])
     args = dict(cfg)

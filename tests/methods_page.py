@@ -41,7 +41,7 @@ arguments and say what differs from the source. See also [what works with what](
 [sites](../background/decisions/0002-sites-and-hooks.md).
 
 Sites are those on a plain vision transformer; an encoder of another kind has its own. Arguments
-whose default is None are left out. Merges: `merge()` folds it into the encoder's weights, exactly.
+whose default is None are left out. Merges: `merge()` writes it into the encoder's weights, exactly.
 
 | Method | Source | Sites | Defaults | Merges | Config |
 |---|---|---|---|---|---|
@@ -70,7 +70,7 @@ def document() -> str:
 def _row(name: str) -> tuple[str, ...]:
     cls = PEFT_METHODS.get(name)
     method = _attached(name)
-    merges = 'yes' if method.unfoldable is None else f'no: {method.unfoldable}'
+    merges = 'yes' if method.why_not_mergeable is None else f'no: {method.why_not_mergeable}'
     return (f'`{name}`', _source(cls), _sites(method), _defaults(cls), merges, _config(name))
 
 

@@ -30,7 +30,7 @@ def check_at_least(method: str, least: int, **numbers: int) -> None:
     """
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise UserError(f'{method} {name}={value!r}: expected a whole number, {least} or more')
+            raise UserError(f'{method} {name}={value!r}: expected a whole number, at least {least}')
 
 
 def check_choice(method: str, *choices: str, **given: str) -> None:
@@ -42,3 +42,12 @@ def check_choice(method: str, *choices: str, **given: str) -> None:
     for name, value in given.items():
         if value not in choices:
             raise UserError(f'{method} {name}={value!r}: expected {" or ".join(choices)}')
+
+
+def check_rank(rank: int, method: str) -> None:
+    """Checks that a rank is a whole number of at least 1.
+
+    Raises:
+        UserError: If it is not.
+    """
+    check_at_least(method, 1, rank=rank)

@@ -9,34 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from rein_seg.peft.hooks import (
-    BranchHook,
-    GridHook,
-    NormHook,
-    OpHook,
-    ParamHook,
-    SeqHook,
-    StreamHook,
-)
-from rein_seg.structures import (
-    Anatomy,
-    BranchSite,
-    NormSite,
-    OpSite,
-    ParamSite,
-    SeqSite,
-    Site,
-    StreamSite,
-)
-
-_HOOKS: dict[type[Site], Callable[..., Any]] = {
-    OpSite: OpHook,
-    ParamSite: ParamHook,
-    NormSite: NormHook,
-    StreamSite: StreamHook,
-    BranchSite: BranchHook,
-    SeqSite: SeqHook,
-}
+from rein_seg.peft.hooks import HOOKS, GridHook
+from rein_seg.structures import Anatomy, OpSite, Site
 
 
 class PEFTMethod(nn.Module):
@@ -52,11 +26,13 @@ class PEFTMethod(nn.Module):
         trains_encoder: Whether the encoder's own weights train, so that it follows ``train()``.
         query_dims: Width of the queries made for the head, or None where none are made.
         no_weight_decay: Last names of the parameters that should not decay.
-        unfoldable: Why `merge` is refused; None where the method implements `fold`.
-        replaces_parameters: Whether other parameters stand in for the encoder's own, as PARAM does.
-        reads_operations: Whether an operation's output must be W x + b when the method gets it.
-        hooked_sites: What the method, attached, is hooked to, in that order.
-        carries: Whether tokens go on from block to block; see `Context.carry`.
+        why_not_mergeable: Why `merge` is refused; None where the method implements
+            `merge_into_weights`.
+        replaces_parameters: Whether the method hooks PARAM sites, where a trained parameter
+            replaces the encoder's own.
+        reads_operations: Whether the method needs the plain output W x + b of an operation.
+        hooked_sites: The sites that the attached method is hooked to, in the order of hooking.
+        carries: Whether tokens travel from block to block; see `Context.carry`.
         filled_in: Constructor arguments that a segmentor fills in where the config leaves them out:
             ``num_classes``, or none.
     """
@@ -65,7 +41,7 @@ class PEFTMethod(nn.Module):
     trains_encoder: bool = False
     query_dims: int | None = None
     no_weight_decay: tuple[str, ...] = ()
-    unfoldable: str | None = None
+    why_not_mergeable: str | None = None
     replaces_parameters: bool = False
     reads_operations: bool = False
     carries: bool = False
@@ -115,15 +91,14 @@ class PEFTMethod(nn.Module):
 
         Args:
             site: Any site.
-            function: An adapter module, or a bound method of a module inside the model. OP:
-                ``(input, output, context) -> output``. NORM: ``(output, context) -> output``.
-                PARAM: ``() -> parameter`` to use in place of the encoder's own.
-                STREAM, BRANCH: ``(x, context) -> delta`` in the shape of x. SEQ:
-                ``(x, context) -> (B, M, C)`` tokens to insert.
+            function: An adapter module, or a bound method of a module inside the model. OP,
+                NORM: ``(input, output, context) -> output``. PARAM: ``() -> parameter`` that
+                replaces the encoder's own. STREAM, BRANCH: ``(x, context) -> delta`` in the shape
+                of x. SEQ: ``(x, context) -> (B, M, C)`` tokens to insert.
             **options: See `BranchHook` and `SeqHook`.
         """
         assert self._anatomy is not None, 'hook() before attach()'
-        hook = _HOOKS[type(site)](site, function, self._anatomy, **options)
+        hook = HOOKS[type(site)](site, function, self._anatomy, **options)
         self._hooks.append(hook)
         self._handles += hook.register(site)
         self.hooked_sites.append(site)
@@ -139,11 +114,7 @@ class PEFTMethod(nn.Module):
                 f'{type(self).__name__} was merged into the encoder: its weights cannot be given '
                 'back; build the encoder again'
             )
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-        self._hooks.clear()
-        self.hooked_sites.clear()
+        self._unhook()
         self._anatomy = None
 
     def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -179,22 +150,26 @@ class PEFTMethod(nn.Module):
         """
         return {}
 
-    def fold(self) -> None:
-        """Changes the encoder's weights so that they do what the hooks do; see `merge`."""
-        raise NotImplementedError(f'{type(self).__name__} has neither fold() nor unfoldable')
+    def merge_into_weights(self) -> None:
+        """Writes the effect of the hooks into the encoder's weights; called by `merge`."""
+        raise NotImplementedError(
+            f'{type(self).__name__} has neither merge_into_weights() nor why_not_mergeable'
+        )
 
-    def check_foldable(self) -> None:
-        """Checks that weights can do exactly what the method does.
+    def check_mergeable(self) -> None:
+        """Checks that the encoder's weights can hold the method's exact effect.
 
         Raises:
-            NotImplementedError: If not, with the reason.
+            NotImplementedError: If they cannot, with the reason.
         """
-        if self.unfoldable is not None:
+        if self.why_not_mergeable is not None:
             name = type(self).__name__
-            raise NotImplementedError(f'{name} cannot be folded into weights: {self.unfoldable}')
+            raise NotImplementedError(
+                f'{name} cannot be merged into weights: {self.why_not_mergeable}'
+            )
 
     def merge(self) -> None:
-        """Folds the method into the encoder's weights, once, and stops hooking.
+        """Writes the method into the encoder's weights, once, and removes the hooks.
 
         Raises:
             NotImplementedError: If that cannot be exact, with the reason.
@@ -203,11 +178,15 @@ class PEFTMethod(nn.Module):
         if self.merged or self._anatomy is None:
             state = 'merged already' if self.merged else 'not attached'
             raise RuntimeError(f'{type(self).__name__} is {state}')
-        self.check_foldable()
-        self.fold()
+        self.check_mergeable()
+        with torch.no_grad():
+            self.merge_into_weights()
+        self._unhook()
+        self.merged = True
+
+    def _unhook(self) -> None:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
         self._hooks.clear()
         self.hooked_sites.clear()
-        self.merged = True

@@ -1,57 +1,105 @@
-"""Which operations a low-rank method updates, from the names that its config lists."""
+"""Chooses the operations that a method changes, from the names in its ``targets``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from torch import nn
 
 from rein_seg.errors import UserError
-from rein_seg.structures import Anatomy, NormSite, OpSite
+from rein_seg.structures import Anatomy, OpSite
 
 Rows = tuple[tuple[int, int], ...]  # slices (start, stop) of the output channels
 
 
-def find_targets(
+def find_operations(
     anatomy: Anatomy,
     method: str,
     *,
-    parts: Sequence[str],
+    targets: Sequence[str],
     blocks: Iterable[int] | None = None,
-) -> list[tuple[OpSite, Rows]]:
-    """Returns each operation that holds a wanted part, with the rows of its weight to update.
+) -> list[OpSite]:
+    """Returns the operations with a wanted role or part; ``parts`` holds the wanted ones only.
 
     Args:
         anatomy: The encoder's anatomy.
         method: Name of the method, for the error message.
-        parts: Roles (all rows), or names of parts of fused operations (their rows).
-        blocks: Block indexes; None takes all, negative ones count from the end.
+        targets: Roles (all rows of the weight; ``parts`` is then empty), or names of parts of
+            fused operations.
+        blocks: Block indexes; None takes all, negative indexes count from the end.
 
     Raises:
-        UserError: If the encoder lacks one of ``parts``, or ``parts`` is empty.
+        UserError: If the encoder lacks one of ``targets``.
+
+    Example:
+        >>> from rein_seg.encoders import build_encoder, find_anatomy
+        >>> from rein_seg.peft.choose import find_operations, rows_of
+        >>> encoder, _ = build_encoder(dict(type='TinyViT', init_seed=0))
+        >>> sites = find_operations(find_anatomy(encoder), 'LoRA', targets=['q', 'v'], blocks=[0])
+        >>> [(site.name, rows_of(site)) for site in sites]
+        [('layers.0.attn.qkv', ((0, 192), (384, 576)))]
     """
-    sites = anatomy.find(OpSite, blocks=blocks)
-    known = part_names(anatomy, blocks=blocks)
-    unknown = [part for part in parts if part not in known]
-    if unknown or not parts:
-        raise UserError(
-            f'{method} parts={list(parts)}: the {anatomy.family!r} encoder has no {unknown}; '
-            f'it has {sorted(known)}'
-        )
-    targets = []
-    for site in sites:
-        rows = tuple((start, stop) for name, start, stop in site.parts if name in parts)
-        if site.role in parts:
-            rows = ((0, site.module.weight.shape[0]),)
-        if rows:
-            targets.append((site, rows))
-    return targets
+    check_targets(method, targets, target_names(anatomy, blocks=blocks), anatomy.family)
+    chosen = []
+    for site in anatomy.find(OpSite, blocks=blocks):
+        parts = tuple(part for part in site.parts if part[0] in targets)
+        if site.role in targets:
+            chosen.append(replace(site, parts=()))
+        elif parts:
+            chosen.append(replace(site, parts=parts))
+    return chosen
 
 
-def part_names(anatomy: Anatomy, *, blocks: Iterable[int] | None = None) -> set[str]:
+def rows_of(site: OpSite) -> Rows:
+    """Returns the slices of the output channels of a site that `find_operations` returned."""
+    whole = ((0, site.module.weight.shape[0]),)
+    return tuple((start, stop) for _, start, stop in site.parts) or whole
+
+
+def target_names(anatomy: Anatomy, *, blocks: Iterable[int] | None = None) -> set[str]:
     """Returns the roles of the operations in these blocks and the names of their parts."""
     sites = anatomy.find(OpSite, blocks=blocks)
     return {site.role for site in sites} | {part[0] for site in sites for part in site.parts}
 
 
-def module_key(site: OpSite | NormSite) -> str:
-    """Returns the name that the site's adapter has in a `ModuleDict`, where dots are refused."""
-    return site.name.replace('.', '_')
+def check_targets(method: str, targets: Sequence[str], known: Collection[str], family: str) -> None:
+    """Checks that the encoder has every target.
+
+    Raises:
+        UserError: If not.
+    """
+    unknown = [target for target in targets if target not in known]
+    if unknown:
+        raise UserError(
+            f'{method} targets={list(targets)}: the {family!r} encoder has no {unknown}; '
+            f'it has {sorted(known)}'
+        )
+
+
+def check_dense(site: OpSite, method: str) -> None:
+    """Checks that an operation is no grouped convolution.
+
+    Raises:
+        UserError: If it is.
+    """
+    if isinstance(site.module, nn.Conv2d) and site.module.groups > 1:
+        raise UserError(
+            f'{method} cannot update the grouped convolution {site.name!r} '
+            f'(groups={site.module.groups}): leave {site.role!r} out of targets'
+        )
+
+
+def check_pointwise(site: OpSite, method: str) -> None:
+    """Checks that an operation is a linear or a dense 1x1 convolution.
+
+    Raises:
+        UserError: If it is not.
+    """
+    op = site.module
+    if isinstance(op, nn.Conv2d) and (set(op.kernel_size) != {1} or op.groups > 1):
+        raise UserError(
+            f'{method} takes linears and dense 1x1 convolutions, not {site.name!r} '
+            f'(kernel {tuple(op.kernel_size)}, groups {op.groups}): leave {site.role!r} out of '
+            'targets'
+        )

@@ -107,12 +107,12 @@ class Composed(PEFTMethod):
         each = self._each()
         return _add_up(method.label_losses(labels, ignore_index=ignore_index) for method in each)
 
-    def check_foldable(self) -> None:
-        """Checks all methods before the first is folded."""
+    def check_mergeable(self) -> None:
+        """Checks all methods before the first is merged."""
         for method in self._each():
-            method.check_foldable()
+            method.check_mergeable()
 
-    def fold(self) -> None:
+    def merge_into_weights(self) -> None:
         """Merges the methods in the order in which they act."""
         for method in sorted(self._each(), key=lambda m: not m.replaces_parameters):
             method.merge()
@@ -131,7 +131,7 @@ class Composed(PEFTMethod):
             raise UserError(
                 f'{_names(owners)} all train the parameter {shared[0]!r} ({len(shared)} in all): '
                 'leave it to one, for instance SoMA with train_bias=False, BitFit with other '
-                'roles or blocks'
+                'targets or blocks'
             )
 
     def _check_operations(self) -> None:
@@ -143,7 +143,7 @@ class Composed(PEFTMethod):
                 raise UserError(
                     f'{type(method).__name__} comes after {type(changed[before[0]]).__name__} on '
                     f'{before[0]!r}, but needs its plain output: list it first, or give the two '
-                    'different parts or blocks'
+                    'different targets or blocks'
                 )
             changed |= dict.fromkeys(operations, method)
 

@@ -1,10 +1,10 @@
-"""Turns a method's function into hooks on the taps of a site.
+"""Turns a method's function into forward hooks on the taps of a site.
 
-Every hook is a bound method of an object that the method holds, so a deep copy of the model (as
-EMA makes) gets hooks on its own adapters; a closure would go on using the original's.
+Every hook is a bound method of an object that the method holds. A deep copy of the model, as EMA
+makes, then has hooks on its own adapters; a closure would go on using the adapters of the original.
 Tensors are replaced, never changed in place: an encoder may use them again.
 
-B batch, N patch tokens, P prefix tokens (class, registers, prompts), C channels, H x W grid.
+B batch, M inserted tokens, C channels.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from rein_seg.peft.context import Context
 from rein_seg.structures import (
     Anatomy,
     BranchSite,
-    Layout,
     NormSite,
     OpSite,
     ParamSite,
@@ -30,95 +29,8 @@ from rein_seg.structures import (
     StreamSite,
     Tap,
     join_prompts,
-    prompt_rows,
     split_prompts,
 )
-
-
-class Context:
-    """What a method's function may know about the tensor it gets.
-
-    Attributes:
-        site: The site, with its block, stage, depth and channels.
-        layout: How the tensor lies in memory.
-    """
-
-    def __init__(self, site: Site, layout: Layout, anatomy: Anatomy) -> None:
-        self.site = site
-        self.layout = layout
-        self._state = anatomy.state
-        self._num_prefix = anatomy.num_prefix
-
-    @property
-    def num_prefix(self) -> int:
-        """Tokens in front of the patches now: class, registers and inserted prompts."""
-        return self._num_prefix + self._state.num_prompts if self.layout == 'NLC' else 0
-
-    @property
-    def recomputing(self) -> bool:
-        """Whether this is the second pass of activation checkpointing: keep nothing from it."""
-        return self._state.recomputing
-
-    @property
-    def carried(self) -> Tensor | None:
-        """Tokens that `carry` was given by the block before; they are handed out once."""
-        tokens, self._state.carried = self._state.carried, None
-        return tokens
-
-    def carry(self, tokens: Tensor) -> None:
-        """Hands (B, M, C) tokens that came out of this block to the next one."""
-        if not self.recomputing:
-            self._state.carried = tokens
-
-    def grid(self, x: Tensor) -> tuple[int, int]:
-        """Returns (H, W) of the patches in ``x``."""
-        if self.layout == 'NLC':
-            return self._state.grid
-        if self.layout == 'NCHW':
-            return (x.shape[2], x.shape[3])
-        return (x.shape[1] - self._rows(x), x.shape[2])
-
-    def to_tokens(self, x: Tensor) -> Tensor:
-        """Returns the patches of ``x`` as (B, N, C), whatever its layout."""
-        if self.layout == 'NLC':
-            return x[:, self.num_prefix :]
-        if self.layout == 'NHWC':
-            return x[:, : x.shape[1] - self._rows(x)].flatten(1, 2)
-        return x.flatten(2).transpose(1, 2)
-
-    def from_tokens(self, tokens: Tensor, like: Tensor) -> Tensor:
-        """Returns (B, N, C) patches in the shape of ``like``, zero for prefix tokens, prompts."""
-        if self.layout == 'NLC':
-            return F.pad(tokens, (0, 0, self.num_prefix, 0)) if self.num_prefix else tokens
-        if self.layout == 'NHWC':
-            rows = self._rows(like)
-            grid = tokens.unflatten(1, (-1, like.shape[2]))
-            return F.pad(grid, (0, 0, 0, 0, 0, rows)) if rows else grid
-        return tokens.transpose(1, 2).reshape(like.shape)
-
-    def _rows(self, x: Tensor) -> int:
-        count = self._state.num_prompts
-        return prompt_rows(count, x.shape[2]) if count else 0
-
-    def to_grid(self, x: Tensor) -> Tensor:
-        """Returns the patches of ``x`` as (B, C, H, W)."""
-        if self.layout == 'NCHW':
-            return x
-        return self.to_tokens(x).transpose(1, 2).unflatten(2, self.grid(x))
-
-    def from_grid(self, grid: Tensor, like: Tensor) -> Tensor:
-        """Returns a (B, C, H, W) map in the shape of ``like``, zero for prefix tokens."""
-        if self.layout == 'NCHW':
-            return grid
-        return self.from_tokens(grid.flatten(2).transpose(1, 2), like)
-
-    def channels_last(self, x: Tensor) -> Tensor:
-        """Returns ``x`` as (..., C), for linears and norms over the channels; prefix included."""
-        return x.permute(0, 2, 3, 1) if self.layout == 'NCHW' else x
-
-    def from_channels_last(self, x: Tensor) -> Tensor:
-        """Returns (..., C) in the layout of the site."""
-        return x.permute(0, 3, 1, 2) if self.layout == 'NCHW' else x
 
 
 class GridHook:
@@ -133,36 +45,22 @@ class GridHook:
         self.state.grid = (int(height), int(width))
 
 
-class OpHook:
-    """OP: output -> function(input, output, context)."""
+class OutputHook:
+    """OP, NORM: output -> function(input, output, context)."""
 
-    def __init__(self, site: OpSite, function: Callable[..., Tensor], anatomy: Anatomy) -> None:
+    def __init__(
+        self, site: OpSite | NormSite, function: Callable[..., Tensor], anatomy: Anatomy
+    ) -> None:
         self.function = function
         self.context = Context(site, site.tap.layout, anatomy)
 
-    def register(self, site: OpSite) -> list[RemovableHandle]:
-        """Registers on the operation's module."""
-        return [site.module.register_forward_hook(self.on_output)]
-
-    def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-        """Replaces the output."""
-        return self.function(args[0], output, self.context)
-
-
-class NormHook:
-    """NORM: output -> function(output, context)."""
-
-    def __init__(self, site: NormSite, function: Callable[..., Tensor], anatomy: Anatomy) -> None:
-        self.function = function
-        self.context = Context(site, site.tap.layout, anatomy)
-
-    def register(self, site: NormSite) -> list[RemovableHandle]:
-        """Registers on the norm."""
+    def register(self, site: OpSite | NormSite) -> list[RemovableHandle]:
+        """Registers on the operation or norm."""
         return [site.tap.module.register_forward_hook(self.on_output)]
 
     def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         """Replaces the output."""
-        return self.function(output, self.context)
+        return self.function(args[0], output, self.context)
 
 
 class StreamHook:
@@ -178,10 +76,10 @@ class StreamHook:
         self._delta: Tensor | None = None
 
     def register(self, site: StreamSite) -> list[RemovableHandle]:
-        """Registers on the one tap of in and out, or the two of mid."""
+        """Registers on the one tap of ``in`` and ``out``, or on the two taps of ``mid``."""
         if site.where == 'mid':
             norm, block = site.taps
-            # first at the exit: d has the prompts that a SEQ hook takes out there
+            # d includes prompts, so it is added before a SEQ hook removes them at the exit
             return [
                 norm.module.register_forward_pre_hook(self.on_mid_input),
                 block.module.register_forward_hook(self.on_mid_output, prepend=True),
@@ -200,7 +98,7 @@ class StreamHook:
         return output + self.function(output, self.context)
 
     def on_mid_input(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Computes d and adds it for the branch that follows."""
+        """Computes d and adds it to the input of the second branch."""
         self._delta = self.function(args[0], self.context)
         return (args[0] + self._delta, *args[1:])
 
@@ -212,13 +110,13 @@ class StreamHook:
 
 
 class BranchHook:
-    """BRANCH: f -> f + function(g, context), g being f itself or what entered the branch.
+    """BRANCH: f -> f + function(g, context), g being f itself or the input of the branch.
 
     Args:
         site: The branch.
         function: The adapter; it gets g, in the layout the context names.
         anatomy: The encoder's anatomy.
-        source: ``exit`` (sequential adapter), ``entry_raw`` or ``entry_norm`` (parallel).
+        source: g: ``exit`` (sequential adapter), ``entry_raw`` or ``entry_norm`` (parallel).
         after_scale: Whether f is taken after LayerScale where the anatomy can reach it.
     """
 
@@ -256,11 +154,11 @@ class BranchHook:
         return handles
 
     def on_entry_input(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        """Keeps what enters."""
+        """Keeps the input of the branch."""
         self._entered = args[0]
 
     def on_entry_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        """Keeps what enters."""
+        """Keeps the input of the branch."""
         self._entered = output
 
     def on_exit_input(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -284,10 +182,10 @@ class BranchHook:
 
 
 class ParamHook:
-    """PARAM: function() stands in for the encoder's own parameter while what uses it runs.
+    """PARAM: function() replaces the encoder's parameter while the module that uses it runs.
 
-    Between forward passes the encoder holds what it held before, so its state dict and its other
-    users see its own weights.
+    Between forward passes the encoder holds its own parameter again, so its state dict and its
+    other users see its own weights.
     """
 
     def __init__(
@@ -299,7 +197,7 @@ class ParamHook:
         self._own: nn.Parameter | None = None
 
     def register(self, site: ParamSite) -> list[RemovableHandle]:
-        """Registers on the module that uses the parameter; it is put back on errors, too."""
+        """Registers on the module that uses the parameter; an error restores it, too."""
         user = site.owner if site.user is None else site.user
         return [
             user.register_forward_pre_hook(self.on_input),
@@ -307,27 +205,27 @@ class ParamHook:
         ]
 
     def on_input(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        """Puts the other parameter in."""
+        """Puts the replacement in."""
         self._own = self.owner._parameters[self.name]
         self.owner._parameters[self.name] = self.function()
 
     def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        """Puts the encoder's own back."""
+        """Puts the encoder's parameter back."""
         if self._own is not None:
             self.owner._parameters[self.name] = self._own
         self._own = None
 
 
 class SeqHook:
-    """SEQ: inserts function(x, context) for one block, then takes it out.
+    """SEQ: inserts function(x, context) at the entry of one block and removes it at the exit.
 
-    In a sequence they follow the prefix tokens; in a map they lie in rows below it.
+    In a sequence the inserted tokens follow the prefix tokens; in a map they lie in rows below it.
 
     Args:
         site: The block's sequence.
         function: Returns the (B, M, C) tokens to insert.
         anatomy: The encoder's anatomy.
-        collect: Gets the (B, M, C) tokens that come out, as ``collect(tokens, context)``.
+        collect: Gets the (B, M, C) tokens that leave the block: ``collect(tokens, context)``.
     """
 
     def __init__(
@@ -360,16 +258,16 @@ class SeqHook:
         return (self._join(ahead, torch.cat((held, inserted), dim=1), after), *args[1:])
 
     def on_exit(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-        """Takes the tokens out."""
+        """Removes the tokens."""
         ahead, tokens, after = self._split(output)
         self.state.num_prompts -= self._count
         if self.collect is not None:
             self.collect(tokens[:, : self._count], self.context)
-        # hooks run in the order they came: those before have taken theirs, others follow
+        # hooks run in the order of their registration: earlier ones have removed their tokens
         return self._join(ahead, tokens[:, self._count :], after)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns what lies ahead of the prompts that are held, these, and what follows."""
+        """Returns the tokens ahead of the prompts, the prompts, and the tokens after them."""
         count = self.state.num_prompts
         if self.context.layout == 'NHWC':
             grid, tokens = split_prompts(x, count)
@@ -381,3 +279,13 @@ class SeqHook:
         if self.context.layout == 'NHWC':
             return join_prompts(ahead, tokens) if tokens.shape[1] else ahead
         return torch.cat((ahead, tokens, after), dim=1)
+
+
+HOOKS: dict[type[Site], Callable[..., Any]] = {
+    OpSite: OutputHook,
+    NormSite: OutputHook,
+    ParamSite: ParamHook,
+    StreamSite: StreamHook,
+    BranchSite: BranchHook,
+    SeqSite: SeqHook,
+}

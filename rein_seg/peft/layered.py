@@ -1,102 +1,121 @@
-"""The skeleton of methods that put one layer on each chosen linear or convolution."""
+"""The skeleton of methods that put one layer at each chosen site."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
-from rein_seg.errors import UserError
 from rein_seg.peft.base import PEFTMethod
-from rein_seg.peft.choose import Rows, find_targets, module_key, part_names
-from rein_seg.structures import Anatomy, OpSite
+from rein_seg.peft.choose import find_operations, target_names
+from rein_seg.structures import Anatomy, BranchSite, OpSite, Site, StreamSite
 
-ALL_PARTS = ('q', 'k', 'v', 'proj', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3')
+ALL_LINEARS = ('q', 'k', 'v', 'proj', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3')
 
 
-class OperationMethod(PEFTMethod):
-    """Makes a layer for each operation that holds a chosen part, hooks it, folds it.
+class LayerMethod(PEFTMethod):
+    """Finds sites, makes a layer for each, hooks it there and merges it.
 
-    Subclasses implement `make_layer`. A layer is a module with ``forward(x, y, context)``, which
-    returns the new output of an operation that made y of x, and ``fold(op)``.
+    Subclasses implement `find_sites` and `make_layer`. A layer is a module with the signature that
+    `PEFTMethod.hook` names for its site. If the method can be merged, a layer has ``merge(site)``,
+    which writes the layer into the weights at the site.
 
     Args:
-        parts: Operations by role (proj, fc1, fc2, dw, patch, ...) or by the name of one part of a
-            fused operation (q, k, v; gate, value); None takes the default.
-        blocks: Block indexes; None takes all, negative ones count from the end.
+        blocks: Block indexes; None takes all, negative indexes count from the end.
 
     Attributes:
-        default_parts: Groups of names; by default those of the first group that the encoder has
-            any of are taken.
+        layers_name: Attribute that holds the layers, and the start of their names in files.
     """
 
-    default_parts: tuple[tuple[str, ...], ...] = (ALL_PARTS,)
+    layers_name = 'layers'
+    layers: nn.ModuleDict
 
-    def __init__(self, parts: Sequence[str] | None, blocks: Sequence[int] | None) -> None:
+    def __init__(self, blocks: Sequence[int] | None = None) -> None:
         super().__init__()
-        self.parts = tuple(parts) if parts is not None else None
         self.blocks = tuple(blocks) if blocks is not None else None
-        self.layers = nn.ModuleDict()
+        setattr(self, self.layers_name, nn.ModuleDict())
 
-    def make_layer(self, site: OpSite, rows: Rows) -> nn.Module:
-        """Returns the layer for these rows of the site's weight."""
+    def find_sites(self, anatomy: Anatomy) -> Sequence[Site]:
+        """Returns the sites, each once."""
         raise NotImplementedError
+
+    def make_layer(self, site: Any) -> nn.Module:
+        """Returns the layer of a site."""
+        raise NotImplementedError
+
+    def hook_options(self, site: Any) -> dict[str, Any]:
+        """Returns the options that the layer of a site is hooked with."""
+        return {}
 
     def build(self, anatomy: Anatomy) -> None:
         """Makes the layers."""
-        for site, rows in self.targets(anatomy):
-            self.layers[module_key(site)] = self.make_layer(site, rows)
+        layers = getattr(self, self.layers_name)
+        for site in self.find_sites(anatomy):
+            layers[site_key(site)] = self.make_layer(site)
 
     def connect(self, anatomy: Anatomy) -> None:
-        """Hooks each layer to its operation."""
-        for site, _ in self.targets(anatomy):
-            self.hook(site, self.layers[module_key(site)])
+        """Hooks each layer to its site."""
+        for site, layer in self.site_layers(anatomy):
+            self.hook(site, layer, **self.hook_options(site))
 
-    @torch.no_grad()
-    def fold(self) -> None:
-        """Folds each layer into the weight, and bias, of its operation."""
+    def merge_into_weights(self) -> None:
+        """Merges each layer into the weights at its site."""
         assert self._anatomy is not None
-        for site, _ in self.targets(self._anatomy):
-            layer: Any = self.layers[module_key(site)]
-            layer.fold(site.module)
+        for site, layer in self.site_layers(self._anatomy):
+            layer.merge(site)
+
+    def site_layers(self, anatomy: Anatomy) -> Iterator[tuple[Any, Any]]:
+        """Yields each site and its layer."""
+        layers = getattr(self, self.layers_name)
+        yield from ((site, layers[site_key(site)]) for site in self.find_sites(anatomy))
+
+
+class OperationMethod(LayerMethod):
+    """A `LayerMethod` whose layers change the output of linears and convolutions.
+
+    Args:
+        targets: Operations by role (proj, fc1, fc2, dw, patch, ...) or by the name of one part of a
+            fused operation (q, k, v; gate, value); None takes the default.
+        blocks: Block indexes; None takes all, negative indexes count from the end.
+
+    Attributes:
+        default_targets: Groups of names. The default is the first group of which the encoder has
+            any, without the names that it lacks.
+    """
+
+    default_targets: tuple[tuple[str, ...], ...] = (ALL_LINEARS,)
+
+    def __init__(self, targets: Sequence[str] | None, blocks: Sequence[int] | None) -> None:
+        super().__init__(blocks)
+        self.targets = tuple(targets) if targets is not None else None
 
     def chosen_blocks(self, anatomy: Anatomy) -> Sequence[int] | None:
-        """Returns the blocks to take operations from; None takes all, and what lies outside."""
+        """Returns the blocks to take operations from; None also takes operations outside blocks."""
         return self.blocks
 
-    def targets(self, anatomy: Anatomy) -> list[tuple[OpSite, Rows]]:
-        """Returns each operation that holds a chosen part, with the rows of its weight."""
-        blocks, wanted = self.chosen_blocks(anatomy), self.parts
-        if wanted is None:
-            known = part_names(anatomy, blocks=blocks)
-            present = (tuple(p for p in group if p in known) for group in self.default_parts)
-            wanted = next((group for group in present if group), self.default_parts[0])
-        return find_targets(anatomy, type(self).__name__, parts=wanted, blocks=blocks)
+    def find_sites(self, anatomy: Anatomy) -> Sequence[OpSite]:
+        """Returns the chosen operations; see `find_operations`."""
+        blocks, targets = self.chosen_blocks(anatomy), self.targets
+        if targets is None:
+            known = target_names(anatomy, blocks=blocks)
+            groups = (tuple(t for t in group if t in known) for group in self.default_targets)
+            targets = next((group for group in groups if group), self.default_targets[0])
+        return find_operations(anatomy, type(self).__name__, targets=targets, blocks=blocks)
 
 
-def check_dense(site: OpSite, method: str) -> None:
-    """Checks that an operation is no grouped convolution.
+def site_key(site: Site) -> str:
+    """Returns the key of a site's layer, such as ``layers_0_attn_qkv`` or ``ffn_3``.
 
-    Raises:
-        UserError: If it is.
+    Example:
+        >>> from rein_seg.peft.layered import site_key
+        >>> from rein_seg.structures import StreamSite
+        >>> site_key(StreamSite(3, 0, 3, 192, where='out', taps=()))
+        'out_3'
     """
-    if isinstance(site.module, nn.Conv2d) and site.module.groups > 1:
-        raise UserError(
-            f'{method} cannot update the grouped convolution {site.name!r} '
-            f'(groups={site.module.groups}): leave role {site.role!r} out of parts'
-        )
-
-
-def check_rank(rank: int, method: str) -> None:
-    """Checks that a rank is a whole number of at least 1.
-
-    Raises:
-        UserError: If it is not.
-    """
-    if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
-        raise UserError(
-            f'{method} rank={rank!r}: expected a whole number, at least 1 (Frozen trains no '
-            'adapter)'
-        )
+    if isinstance(site, StreamSite):
+        return f'{site.where}_{site.block}'
+    if isinstance(site, BranchSite):
+        return f'{site.branch}_{site.block}'
+    name: str = site.name  # type: ignore[attr-defined]
+    return name.replace('.', '_')  # a ModuleDict refuses dots

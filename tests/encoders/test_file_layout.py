@@ -15,14 +15,14 @@ from tests.peft.build import image, move, relative
 
 FOLDABLE = {
     'LoRA': dict(rank=2),
-    'LoRA patch': dict(parts=['patch', 'fc2'], rank=2),
+    'LoRA patch': dict(targets=['patch', 'fc2'], rank=2),
     'DoRA': dict(rank=2),
     'VeRA': dict(rank=4),
     'PEGO': dict(rank=2, groups=2),
     'SoMA': dict(rank=2),
     'SVF': {},
     'SSF': {},
-    'BitFit': dict(roles=['bias', 'pos', 'token']),
+    'BitFit': dict(targets=['bias', 'pos', 'token']),
 }
 
 
@@ -49,7 +49,7 @@ def test_untouched_weights_are_the_file_again(layout, cfg, tmp_path):
 
 
 @pytest.mark.parametrize('name', FOLDABLE)
-def test_folded_methods_go_back_into_the_published_layout(name, tmp_path):
+def test_merged_methods_go_back_into_the_published_layout(name, tmp_path):
     state = published(REGISTERS)
     model = move(built_from(REGISTERS, state, tmp_path, type=name.split()[0], **FOLDABLE[name]))
     with torch.no_grad():
@@ -83,7 +83,7 @@ def test_enlarged_kernels_shrink_again():
 
 def test_half_precision_files_keep_what_did_not_change(tmp_path):
     state = {name: tensor.half() for name, tensor in published(PLAIN).items()}
-    model = move(built_from(PLAIN, state, tmp_path, type='LoRA', parts=['q'], rank=2))
+    model = move(built_from(PLAIN, state, tmp_path, type='LoRA', targets=['q'], rank=2))
     model.merge()
     made = to_file_layout(model.encoder, state)
     assert set(made.changed) == {f'blocks.{i}.attn.qkv.weight' for i in range(2)}
@@ -128,7 +128,7 @@ def test_joined_biases_and_those_that_the_layout_cannot_hold(layout, tmp_path):
         old, new = (t['blocks.1.attn.v_bias'] for t in (state, made.tensors))
         assert torch.equal(new, old + 1)
     assert made.tensors.keys() == state.keys()
-    model = move(built_from(cfg, state, tmp_path, type='SSF', roles=['qkv']))
+    model = move(built_from(cfg, state, tmp_path, type='SSF', targets=['qkv']))
     model.merge()
     with pytest.raises(UserError, match='cannot hold what changed in model.blocks.0.attn.qkv.bia'):
         to_file_layout(model.encoder, state)
@@ -137,7 +137,7 @@ def test_joined_biases_and_those_that_the_layout_cannot_hold(layout, tmp_path):
 def test_new_tensors_have_no_place(tmp_path):
     cfg = ENCODERS['swin']
     state = build_encoder({**cfg, 'init_seed': 3})[0].state_dict()
-    model = move(built_from(cfg, state, tmp_path, type='SSF', roles=['merge']))
+    model = move(built_from(cfg, state, tmp_path, type='SSF', targets=['merge']))
     model.merge()
     with pytest.raises(UserError, match=r'no place for .*downsample.reduction.bias'):
         to_file_layout(model.encoder, state)

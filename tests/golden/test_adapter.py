@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rein_seg.peft.hooks import Context
+from rein_seg.peft.context import Context
 from rein_seg.peft.methods.adapter import Adapter
 from tests.golden.blocks import check, load, swin_block, vit_block
 from tests.golden.collect import cases

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rein_seg.peft.hooks import Context
+from rein_seg.peft.context import Context
 from rein_seg.peft.methods.conv_lora import ConvLoRA, from_official
 from rein_seg.structures import Anatomy, OpSite, RunState, Tap
 from tests.golden.collect import cases

@@ -66,8 +66,8 @@ def test_vera(golden):
             seed=config['projection_prng_key'],
         )
     )
-    assert torch.equal(method.down, weights['base_model.vera_A.default'])
-    assert torch.equal(method.up, weights['base_model.vera_B.default'])
+    assert torch.equal(method.pair.down, weights['base_model.vera_A.default'])
+    assert torch.equal(method.pair.up, weights['base_model.vera_B.default'])
     own = {}
     for name in names:
         for letter in 'bd':
@@ -178,8 +178,8 @@ def test_soma_trains_the_official_parameters(golden):
         init_seed=0,
     )
     assert config['bias'] == 'all'
-    parts, blocks = config['target_modules'], range(first, depth)
-    peft = dict(type='SoMA', parts=parts, rank=rank, blocks=blocks)
+    targets, blocks = config['target_modules'], range(first, depth)
+    peft = dict(type='SoMA', targets=targets, rank=rank, blocks=blocks)
     model = MODELS.build(dict(type='PEFTBackbone', encoder=cfg, peft=peft))
     named = [name for name in golden.meta['trainable'] if name != 'mask_token']  # not used
     count = 0

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rein_seg.peft.hooks import Context
+from rein_seg.peft.context import Context
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, StreamSite
 from tests.checkpoint import official_model

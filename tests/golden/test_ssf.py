@@ -117,7 +117,7 @@ def test_block(golden):
         if 'ssf_' not in name:
             renamed[names[theirs] + name.removeprefix(theirs)] = value
     module.load_state_dict(renamed, strict=True)
-    anatomy, method = find_anatomy(encoder), SSF(places, blocks=[0])
+    anatomy, method = find_anatomy(encoder), SSF(list(places), blocks=[0])
     method.attach(encoder, anatomy)
     own = fill_ssf(method, anatomy, places, weights)
     check_gradients(module, golden, {name: (param, same) for name, param in own.items()})

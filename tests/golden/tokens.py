@@ -2,7 +2,7 @@
 
 import torch
 
-from rein_seg.peft.hooks import Context
+from rein_seg.peft.context import Context
 from rein_seg.structures import Anatomy, RunState, StreamSite
 from tests.golden.blocks import check
 

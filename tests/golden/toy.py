@@ -101,7 +101,7 @@ def fill_ssf(method, anatomy, places, weights):
     ``places``: role -> official names of scale and shift.
     """
     own = {}
-    for site in method._sites(anatomy):
+    for site in method.find_sites(anatomy):
         layer = method.layers[site.name.replace('.', '_')]
         for name, param in zip(places[site.role], (layer.scale, layer.shift), strict=True):
             param.data.copy_(weights[name])

@@ -97,13 +97,13 @@ def test_nothing_is_merged_when_one_cannot_be():
     backbone = composed(SINGLE['LoRA'].cfg, SINGLE['Mona'].cfg).eval()
     randomise(backbone)
     before = backbone(image())
-    with pytest.raises(NotImplementedError, match='Mona cannot be folded'):
+    with pytest.raises(NotImplementedError, match='Mona cannot be merged'):
         backbone.peft.merge()
     assert_same(backbone(image()), before)
 
 
 def test_weight_decay_follows_the_method():
-    cfgs = [SINGLE['DoRA'].cfg, SINGLE['LoRA'].cfg | dict(parts=['fc1'])]
+    cfgs = [SINGLE['DoRA'].cfg, SINGLE['LoRA'].cfg | dict(targets=['fc1'])]
     module = segmentor(cfgs)
     decays = {name: decay for name, (_, decay) in hyper(module, build_optimizer(module)).items()}
     own = {name: decay for name, decay in decays.items() if name.startswith('backbone.peft.')}
@@ -126,7 +126,7 @@ def test_a_segmentor_tells_each_method_the_classes():
         ([dict(type='LoRA'), dict(type='BitFt')], "did you mean 'BitFit'"),
         ([dict(type='VPT', form='shallow')] * 2, "form='deep'"),
         ([dict(type='Rein')] * 2, 'link_to_queries=False'),
-        ([dict(type='BitFit')] * 2, "'ln1.bias'|other roles"),
+        ([dict(type='BitFit')] * 2, "'ln1.bias'|other targets"),
     ],
 )
 def test_what_does_not_go_together_is_refused(peft, message):

@@ -46,7 +46,7 @@ def test_merge_equals_unmerged(case, family):
     backbone = build(case, family).eval()
     randomise(backbone)
     if not case.merges:
-        with pytest.raises(NotImplementedError, match='cannot be folded'):
+        with pytest.raises(NotImplementedError, match='cannot be merged'):
             backbone.peft.merge()
         return
     with torch.no_grad():

@@ -78,7 +78,7 @@ def test_rein_leaves_prefix_tokens_alone():
     model = backbone(type='Rein', num_tokens=5, rank=4, query_dims=8).eval()
     x = torch.randn(2, 1 + 16, 32)
     site = model.anatomy.find(type(model.anatomy.sites[-1]), where='out')[0]
-    from rein_seg.peft.hooks import Context
+    from rein_seg.peft.context import Context
 
     delta = model.peft.refine(x, Context(site, 'NLC', model.anatomy))
     assert not delta[:, 0].any()
@@ -89,12 +89,12 @@ def test_lora_counts_and_parts():
     every = backbone(type='LoRA', rank=4)
     # r (in + out) for q, k, v, proj, fc1 and fc2 of three blocks
     assert count(every) == 3 * 4 * (4 * (32 + 32) + 2 * (32 + 64))
-    q_and_v = backbone(type='LoRA', rank=4, parts=['q', 'v'])
+    q_and_v = backbone(type='LoRA', rank=4, targets=['q', 'v'])
     assert count(q_and_v) == 3 * 4 * 2 * (32 + 32)
 
 
 def test_lora_on_q_and_v_leaves_k_alone():
-    model = backbone(type='LoRA', rank=4, parts=['q', 'v'])
+    model = backbone(type='LoRA', rank=4, targets=['q', 'v'])
     layer = next(iter(model.peft.layers.values()))
     layer.lora_B.data.normal_()
     delta = layer.product()
@@ -107,9 +107,9 @@ def test_lora_on_q_and_v_leaves_k_alone():
 def test_lora_takes_what_the_encoder_has_by_default_and_says_what_it_lacks():
     assert count(backbone('convnext', type='LoRA')) > 0
     with pytest.raises(UserError, match=r"has no \['q'\]; it has .*fc1"):
-        backbone('convnext', type='LoRA', parts=['q'])
+        backbone('convnext', type='LoRA', targets=['q'])
     with pytest.raises(UserError, match='grouped convolution .*depthwise_conv'):
-        backbone('convnext', type='LoRA', parts=['dw'])
+        backbone('convnext', type='LoRA', targets=['dw'])
 
 
 def test_lora_scale_is_alpha_over_rank_or_its_root():
@@ -123,7 +123,7 @@ def test_lora_scale_is_alpha_over_rank_or_its_root():
 
 
 def test_lora_in_kernel_form_takes_grouped_convolutions():
-    model = backbone('convnext', type='LoRA', parts=['dw'], rank=2, conv_form='kernel')
+    model = backbone('convnext', type='LoRA', targets=['dw'], rank=2, conv_form='kernel')
     site = model.anatomy.find(OpSite, role='dw')[0]
     layer = model.peft.layers[site.name.replace('.', '_')]
     # r k x in k and out / groups k x r k of a 7x7 convolution on 16 channels, one group each
@@ -153,7 +153,7 @@ def test_full_gives_up_when_its_weights_have_moved():
 
 
 def test_no_graph_is_kept_below_the_first_trainable_site():
-    model = backbone(type='LoRA', parts=['fc2'], blocks=[-1])
+    model = backbone(type='LoRA', targets=['fc2'], blocks=[-1])
     maps = model(torch.randn(1, 3, 32, 32)).maps
     assert [m.requires_grad for m in maps] == [False, False, True]
 

@@ -41,7 +41,7 @@ def elsewhere(weight):
 @pytest.mark.parametrize('method', ['SoMA', 'SVF'])
 def test_a_file_computes_the_same_on_a_machine_with_another_svd(method, monkeypatch):
     model = move(backbone(type=method)).eval()
-    monkeypatch.setattr(f'rein_seg.peft.{method.lower()}.decompose', elsewhere)
+    monkeypatch.setattr(f'rein_seg.peft.methods.{method.lower()}.decompose', elsewhere)
     other = backbone(type=method).eval()
     other.load_state_dict(model.state_dict())
     torch.testing.assert_close(
@@ -77,7 +77,7 @@ def test_soma_leaves_the_first_third_alone_unless_told_otherwise():
 
 
 def test_soma_biases_start_as_the_pretrained_ones_and_train():
-    model = backbone(type='SoMA', parts=['q', 'v'])
+    model = backbone(type='SoMA', targets=['q', 'v'])
     (op, layer), *_ = layers(model)
     torch.testing.assert_close(layer.bias, torch.cat((op.bias[:32], op.bias[64:])))
     layer.bias.data += 1
@@ -111,7 +111,7 @@ def test_svf_has_one_value_a_component_and_skips_those_of_zero():
 
 
 def test_svf_rank_multiple_cuts_components_and_says_that_the_start_moves():
-    model = backbone('convnext', type='SVF', parts=['patch'], rank_multiple=5)
+    model = backbone('convnext', type='SVF', targets=['patch'], rank_multiple=5)
     layer = model.peft.layers['downsample_layers_0_0']
     assert (layer.delta.shape, layer.removed.shape) == ((1, 15), (1, 1))  # of min(16, 3 4 4)
     assert not model.peft.exact_at_start
@@ -124,8 +124,8 @@ def test_svf_rank_multiple_cuts_components_and_says_that_the_start_moves():
     [
         ('vit', dict(type='SoMA', rank=64), 'rank=64: .*qkv.* has 32 singular components'),
         ('vit', dict(type='SoMA', components='all'), "components='all': expected one of"),
-        ('convnext', dict(type='SoMA', parts=['dw']), 'SoMA cannot update the grouped'),
-        ('convnext', dict(type='SVF', parts=['dw']), 'SVF cannot update the grouped'),
+        ('convnext', dict(type='SoMA', targets=['dw']), 'SoMA cannot update the grouped'),
+        ('convnext', dict(type='SVF', targets=['dw']), 'SVF cannot update the grouped'),
     ],
 )
 def test_what_cannot_work_is_refused(family, options, message):

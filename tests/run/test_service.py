@@ -26,9 +26,9 @@ METHODS = {
     'vera': dict(type='VeRA', rank=8),
     'pego': dict(type='PEGO', rank=2, groups=3),
     'soma': dict(type='SoMA', rank=4),
-    'svf': dict(type='SVF', parts=['qkv', 'fc2']),
+    'svf': dict(type='SVF', targets=['qkv', 'fc2']),
     'ssf': dict(type='SSF'),
-    'bitfit': dict(type='BitFit', roles=['bias', 'norm', 'pos', 'token']),
+    'bitfit': dict(type='BitFit', targets=['bias', 'norm', 'pos', 'token']),
     'frozen': dict(type='Frozen'),
 }
 

@@ -11,8 +11,9 @@ from typing import Any
 from torch import nn
 
 from rein_seg.peft.arguments import check_at_least, check_choice, make_act
-from rein_seg.peft.parts.bottleneck import Bottleneck, branch_sizes
-from rein_seg.peft.per_site import SiteMethod, residual_branches
+from rein_seg.peft.layered import LayerMethod
+from rein_seg.peft.parts.bottleneck import Bottleneck
+from rein_seg.peft.parts.branches import branch_sizes, residual_branches
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, BranchSite
 
@@ -20,7 +21,7 @@ _BRANCHES = {'houlsby': ('attn', 'ffn'), 'pfeiffer': ('ffn',)}
 
 
 @PEFT_METHODS.register_module()
-class Adapter(SiteMethod):
+class Adapter(LayerMethod):
     """Adds a bottleneck to what a branch gives: f + W2 act(W1 f + b1) + b2.
 
     Encoders of convolutions have it at the end of their residual branch, or after the spatial
@@ -49,7 +50,7 @@ class Adapter(SiteMethod):
     """
 
     exact_at_start = False
-    unfoldable = 'its bottleneck has an activation in between'
+    why_not_mergeable = 'its bottleneck has an activation in between'
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class Adapter(SiteMethod):
         dropout: float = 0.0,
         blocks: Sequence[int] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(blocks)
         check_choice('Adapter', *_BRANCHES, form=form)
         if hidden_dims is not None:
             check_at_least('Adapter', 1, hidden_dims=hidden_dims)
@@ -70,7 +71,6 @@ class Adapter(SiteMethod):
         self.act = act or {'houlsby': 'gelu_tanh', 'pfeiffer': 'gelu'}[form]
         make_act(self.act, 'Adapter')
         self.after_scale, self.init_std, self.dropout = after_scale, init_std, dropout
-        self.blocks = tuple(blocks) if blocks is not None else None
 
     def find_sites(self, anatomy: Anatomy) -> Sequence[BranchSite]:
         """Returns the branches of the form."""
@@ -89,6 +89,6 @@ class Adapter(SiteMethod):
             nn.init.zeros_(linear.bias)
         return layer
 
-    def options(self, site: BranchSite) -> dict[str, Any]:
+    def hook_options(self, site: BranchSite) -> dict[str, Any]:
         """Returns on which side of LayerScale the bottleneck sits."""
         return dict(source='exit', after_scale=self.after_scale)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from rein_seg.peft.arguments import check_at_least, check_choice
-from rein_seg.peft.hooks import Context
-from rein_seg.peft.parts.bottleneck import Bottleneck, branch_sizes
-from rein_seg.peft.per_site import SiteMethod, residual_branches
+from rein_seg.peft.context import Context
+from rein_seg.peft.layered import LayerMethod
+from rein_seg.peft.parts.bottleneck import Bottleneck
+from rein_seg.peft.parts.branches import branch_sizes, residual_branches
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, BranchSite
 
@@ -71,7 +72,7 @@ class AdaptFormerLayer(nn.Module):
 
 
 @PEFT_METHODS.register_module()
-class AdaptFormer(SiteMethod):
+class AdaptFormer(LayerMethod):
     """Adds a bottleneck parallel to norm2 and feed-forward: x + FFN(norm2(x)) + s A(x).
 
     x is the stream after the attention, not normed. Encoders of convolutions have it beside the
@@ -96,7 +97,7 @@ class AdaptFormer(SiteMethod):
     bottleneck stays outside stochastic depth. With LayerScale it is added after the scale.
     """
 
-    unfoldable = 'its bottleneck has an activation in between'
+    why_not_mergeable = 'its bottleneck has an activation in between'
     no_weight_decay = ('scale',)
 
     def __init__(
@@ -110,12 +111,11 @@ class AdaptFormer(SiteMethod):
         dropout: float = 0.1,
         blocks: Sequence[int] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(blocks)
         check_at_least('AdaptFormer', 1, hidden_dims=hidden_dims)
         check_choice('AdaptFormer', 'parallel', 'sequential', form=form)
         check_choice('AdaptFormer', 'none', 'in', 'out', norm=norm)
         self.hidden_dims, self.parallel = hidden_dims, form == 'parallel'
-        self.blocks = tuple(blocks) if blocks is not None else None
         self._layer: dict[str, Any] = dict(
             scale=float(scale), learn_scale=learn_scale, norm=norm, dropout=dropout
         )
@@ -129,6 +129,6 @@ class AdaptFormer(SiteMethod):
         inputs, outputs, stride = branch_sizes(site, parallel=self.parallel)
         return AdaptFormerLayer(inputs, outputs, self.hidden_dims, stride=stride, **self._layer)
 
-    def options(self, site: BranchSite) -> dict[str, Any]:
+    def hook_options(self, site: BranchSite) -> dict[str, Any]:
         """Returns where the bottleneck reads."""
         return dict(source='entry_raw' if self.parallel else 'exit')

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from rein_seg.errors import UserError
 from rein_seg.peft.arguments import check_at_least, make_act
-from rein_seg.peft.hooks import Context
-from rein_seg.peft.parts.bottleneck import branch_sizes
-from rein_seg.peft.per_site import SiteMethod
+from rein_seg.peft.context import Context
+from rein_seg.peft.layered import LayerMethod
+from rein_seg.peft.parts.branches import branch_sizes
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, BranchSite, OpSite, Site
 
@@ -79,7 +79,7 @@ class BesideConv(ConvAdapterLayer):
 
 
 @PEFT_METHODS.register_module()
-class ConvAdapter(SiteMethod):
+class ConvAdapter(LayerMethod):
     """Adds a grouped convolution and a 1x1 one parallel to each spatial operation.
 
     Blocks of convolutions have it beside their spatial convolution (its input -> the input of what
@@ -110,7 +110,7 @@ class ConvAdapter(SiteMethod):
     "norm" in their name do); kernel_size has an effect.
     """
 
-    unfoldable = 'it has an activation between its two convolutions'
+    why_not_mergeable = 'it has an activation between its two convolutions'
     no_weight_decay = ('se',)
 
     def __init__(
@@ -123,7 +123,7 @@ class ConvAdapter(SiteMethod):
         zero_init: bool = True,
         blocks: Sequence[int] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(blocks)
         check_at_least('ConvAdapter', 1, reduction=reduction)
         if kernel_size is not None:
             check_at_least('ConvAdapter', 1, kernel_size=kernel_size)
@@ -135,7 +135,6 @@ class ConvAdapter(SiteMethod):
         self.kernel_size, self.act = kernel_size, act
         self.between_stages = between_stages
         self._layer: dict[str, Any] = dict(reduction=reduction, zero_init=zero_init)
-        self.blocks = tuple(blocks) if blocks is not None else None
 
     def find_sites(self, anatomy: Anatomy) -> Sequence[Site]:
         """Returns the branches with the spatial operations, then the merging convolutions."""
@@ -168,7 +167,7 @@ class ConvAdapter(SiteMethod):
         shape['padding'] = dilation * (side // 2)
         return BesideBranch(inputs, outputs, act=self.act or act, **self._layer, **shape)
 
-    def options(self, site: BranchSite | OpSite) -> dict[str, Any]:
+    def hook_options(self, site: BranchSite | OpSite) -> dict[str, Any]:
         """Returns where the layer reads."""
         if isinstance(site, OpSite):
             return {}

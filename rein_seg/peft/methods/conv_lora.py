@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.peft.base import PEFTMethod
-from rein_seg.peft.choose import Rows, find_targets, module_key
-from rein_seg.peft.hooks import Context
+from rein_seg.peft.choose import Rows, check_pointwise, rows_of
+from rein_seg.peft.context import Context
+from rein_seg.peft.layered import OperationMethod
+from rein_seg.peft.parts.low_rank import apply_down, apply_up, conv_options, scatter_rows
 from rein_seg.peft.parts.mixture import Experts, Gate
 from rein_seg.registry import PEFT_METHODS
-from rein_seg.structures import Anatomy, OpSite
+from rein_seg.structures import OpSite
 
 
 class ConvLoRALayer(nn.Module):
@@ -61,7 +61,8 @@ class ConvLoRALayer(nn.Module):
         out_features, in_features = op.weight.shape[:2]
         self.scaling = alpha / rank
         self.multiply_by_gates = multiply_by_gates
-        self.stride = op.stride if isinstance(op, nn.Conv2d) else None
+        self.rows, self.out_features = rows, out_features
+        self.conv = conv_options(op)
         self.dropout = nn.Dropout(dropout)
         width = sum(stop - start for start, stop in rows)
         self.lora_A = nn.Parameter(torch.empty(rank, in_features))
@@ -69,11 +70,6 @@ class ConvLoRALayer(nn.Module):
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
         self.gate = Gate(rank, len(scales), **gate)
         self.experts = Experts(rank, scales, mode=mode)
-        channels = torch.cat([torch.arange(start, stop) for start, stop in rows])
-        whole = len(channels) == out_features
-        self.register_buffer('channels', None if whole else channels, persistent=False)
-        self.out_features = out_features
-        self.channels: Tensor | None
         self.aux: Tensor | None = None
         self.to(device=op.weight.device, dtype=op.weight.dtype)
 
@@ -83,16 +79,11 @@ class ConvLoRALayer(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
         """Returns ``y`` with the update of ``x`` added; prefix tokens get s B A x."""
-        x = self.dropout(x)
-        if self.stride is None:
-            d = F.linear(x, self.lora_A)
-        else:
-            d = F.conv2d(x, self.lora_A[:, :, None, None], stride=self.stride)
+        kernel = self.lora_A if self.conv is None else self.lora_A[:, :, None, None]
+        d = apply_down(self.dropout(x), kernel, self.conv)
         z = d + context.from_grid(self.expert_delta(context.to_grid(d), context), d).to(d.dtype)
-        z, up = self.scaling * z, self._up()  # scaled while it is r channels wide
-        if self.stride is None:
-            return y + F.linear(z, up)
-        return y + F.conv2d(z, up[:, :, None, None])
+        up = scatter_rows(self.lora_B, self.rows, self.out_features)
+        return y + apply_up(self.scaling * z, up, self.conv)  # scaled while it is r channels wide
 
     def expert_delta(self, d: Tensor, context: Context) -> Tensor:
         """Returns (B, r, H, W) E(d) in float32, whatever autocast says; notes the balance."""
@@ -103,16 +94,9 @@ class ConvLoRALayer(nn.Module):
                 self.aux = aux
             return self.experts(d, chosen, gates if self.multiply_by_gates else None)
 
-    def _up(self) -> Tensor:
-        # (out, r): rows of channels that are left alone are zero
-        if self.channels is None:
-            return self.lora_B
-        full = self.lora_B.new_zeros(self.out_features, self.lora_B.shape[1])
-        return full.index_copy(0, self.channels, self.lora_B)
-
 
 @PEFT_METHODS.register_module()
-class ConvLoRA(PEFTMethod):
+class ConvLoRA(OperationMethod):
     """Updates chosen linears through a mixture of convolutions: y = W x + b + s B (d + E(d)).
 
     d = A x; E is the expert that a gate chooses for each row of the batch: a 3x3 convolution and
@@ -120,9 +104,9 @@ class ConvLoRA(PEFTMethod):
     windows in windowed attention, padding included, images elsewhere.
 
     Args:
-        parts: Operations by role (qkv, proj, fc1, fc2, ...): linears and 1x1 convolutions; a
-            fused operation has one bottleneck. Names of parts of it (q, k, v) leave the rest of
-            its output alone.
+        targets: Operations by role (qkv, proj, fc1, fc2, ...): linears and 1x1 convolutions; a
+            fused operation has one bottleneck. Names of its parts (q, k, v) leave the rest of its
+            output unchanged.
         rank: r.
         alpha: s = alpha / r.
         dropout: Probability for the input of A, in training.
@@ -142,8 +126,8 @@ class ConvLoRA(PEFTMethod):
         OP(block, role): (..., in) -> (..., out); prefix tokens get plain LoRA, E = 0.
 
     Raises:
-        UserError: If a number is out of range, the scales do not fit num_experts, a named part
-            does not exist in the encoder, or it is a convolution that is not 1x1.
+        UserError: If a number is out of range, the scales do not fit num_experts, the encoder
+            lacks a target, or it is a convolution that is not 1x1.
 
     Source: Zhong et al., ICLR 2024 (arXiv 2401.17868), Sec. 3, as the official code computes it:
     experts end in GELU, gates of k = 1 are not multiplied in. Differs from it: k > 1 sums experts
@@ -152,13 +136,13 @@ class ConvLoRA(PEFTMethod):
     (there: none).
     """
 
-    unfoldable = (
+    why_not_mergeable = (
         'its convolution mixes neighbouring positions and its experts depend on the features'
     )
 
     def __init__(
         self,
-        parts: Sequence[str] = ('qkv',),
+        targets: Sequence[str] = ('qkv',),
         *,
         rank: int = 3,
         alpha: float = 32,
@@ -174,11 +158,9 @@ class ConvLoRA(PEFTMethod):
         loss_weight: float = 1.0,
         interpolate: str = 'bicubic',
     ) -> None:
-        super().__init__()
+        super().__init__(targets, blocks)
         scales = tuple(range(1, num_experts + 1)) if scales is None else tuple(scales)
         _check(rank=rank, num_experts=num_experts, scales=scales, top_k=top_k, mode=interpolate)
-        self.parts = tuple(parts)
-        self.blocks = tuple(blocks) if blocks is not None else None
         self.loss_coef, self.loss_weight = loss_coef, loss_weight
         self._options: dict[str, Any] = dict(
             rank=rank,
@@ -191,18 +173,11 @@ class ConvLoRA(PEFTMethod):
             noisy=noise,
             noise_eps=noise_eps,
         )
-        self.layers = nn.ModuleDict()
 
-    def build(self, anatomy: Anatomy) -> None:
-        """Makes one `ConvLoRALayer` for each operation that holds a chosen part."""
-        for site, rows in self._targets(anatomy):
-            _check_op(site)
-            self.layers[module_key(site)] = ConvLoRALayer(site.module, rows, **self._options)
-
-    def connect(self, anatomy: Anatomy) -> None:
-        """Hooks each layer to its operation."""
-        for site, _ in self._targets(anatomy):
-            self.hook(site, self.layers[module_key(site)])
+    def make_layer(self, site: OpSite) -> nn.Module:
+        """Returns a `ConvLoRALayer`."""
+        check_pointwise(site, 'ConvLoRA')
+        return ConvLoRALayer(site.module, rows_of(site), **self._options)
 
     def aux_losses(self) -> dict[str, Tensor]:
         """Returns the balance loss of the last forward pass, summed over the layers.
@@ -218,9 +193,6 @@ class ConvLoRA(PEFTMethod):
         if not taken:
             return {}
         return {'loss_balance': self.loss_weight * self.loss_coef * torch.stack(taken).sum()}
-
-    def _targets(self, anatomy: Anatomy) -> list[tuple[OpSite, Rows]]:
-        return find_targets(anatomy, 'ConvLoRA', parts=self.parts, blocks=self.blocks)
 
 
 def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -256,15 +228,3 @@ def _check(*, rank: int, num_experts: int, scales: tuple[int, ...], top_k: int, 
         )
     if mode not in ('bicubic', 'bilinear'):
         raise UserError(f'ConvLoRA interpolate={mode!r}: expected bicubic or bilinear')
-
-
-def _check_op(site: OpSite) -> None:
-    op = site.module
-    if isinstance(op, nn.Linear):
-        return
-    if set(op.kernel_size) != {1} or op.groups != 1 or set(op.padding) != {0}:
-        raise UserError(
-            f'ConvLoRA updates linears and dense 1x1 convolutions, not {site.name!r} '
-            f'(kernel {tuple(op.kernel_size)}, groups {op.groups}, padding {op.padding}): leave '
-            f'role {site.role!r} out of parts'
-        )

@@ -5,17 +5,25 @@ r rank, s = alpha / r, n row-wise L2 norm of W + s B A, m learned magnitude.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rein_seg.peft.choose import Rows
-from rein_seg.peft.hooks import Context
-from rein_seg.peft.layered import ALL_PARTS, OperationMethod, check_dense, check_rank
-from rein_seg.peft.parts.low_rank import LowRankPair, Op, apply_down, per_channel, pick, spread
+from rein_seg.peft.arguments import check_rank
+from rein_seg.peft.choose import Rows, check_dense, rows_of
+from rein_seg.peft.context import Context
+from rein_seg.peft.layered import ALL_LINEARS, OperationMethod
+from rein_seg.peft.parts.low_rank import (
+    LowRankPair,
+    Op,
+    apply_down,
+    gather_rows,
+    per_channel,
+    scaling_of,
+    scatter_rows,
+)
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import OpSite
 
@@ -38,7 +46,7 @@ class DoRALayer(LowRankPair):
         super().__init__(op, rows, rank=rank)
         self.scaling = scaling
         self.dropout = nn.Dropout(dropout)
-        self.magnitude = nn.Parameter(pick(self.norm(op.weight), self.rows))
+        self.magnitude = nn.Parameter(gather_rows(self.norm(op.weight), self.rows))
 
     @torch.no_grad()  # the length counts as a constant in the backward pass: Sec. 4.3
     def norm(self, weight: Tensor) -> Tensor:
@@ -49,8 +57,8 @@ class DoRALayer(LowRankPair):
     def ratio(self, weight: Tensor) -> Tensor:
         """Returns (out,) m / n in its own precision, 1 outside the slices."""
         with torch.autocast(device_type=weight.device.type, enabled=False):
-            ratio = self.magnitude / pick(self.norm(weight), self.rows)
-        return spread(ratio, self.rows, self.out_features, fill=1.0)
+            ratio = self.magnitude / gather_rows(self.norm(weight), self.rows)
+        return scatter_rows(ratio, self.rows, self.out_features, fill=1.0)
 
     def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
         """Returns the new output of an operation that made ``y`` of ``x``."""
@@ -65,10 +73,11 @@ class DoRALayer(LowRankPair):
         change = (ratio - 1).to(y.dtype) * plain
         return y + change + (self.scaling * ratio).to(y.dtype) * self.update(x)
 
-    def fold(self, op: Op) -> None:
+    def merge(self, site: OpSite) -> None:
         """Replaces W by (m / n) (W + s B A)."""
-        ratio = self.ratio(op.weight).view(-1, *[1] * (op.weight.dim() - 1))
-        op.weight.copy_(ratio * (op.weight + self.scaling * self.product()))
+        weight = site.module.weight
+        ratio = self.ratio(weight).view(-1, *[1] * (weight.dim() - 1))
+        weight.copy_(ratio * (weight + self.scaling * self.product()))
 
 
 @PEFT_METHODS.register_module()
@@ -76,7 +85,7 @@ class DoRA(OperationMethod):
     """Updates directions by low rank and lengths by themselves: W' = m (W + s B A) / |W + s B A|.
 
     Args:
-        parts: Operations by role (proj, fc1, fc2, ...) or by the name of one part of a fused
+        targets: Operations by role (proj, fc1, fc2, ...) or by the name of one part of a fused
             operation (q, k, v; gate, value). None takes q and v; all linears and, in ResNets,
             conv1 to conv3 where the encoder has no attention.
         rank: r.
@@ -89,7 +98,7 @@ class DoRA(OperationMethod):
         OP(block, role): (..., in) -> (..., out); prefix tokens are changed like all others.
 
     Raises:
-        UserError: If rank < 1, a named part does not exist in the encoder, or it is a grouped
+        UserError: If rank < 1, the encoder lacks a target, or it is a grouped
             convolution.
 
     Source: Liu et al., ICML 2024, Sec. 4; the norm is a constant in the backward pass, as there
@@ -97,12 +106,12 @@ class DoRA(OperationMethod):
     """
 
     reads_operations = True
-    default_parts = (('q', 'v'), ALL_PARTS)
+    default_targets = (('q', 'v'), ALL_LINEARS)
     no_weight_decay = ('magnitude',)
 
     def __init__(
         self,
-        parts: Sequence[str] | None = None,
+        targets: Sequence[str] | None = None,
         *,
         rank: int = 8,
         alpha: float = 8,
@@ -110,12 +119,13 @@ class DoRA(OperationMethod):
         blocks: Sequence[int] | None = None,
         rank_stabilized: bool = False,
     ) -> None:
-        super().__init__(parts, blocks)
+        super().__init__(targets, blocks)
         check_rank(rank, 'DoRA')
-        scaling = alpha / (math.sqrt(rank) if rank_stabilized else rank)
-        self._options: dict[str, Any] = dict(rank=rank, scaling=scaling, dropout=dropout)
+        self._options: dict[str, Any] = dict(
+            rank=rank, scaling=scaling_of(alpha, rank, rank_stabilized), dropout=dropout
+        )
 
-    def make_layer(self, site: OpSite, rows: Rows) -> nn.Module:
+    def make_layer(self, site: OpSite) -> nn.Module:
         """Returns a `DoRALayer`."""
         check_dense(site, 'DoRA')
-        return DoRALayer(site.module, rows, **self._options)
+        return DoRALayer(site.module, rows_of(site), **self._options)

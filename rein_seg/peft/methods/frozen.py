@@ -10,5 +10,5 @@ from rein_seg.registry import PEFT_METHODS
 class Frozen(PEFTMethod):
     """Leaves the encoder as it is: only neck and head train."""
 
-    def fold(self) -> None:
-        """Does nothing: there is nothing to fold."""
+    def merge_into_weights(self) -> None:
+        """Does nothing: there is nothing to merge."""

@@ -43,5 +43,5 @@ class Full(PEFTMethod):
             )
         super().detach()
 
-    def fold(self) -> None:
+    def merge_into_weights(self) -> None:
         """Does nothing: the trained weights are the encoder's own."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rein_seg.errors import UserError, near_misses
 from rein_seg.peft.base import PEFTMethod
-from rein_seg.peft.hooks import Context
+from rein_seg.peft.context import Context
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, OpSite
 
@@ -176,20 +176,19 @@ class HFPeft(PEFTMethod):
         """Yields what the library trains."""
         yield from ((name, p) for name, p in self.named_parameters() if name in self._trained)
 
-    @torch.no_grad()
-    def fold(self) -> None:
+    def merge_into_weights(self) -> None:
         """Lets every layer merge into the encoder's weight."""
         assert self._anatomy is not None
         base = importlib.import_module('peft.tuners.tuners_utils').BaseTunerLayer
         kind = f'HFPeft {self.config["peft_type"]}'
         layers: list[Any] = [self.model.get_submodule(s.name) for s in self._sites(self._anatomy)]
         if any(type(layer).merge is base.merge for layer in layers):
-            raise NotImplementedError(f'{kind} cannot be folded: the library merges no such layer')
+            raise NotImplementedError(f'{kind} cannot be merged: the library merges no such layer')
         try:
             for layer in layers:
                 layer.merge(safe_merge=True)
         except (ValueError, NotImplementedError) as error:
-            raise NotImplementedError(f'{kind} cannot be folded: {error}') from error
+            raise NotImplementedError(f'{kind} cannot be merged: {error}') from error
 
     def _sites(self, anatomy: Anatomy) -> list[OpSite]:
         sites = anatomy.find(OpSite, blocks=self.blocks)

@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.peft.choose import Rows
-from rein_seg.peft.hooks import Context
-from rein_seg.peft.layered import OperationMethod, check_dense, check_rank
-from rein_seg.peft.parts.low_rank import LowRankPair, Op
+from rein_seg.peft.arguments import check_choice, check_rank
+from rein_seg.peft.choose import Rows, check_dense, rows_of
+from rein_seg.peft.context import Context
+from rein_seg.peft.layered import OperationMethod
+from rein_seg.peft.parts.low_rank import LowRankPair, Op, scaling_of
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import OpSite
 
@@ -43,9 +44,9 @@ class LoRALayer(LowRankPair):
         """Returns ``y`` with the update of ``x`` added."""
         return y + self.scaling * self.update(self.dropout(x))
 
-    def fold(self, op: Op) -> None:
+    def merge(self, site: OpSite) -> None:
         """Adds s B A to the weight."""
-        op.weight += self.scaling * self.product()
+        site.module.weight += self.scaling * self.product()
 
 
 class KernelLoRALayer(nn.Module):
@@ -77,9 +78,9 @@ class KernelLoRALayer(nn.Module):
         """Returns B A in the shape of the base weight."""
         return (self.lora_B @ self.lora_A).view(self.shape)
 
-    def fold(self, op: Op) -> None:
+    def merge(self, site: OpSite) -> None:
         """Adds s B A to the weight."""
-        op.weight += self.scaling * self.product()
+        site.module.weight += self.scaling * self.product()
 
 
 @PEFT_METHODS.register_module()
@@ -87,7 +88,7 @@ class LoRA(OperationMethod):
     """Adds trainable low-rank updates to chosen linears: y = W x + b + s B A x.
 
     Args:
-        parts: Operations by role (proj, fc1, fc2, dw, patch, ...) or by the name of one part of a
+        targets: Operations by role (proj, fc1, fc2, dw, patch, ...) or by the name of one part of a
             fused operation (q, k, v; gate, value). None takes those of q, k, v, proj, fc1, fc2
             and, in ResNets, conv1 to conv3 that the encoder has.
         rank: r.
@@ -102,7 +103,7 @@ class LoRA(OperationMethod):
         OP(block, role): (..., in) -> (..., out); prefix tokens are updated like all others.
 
     Raises:
-        UserError: If rank < 1, a named part does not exist in the encoder, it is a grouped
+        UserError: If rank < 1, the encoder lacks a target, it is a grouped
             convolution (or, with conv_form ``kernel``, one without a square kernel).
 
     Source: Hu et al., ICLR 2022, Sec. 4; rank-stabilised: Kalajdzievski, 2023. A fused qkv has one
@@ -111,7 +112,7 @@ class LoRA(OperationMethod):
 
     def __init__(
         self,
-        parts: Sequence[str] | None = None,
+        targets: Sequence[str] | None = None,
         *,
         rank: int = 16,
         alpha: float = 16,
@@ -120,15 +121,15 @@ class LoRA(OperationMethod):
         rank_stabilized: bool = False,
         conv_form: str = 'spatial',
     ) -> None:
-        super().__init__(parts, blocks)
+        super().__init__(targets, blocks)
         check_rank(rank, 'LoRA')
-        if conv_form not in ('spatial', 'kernel'):
-            raise UserError(f'LoRA conv_form={conv_form!r}: expected spatial or kernel')
+        check_choice('LoRA', 'spatial', 'kernel', conv_form=conv_form)
         self.rank, self.conv_form = rank, conv_form
-        scaling = alpha / (math.sqrt(rank) if rank_stabilized else rank)
-        self._options: dict[str, Any] = dict(rank=rank, scaling=scaling, dropout=dropout)
+        self._options: dict[str, Any] = dict(
+            rank=rank, scaling=scaling_of(alpha, rank, rank_stabilized), dropout=dropout
+        )
 
-    def make_layer(self, site: OpSite, rows: Rows) -> nn.Module:
+    def make_layer(self, site: OpSite) -> nn.Module:
         """Returns a `LoRALayer`, or a `KernelLoRALayer` for a convolution in that form."""
         op = site.module
         if self.conv_form == 'kernel' and isinstance(op, nn.Conv2d):
@@ -139,4 +140,4 @@ class LoRA(OperationMethod):
                 )
             return KernelLoRALayer(op, **self._options)
         check_dense(site, 'LoRA')
-        return LoRALayer(op, rows, **self._options)
+        return LoRALayer(op, rows_of(site), **self._options)

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rein_seg.peft.arguments import check_at_least, check_choice
-from rein_seg.peft.hooks import Context
-from rein_seg.peft.per_site import SiteMethod
+from rein_seg.peft.context import Context
+from rein_seg.peft.layered import LayerMethod
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, StreamSite
 
@@ -90,7 +90,7 @@ class MonaLayer(nn.Module):
 
 
 @PEFT_METHODS.register_module()
-class Mona(SiteMethod):
+class Mona(LayerMethod):
     """Adds a convolving bottleneck to the stream after the attention and after the feed-forward.
 
     Encoders of convolutions have no stream between two branches: one layer a block, at its end.
@@ -114,7 +114,7 @@ class Mona(SiteMethod):
     prefix tokens.
     """
 
-    unfoldable = 'it convolves, and has an activation in between'
+    why_not_mergeable = 'it convolves, and has an activation in between'
     no_weight_decay = ('gamma', 'gammax')
 
     def __init__(
@@ -126,13 +126,12 @@ class Mona(SiteMethod):
         zero_init: bool = False,
         blocks: Sequence[int] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(blocks)
         check_at_least('Mona', 1, hidden_dims=hidden_dims)
         check_choice('Mona', 'skip', 'pointwise', prefix=prefix)
         self.exact_at_start = zero_init
         self.hidden_dims, self.dropout = hidden_dims, dropout
         self.prefix, self.zero_init = prefix, zero_init
-        self.blocks = tuple(blocks) if blocks is not None else None
 
     def find_sites(self, anatomy: Anatomy) -> Sequence[StreamSite]:
         """Returns the streams after the branches."""

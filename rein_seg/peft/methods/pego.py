@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from rein_seg.errors import UserError
-from rein_seg.peft.choose import Rows, module_key
-from rein_seg.peft.hooks import Context
-from rein_seg.peft.layered import ALL_PARTS, OperationMethod, check_dense, check_rank
+from rein_seg.peft.arguments import check_at_least, check_rank
+from rein_seg.peft.choose import Rows, check_dense, rows_of
+from rein_seg.peft.context import Context
+from rein_seg.peft.layered import ALL_LINEARS, OperationMethod
 from rein_seg.peft.parts.low_rank import LowRankPair, Op
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import OpSite
@@ -70,9 +70,9 @@ class PEGOLayer(LowRankPair):
             total = total + scale * part
         return total
 
-    def fold(self, op: Op) -> None:
+    def merge(self, site: OpSite) -> None:
         """Adds the updates to the weight."""
-        op.weight += self.product()
+        site.module.weight += self.product()
 
 
 @PEFT_METHODS.register_module()
@@ -80,7 +80,7 @@ class PEGO(OperationMethod):
     """Adds groups of low-rank updates, y = W x + b + sum_i B_i A_i x, that a loss keeps orthogonal.
 
     Args:
-        parts: Operations by role (proj, fc1, fc2, ...) or by the name of one part of a fused
+        targets: Operations by role (proj, fc1, fc2, ...) or by the name of one part of a fused
             operation (q, k, v; gate, value). None takes q and v; all linears and, in ResNets,
             conv1 to conv3 where the encoder has no attention.
         rank: r.
@@ -95,18 +95,18 @@ class PEGO(OperationMethod):
         OP(block, role): (..., in) -> (..., out); prefix tokens are updated like all others.
 
     Raises:
-        UserError: If rank or groups < 1, a named part does not exist in the encoder, or it is a
+        UserError: If rank or groups < 1, the encoder lacks a target, or it is a
             grouped convolution.
 
     Source: Hu et al., ECCV 2024, Sec. 3 (classification, CLIP ViT-B/16: width 768). Differs from
     it: the loss is scaled by width.
     """
 
-    default_parts = (('q', 'v'), ALL_PARTS)
+    default_targets = (('q', 'v'), ALL_LINEARS)
 
     def __init__(
         self,
-        parts: Sequence[str] | None = None,
+        targets: Sequence[str] | None = None,
         *,
         rank: int = 4,
         groups: int = 4,
@@ -114,25 +114,23 @@ class PEGO(OperationMethod):
         reference_width: int | None = 768,
         blocks: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(parts, blocks)
+        super().__init__(targets, blocks)
         check_rank(rank, 'PEGO')
-        if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
-            raise UserError(f'PEGO groups={groups!r}: expected a whole number, at least 1')
+        check_at_least('PEGO', 1, groups=groups)
         self.rank, self.groups = rank, groups
         self.loss_weight, self.reference_width = loss_weight, reference_width
 
-    def make_layer(self, site: OpSite, rows: Rows) -> nn.Module:
+    def make_layer(self, site: OpSite) -> nn.Module:
         """Returns a `PEGOLayer`."""
         check_dense(site, 'PEGO')
-        return PEGOLayer(site.module, rows, rank=self.rank, groups=self.groups)
+        return PEGOLayer(site.module, rows_of(site), rank=self.rank, groups=self.groups)
 
     def aux_losses(self) -> dict[str, Tensor]:
         """Returns the loss of the updates as they are now; it does not depend on the images."""
         assert self._anatomy is not None
         total: Tensor | float = 0.0
-        for site, _ in self.targets(self._anatomy):
-            layer, weight = self.layers[module_key(site)], site.module.weight
-            assert isinstance(layer, PEGOLayer)
+        for site, layer in self.site_layers(self._anatomy):
+            weight = site.module.weight
             with torch.autocast(device_type=weight.device.type, enabled=False):
                 # computed again in the backward pass: its (c, c) products would fill gigabytes
                 total = total + checkpoint(

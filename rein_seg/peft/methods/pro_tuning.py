@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from rein_seg.errors import UserError
 from rein_seg.peft.arguments import check_at_least, make_act
-from rein_seg.peft.hooks import Context
+from rein_seg.peft.context import Context
+from rein_seg.peft.layered import LayerMethod
 from rein_seg.peft.parts.stages import stage_starts
-from rein_seg.peft.per_site import SiteMethod
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, StreamSite
 
@@ -65,7 +65,7 @@ class PromptBlock(nn.Module):
 
 
 @PEFT_METHODS.register_module()
-class ProTuning(SiteMethod):
+class ProTuning(LayerMethod):
     """Adds a prompt, made of a stage's input, to it: x + beta * prompt(x), beta from 0.
 
     Args:
@@ -88,7 +88,7 @@ class ProTuning(SiteMethod):
     the gate multiplies the map (there it replaces it, so that prompts are constant in space).
     """
 
-    unfoldable = 'it convolves, and its gate depends on the features'
+    why_not_mergeable = 'it convolves, and its gate depends on the features'
     no_weight_decay = ('beta',)
 
     def __init__(

@@ -1,4 +1,4 @@
-"""RepAdapter: a linear adapter in front of an operation, which folds into its weight.
+"""RepAdapter: a linear adapter in front of an operation, which merges into its weight.
 
 r hidden width, g groups, in and out of one operation.
 """
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from rein_seg.errors import UserError
 from rein_seg.peft.arguments import check_at_least
-from rein_seg.peft.choose import Rows
-from rein_seg.peft.hooks import Context
+from rein_seg.peft.choose import Rows, check_pointwise, rows_of
+from rein_seg.peft.context import Context
 from rein_seg.peft.layered import OperationMethod
-from rein_seg.peft.parts.low_rank import Op, apply_pair, conv_options, pick, spread
+from rein_seg.peft.parts.low_rank import Op, apply_pair, conv_options, gather_rows, scatter_rows
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import OpSite
 
@@ -54,24 +54,25 @@ class RepAdapterLayer(nn.Module):
 
     def weighted_up(self, weight: Tensor) -> Tensor:
         """Returns W B, (out, r), zero outside the rows."""
-        each = pick(weight.flatten(1), self.rows).chunk(self.groups, dim=1)
+        each = gather_rows(weight.flatten(1), self.rows).chunk(self.groups, dim=1)
         blocks = self.up.to(weight.dtype).chunk(self.groups)
         wide = torch.cat([w @ b for w, b in zip(each, blocks, strict=True)], dim=1)
-        return spread(wide, self.rows, len(weight))
+        return scatter_rows(wide, self.rows, len(weight))
 
-    def fold(self, op: Op) -> None:
+    def merge(self, site: OpSite) -> None:
         """Adds s W B A to the weight."""
-        op.weight += self.scale * (self.weighted_up(op.weight) @ self.down).view_as(op.weight)
+        weight = site.module.weight
+        weight += self.scale * (self.weighted_up(weight) @ self.down).view_as(weight)
 
 
 @PEFT_METHODS.register_module()
 class RepAdapter(OperationMethod):
     """Puts a linear adapter x + s B A x in front of attention's q, k, v and the first MLP linear.
 
-    Without an activation in it, it folds: W (x + s B A x) = (W + s W B A) x.
+    Without an activation in it, it merges: W (x + s B A x) = (W + s W B A) x.
 
     Args:
-        parts: Operations by role (fc1, proj, ...) or by the name of one part of a fused operation
+        targets: Operations by role (fc1, proj, ...) or by the name of one part of a fused operation
             (q, k, v; gate, value). None takes those of q, k, v, fc1 that the encoder has, or conv1
             in ResNets (1x1 in those from 50 layers on).
         hidden_dims: r, a multiple of ``groups``.
@@ -87,23 +88,23 @@ class RepAdapter(OperationMethod):
             exist in the encoder, or it is a convolution that is grouped or not 1x1.
 
     Source: Luo et al., 2023 (arXiv 2302.08106), Sec. 3, from memory: unverified. Differs from it:
-    no biases in A and B, so that it folds into operations without one, too; q, k and v that are
+    no biases in A and B, so that it merges into operations without one, too; q, k and v that are
     separate operations have an adapter each.
     """
 
-    default_parts = (('q', 'k', 'v', 'fc1'), ('conv1',))
+    default_targets = (('q', 'k', 'v', 'fc1'), ('conv1',))
     reads_operations = True
 
     def __init__(
         self,
-        parts: Sequence[str] | None = None,
+        targets: Sequence[str] | None = None,
         *,
         hidden_dims: int = 8,
         groups: int = 2,
         scale: float = 1.0,
         blocks: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(parts, blocks)
+        super().__init__(targets, blocks)
         check_at_least('RepAdapter', 1, hidden_dims=hidden_dims, groups=groups)
         if hidden_dims % groups:
             raise UserError(
@@ -111,18 +112,14 @@ class RepAdapter(OperationMethod):
             )
         self.hidden_dims, self.groups, self.scale = hidden_dims, groups, scale
 
-    def make_layer(self, site: OpSite, rows: Rows) -> nn.Module:
+    def make_layer(self, site: OpSite) -> nn.Module:
         """Returns a `RepAdapterLayer`."""
         op = site.module
-        if isinstance(op, nn.Conv2d) and (op.groups > 1 or set(op.kernel_size) != {1}):
-            raise UserError(
-                f'RepAdapter takes linears and dense 1x1 convolutions, {site.name!r} has groups='
-                f'{op.groups} and kernel {tuple(op.kernel_size)}: leave {site.role!r} out of parts'
-            )
+        check_pointwise(site, 'RepAdapter')
         if op.weight.shape[1] % self.groups:
             raise UserError(
                 f'RepAdapter groups={self.groups} does not divide the {op.weight.shape[1]} input '
                 f'channels of {site.name!r}: give another number'
             )
         options = dict(hidden_dims=self.hidden_dims, groups=self.groups)
-        return RepAdapterLayer(op, rows, scale=self.scale, **options)
+        return RepAdapterLayer(op, rows_of(site), scale=self.scale, **options)

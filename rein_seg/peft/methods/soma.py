@@ -11,10 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.peft.choose import Rows
-from rein_seg.peft.hooks import Context
-from rein_seg.peft.layered import OperationMethod, check_dense, check_rank
-from rein_seg.peft.parts.low_rank import LowRankPair, Op, apply_pair, per_channel, pick, spread
+from rein_seg.peft.arguments import check_rank
+from rein_seg.peft.choose import Rows, check_dense, rows_of
+from rein_seg.peft.context import Context
+from rein_seg.peft.layered import OperationMethod
+from rein_seg.peft.parts.low_rank import (
+    LowRankPair,
+    Op,
+    apply_pair,
+    gather_rows,
+    per_channel,
+    scatter_rows,
+)
 from rein_seg.peft.parts.spectrum import decompose
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, OpSite
@@ -90,7 +98,7 @@ class SoMALayer(LowRankPair):
             self.register_buffer(name, copy, persistent=False)
         self.bias: nn.Parameter | None = None
         if train_bias and op.bias is not None:
-            self.bias = nn.Parameter(pick(op.bias.detach(), self.rows))
+            self.bias = nn.Parameter(gather_rows(op.bias.detach(), self.rows))
 
     def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
         """Returns the new output of an operation that made ``y`` of ``x``."""
@@ -107,7 +115,9 @@ class SoMALayer(LowRankPair):
         """Returns (out,) b' - b, zero outside the slices, or None where no bias trains."""
         if self.bias is None or op.bias is None:
             return None
-        return spread(self.bias - pick(op.bias, self.rows), self.rows, self.out_features)
+        return scatter_rows(
+            self.bias - gather_rows(op.bias, self.rows), self.rows, self.out_features
+        )
 
     def change(self) -> Tensor:
         """Returns s (B A - B0 A0) in the shape of the weight, zero outside the slices."""
@@ -116,8 +126,9 @@ class SoMALayer(LowRankPair):
             change = change - torch.tensordot(self.up(self.start_B), self.start_A, dims=1)
         return self.scaling * change
 
-    def fold(self, op: Op) -> None:
+    def merge(self, site: OpSite) -> None:
         """Adds the change to weight and bias."""
+        op = site.module
         op.weight += self.change()
         shift = self.bias_change(op)
         if shift is not None and op.bias is not None:
@@ -132,7 +143,7 @@ class SoMA(OperationMethod):
     weights, in float64: it is unique unless the singular values at the cut are equal.
 
     Args:
-        parts: Operations by role (proj, fc1, fc2, ...) or by the name of one part of a fused
+        targets: Operations by role (proj, fc1, fc2, ...) or by the name of one part of a fused
             operation (q, k, v; gate, value), which is then split by itself. None takes those of q,
             k, v, proj, fc1, fc2 and, in ResNets, conv1 to conv3 that the encoder has.
         rank: r.
@@ -159,7 +170,7 @@ class SoMA(OperationMethod):
 
     def __init__(
         self,
-        parts: Sequence[str] | None = None,
+        targets: Sequence[str] | None = None,
         *,
         rank: int = 16,
         alpha: float = 16,
@@ -168,7 +179,7 @@ class SoMA(OperationMethod):
         train_bias: bool = True,
         random_start: bool = False,
     ) -> None:
-        super().__init__(parts, blocks)
+        super().__init__(targets, blocks)
         check_rank(rank, 'SoMA')
         if components not in COMPONENTS:
             raise UserError(f'SoMA components={components!r}: expected one of {COMPONENTS}')
@@ -187,16 +198,17 @@ class SoMA(OperationMethod):
         """Returns the names of the biases that stand in for the encoder's."""
         if not self.train_bias:
             return set()
-        return {f'{site.name}.bias' for site, _ in self.targets(anatomy)}
+        return {f'{site.name}.bias' for site in self.find_sites(anatomy)}
 
-    def make_layer(self, site: OpSite, rows: Rows) -> nn.Module:
+    def make_layer(self, site: OpSite) -> nn.Module:
         """Returns a `SoMALayer`."""
         check_dense(site, 'SoMA')
+        rows = rows_of(site)
         most = min(min(stop - start for start, stop in rows), site.module.weight[0].numel())
         if self.rank > most:
             raise UserError(
                 f'SoMA rank={self.rank}: {site.name!r} has {most} singular components: choose a '
-                f'rank of at most {most}, or leave role {site.role!r} out of parts'
+                f'rank of at most {most}, or leave {site.role!r} out of targets'
             )
         return SoMALayer(
             site.module,

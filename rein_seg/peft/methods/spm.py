@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from rein_seg.errors import UserError
 from rein_seg.peft.arguments import check_at_least, check_choice
-from rein_seg.peft.hooks import Context
+from rein_seg.peft.context import Context
+from rein_seg.peft.layered import LayerMethod
 from rein_seg.peft.parts.stages import stage_starts
-from rein_seg.peft.per_site import SiteMethod
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, StreamSite
 
@@ -79,7 +79,7 @@ class Matcher(nn.Module):
 
 
 @PEFT_METHODS.register_module()
-class SPM(SiteMethod):
+class SPM(LayerMethod):
     """Adds to what goes from one stage to the next a prompt guided by an interim semantic map.
 
     The maps have a loss of their own: the mean of their cross-entropies with the labels, which are
@@ -108,7 +108,7 @@ class SPM(SiteMethod):
     """
 
     filled_in = ('num_classes',)
-    unfoldable = 'it convolves, and its prompts depend on the features'
+    why_not_mergeable = 'it convolves, and its prompts depend on the features'
 
     def __init__(
         self,

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rein_seg.errors import UserError
-from rein_seg.peft.choose import Rows
-from rein_seg.peft.hooks import Context
-from rein_seg.peft.layered import OperationMethod, check_dense
+from rein_seg.peft.arguments import check_at_least
+from rein_seg.peft.choose import Rows, check_dense, rows_of
+from rein_seg.peft.context import Context
+from rein_seg.peft.layered import OperationMethod
 from rein_seg.peft.parts.low_rank import (
     Op,
     apply_down,
@@ -69,9 +69,9 @@ class SVFLayer(nn.Module):
         """Returns (components,) what is added to S: d, and -S of components left out."""
         return torch.cat((self.delta, self.removed), dim=1).flatten()
 
-    def fold(self, op: Op) -> None:
+    def merge(self, site: OpSite) -> None:
         """Adds U diag(d) V to the weight."""
-        op.weight += torch.tensordot(self.left * self.change(), self.right, dims=1)
+        site.module.weight += torch.tensordot(self.left * self.change(), self.right, dims=1)
 
 
 @PEFT_METHODS.register_module()
@@ -83,7 +83,7 @@ class SVF(OperationMethod):
     the memory of a square weight. Components whose singular value is zero do not train.
 
     Args:
-        parts: Operations by role (qkv, proj, fc1, fc2, ...), or names of parts of a fused
+        targets: Operations by role (qkv, proj, fc1, fc2, ...), or names of parts of a fused
             operation (q, k, v), which are then decomposed by themselves. None takes those of qkv,
             proj, fc1, fc2 and, in ResNets, conv1 to conv3 and downsample that the encoder has.
         blocks: Block indexes; None takes all, negative ones count from the end. The paper leaves
@@ -95,39 +95,32 @@ class SVF(OperationMethod):
         OP(block, role): (..., in) -> (..., out); prefix tokens are changed like all others.
 
     Raises:
-        UserError: If rank_multiple < 1, a named part does not exist in the encoder, or it is a
+        UserError: If rank_multiple < 1, the encoder lacks a target, or it is a
             grouped convolution.
 
     Source: Sun et al., NeurIPS 2022, Sec. 3. Differs from it: nothing; from its code: full rank,
     and linears are decomposed (there they end up random).
     """
 
-    default_parts = (('qkv', 'proj', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3', 'downsample'),)
+    default_targets = (('qkv', 'proj', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3', 'downsample'),)
     no_weight_decay = ('delta',)
 
     def __init__(
         self,
-        parts: Sequence[str] | None = None,
+        targets: Sequence[str] | None = None,
         *,
         blocks: Sequence[int] | None = None,
         rank_multiple: int = 1,
     ) -> None:
-        super().__init__(parts, blocks)
-        if (
-            isinstance(rank_multiple, bool)
-            or not isinstance(rank_multiple, int)
-            or (rank_multiple < 1)
-        ):
-            raise UserError(
-                f'SVF rank_multiple={rank_multiple!r}: expected a whole number, at least 1'
-            )
+        super().__init__(targets, blocks)
+        check_at_least('SVF', 1, rank_multiple=rank_multiple)
         self.rank_multiple = rank_multiple
         self.exact_at_start = rank_multiple == 1
 
-    def make_layer(self, site: OpSite, rows: Rows) -> nn.Module:
+    def make_layer(self, site: OpSite) -> nn.Module:
         """Returns an `SVFLayer`."""
         check_dense(site, 'SVF')
-        return SVFLayer(site.module, rows, rank_multiple=self.rank_multiple)
+        return SVFLayer(site.module, rows_of(site), rank_multiple=self.rank_multiple)
 
 
 def _trainable(left: Tensor, values: Tensor, right: Tensor) -> Tensor:

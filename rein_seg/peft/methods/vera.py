@@ -11,13 +11,38 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rein_seg.errors import UserError
-from rein_seg.peft.choose import Rows, module_key
-from rein_seg.peft.hooks import Context
-from rein_seg.peft.layered import OperationMethod, check_rank
+from rein_seg.peft.arguments import check_rank
+from rein_seg.peft.choose import Rows, check_pointwise, rows_of
+from rein_seg.peft.context import Context
+from rein_seg.peft.layered import OperationMethod
 from rein_seg.peft.parts.low_rank import Op, apply_down, apply_up, conv_options, per_channel
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, OpSite
+
+
+class RandomPair(nn.Module):
+    """The frozen matrices A and B that all layers share, drawn on the CPU; not saved.
+
+    Args:
+        inputs: Columns of A: the largest input width.
+        outputs: Rows of B: the largest slice of the output channels.
+        rank: r.
+        seed: Seed of the draw.
+        like: A weight, for device and type.
+
+    Shapes:
+        down: A, (r, inputs); up: B, (outputs, r).
+    """
+
+    down: Tensor
+    up: Tensor
+
+    def __init__(self, inputs: int, outputs: int, *, rank: int, seed: int, like: Tensor) -> None:
+        super().__init__()
+        generator = torch.Generator(device='cpu').manual_seed(seed)
+        for name, shape in (('down', (rank, inputs)), ('up', (outputs, rank))):
+            drawn = _draw(shape, generator).to(device=like.device, dtype=like.dtype)
+            self.register_buffer(name, drawn, persistent=False)
 
 
 class VeRALayer(nn.Module):
@@ -26,36 +51,30 @@ class VeRALayer(nn.Module):
     Args:
         op: The frozen operation.
         rows: Slices (start, stop) of the output channels, each with vectors of its own.
-        rank: r.
+        pair: A and B.
         d_initial: Start of d.
 
     Shapes:
         lambda_d: (n, r); lambda_b: (sum of slice widths,), zero at the start.
     """
 
-    def __init__(self, op: Op, rows: Rows, *, rank: int, d_initial: float) -> None:
+    def __init__(self, op: Op, rows: Rows, pair: RandomPair, *, d_initial: float) -> None:
         super().__init__()
-        self.rows = tuple(rows)
-        self.conv = conv_options(op)
-        width = sum(stop - start for start, stop in self.rows)
-        self.lambda_d = nn.Parameter(op.weight.new_full((len(self.rows), rank), d_initial))
+        self.rows, self.pair = rows, pair
+        self.inputs, self.conv = op.weight.shape[1], conv_options(op)
+        width = sum(stop - start for start, stop in rows)
+        self.lambda_d = nn.Parameter(op.weight.new_full((len(rows), len(pair.down)), d_initial))
         self.lambda_b = nn.Parameter(op.weight.new_zeros(width))
 
-    def forward(self, x: Tensor, y: Tensor, down: Tensor, up: Tensor) -> Tensor:
-        """Returns ``y`` with the update of ``x`` added.
-
-        Args:
-            x: (..., in) or (B, in, H, W).
-            y: (..., out) or (B, out, H, W).
-            down: (r, in) A of this layer.
-            up: (largest slice width, r) B.
-        """
-        channel = -1 if self.conv is None else 1
-        kernel = down if self.conv is None else down[:, :, None, None]
-        hidden, row, pieces = apply_down(x, kernel, self.conv), 0, []
+    def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
+        """Returns ``y`` with the update of ``x`` added."""
+        down, channel = self.pair.down[:, : self.inputs], -1
+        if self.conv is not None:
+            down, channel = down[:, :, None, None], 1
+        hidden, row, pieces = apply_down(x, down, self.conv), 0, []
         for (start, stop), d, b in zip(self.rows, self.lambda_d, self._each(), strict=True):
             inner = hidden * per_channel(d, self.conv).to(hidden.dtype)
-            delta = apply_up(inner, up[: stop - start], self.conv)
+            delta = apply_up(inner, self.pair.up[: stop - start], self.conv)
             delta = delta * per_channel(b, self.conv).to(delta.dtype)
             pieces.append(y.narrow(channel, row, start - row))
             pieces.append(y.narrow(channel, start, stop - start) + delta)
@@ -63,14 +82,15 @@ class VeRALayer(nn.Module):
         pieces.append(y.narrow(channel, row, y.shape[channel] - row))
         return torch.cat(pieces, dim=channel)
 
+    def merge(self, site: OpSite) -> None:
+        """Adds diag(b) B diag(d) A to the rows of the weight."""
+        weight, down = site.module.weight, self.pair.down[:, : self.inputs]
+        for (start, stop), d, b in zip(self.rows, self.lambda_d, self._each(), strict=True):
+            delta = b[:, None] * (self.pair.up[: stop - start] * d) @ down
+            weight[start:stop] += delta.view_as(weight[start:stop])
+
     def _each(self) -> tuple[Tensor, ...]:
         return self.lambda_b.split([stop - start for start, stop in self.rows])
-
-    def fold(self, op: Op, down: Tensor, up: Tensor) -> None:
-        """Adds diag(b) B diag(d) A to the rows of the weight."""
-        for (start, stop), d, b in zip(self.rows, self.lambda_d, self._each(), strict=True):
-            delta = b[:, None] * (up[: stop - start] * d) @ down
-            op.weight[start:stop] += delta.view_as(op.weight[start:stop])
 
 
 @PEFT_METHODS.register_module()
@@ -81,7 +101,7 @@ class VeRA(OperationMethod):
     from ``seed`` on the CPU and are not saved: the config that an adapter carries rebuilds them.
 
     Args:
-        parts: Linears and 1x1 convolutions by role (proj, fc1, fc2, ...) or by the name of one
+        targets: Linears and 1x1 convolutions by role (proj, fc1, fc2, ...) or by the name of one
             part of a fused operation (q, k, v; gate, value), which then has vectors of its own.
             None takes q and v, or fc1 and fc2 where the encoder has no attention.
         rank: r.
@@ -93,83 +113,48 @@ class VeRA(OperationMethod):
         OP(block, role): (..., in) -> (..., out); prefix tokens are updated like all others.
 
     Raises:
-        UserError: If rank < 1, a named part does not exist in the encoder, or it is a convolution
+        UserError: If rank < 1, the encoder lacks a target, or it is a convolution
             that is not 1x1.
 
     Source: Kopiczko et al., ICLR 2024, Sec. 3; A and B are drawn as in the peft library (uniform,
     Kaiming with gain sqrt 2). Differs from it: none.
     """
 
-    default_parts = (('q', 'v'), ('fc1', 'fc2'))
+    default_targets = (('q', 'v'), ('fc1', 'fc2'))
     no_weight_decay = ('lambda_b', 'lambda_d')
 
     def __init__(
         self,
-        parts: Sequence[str] | None = None,
+        targets: Sequence[str] | None = None,
         *,
         rank: int = 256,
         d_initial: float = 0.1,
         seed: int = 0,
         blocks: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(parts, blocks)
+        super().__init__(targets, blocks)
         check_rank(rank, 'VeRA')
         self.rank, self.d_initial, self.seed = rank, d_initial, seed
-        self.down: Tensor
-        self.up: Tensor
-
-    def make_layer(self, site: OpSite, rows: Rows) -> nn.Module:
-        """Returns a `VeRALayer`."""
-        _check_op(site)
-        return VeRALayer(site.module, rows, rank=self.rank, d_initial=self.d_initial)
 
     def build(self, anatomy: Anatomy) -> None:
-        """Makes the layers, and the pair that they share."""
+        """Draws the shared pair and makes the layers."""
+        sites = self.find_sites(anatomy)
+        self.pair = RandomPair(
+            max(site.module.weight.shape[1] for site in sites),
+            max(stop - start for site in sites for start, stop in rows_of(site)),
+            rank=self.rank,
+            seed=self.seed,
+            like=sites[0].module.weight,
+        )
         super().build(anatomy)
-        targets = self.targets(anatomy)
-        inputs = max(site.module.weight.shape[1] for site, _ in targets)
-        outputs = max(stop - start for _, rows in targets for start, stop in rows)
-        generator = torch.Generator(device='cpu').manual_seed(self.seed)
-        like = targets[0][0].module.weight
-        for name, shape in (('down', (self.rank, inputs)), ('up', (outputs, self.rank))):
-            drawn = _draw(shape, generator).to(device=like.device, dtype=like.dtype)
-            self.register_buffer(name, drawn, persistent=False)
 
-    def connect(self, anatomy: Anatomy) -> None:
-        """Hooks the layers, through a function that knows the pair."""
-        for site, _ in self.targets(anatomy):
-            self.hook(site, self.update)
-
-    def update(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
-        """Returns the new output of an operation that made ``y`` of ``x``."""
-        site = context.site
-        assert isinstance(site, OpSite)
-        down = self.down[:, : site.module.weight.shape[1]]
-        return self.layers[module_key(site)](x, y, down, self.up)
-
-    @torch.no_grad()
-    def fold(self) -> None:
-        """Adds each layer's product to its weight."""
-        assert self._anatomy is not None
-        for site, _ in self.targets(self._anatomy):
-            layer = self.layers[module_key(site)]
-            assert isinstance(layer, VeRALayer)
-            layer.fold(site.module, self.down[:, : site.module.weight.shape[1]], self.up)
+    def make_layer(self, site: OpSite) -> nn.Module:
+        """Returns a `VeRALayer`."""
+        check_pointwise(site, 'VeRA')
+        return VeRALayer(site.module, rows_of(site), self.pair, d_initial=self.d_initial)
 
 
 def _draw(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
     """Returns uniform numbers in +-sqrt(6 / columns)."""
     bound = math.sqrt(3) * (math.sqrt(2) / math.sqrt(shape[1]))
     return torch.empty(shape, device='cpu').uniform_(-bound, bound, generator=generator)
-
-
-def _check_op(site: OpSite) -> None:
-    op = site.module
-    if isinstance(op, nn.Linear):
-        return
-    if set(op.kernel_size) != {1} or op.groups != 1:
-        raise UserError(
-            f'VeRA updates linears and dense 1x1 convolutions, not {site.name!r} '
-            f'(kernel {tuple(op.kernel_size)}, groups {op.groups}): leave role {site.role!r} out '
-            'of parts'
-        )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError
 from rein_seg.peft.arguments import check_at_least, check_choice
 from rein_seg.peft.base import PEFTMethod
-from rein_seg.peft.hooks import Context
+from rein_seg.peft.context import Context
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, SeqSite
 
@@ -47,7 +47,7 @@ class VPT(PEFTMethod):
     encoders of convolutions (there: pixels around the image) are refused.
     """
 
-    unfoldable = 'prompts are further tokens, not weights'
+    why_not_mergeable = 'prompts are further tokens, not weights'
     exact_at_start = False
 
     def __init__(

@@ -8,10 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from rein_seg.peft.arguments import make_act
-from rein_seg.peft.hooks import Context
-from rein_seg.structures import BranchSite
-
-Sizes = tuple[int, int, tuple[int, int]]  # C, D, stride along H and W
+from rein_seg.peft.context import Context
 
 
 class Bottleneck(nn.Module):
@@ -59,18 +56,3 @@ class Bottleneck(nn.Module):
         if self.stride != (1, 1):
             x = x[:, :: self.stride[0], :: self.stride[1]]
         return self.up(self.dropout(self.act(self.down(x))))
-
-
-def branch_sizes(site: BranchSite, *, parallel: bool) -> Sizes:
-    """Returns the sizes of an adapter of a branch.
-
-    Args:
-        site: The branch.
-        parallel: Whether the adapter reads what enters the branch, or its result.
-    """
-    conv = site.conv
-    if conv is None:
-        return site.channels, site.channels, (1, 1)
-    if not parallel:
-        return conv.out_channels, conv.out_channels, (1, 1)
-    return conv.in_channels, conv.out_channels, (int(conv.stride[0]), int(conv.stride[1]))

@@ -92,10 +92,10 @@ def block_diagonal(parts: Tensor, rows: Rows, out_features: int) -> Tensor:
     each = parts.split([stop - start for start, stop in rows])
     n, rank = len(rows), parts.shape[1]
     wide = [F.pad(part, (i * rank, (n - 1 - i) * rank)) for i, part in enumerate(each)]
-    return spread(torch.cat(wide), rows, out_features)
+    return scatter_rows(torch.cat(wide), rows, out_features)
 
 
-def spread(values: Tensor, rows: Rows, size: int, *, fill: float = 0.0) -> Tensor:
+def scatter_rows(values: Tensor, rows: Rows, size: int, *, fill: float = 0.0) -> Tensor:
     """Returns (size, ...): ``values`` (sum of slice widths, ...) at their rows, else ``fill``."""
     if rows == ((0, size),):
         return values
@@ -109,11 +109,16 @@ def spread(values: Tensor, rows: Rows, size: int, *, fill: float = 0.0) -> Tenso
     return torch.cat([piece for piece in pieces if len(piece)])
 
 
-def pick(values: Tensor, rows: Rows) -> Tensor:
-    """Returns the slices of (size, ...) ``values``, one below the other: undoes `spread`."""
+def gather_rows(values: Tensor, rows: Rows) -> Tensor:
+    """Returns the slices of (size, ...) ``values``, one below the other: undoes `scatter_rows`."""
     return torch.cat([values[start:stop] for start, stop in rows])
 
 
 def per_channel(vector: Tensor, conv: dict[str, Any] | None) -> Tensor:
     """Returns (C,) so that it multiplies the output channels of a linear or of a convolution."""
     return vector if conv is None else vector[:, None, None]
+
+
+def scaling_of(alpha: float, rank: int, rank_stabilized: bool) -> float:
+    """Returns s = alpha / r, or alpha / sqrt(r) if rank-stabilised."""
+    return alpha / (math.sqrt(rank) if rank_stabilized else rank)

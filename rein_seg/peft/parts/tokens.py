@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rein_seg.errors import UserError
 from rein_seg.peft.base import PEFTMethod
-from rein_seg.peft.hooks import Context
+from rein_seg.peft.context import Context
 from rein_seg.structures import Anatomy, StreamSite
 
 
@@ -141,7 +141,7 @@ class TokenMethod(PEFTMethod):
         UserError: If num_tokens < 2 or rank < 0.
     """
 
-    unfoldable = 'its softmax over tokens depends on the features'
+    why_not_mergeable = 'its softmax over tokens depends on the features'
     no_weight_decay = ('learnable_tokens', 'learnable_tokens_a', 'learnable_tokens_b', 'scale')
 
     def __init__(

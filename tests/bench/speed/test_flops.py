@@ -46,7 +46,7 @@ def test_a_prediction_has_no_backward_pass(tmp_path):
 
 
 def test_an_adapter_counts_as_the_method(tmp_path):
-    peft = dict(type='LoRA', rank=4, parts=['proj'], _delete_=True)
+    peft = dict(type='LoRA', rank=4, targets=['proj'], _delete_=True)
     _, found = counts(tmp_path, model__backbone__peft=peft)
     assert found['method']['forward'] == BLOCKS * 2 * TOKENS * 2 * WIDTH * 4
     assert found['encoder blocks']['forward'] == BLOCKS * (LINEARS + ATTENTION)
@@ -57,7 +57,7 @@ def test_an_adapter_counts_as_the_method(tmp_path):
 
 
 def test_blocks_computed_again_count_twice(tmp_path):
-    peft = dict(type='LoRA', rank=4, parts=['proj'], _delete_=True)
+    peft = dict(type='LoRA', rank=4, targets=['proj'], _delete_=True)
     once, again = (
         counts(
             tmp_path,

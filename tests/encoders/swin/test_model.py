@@ -142,7 +142,7 @@ def test_gate_of_conv_lora_decides_for_each_window_and_each_image(monkeypatch):
     decisions = {}
 
     def backbone():
-        peft = dict(type='ConvLoRA', parts=['qkv', 'proj', 'fc1', 'fc2'], num_experts=3)
+        peft = dict(type='ConvLoRA', targets=['qkv', 'proj', 'fc1', 'fc2'], num_experts=3)
         return MODELS.build(dict(type='PEFTBackbone', encoder=TINY, peft=peft))
 
     model = backbone()

@@ -45,7 +45,7 @@ def test_scale_and_blocks():
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(hidden_dims=0), 'hidden_dims=0: expected a whole number, 1 or more'),
+        (dict(hidden_dims=0), 'hidden_dims=0: expected a whole number, at least 1'),
         (dict(form='beside'), "form='beside': expected parallel or sequential"),
         (dict(norm='both'), "norm='both': expected none or in or out"),
     ],

@@ -15,8 +15,8 @@ def count(model):
 def test_biases_are_eleven_widths_a_block_and_norms_four():
     # qkv 3, proj 1, two norms 2, fc1 2 (a feed-forward twice as wide), fc2 1; and the patch's
     assert count(backbone(type='BitFit')) == 3 * 9 * 32 + 32
-    assert count(backbone(type='BitFit', roles=['norm', 'norm_bias'])) == 3 * 4 * 32
-    assert count(backbone(type='BitFit', roles=['bias'], blocks=[-1])) == 7 * 32
+    assert count(backbone(type='BitFit', targets=['norm', 'norm_bias'])) == 3 * 4 * 32
+    assert count(backbone(type='BitFit', targets=['bias'], blocks=[-1])) == 7 * 32
 
 
 def test_the_encoder_keeps_its_own_between_passes_and_after_errors():
@@ -43,7 +43,7 @@ def test_the_trained_value_is_what_the_encoder_computes_with():
 
 
 def test_resized_positions_follow_the_trained_ones_and_the_frozen_ones_after_it():
-    model = backbone('dinov2_registers', type='BitFit', roles=['pos']).eval()
+    model = backbone('dinov2_registers', type='BitFit', targets=['pos']).eval()
     plain = backbone('dinov2_registers', type='Frozen').eval()
     larger = image(side=48)
     expected = plain(larger).maps[-1]
@@ -58,7 +58,7 @@ def test_resized_positions_follow_the_trained_ones_and_the_frozen_ones_after_it(
 
 def test_resnet_trains_the_shifts_of_its_batch_norms():
     model = backbone('resnet', type='BitFit').train()
-    names = {site.name.rsplit('.', 2)[-2] for site in model.peft._sites(model.anatomy)}
+    names = {site.name.rsplit('.', 2)[-2] for site in model.peft.find_sites(model.anatomy)}
     assert all('bn' in name or name.isdigit() for name in names)
     running = model.encoder.layer1[0].bn1.running_mean.clone()
     model(image()).maps[-1].sum().backward()
@@ -67,12 +67,12 @@ def test_resnet_trains_the_shifts_of_its_batch_norms():
 
 def test_swins_tables_of_positions_train_only_when_asked_for():
     assert not [n for n in backbone('swin', type='BitFit').peft.params if 'table' in n]
-    roles = ['bias', 'norm_bias', 'pos']
-    assert [n for n in backbone('swin', type='BitFit', roles=roles).peft.params if 'table' in n]
+    targets = ['bias', 'norm_bias', 'pos']
+    assert [n for n in backbone('swin', type='BitFit', targets=targets).peft.params if 'table' in n]
 
 
 def test_what_cannot_work_is_refused():
-    with pytest.raises(UserError, match=r'roles=\(\): expected a list'):
-        backbone(type='BitFit', roles=())
+    with pytest.raises(UserError, match=r'targets=\(\): expected a list'):
+        backbone(type='BitFit', targets=())
     with pytest.raises(UserError, match='has no ParamSite with role=.*it has: role=bias'):
-        backbone(type='BitFit', roles=['biases'])
+        backbone(type='BitFit', targets=['biases'])

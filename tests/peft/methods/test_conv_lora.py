@@ -12,7 +12,7 @@ from torch import nn
 
 from rein_seg.bench.reference import dense_mixture
 from rein_seg.errors import UserError
-from rein_seg.peft.hooks import Context
+from rein_seg.peft.context import Context
 from rein_seg.peft.methods.conv_lora import ConvLoRA
 from rein_seg.structures import Anatomy, OpSite, RunState, Tap
 from tests.encoders.tiny import ENCODERS
@@ -224,7 +224,7 @@ def test_convolution_of_kernel_one_equals_the_linear():
 
 
 def test_strided_downsampling_of_a_resnet():
-    model = backbone('resnet', parts=['downsample'])
+    model = backbone('resnet', targets=['downsample'])
     for layer in model.peft.layers.values():
         layer.lora_B.data.fill_(0.1)
     model(torch.randn(2, 3, 32, 48)).maps[-1].sum().backward()
@@ -232,7 +232,7 @@ def test_strided_downsampling_of_a_resnet():
 
 
 def test_parts_of_a_fused_operation_leave_the_rest_alone():
-    model = backbone(parts=['q', 'v'])
+    model = backbone(targets=['q', 'v'])
     layer = next(iter(model.peft.layers.values()))
     assert layer.lora_A.shape == (3, 32)  # one bottleneck
     assert layer.lora_B.shape == (64, 3)
@@ -284,8 +284,8 @@ def test_autocast_keeps_gate_and_mix_in_float32():
         (dict(scales=[1, 2]), r'scales=\[1, 2\]: expected num_experts=4'),
         (dict(scales=[1, 2, 3, 0.5]), 'whole numbers'),
         (dict(interpolate='nearest'), "interpolate='nearest': expected bicubic or bilinear"),
-        (dict(parts=['conv1']), r"ConvLoRA parts=.*has no \['conv1'\]"),
-        (dict(parts=['patch']), "not 'patch_embed.projection' .*leave role 'patch' out"),
+        (dict(targets=['conv1']), r"ConvLoRA targets=.*has no \['conv1'\]"),
+        (dict(targets=['patch']), "not 'patch_embed.projection' .*leave 'patch' out of targets"),
     ],
 )
 def test_what_cannot_work_is_refused(options, message):

@@ -16,13 +16,13 @@ def test_magnitude_starts_as_the_length_of_the_pretrained_rows():
     op, layer = first(backbone(type='DoRA'))
     lengths = op.weight.norm(dim=1)
     assert torch.equal(layer.magnitude, torch.cat((lengths[:32], lengths[64:])))  # q and v
-    op, layer = first(backbone('resnet', type='DoRA', parts=['conv2']), role='conv2')
+    op, layer = first(backbone('resnet', type='DoRA', targets=['conv2']), role='conv2')
     torch.testing.assert_close(layer.magnitude, op.weight.flatten(1).norm(dim=1))
 
 
 def test_dropout_is_the_peft_librarys():
     """W x + b + (m / n - 1) W x' + (m / n) s B A x' with x' the dropped input."""
-    model = move(backbone(type='DoRA', parts=['proj'], dropout=0.5, alpha=16))
+    model = move(backbone(type='DoRA', targets=['proj'], dropout=0.5, alpha=16))
     op, layer = first(model, role='proj')
     x = torch.randn(1, 5, 32)
     torch.manual_seed(0)

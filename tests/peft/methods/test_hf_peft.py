@@ -50,7 +50,7 @@ def test_ia3_scales_outputs_and_the_input_of_the_second_linear():
 @library
 def test_loras_of_the_library_and_ours_compute_the_same():
     theirs = build(peft_type='LORA', r=4, lora_alpha=8, target_modules=['proj', 'fc1']).eval()
-    ours = backbone(type='LoRA', parts=['proj', 'fc1'], rank=4, alpha=8).eval()
+    ours = backbone(type='LoRA', targets=['proj', 'fc1'], rank=4, alpha=8).eval()
     move(theirs)
     with torch.no_grad():
         for key, layer in ours.peft.layers.items():
@@ -120,7 +120,7 @@ def test_refusals(config, message):
 @library
 def test_tuners_that_the_library_cannot_merge_say_so():
     model = build(peft_type='LILY', r=4)
-    with pytest.raises(NotImplementedError, match='HFPeft LILY cannot be folded'):
+    with pytest.raises(NotImplementedError, match='HFPeft LILY cannot be merged'):
         model.peft.merge()
 
 

@@ -7,7 +7,7 @@ from mmseg.registry import MODELS
 
 from rein_seg.errors import UserError
 from rein_seg.peft import Mona
-from rein_seg.peft.hooks import Context
+from rein_seg.peft.context import Context
 from rein_seg.peft.methods.mona import ScaleConvs
 from rein_seg.structures import StreamSite
 from tests.encoders.tiny import ENCODERS

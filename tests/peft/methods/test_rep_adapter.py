@@ -33,7 +33,7 @@ def test_an_operation_gets_the_adapted_input():
 
 
 def test_some_parts_of_a_fused_operation():
-    backbone = build(parts=['q', 'v'])
+    backbone = build(targets=['q', 'v'])
     op = backbone.encoder.layers[0].attn.qkv
     before = op.weight.clone()
     backbone.merge()
@@ -45,9 +45,9 @@ def test_some_parts_of_a_fused_operation():
     ('family', 'options', 'message'),
     [
         ('vit', dict(groups=3), 'hidden_dims=4 is no multiple of groups=3'),
-        ('vit', dict(groups=0), 'groups=0: expected a whole number, 1 or more'),
-        ('resnet', dict(parts=['conv2']), 'takes linears and dense 1x1 convolutions'),
-        ('resnet', dict(parts=['fc9']), "has no \\['fc9'\\]"),
+        ('vit', dict(groups=0), 'groups=0: expected a whole number, at least 1'),
+        ('resnet', dict(targets=['conv2']), 'takes linears and dense 1x1 convolutions'),
+        ('resnet', dict(targets=['fc9']), "has no \\['fc9'\\]"),
     ],
 )
 def test_wrong_arguments(family, options, message):

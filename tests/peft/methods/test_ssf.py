@@ -1,5 +1,7 @@
 """What is particular to SSF."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from tests.peft.build import backbone, image, move
 
 
 def hooked(model):
-    return {site.role for site in model.peft._sites(model.anatomy)}
+    return {site.role for site in model.peft.find_sites(model.anatomy)}
 
 
 def test_counts_are_two_numbers_an_output_channel():
@@ -31,19 +33,20 @@ def test_starts_near_one_and_zero():
 
 def test_the_axis_is_that_of_the_channels_even_where_the_map_is_as_wide():
     layer = ScaleShift(torch.ones(6), std=0.5)
+    maps, last = (SimpleNamespace(layout=layout) for layout in ('NCHW', 'NHWC'))
     y = torch.randn(2, 6, 5, 6)
-    expected = layer(y.permute(0, 2, 3, 1), 'NHWC').permute(0, 3, 1, 2)
-    assert torch.equal(layer(y, 'NCHW'), expected)
+    expected = layer(None, y.permute(0, 2, 3, 1), last).permute(0, 3, 1, 2)
+    assert torch.equal(layer(None, y, maps), expected)
 
 
 def test_operations_without_a_bias_are_left_to_their_norms():
     swin = backbone('swin', type='SSF')
-    chosen = swin.peft._sites(swin.anatomy)
+    chosen = swin.peft.find_sites(swin.anatomy)
     merging = [site for site in chosen if site.role == 'merge']
     assert merging
     assert all(isinstance(site, NormSite) for site in merging)
     resnet = backbone('resnet', type='SSF')
-    assert not any(isinstance(s, OpSite) for s in resnet.peft._sites(resnet.anatomy))
+    assert not any(isinstance(s, OpSite) for s in resnet.peft.find_sites(resnet.anatomy))
     assert 'pre' in hooked(backbone('clip_tower', type='SSF'))
     assert hooked(backbone('convnext', type='SSF')) >= {
         'dw',
@@ -56,8 +59,8 @@ def test_operations_without_a_bias_are_left_to_their_norms():
 
 
 @pytest.mark.parametrize(('family', 'role'), [('swin', 'merge'), ('resnet', 'conv1')])
-def test_folding_makes_a_bias_where_one_is_needed(family, role):
-    model = move(backbone(family, type='SSF', roles=[role])).eval()
+def test_merging_makes_a_bias_where_one_is_needed(family, role):
+    model = move(backbone(family, type='SSF', targets=[role])).eval()
     before = model(image()).maps[-1]
     module = model.anatomy.find(OpSite, role=role)[0].module
     assert module.bias is None
@@ -67,8 +70,8 @@ def test_folding_makes_a_bias_where_one_is_needed(family, role):
 
 
 def test_what_cannot_work_is_refused():
-    with pytest.raises(UserError, match=r"SSF roles=\['dw'\]: the 'vit' encoder has no \['dw'\]"):
-        backbone(type='SSF', roles=['dw'])
+    with pytest.raises(UserError, match=r"SSF targets=\['dw'\]: the 'vit' encoder has no \['dw'\]"):
+        backbone(type='SSF', targets=['dw'])
     with pytest.raises(UserError, match='block 9 does not exist'):
         backbone(type='SSF', blocks=[9])
     with pytest.raises(UserError, match='init_std=-1: expected 0 or more'):
