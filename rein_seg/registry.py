@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError, near_misses
 from rein_seg.structures import Anatomy
 
-PEFT_METHODS = Registry('peft_method', scope='rein_seg', locations=['rein_seg.peft'])
+PEFT_METHODS = Registry('peft_method', scope='rein_seg', locations=['rein_seg.peft.methods'])
 OLD_ARGUMENTS = {'parts': 'targets', 'roles': 'targets'}  # of methods, in version 0.1.0
 
 AnatomyFn = Callable[[nn.Module], Anatomy]
@@ -156,6 +156,9 @@ def build_method(cfg: Mapping[str, Any]) -> nn.Module:
         raise UserError(
             f'{name} takes no {old!r}: it is called {OLD_ARGUMENTS[old]}={args[old]!r} now'
         )
+    needed = [key for key, p in taken.items() if p.default is p.empty and p.kind != p.VAR_KEYWORD]
+    for key in set(needed) - args.keys():
+        raise UserError(f'peft method {name!r} needs {key}: give dict(type={name!r}, {key}=...)')
     return build_with_hints(known[name], args, what=f'peft method {name!r}')
 
 

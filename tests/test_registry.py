@@ -26,8 +26,9 @@ def test_near_misses_are_case_blind_and_fall_back_to_the_list():
         (dict(), 'peft type=None is not a registered method'),
         (dict(type='LoRA', rnk=4), "takes no 'rnk' .*did you mean 'rank'"),
         (dict(type='LoRA', rank=0), 'rank=0: expected a whole number, at least 1'),
-        (dict(type='Rein', num_tokens=1), 'num_tokens=1: expected at least 2'),
+        (dict(type='Rein', num_tokens=1), 'num_tokens=1: expected a whole number, at least 2'),
         (dict(type='Rein', rank=-1), 'rank=-1'),
+        (dict(type='HFPeft'), r"'HFPeft' needs config: give dict\(type='HFPeft', config=...\)"),
     ],
 )
 def test_bad_method_configs(cfg, message):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from rein_seg.peft.arguments import checked
 from rein_seg.peft.hooks import HOOKS, GridHook
 from rein_seg.structures import Anatomy, OpSite, Site
 
@@ -55,6 +56,12 @@ class PEFTMethod(nn.Module):
         self._anatomy: Anatomy | None = None
         self._built = False
         self.merged = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Checks the arguments of every method, whoever builds it."""
+        super().__init_subclass__(**kwargs)
+        if '__init__' in vars(cls):
+            cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
 
     def build(self, anatomy: Anatomy) -> None:
         """Makes the adapters; called once, when the encoder's weights are already loaded."""

@@ -26,7 +26,7 @@ PLACES = {
 def test_block_equals_the_official_one(golden, tmp_path):
     weights, config = golden.tensors('weight'), golden.meta['config']
     block, index = swin_block(config, weights, tmp_path)
-    method = block.attach(SSF(PLACES, blocks=[index]))
+    method = block.attach(SSF(list(PLACES), blocks=[index]))
     own = fill_ssf(method, block.anatomy, PLACES, weights)
     x = golden.tensors('input')['x'].requires_grad_()
     check(golden, {'y': block(x)}, {name: lambda p=p: p.grad for name, p in own.items()}, x)

@@ -1,5 +1,6 @@
 """Methods in a list."""
 
+import functools
 from itertools import permutations
 
 import pytest
@@ -18,20 +19,20 @@ SINGLE = {}  # the first case of each method
 for _case in CASES:
     if isinstance(_case.cfg, dict) and not _case.needs:
         SINGLE.setdefault(_case.cfg['type'], _case)
-ON_OPERATIONS = (
-    'LoRA', 'DoRA', 'VeRA', 'PEGO', 'SoMA', 'SVF', 'SSF', 'ConvLoRA', 'RepAdapter',
-)  # fmt: skip
-READ_OPERATIONS = ('DoRA', 'SoMA', 'RepAdapter')
-NOT_TOGETHER = {
-    # queries for one head
-    *permutations(('Rein', 'FADA', 'SET'), 2),
-    # one parameter, trained twice
-    *permutations(('Full', 'BitFit'), 2),
-    *permutations(('Full', 'SoMA'), 2),
-    *permutations(('BitFit', 'SoMA'), 2),
-    # after a method that changes the output which they read as W x + b
-    *(pair for pair in permutations(ON_OPERATIONS, 2) if pair[1] in READ_OPERATIONS),
-}
+
+
+@functools.cache
+def attached(name):
+    """Returns a method on a tiny encoder, and the parameters that it trains or replaces."""
+    backbone = composed(SINGLE[name].cfg)
+    return backbone.peft, backbone.peft.owned_parameters(backbone.anatomy)
+
+
+def not_together(first, second):
+    (one, its), (other, others) = attached(first), attached(second)
+    both_make_queries = None not in (one.query_dims, other.query_dims)
+    reads_a_changed_output = other.reads_operations and one.operations() & other.operations()
+    return both_make_queries or its & others or reads_a_changed_output
 
 
 def composed(*methods, family='vit_without_cls'):
@@ -44,7 +45,7 @@ def test_every_two_methods_train_and_merge_together_or_say_why_not(first):
     for second in SINGLE.keys() - {first, 'Frozen'}:
         pair = (first, second)
         cfgs = [SINGLE[name].cfg for name in pair]
-        if pair in NOT_TOGETHER:
+        if not_together(*pair):
             with pytest.raises(UserError, match='give|list it first|leave it'):
                 composed(*cfgs)
             continue
@@ -60,6 +61,24 @@ def test_every_two_methods_train_and_merge_together_or_say_why_not(first):
                 before = backbone.eval()(image())
                 backbone.peft.merge()
                 assert_same(backbone(image()), before, tolerance=2e-5)
+
+
+@pytest.mark.parametrize(
+    ('names', 'apart'),
+    [
+        (('Rein', 'FADA', 'SET'), True),  # queries for one head
+        (('Full', 'BitFit', 'SoMA'), True),  # a parameter trained twice
+        (('LoRA', 'VeRA', 'SSF', 'ConvLoRA', 'Rein', 'VPT'), False),
+    ],
+)
+def test_methods_that_go_together(names, apart):
+    assert {bool(not_together(*pair)) for pair in permutations(names, 2)} == {apart}
+
+
+@pytest.mark.parametrize('name', ['DoRA', 'SoMA', 'RepAdapter'])
+def test_methods_that_read_the_plain_output_come_first(name):
+    assert not_together('LoRA', name)
+    assert not not_together(name, 'LoRA')
 
 
 def test_the_methods_add_up():

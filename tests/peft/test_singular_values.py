@@ -123,7 +123,11 @@ def test_svf_rank_multiple_cuts_components_and_says_that_the_start_moves():
     ('family', 'options', 'message'),
     [
         ('vit', dict(type='SoMA', rank=64), 'rank=64: .*qkv.* has 32 singular components'),
-        ('vit', dict(type='SoMA', components='all'), "components='all': expected one of"),
+        (
+            'vit',
+            dict(type='SoMA', components='all'),
+            "components='all': expected minor or",
+        ),
         ('convnext', dict(type='SoMA', targets=['dw']), 'SoMA cannot update the grouped'),
         ('convnext', dict(type='SVF', targets=['dw']), 'SVF cannot update the grouped'),
     ],

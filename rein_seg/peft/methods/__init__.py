@@ -1,1 +1,7 @@
-"""One method a file; none knows another."""
+"""The methods, a file each; importing this package imports and registers all of them."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+for _module in iter_modules(__path__):
+    import_module(f'{__name__}.{_module.name}')

@@ -6,11 +6,11 @@ C channels, d hidden.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
-from rein_seg.peft.arguments import check_at_least, check_choice, make_act
+from rein_seg.peft.arguments import Act, Count, NotNegative, Probability
 from rein_seg.peft.layered import LayerMethod
 from rein_seg.peft.parts.bottleneck import Bottleneck
 from rein_seg.peft.parts.branches import branch_sizes, residual_branches
@@ -54,22 +54,18 @@ class Adapter(LayerMethod):
 
     def __init__(
         self,
-        form: str = 'houlsby',
+        form: Literal['houlsby', 'pfeiffer'] = 'houlsby',
         *,
-        hidden_dims: int | None = None,
-        act: str | None = None,
+        hidden_dims: Count | None = None,
+        act: Act | None = None,
         after_scale: bool = True,
-        init_std: float = 1e-3,
-        dropout: float = 0.0,
+        init_std: NotNegative = 1e-3,
+        dropout: Probability = 0.0,
         blocks: Sequence[int] | None = None,
     ) -> None:
         super().__init__(blocks)
-        check_choice('Adapter', *_BRANCHES, form=form)
-        if hidden_dims is not None:
-            check_at_least('Adapter', 1, hidden_dims=hidden_dims)
         self.form, self.hidden_dims = form, hidden_dims
-        self.act = act or {'houlsby': 'gelu_tanh', 'pfeiffer': 'gelu'}[form]
-        make_act(self.act, 'Adapter')
+        self.act: Act = act or ('gelu_tanh' if form == 'houlsby' else 'gelu')
         self.after_scale, self.init_std, self.dropout = after_scale, init_std, dropout
 
     def find_sites(self, anatomy: Anatomy) -> Sequence[BranchSite]:
@@ -80,9 +76,7 @@ class Adapter(LayerMethod):
         """Returns the bottleneck of one branch, nearly zero."""
         width, _, _ = branch_sizes(site, parallel=False)
         hidden = self.hidden_dims or (64 if self.form == 'houlsby' else max(1, width // 8))
-        layer = Bottleneck(
-            width, hidden, width, act=self.act, method='Adapter', dropout=self.dropout
-        )
+        layer = Bottleneck(width, hidden, width, act=self.act, dropout=self.dropout)
         for linear in (layer.down, layer.up):
             std = self.init_std
             nn.init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std)

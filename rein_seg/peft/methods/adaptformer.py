@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from rein_seg.peft.arguments import check_at_least, check_choice
+from rein_seg.peft.arguments import Count, Probability
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import LayerMethod
 from rein_seg.peft.parts.bottleneck import Bottleneck
@@ -55,7 +55,6 @@ class AdaptFormerLayer(nn.Module):
             hidden,
             outputs,
             act='relu',
-            method='AdaptFormer',
             dropout=dropout,
             stride=stride,
         )
@@ -102,19 +101,16 @@ class AdaptFormer(LayerMethod):
 
     def __init__(
         self,
-        hidden_dims: int = 64,
+        hidden_dims: Count = 64,
         *,
         scale: float = 0.1,
         learn_scale: bool = False,
-        form: str = 'parallel',
-        norm: str = 'none',
-        dropout: float = 0.1,
+        form: Literal['parallel', 'sequential'] = 'parallel',
+        norm: Literal['none', 'in', 'out'] = 'none',
+        dropout: Probability = 0.1,
         blocks: Sequence[int] | None = None,
     ) -> None:
         super().__init__(blocks)
-        check_at_least('AdaptFormer', 1, hidden_dims=hidden_dims)
-        check_choice('AdaptFormer', 'parallel', 'sequential', form=form)
-        check_choice('AdaptFormer', 'none', 'in', 'out', norm=norm)
         self.hidden_dims, self.parallel = hidden_dims, form == 'parallel'
         self._layer: dict[str, Any] = dict(
             scale=float(scale), learn_scale=learn_scale, norm=norm, dropout=dropout

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from rein_seg.errors import UserError
+from rein_seg.peft.arguments import Names
 from rein_seg.peft.layered import LayerMethod
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, ParamSite
@@ -60,15 +60,11 @@ class BitFit(LayerMethod):
 
     def __init__(
         self,
-        targets: Sequence[str] = ('bias', 'norm_bias'),
+        targets: Names = ('bias', 'norm_bias'),
         *,
         blocks: Sequence[int] | None = None,
     ) -> None:
         super().__init__(blocks)
-        if not targets or isinstance(targets, str):
-            raise UserError(
-                f"BitFit targets={targets!r}: expected a list, such as ['bias', 'norm_bias']"
-            )
         self.targets = tuple(targets)
 
     def find_sites(self, anatomy: Anatomy) -> tuple[ParamSite, ...]:

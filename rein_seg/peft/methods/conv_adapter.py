@@ -6,13 +6,13 @@ B batch, C channels, D output channels, g channels a group, k kernel side, H x W
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.peft.arguments import check_at_least, make_act
+from rein_seg.peft.arguments import ODD, Act, Count, at_least, make_act
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import LayerMethod
 from rein_seg.peft.parts.branches import branch_sizes
@@ -38,7 +38,7 @@ class ConvAdapterLayer(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, reduction: int, act: str, zero_init: bool, **conv: Any
+        self, inputs: int, outputs: int, *, reduction: int, act: Act, zero_init: bool, **conv: Any
     ) -> None:
         super().__init__()
         if inputs % reduction:
@@ -47,7 +47,7 @@ class ConvAdapterLayer(nn.Module):
             )
         hidden = inputs // reduction
         self.conv1 = nn.Conv2d(inputs, hidden, groups=hidden, **conv)
-        self.act = make_act(act, 'ConvAdapter')
+        self.act = make_act(act)
         self.conv2 = nn.Conv2d(hidden, outputs, 1)
         self.se = nn.Parameter(torch.ones(1, outputs, 1, 1))
         for module in (self.conv1, self.conv2):
@@ -115,22 +115,15 @@ class ConvAdapter(LayerMethod):
 
     def __init__(
         self,
-        reduction: int = 4,
+        reduction: Count = 4,
         *,
-        kernel_size: int | None = None,
-        act: str | None = None,
+        kernel_size: Annotated[int, at_least(1), ODD] | None = None,
+        act: Act | None = None,
         between_stages: bool = True,
         zero_init: bool = True,
         blocks: Sequence[int] | None = None,
     ) -> None:
         super().__init__(blocks)
-        check_at_least('ConvAdapter', 1, reduction=reduction)
-        if kernel_size is not None:
-            check_at_least('ConvAdapter', 1, kernel_size=kernel_size)
-            if kernel_size % 2 == 0:
-                raise UserError(f'ConvAdapter kernel_size={kernel_size}: expected an odd number')
-        if act is not None:
-            make_act(act, 'ConvAdapter')
         self.exact_at_start = zero_init
         self.kernel_size, self.act = kernel_size, act
         self.between_stages = between_stages
@@ -161,7 +154,7 @@ class ConvAdapter(LayerMethod):
         inputs, outputs, stride = branch_sizes(site, parallel=True)
         side = 7 if conv is None else conv.kernel_size[0]
         dilation = 1 if conv is None else conv.dilation[0]
-        act = 'gelu' if conv is None or conv.groups > 1 else 'relu'
+        act: Act = 'gelu' if conv is None or conv.groups > 1 else 'relu'
         side = self.kernel_size or side
         shape = dict(kernel_size=side, stride=stride, dilation=dilation)
         shape['padding'] = dilation * (side // 2)

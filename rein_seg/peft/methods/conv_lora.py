@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
+from rein_seg.peft.arguments import Count, Names, NotNegative, Positive, Probability
 from rein_seg.peft.choose import Rows, check_pointwise, rows_of
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import OperationMethod
@@ -142,25 +143,30 @@ class ConvLoRA(OperationMethod):
 
     def __init__(
         self,
-        targets: Sequence[str] = ('qkv',),
+        targets: Names = ('qkv',),
         *,
-        rank: int = 3,
-        alpha: float = 32,
-        dropout: float = 0.0,
+        rank: Count = 3,
+        alpha: Positive = 32,
+        dropout: Probability = 0.0,
         blocks: Sequence[int] | None = None,
-        num_experts: int = 8,
-        scales: Sequence[int] | None = None,
-        top_k: int = 1,
+        num_experts: Count = 8,
+        scales: Sequence[Count] | None = None,
+        top_k: Count = 1,
         noise: bool = True,
-        noise_eps: float = 0.01,
+        noise_eps: NotNegative = 0.01,
         multiply_by_gates: bool = False,
-        loss_coef: float = 0.01,
-        loss_weight: float = 1.0,
-        interpolate: str = 'bicubic',
+        loss_coef: NotNegative = 0.01,
+        loss_weight: NotNegative = 1.0,
+        interpolate: Literal['bicubic', 'bilinear'] = 'bicubic',
     ) -> None:
         super().__init__(targets, blocks)
         scales = tuple(range(1, num_experts + 1)) if scales is None else tuple(scales)
-        _check(rank=rank, num_experts=num_experts, scales=scales, top_k=top_k, mode=interpolate)
+        if top_k > num_experts:
+            raise UserError(f'ConvLoRA top_k={top_k}: expected 1 to num_experts={num_experts}')
+        if len(scales) != num_experts:
+            raise UserError(
+                f'ConvLoRA scales={list(scales)}: expected num_experts={num_experts} whole numbers'
+            )
         self.loss_coef, self.loss_weight = loss_coef, loss_weight
         self._options: dict[str, Any] = dict(
             rank=rank,
@@ -213,18 +219,3 @@ def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         each = [state[f'lora_moe_experts.{i}.0.{name}'] for i in range(num_experts)]
         own[f'experts.{name}'] = torch.stack(each)
     return own
-
-
-def _check(*, rank: int, num_experts: int, scales: tuple[int, ...], top_k: int, mode: str) -> None:
-    if rank < 1 or num_experts < 1:
-        raise UserError(f'ConvLoRA rank={rank}, num_experts={num_experts}: expected at least 1')
-    if not 1 <= top_k <= num_experts:
-        raise UserError(f'ConvLoRA top_k={top_k}: expected 1 to num_experts={num_experts}')
-    whole = all(isinstance(scale, int) and scale >= 1 for scale in scales)
-    if len(scales) != num_experts or not whole:
-        raise UserError(
-            f'ConvLoRA scales={list(scales)}: expected num_experts={num_experts} whole numbers, '
-            'at least 1'
-        )
-    if mode not in ('bicubic', 'bilinear'):
-        raise UserError(f'ConvLoRA interpolate={mode!r}: expected bicubic or bilinear')

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rein_seg.peft.arguments import check_rank
+from rein_seg.peft.arguments import Count, Names, Positive, Probability
 from rein_seg.peft.choose import Rows, check_dense, rows_of
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import ALL_LINEARS, OperationMethod
@@ -111,16 +111,15 @@ class DoRA(OperationMethod):
 
     def __init__(
         self,
-        targets: Sequence[str] | None = None,
+        targets: Names | None = None,
         *,
-        rank: int = 8,
-        alpha: float = 8,
-        dropout: float = 0.0,
+        rank: Count = 8,
+        alpha: Positive = 8,
+        dropout: Probability = 0.0,
         blocks: Sequence[int] | None = None,
         rank_stabilized: bool = False,
     ) -> None:
         super().__init__(targets, blocks)
-        check_rank(rank, 'DoRA')
         self._options: dict[str, Any] = dict(
             rank=rank, scaling=scaling_of(alpha, rank, rank_stabilized), dropout=dropout
         )

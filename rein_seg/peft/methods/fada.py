@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isqrt
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.peft.arguments import check_choice
+from rein_seg.peft.arguments import Count
 from rein_seg.peft.parts import tokens
-from rein_seg.peft.parts.tokens import TokenBranch, TokenMethod
+from rein_seg.peft.parts.tokens import TokenBranch, TokenCount, TokenMethod, TokenRank
 from rein_seg.registry import PEFT_METHODS
 
 Bands = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -157,19 +157,18 @@ class FADA(TokenMethod):
 
     def __init__(
         self,
-        num_tokens: int = 100,
-        rank: int = 16,
+        num_tokens: TokenCount = 100,
+        rank: TokenRank = 16,
         *,
-        mode: str = 'spatial',
+        mode: Literal['spatial', 'channel'] = 'spatial',
         blocks: Sequence[int] | None = None,
         link_to_queries: bool = True,
-        query_dims: int = 256,
+        query_dims: Count = 256,
         scale_init: float = 0.001,
-        init_patch_size: int = 16,
+        init_patch_size: Count = 16,
     ) -> None:
         queries = query_dims if link_to_queries else None
         super().__init__(num_tokens, rank, blocks=blocks, query_dims=queries)
-        check_choice('FADA', 'spatial', 'channel', mode=mode)
         self.mode = mode
         self._sizes: dict[str, Any] = dict(
             num_tokens=num_tokens,

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.peft.arguments import check_choice, check_rank
+from rein_seg.peft.arguments import Count, Names, Positive, Probability
 from rein_seg.peft.choose import Rows, check_dense, rows_of
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import OperationMethod
@@ -112,18 +112,16 @@ class LoRA(OperationMethod):
 
     def __init__(
         self,
-        targets: Sequence[str] | None = None,
+        targets: Names | None = None,
         *,
-        rank: int = 16,
-        alpha: float = 16,
-        dropout: float = 0.0,
+        rank: Count = 16,
+        alpha: Positive = 16,
+        dropout: Probability = 0.0,
         blocks: Sequence[int] | None = None,
         rank_stabilized: bool = False,
-        conv_form: str = 'spatial',
+        conv_form: Literal['spatial', 'kernel'] = 'spatial',
     ) -> None:
         super().__init__(targets, blocks)
-        check_rank(rank, 'LoRA')
-        check_choice('LoRA', 'spatial', 'kernel', conv_form=conv_form)
         self.rank, self.conv_form = rank, conv_form
         self._options: dict[str, Any] = dict(
             rank=rank, scaling=scaling_of(alpha, rank, rank_stabilized), dropout=dropout

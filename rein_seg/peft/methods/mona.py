@@ -6,12 +6,13 @@ B batch, N patch tokens, P prefix tokens, C channels, d hidden, H x W grid.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rein_seg.peft.arguments import check_at_least, check_choice
+from rein_seg.peft.arguments import Count, Probability
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import LayerMethod
 from rein_seg.registry import PEFT_METHODS
@@ -119,16 +120,14 @@ class Mona(LayerMethod):
 
     def __init__(
         self,
-        hidden_dims: int = 64,
+        hidden_dims: Count = 64,
         *,
-        dropout: float = 0.1,
-        prefix: str = 'skip',
+        dropout: Probability = 0.1,
+        prefix: Literal['skip', 'pointwise'] = 'skip',
         zero_init: bool = False,
         blocks: Sequence[int] | None = None,
     ) -> None:
         super().__init__(blocks)
-        check_at_least('Mona', 1, hidden_dims=hidden_dims)
-        check_choice('Mona', 'skip', 'pointwise', prefix=prefix)
         self.exact_at_start = zero_init
         self.hidden_dims, self.dropout = hidden_dims, dropout
         self.prefix, self.zero_init = prefix, zero_init

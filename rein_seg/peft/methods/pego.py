@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from rein_seg.peft.arguments import check_at_least, check_rank
+from rein_seg.peft.arguments import Count, Names, NotNegative
 from rein_seg.peft.choose import Rows, check_dense, rows_of
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import ALL_LINEARS, OperationMethod
@@ -106,17 +106,15 @@ class PEGO(OperationMethod):
 
     def __init__(
         self,
-        targets: Sequence[str] | None = None,
+        targets: Names | None = None,
         *,
-        rank: int = 4,
-        groups: int = 4,
-        loss_weight: float = 1e-3,
-        reference_width: int | None = 768,
+        rank: Count = 4,
+        groups: Count = 4,
+        loss_weight: NotNegative = 1e-3,
+        reference_width: Count | None = 768,
         blocks: Sequence[int] | None = None,
     ) -> None:
         super().__init__(targets, blocks)
-        check_rank(rank, 'PEGO')
-        check_at_least('PEGO', 1, groups=groups)
         self.rank, self.groups = rank, groups
         self.loss_weight, self.reference_width = loss_weight, reference_width
 

@@ -6,13 +6,13 @@ B batch, C channels, H x W grid.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.peft.arguments import check_at_least, make_act
+from rein_seg.peft.arguments import ODD, Act, Count, at_least, make_act
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import LayerMethod
 from rein_seg.peft.parts.stages import stage_starts
@@ -34,7 +34,7 @@ class PromptBlock(nn.Module):
     """
 
     def __init__(
-        self, channels: int, *, kernel_size: int, groups: int, gate_reduction: int, act: str
+        self, channels: int, *, kernel_size: int, groups: int, gate_reduction: int, act: Act
     ) -> None:
         super().__init__()
         if channels % groups:
@@ -44,11 +44,11 @@ class PromptBlock(nn.Module):
         same: dict[str, Any] = dict(in_channels=channels, out_channels=channels)
         self.mix = nn.Sequential(
             nn.Conv2d(kernel_size=1, groups=groups, **same),
-            make_act(act, 'ProTuning'),
+            make_act(act),
             nn.Conv2d(kernel_size=kernel_size, padding=kernel_size // 2, groups=channels, **same),
-            make_act(act, 'ProTuning'),
+            make_act(act),
             nn.Conv2d(kernel_size=1, **same),
-            make_act(act, 'ProTuning'),
+            make_act(act),
         )
         hidden = max(1, channels // gate_reduction)
         self.gate = nn.Sequential(
@@ -93,25 +93,14 @@ class ProTuning(LayerMethod):
 
     def __init__(
         self,
-        kernel_size: int = 5,
+        kernel_size: Annotated[int, at_least(1), ODD] = 5,
         *,
-        groups: int = 4,
-        gate_reduction: int = 16,
-        act: str = 'none',
-        num_stages: int = 4,
+        groups: Count = 4,
+        gate_reduction: Count = 16,
+        act: Act = 'none',
+        num_stages: Count = 4,
     ) -> None:
         super().__init__()
-        check_at_least(
-            'ProTuning',
-            1,
-            kernel_size=kernel_size,
-            groups=groups,
-            gate_reduction=gate_reduction,
-            num_stages=num_stages,
-        )
-        if kernel_size % 2 == 0:
-            raise UserError(f'ProTuning kernel_size={kernel_size}: expected an odd number')
-        make_act(act, 'ProTuning')
         self.num_stages = num_stages
         self._block: dict[str, Any] = dict(
             kernel_size=kernel_size, groups=groups, gate_reduction=gate_reduction, act=act

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rein_seg.peft.parts.tokens import TokenBranch, TokenMethod
+from rein_seg.peft.arguments import Count
+from rein_seg.peft.parts.tokens import TokenBranch, TokenCount, TokenMethod, TokenRank
 from rein_seg.registry import PEFT_METHODS
 
 
@@ -76,16 +77,16 @@ class Rein(TokenMethod):
 
     def __init__(
         self,
-        num_tokens: int = 100,
-        rank: int = 16,
+        num_tokens: TokenCount = 100,
+        rank: TokenRank = 16,
         *,
         blocks: Sequence[int] | None = None,
         link_to_queries: bool = True,
-        query_dims: int = 256,
+        query_dims: Count = 256,
         use_softmax: bool = True,
         scale_init: float = 0.001,
         zero_init: bool = False,
-        init_patch_size: int = 16,
+        init_patch_size: Count = 16,
     ) -> None:
         queries = query_dims if link_to_queries else None
         super().__init__(num_tokens, rank, blocks=blocks, query_dims=queries)

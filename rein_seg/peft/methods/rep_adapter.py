@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.peft.arguments import check_at_least
+from rein_seg.peft.arguments import Count, Names
 from rein_seg.peft.choose import Rows, check_pointwise, rows_of
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import OperationMethod
@@ -97,15 +97,14 @@ class RepAdapter(OperationMethod):
 
     def __init__(
         self,
-        targets: Sequence[str] | None = None,
+        targets: Names | None = None,
         *,
-        hidden_dims: int = 8,
-        groups: int = 2,
+        hidden_dims: Count = 8,
+        groups: Count = 2,
         scale: float = 1.0,
         blocks: Sequence[int] | None = None,
     ) -> None:
         super().__init__(targets, blocks)
-        check_at_least('RepAdapter', 1, hidden_dims=hidden_dims, groups=groups)
         if hidden_dims % groups:
             raise UserError(
                 f'RepAdapter hidden_dims={hidden_dims} is no multiple of groups={groups}'

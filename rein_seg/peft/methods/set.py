@@ -7,14 +7,14 @@ grid, K coefficients of a map.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from rein_seg.peft.arguments import check_choice
+from rein_seg.peft.arguments import Count
 from rein_seg.peft.parts import tokens
-from rein_seg.peft.parts.tokens import TokenBranch, TokenMethod
+from rein_seg.peft.parts.tokens import TokenBranch, TokenCount, TokenMethod, TokenRank
 from rein_seg.registry import PEFT_METHODS
 
 _TINY = 1e-5  # official
@@ -154,19 +154,18 @@ class SET(TokenMethod):
 
     def __init__(
         self,
-        num_tokens: int = 100,
-        rank: int = 16,
+        num_tokens: TokenCount = 100,
+        rank: TokenRank = 16,
         *,
-        mode: str = 'spatial',
+        mode: Literal['spatial', 'channel', 'official'] = 'spatial',
         blocks: Sequence[int] | None = None,
         link_to_queries: bool = True,
-        query_dims: int = 256,
+        query_dims: Count = 256,
         scale_init: float = 0.001,
-        init_patch_size: int = 16,
+        init_patch_size: Count = 16,
     ) -> None:
         queries = query_dims if link_to_queries else None
         super().__init__(num_tokens, rank, blocks=blocks, query_dims=queries)
-        check_choice('SET', 'spatial', 'channel', 'official', mode=mode)
         self._sizes: dict[str, Any] = dict(
             num_tokens=num_tokens,
             rank=rank,

@@ -6,12 +6,13 @@ r rank, s = alpha / r; W = U S V the singular value decomposition of a frozen we
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.peft.arguments import check_rank
+from rein_seg.peft.arguments import Count, Names, Positive
 from rein_seg.peft.choose import Rows, check_dense, rows_of
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import OperationMethod
@@ -27,7 +28,7 @@ from rein_seg.peft.parts.spectrum import decompose
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, OpSite
 
-COMPONENTS = ('minor', 'principal')
+Components = Literal['minor', 'principal']
 
 
 def split(weight: Tensor, rank: int, scaling: float, *, components: str) -> tuple[Tensor, Tensor]:
@@ -170,19 +171,16 @@ class SoMA(OperationMethod):
 
     def __init__(
         self,
-        targets: Sequence[str] | None = None,
+        targets: Names | None = None,
         *,
-        rank: int = 16,
-        alpha: float = 16,
+        rank: Count = 16,
+        alpha: Positive = 16,
         blocks: Sequence[int] | None = None,
-        components: str = 'minor',
+        components: Components = 'minor',
         train_bias: bool = True,
         random_start: bool = False,
     ) -> None:
         super().__init__(targets, blocks)
-        check_rank(rank, 'SoMA')
-        if components not in COMPONENTS:
-            raise UserError(f'SoMA components={components!r}: expected one of {COMPONENTS}')
         self.exact_at_start = not random_start
         self.rank, self.scaling, self.components = rank, alpha / rank, components
         self.train_bias, self.random_start = train_bias, random_start

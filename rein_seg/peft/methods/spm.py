@@ -6,14 +6,14 @@ B batch, N patch tokens, C channels, K classes, d hidden, H x W grid, h x w pixe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.peft.arguments import check_at_least, check_choice
+from rein_seg.peft.arguments import Count, NotNegative
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import LayerMethod
 from rein_seg.peft.parts.stages import stage_starts
@@ -112,23 +112,20 @@ class SPM(LayerMethod):
 
     def __init__(
         self,
-        num_classes: int | None = None,
+        num_classes: Count | None = None,
         *,
-        reduction: int = 8,
-        num_steps: int = 2,
-        feed: str = 'next',
-        loss_weight: float = 0.4,
-        num_stages: int = 4,
+        reduction: Count = 8,
+        num_steps: Count = 2,
+        feed: Literal['next', 'both'] = 'next',
+        loss_weight: NotNegative = 0.4,
+        num_stages: Count = 4,
     ) -> None:
         super().__init__()
-        check_at_least('SPM', 1, reduction=reduction, num_steps=num_steps, num_stages=num_stages)
-        check_choice('SPM', 'next', 'both', feed=feed)
         if num_classes is None:
             raise UserError(
                 'SPM num_classes=None: a segmentor fills it in; a backbone on its own needs '
                 'peft.num_classes'
             )
-        check_at_least('SPM', 1, num_classes=num_classes)
         self.num_classes, self.reduction, self.num_steps = num_classes, reduction, num_steps
         self.feed, self.loss_weight, self.num_stages = feed, loss_weight, num_stages
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from rein_seg.errors import UserError
+from rein_seg.peft.arguments import Names, NotNegative
 from rein_seg.peft.choose import check_targets
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import LayerMethod
@@ -85,14 +85,12 @@ class SSF(LayerMethod):
 
     def __init__(
         self,
-        targets: Sequence[str] | None = None,
+        targets: Names | None = None,
         *,
         blocks: Sequence[int] | None = None,
-        init_std: float = 0.02,
+        init_std: NotNegative = 0.02,
     ) -> None:
         super().__init__(blocks)
-        if init_std < 0:
-            raise UserError(f'SSF init_std={init_std}: expected 0 or more')
         self.targets = tuple(targets) if targets is not None else None
         self.init_std = init_std
         self.exact_at_start = init_std == 0

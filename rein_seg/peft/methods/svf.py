@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rein_seg.peft.arguments import check_at_least
+from rein_seg.peft.arguments import Count, Names
 from rein_seg.peft.choose import Rows, check_dense, rows_of
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import OperationMethod
@@ -107,13 +107,12 @@ class SVF(OperationMethod):
 
     def __init__(
         self,
-        targets: Sequence[str] | None = None,
+        targets: Names | None = None,
         *,
         blocks: Sequence[int] | None = None,
-        rank_multiple: int = 1,
+        rank_multiple: Count = 1,
     ) -> None:
         super().__init__(targets, blocks)
-        check_at_least('SVF', 1, rank_multiple=rank_multiple)
         self.rank_multiple = rank_multiple
         self.exact_at_start = rank_multiple == 1
 

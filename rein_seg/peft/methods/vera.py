@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rein_seg.peft.arguments import check_rank
+from rein_seg.peft.arguments import Count, Names
 from rein_seg.peft.choose import Rows, check_pointwise, rows_of
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import OperationMethod
@@ -125,15 +125,14 @@ class VeRA(OperationMethod):
 
     def __init__(
         self,
-        targets: Sequence[str] | None = None,
+        targets: Names | None = None,
         *,
-        rank: int = 256,
+        rank: Count = 256,
         d_initial: float = 0.1,
         seed: int = 0,
         blocks: Sequence[int] | None = None,
     ) -> None:
         super().__init__(targets, blocks)
-        check_rank(rank, 'VeRA')
         self.rank, self.d_initial, self.seed = rank, d_initial, seed
 
     def build(self, anatomy: Anatomy) -> None:

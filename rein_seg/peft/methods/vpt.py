@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.peft.arguments import check_at_least, check_choice
+from rein_seg.peft.arguments import Count, Probability
 from rein_seg.peft.base import PEFTMethod
 from rein_seg.peft.context import Context
 from rein_seg.registry import PEFT_METHODS
@@ -52,17 +53,13 @@ class VPT(PEFTMethod):
 
     def __init__(
         self,
-        num_tokens: int = 150,
+        num_tokens: Count = 150,
         *,
-        form: str = 'deep',
-        project_dims: int | None = None,
-        dropout: float = 0.0,
+        form: Literal['deep', 'shallow'] = 'deep',
+        project_dims: Count | None = None,
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__()
-        check_at_least('VPT', 1, num_tokens=num_tokens)
-        check_choice('VPT', 'deep', 'shallow', form=form)
-        if project_dims is not None:
-            check_at_least('VPT', 1, project_dims=project_dims)
         self.num_tokens, self.form, self.project_dims = num_tokens, form, project_dims
         self.carries = form == 'shallow'
         self.dropout = nn.Dropout(dropout)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from rein_seg.peft.arguments import make_act
+from rein_seg.peft.arguments import Act, make_act
 from rein_seg.peft.context import Context
 
 
@@ -19,7 +19,6 @@ class Bottleneck(nn.Module):
         hidden: d.
         outputs: D.
         act: Name of the activation.
-        method: Name of the method, for its error.
         dropout: Probability for the hidden activations, in training.
         stride: Keeps each so-many-th row and column of the grid, for maps beside a convolution
             that does so.
@@ -34,14 +33,13 @@ class Bottleneck(nn.Module):
         hidden: int,
         outputs: int,
         *,
-        act: str,
-        method: str,
+        act: Act,
         dropout: float = 0.0,
         stride: tuple[int, int] = (1, 1),
     ) -> None:
         super().__init__()
         self.down = nn.Linear(inputs, hidden)
-        self.act = make_act(act, method)
+        self.act = make_act(act)
         self.dropout = nn.Dropout(dropout)
         self.up = nn.Linear(hidden, outputs)
         self.stride = stride

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rein_seg.errors import UserError
+from rein_seg.peft.arguments import at_least
 from rein_seg.peft.base import PEFTMethod
 from rein_seg.peft.context import Context
 from rein_seg.structures import Anatomy, StreamSite
+
+TokenCount = Annotated[int, at_least(2)]  # the first token is dropped after the softmax
+TokenRank = Annotated[int, at_least(0)]
 
 
 def refine(
@@ -146,20 +149,13 @@ class TokenMethod(PEFTMethod):
 
     def __init__(
         self,
-        num_tokens: int,
-        rank: int,
+        num_tokens: TokenCount,
+        rank: TokenRank,
         *,
         blocks: Sequence[int] | None,
         query_dims: int | None,
     ) -> None:
         super().__init__()
-        name = type(self).__name__
-        if num_tokens < 2:
-            raise UserError(
-                f'{name} num_tokens={num_tokens}: expected at least 2, since the first is dropped'
-            )
-        if rank < 0:
-            raise UserError(f'{name} rank={rank}: expected 0 (full tokens) or more')
         self.query_dims = query_dims
         self.blocks = blocks
         self.stages = nn.ModuleList()

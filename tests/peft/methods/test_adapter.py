@@ -58,7 +58,7 @@ def test_side_of_layer_scale():
     [
         (dict(form='serial'), "form='serial': expected houlsby or pfeiffer"),
         (dict(hidden_dims=-1), 'hidden_dims=-1: expected'),
-        (dict(act='selu'), "act='selu': expected gelu, none, relu or gelu_tanh"),
+        (dict(act='selu'), "act='selu': expected relu or gelu or gelu_tanh or none or None"),
     ],
 )
 def test_arguments_are_checked(change, message):

@@ -72,7 +72,7 @@ def test_swins_tables_of_positions_train_only_when_asked_for():
 
 
 def test_what_cannot_work_is_refused():
-    with pytest.raises(UserError, match=r'targets=\(\): expected a list'):
+    with pytest.raises(UserError, match=r'targets=\(\): expected a list of names, not empty'):
         backbone(type='BitFit', targets=())
     with pytest.raises(UserError, match='has no ParamSite with role=.*it has: role=bias'):
         backbone(type='BitFit', targets=['biases'])

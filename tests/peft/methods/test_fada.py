@@ -62,7 +62,7 @@ def test_layout_of_the_channels():
 def test_errors():
     with pytest.raises(UserError, match="mode='time': expected spatial or channel"):
         FADA(mode='time')
-    with pytest.raises(UserError, match='FADA num_tokens=1: expected at least 2'):
+    with pytest.raises(UserError, match='FADA num_tokens=1: expected a whole number, at least 2'):
         FADA(num_tokens=1)
     with pytest.raises(UserError, match='divides channels by 4, the encoder has 6'):
         ChannelFADA.widths(6)

@@ -73,7 +73,7 @@ def test_the_map_of_the_stage_before_stays():
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(kernel_size=2), 'kernel_size=2: expected an odd number'),
+        (dict(kernel_size=2), 'kernel_size=2: expected a whole number, at least 1, odd'),
         (dict(groups=0), 'groups=0'),
         (dict(act='tanh'), "act='tanh'"),
     ],

@@ -74,5 +74,5 @@ def test_what_cannot_work_is_refused():
         backbone(type='SSF', targets=['dw'])
     with pytest.raises(UserError, match='block 9 does not exist'):
         backbone(type='SSF', blocks=[9])
-    with pytest.raises(UserError, match='init_std=-1: expected 0 or more'):
+    with pytest.raises(UserError, match='init_std=-1: expected a number, at least 0'):
         backbone(type='SSF', init_std=-1)
