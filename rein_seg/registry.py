@@ -18,7 +18,8 @@ from rein_seg.errors import UserError, near_misses
 from rein_seg.structures import Anatomy
 
 PEFT_METHODS = Registry('peft_method', scope='rein_seg', locations=['rein_seg.peft.methods'])
-OLD_ARGUMENTS = {'parts': 'targets', 'roles': 'targets'}  # of methods, in version 0.1.0
+# names of arguments of methods in version 0.1.0 and today
+OLD_ARGUMENTS = {'parts': 'targets', 'roles': 'targets'}
 
 AnatomyFn = Callable[[nn.Module], Anatomy]
 KeyMapFn = Callable[[nn.Module, dict[str, Tensor]], Any]
@@ -160,21 +161,6 @@ def build_method(cfg: Mapping[str, Any]) -> nn.Module:
     for key in set(needed) - args.keys():
         raise UserError(f'peft method {name!r} needs {key}: give dict(type={name!r}, {key}=...)')
     return build_with_hints(known[name], args, what=f'peft method {name!r}')
-
-
-def renew_method(cfg: Any) -> Any:
-    """Returns the config of a method, or of several, with today's names of arguments.
-
-    Files of version 0.1.0 say ``parts`` or ``roles`` for ``targets``.
-
-    Example:
-        >>> from rein_seg.registry import renew_method
-        >>> renew_method({'type': 'LoRA', 'parts': ['q', 'v']})
-        {'type': 'LoRA', 'targets': ['q', 'v']}
-    """
-    if isinstance(cfg, Mapping):
-        return {OLD_ARGUMENTS.get(key, key): value for key, value in cfg.items()}
-    return [renew_method(one) for one in cfg] if isinstance(cfg, (list, tuple)) else cfg
 
 
 def describe_method(cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:

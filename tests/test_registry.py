@@ -1,17 +1,9 @@
 """Methods by name, and their descriptions."""
 
-import json
-from pathlib import Path
-
 import pytest
 
-from rein_seg.checkpoint import read_adapter
-from rein_seg.checkpoint.adapter import check_identity
 from rein_seg.errors import UserError, near_misses
-from rein_seg.peft import build_methods
-from rein_seg.registry import build_method, describe_method, renew_method
-
-FILES_0_1 = sorted((Path(__file__).parent / 'checkpoint' / 'files_0_1').glob('*.safetensors'))
+from rein_seg.registry import build_method, describe_method
 
 
 def test_near_misses_are_case_blind_and_fall_back_to_the_list():
@@ -55,28 +47,3 @@ def test_describe_fills_in_defaults():
 def test_old_words_of_a_config_are_refused_with_the_new_one(cfg, message):
     with pytest.raises(UserError, match=message):
         build_method(cfg)
-
-
-@pytest.mark.parametrize(
-    'path', [p for p in FILES_0_1 if '.logits' not in p.name], ids=lambda p: p.stem
-)
-def test_methods_of_files_of_version_0_1_are_those_of_today(path):
-    """Renewed, they build, and describe themselves as the files do."""
-    old = read_adapter(path).metadata['method']
-    new = renew_method(old)
-    build_methods(new)
-    assert json.loads(json.dumps(describe_method(new))) == new
-    words = {word for one in (old if isinstance(old, list) else [old]) for word in one}
-    assert ('targets' in str(new)) == bool(words & {'parts', 'roles'})
-
-
-def test_identities_of_files_of_version_0_1_agree_with_the_new_word():
-    rest = dict(encoder={}, num_classes=19)
-    made = dict(method=dict(type='LoRA', parts=['q', 'v'], rank=2), **rest)
-    given = dict(method=dict(type='LoRA', targets=['q', 'v'], rank=2), **rest)
-    check_identity(made, given, source='the file')
-    given['method']['targets'] = ['q']
-    with pytest.raises(
-        UserError, match=r"another PEFT method: it says method.targets=\['q', 'v'\]"
-    ):
-        check_identity(made, given, source='the file')

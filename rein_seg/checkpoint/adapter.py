@@ -23,7 +23,6 @@ from rein_seg.checkpoint.read import state_dict_of
 from rein_seg.checkpoint.strict import load_strict, tensors_sha256
 from rein_seg.checkpoint.write import atomic_path
 from rein_seg.errors import UserError
-from rein_seg.registry import renew_method
 from rein_seg.version import __version__
 
 FORMAT = 'rein_seg-adapter/2'
@@ -138,10 +137,7 @@ def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source:
         num_classes=2, the config gives 19; use the config it was trained with
     """
     for key, name in IDENTITY.items():
-        theirs, ours = made.get(key), given[key]
-        if key == 'method':
-            theirs, ours = renew_method(theirs), renew_method(ours)
-        theirs, ours = _flat(theirs, key), _flat(ours, key)
+        theirs, ours = _flat(made.get(key), key), _flat(given[key], key)
         for part in sorted(theirs | ours):
             a, b = theirs.get(part), ours.get(part)
             if a != b:

@@ -1,13 +1,15 @@
 """Translates the identity in files of an earlier format; every format loads for ever.
 
-Format 1 names an encoder by its module path, which changes when a file moves. Format 2 names it by
-its registered name with its scope.
+Format 1 names an encoder by its module path, which changes when a file moves, and calls the targets
+of a method ``parts`` or ``roles``. Format 2 names an encoder by its registered name with its scope.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from rein_seg.registry import OLD_ARGUMENTS
 
 
 def translate_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,7 +29,22 @@ def translate_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
         encoder = translated['encoder']
         config = {**encoder['config'], 'type': _registered(encoder['config']['type'])}
         translated['encoder'] = {**encoder, 'config': config}
+    if 'method' in translated:
+        translated['method'] = translate_method(translated['method'])
     return translated
+
+
+def translate_method(config: Any) -> Any:
+    """Returns the config of a method, or a list of them, of format 1 in the words of format 2.
+
+    Example:
+        >>> from rein_seg.checkpoint.old_files import translate_method
+        >>> translate_method({'type': 'LoRA', 'parts': ['q', 'v']})
+        {'type': 'LoRA', 'targets': ['q', 'v']}
+    """
+    if isinstance(config, Mapping):
+        return {OLD_ARGUMENTS.get(key, key): value for key, value in config.items()}
+    return [translate_method(each) for each in config]
 
 
 def _registered(path: str) -> str:

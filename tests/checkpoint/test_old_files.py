@@ -22,14 +22,14 @@ FOLDER = Path(__file__).parent / 'files_0_1'
 IMAGE = torch.from_numpy(np.random.RandomState(0).randn(1, 3, 32, 64).astype(np.float32))
 # name of the file: the encoder and the method it was trained with
 FILES = {
-    'own_tiny_vit': ('vit_tiny', dict(type='LoRA', rank=2, parts=['q', 'v'])),
+    'own_tiny_vit': ('vit_tiny', dict(type='LoRA', rank=2, targets=['q', 'v'])),
     'own_dinov2_registers': ('dinov2_registers', dict(type='VPT', num_tokens=2)),
     'own_swin': ('swin', dict(type='ConvLoRA', rank=2)),
     'own_clip': ('clip_tower', dict(type='Rein', num_tokens=4, rank=2, link_to_queries=False)),
     'sam': ('sam', dict(type='ConvLoRA', rank=2)),
-    'mmpretrain_vit': ('dinov2', [dict(type='SSF'), dict(type='BitFit', roles=['norm'])]),
-    'mmpretrain_convnext': ('convnext', dict(type='DoRA', rank=2, parts=['fc1'])),
-    'mmseg_resnet': ('resnet', dict(type='BitFit', roles=['bias', 'norm_bias'])),
+    'mmpretrain_vit': ('dinov2', [dict(type='SSF'), dict(type='BitFit', targets=['norm'])]),
+    'mmpretrain_convnext': ('convnext', dict(type='DoRA', rank=2, targets=['fc1'])),
+    'mmseg_resnet': ('resnet', dict(type='BitFit', targets=['bias', 'norm_bias'])),
     'timm_eva02': ('eva02', dict(type='VeRA', rank=4)),
 }
 
