@@ -83,7 +83,15 @@ def register_key_map(*encoders: EncoderKey) -> Callable[[Function], Function]:
     """Registers a function (encoder, state dict as downloaded) -> `Converted` for encoder classes.
 
     Args:
-        *encoders: As `register_anatomy`.
+        *encoders: As for `register_anatomy`.
+
+    Example:
+        >>> from rein_seg.registry import KEY_MAPS, register_key_map
+        >>> @register_key_map('mmpretrain.MobileOne')
+        ... def mobile_one_weights(encoder, state):
+        ...     raise NotImplementedError
+        >>> KEY_MAPS.pop('mmpretrain.MobileOne') is mobile_one_weights
+        True
     """
     return _register(KEY_MAPS, encoders)
 
@@ -97,12 +105,26 @@ def _register(table: dict, keys: Sequence[EncoderKey]) -> Callable[[Function], F
 
 
 def anatomy_function(encoder: nn.Module) -> AnatomyFn | None:
-    """Returns the function that describes an encoder's exact class; None without."""
+    """Returns the function registered for an encoder's exact class, or None.
+
+    Example:
+        >>> from rein_seg.encoders.plain_vit import TinyViT
+        >>> from rein_seg.registry import anatomy_function
+        >>> anatomy_function(TinyViT()).__name__
+        'vit_anatomy'
+    """
     return _find(ANATOMIES, type(encoder))
 
 
 def key_map(encoder: nn.Module) -> KeyMapFn | None:
-    """Returns the key map of an encoder's exact class; None without."""
+    """Returns the key map registered for an encoder's exact class, or None.
+
+    Example:
+        >>> from rein_seg.encoders.plain_vit import TinyViT
+        >>> from rein_seg.registry import key_map
+        >>> key_map(TinyViT()).__name__
+        'convert_vit'
+    """
     return _find(KEY_MAPS, type(encoder))
 
 
@@ -116,10 +138,16 @@ def build_with_hints(cls: type, args: dict, *, what: str) -> nn.Module:
     Args:
         cls: The class.
         args: Its keyword arguments, from a config.
-        what: How to call the thing in the message, such as ``peft method 'LoRA'``.
+        what: Name of the thing in the message, such as ``peft method 'LoRA'``.
 
     Raises:
-        UserError: If ``args`` names arguments that ``cls`` does not take; names the near misses.
+        UserError: If ``cls`` does not take one of ``args``; the message names the near misses.
+
+    Example:
+        >>> from torch import nn
+        >>> from rein_seg.registry import build_with_hints
+        >>> build_with_hints(nn.Linear, dict(in_features=2, out_features=3), what='layer')
+        Linear(in_features=2, out_features=3, bias=True)
     """
     parameters = inspect.signature(cls).parameters
     taken = [name for name in parameters if name != 'self']
@@ -185,7 +213,14 @@ def describe_method(cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any
 
 
 def with_defaults(cls: type, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the arguments of a class with the defaults of those that are left out."""
+    """Returns ``args`` and the defaults of all other arguments of a class.
+
+    Example:
+        >>> from rein_seg.encoders.plain_vit import TinyViT
+        >>> from rein_seg.registry import with_defaults
+        >>> with_defaults(TinyViT, dict(img_size=64))['patch_size']
+        8
+    """
     parameters = inspect.signature(cls).parameters
     empty = inspect.Parameter.empty
     defaults = {name: p.default for name, p in parameters.items() if p.default is not empty}

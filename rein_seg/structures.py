@@ -1,4 +1,4 @@
-"""What a backbone returns, and the typed places of an encoder a method may attach to.
+"""The output of a backbone, and the typed places of an encoder that a method can attach to.
 
 B batch, N patch tokens, P prefix tokens (class, registers, prompts), C channels, H x W grid,
 Q queries. Layouts: ``NLC`` (B, P+N, C), ``NHWC`` (B, H, W, C), ``NCHW`` (B, C, H, W).
@@ -23,11 +23,18 @@ SiteT = TypeVar('SiteT', bound='Site')
 
 @dataclass(frozen=True)
 class Features:
-    """What a backbone hands to neck and head.
+    """The output of a backbone, for neck and head.
 
     Attributes:
         maps: One (B, C_i, H_i, W_i) tensor for each output of the encoder.
         queries: (Q, C_q) object queries made by the method, the same for every image, or None.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.structures import Features
+        >>> features = Features(maps=(torch.zeros(1, 192, 8, 16),))
+        >>> len(features.maps), features.queries
+        (1, None)
     """
 
     maps: tuple[Tensor, ...]
@@ -36,12 +43,12 @@ class Features:
 
 @dataclass
 class RunState:
-    """What changes from one forward pass to the next; one object for each anatomy.
+    """State of the running forward pass; one object for each anatomy.
 
     Attributes:
         grid: (H, W) of the current image, for layouts that do not show it (NLC).
-        num_prompts: Tokens that methods hold inserted at this moment: after the prefix tokens, or
-            in rows below a map; see `join_prompts`.
+        num_prompts: Tokens inserted by methods at this moment: after the prefix tokens, or in rows
+            below a map; see `join_prompts`.
         carried: (B, M, C) tokens that came out of one block, on their way into the next.
         recomputing: Whether a block runs a second time, for the backward pass of activation
             checkpointing.
@@ -54,14 +61,20 @@ class RunState:
 
 
 def join_prompts(x: Tensor, tokens: Tensor) -> Tensor:
-    """Appends tokens to a map, in as many rows as they need: norms and linears take them along.
+    """Appends tokens to a map as further rows, so that norms and linears process them, too.
 
     Args:
         x: (B, H, W, C).
-        tokens: (B, M, C); the last row is filled up with zeros.
+        tokens: (B, M, C); zeros fill the last row.
 
     Returns:
         (B, H + ceil(M / W), W, C).
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.structures import join_prompts
+        >>> join_prompts(torch.zeros(1, 4, 6, 16), torch.ones(1, 8, 16)).shape
+        torch.Size([1, 6, 6, 16])
     """
     width = x.shape[2]
     filled = F.pad(tokens, (0, 0, 0, -tokens.shape[1] % width))
@@ -69,17 +82,34 @@ def join_prompts(x: Tensor, tokens: Tensor) -> Tensor:
 
 
 def split_prompts(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Takes ``count`` tokens off a map again.
+    """Takes ``count`` tokens off a map: the inverse of `join_prompts`.
+
+    Args:
+        x: (B, H + ceil(M / W), W, C).
+        count: M.
 
     Returns:
         (B, H, W, C) and (B, M, C).
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.structures import join_prompts, split_prompts
+        >>> joined = join_prompts(torch.zeros(1, 4, 6, 16), torch.ones(1, 8, 16))
+        >>> [part.shape for part in split_prompts(joined, 8)]
+        [torch.Size([1, 4, 6, 16]), torch.Size([1, 8, 16])]
     """
     height = x.shape[1] - prompt_rows(count, x.shape[2])
     return x[:, :height], x[:, height:].flatten(1, 2)[:, :count]
 
 
 def prompt_rows(count: int, width: int) -> int:
-    """Returns how many rows of a map ``count`` tokens fill."""
+    """Returns the number of rows of a map that ``count`` tokens fill.
+
+    Example:
+        >>> from rein_seg.structures import prompt_rows
+        >>> prompt_rows(8, width=6)
+        2
+    """
     return -(-count // width)
 
 
@@ -99,7 +129,7 @@ class Site:
     Attributes:
         block: Index of the block, 0 to num_blocks - 1, or -1.
         stage: Index of the stage; a plain ViT has one.
-        depth: Index of the block within its stage.
+        depth: Index of the block within its stage, or -1.
         channels: C of the stream at this place.
     """
 
@@ -126,7 +156,7 @@ class ParamSite(Site):
         role: bias, norm, norm_bias, weight, pos, token, or scale (LayerScale).
         param: The parameter.
         owner: The module that holds it.
-        user: The module in whose call it is used; None: its owner.
+        user: The module whose call uses it; None for its owner.
     """
 
     name: str
@@ -144,7 +174,7 @@ class OpSite(Site):
         role: qkv, proj, fc1, fc2, dw, pw1, pw2, patch, merge, ...
         name: Module name in the encoder.
         tap: The module's output.
-        parts: Named slices of the output channels, such as q, k, v; empty when it has none.
+        parts: Named slices (name, start, end) of the output channels, such as q, k, v; or empty.
     """
 
     role: str
@@ -174,8 +204,8 @@ class StreamSite(Site):
 
     Attributes:
         where: in, mid or out.
-        taps: The tensor to change; for mid there are two (the second norm's input and the block's
-            output) since the stream at that place is a local variable of the block.
+        taps: The tensor to change. For mid there are two (the second norm's input and the block's
+            output), because the stream at that place is a local variable of the block.
     """
 
     where: Literal['in', 'mid', 'out']
@@ -189,10 +219,10 @@ class BranchSite(Site):
     Attributes:
         branch: attn, ffn or conv.
         entry_raw: The stream that enters, before its norm.
-        entry_norm: The same after its norm; None where the branch has none of its own.
+        entry_norm: The same after its norm; None for a branch without a norm of its own.
         exit_pre: The branch's result before LayerScale.
-        exit_post: The same after LayerScale; None where the anatomy cannot reach it.
-        conv: Of a branch conv, its spatial convolution: it gives kernel, stride and widths.
+        exit_post: The same after LayerScale; None where no module gives it.
+        conv: The spatial convolution of a branch conv, for its kernel, stride and widths.
     """
 
     branch: Literal['attn', 'ffn', 'conv']
@@ -208,11 +238,11 @@ class SeqSite(Site):
     """SEQ: the token sequence of one block, for tokens inserted at entry and taken out at exit.
 
     Attributes:
-        entry: What enters the block. In a map, inserted tokens lie in rows below it, and the
-            block's attention knows: each of its windows sees them all.
-        exit: What leaves it.
-        merging: Of the first block of a later stage, the module that merges the patches in front
-            of it, (B, H, W, C) -> (B, H/2, W/2, D).
+        entry: The input of the block. In a map, inserted tokens lie in rows below it, and each
+            window of the block's attention sees all of them.
+        exit: The output of the block.
+        merging: For the first block of a later stage, the module that merges the patches in front
+            of it, (B, H, W, C) -> (B, H/2, W/2, D); else None.
     """
 
     entry: Tap
@@ -222,19 +252,19 @@ class SeqSite(Site):
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Where things are in one encoder.
+    """The sites and sizes of one encoder.
 
     Attributes:
-        family: Name of the family, as in ``rein_seg/encoders/<family>.py``.
+        family: Name of the family, for messages.
         sites: Every site, in the order of the forward pass.
         num_prefix: Class and register tokens in front of the patch tokens.
-        patch_size: Pixels a side of one patch (stem stride for convolutional encoders).
+        patch_size: Side of a patch in pixels (the stem's stride for convolutional encoders).
         out_channels: C of each output map.
-        out_strides: Pixels a step of each output map.
+        out_strides: Stride of each output map in pixels.
         stage_depths: Blocks of each stage; a plain ViT has one stage.
         stage_channels: C of each stage.
         grid_module: Module whose output is (tokens, (H, W)), for NLC encoders; else None.
-        divisor: Image sides must be multiples of this many pixels; 1 takes any.
+        divisor: Image sides must be multiples of it, in pixels; 1 for any side.
         state: Grid and prompt count of the running forward pass.
     """
 
@@ -267,10 +297,18 @@ class Anatomy:
         Args:
             kind: Site class, such as `OpSite`.
             blocks: Block indexes to keep; None keeps all. Negative indexes count from the end.
-            **wanted: Field values to keep, one or several, such as ``role=('qkv', 'proj')``.
+            **wanted: A value or several values of a field, such as ``role=('qkv', 'proj')``.
 
         Raises:
-            UserError: If nothing matches; the message lists what this encoder has.
+            UserError: If nothing matches; the message lists the values in this encoder.
+
+        Example:
+            >>> from rein_seg.encoders import build_encoder, find_anatomy
+            >>> from rein_seg.structures import OpSite
+            >>> encoder, _ = build_encoder(dict(type='TinyViT', init_seed=0))
+            >>> sites = find_anatomy(encoder).find(OpSite, role=('qkv', 'proj'), blocks=[0, -1])
+            >>> [site.name for site in sites]
+            ['layers.0.attn.qkv', 'layers.0.attn.proj', 'layers.7.attn.qkv', 'layers.7.attn.proj']
         """
         chosen = None if blocks is None else {self._block_index(b) for b in blocks}
         options = {k: {v} if isinstance(v, str) else set(v) for k, v in wanted.items()}
