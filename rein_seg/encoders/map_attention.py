@@ -1,4 +1,4 @@
-"""Attention of blocks on (B, H, W, C) maps: how prompts beside the map meet its windows.
+"""Attention on (B, H, W, C) maps in windows, with prompts that every window sees.
 
 B batch, H x W grid, n heads, d channels of one head, C = n d channels, nW windows of an image, N
 tokens of a window, P prompts.
@@ -13,16 +13,16 @@ from rein_seg.structures import RunState, join_prompts, split_prompts
 
 
 class MapAttention(nn.Module):
-    """An attention that gets prompts in rows below its map, as many as the encoder's state says.
+    """An attention whose input has prompts in rows below its map; the encoder's state counts them.
 
-    Each window of an image sees all of them; they get the mean over the windows. Subclasses
-    implement `mix`.
+    Each window of an image sees all prompts. The result of a prompt is the mean over the windows.
+    Subclasses implement `mix`.
 
     Args:
         qkv: Linear C -> 3 C.
         proj: Linear C -> C.
         num_heads: n.
-        state: Of the encoder.
+        state: State of the encoder.
     """
 
     def __init__(self, qkv: nn.Module, proj: nn.Module, num_heads: int, state: RunState) -> None:
@@ -41,7 +41,7 @@ class MapAttention(nn.Module):
         if not count:
             return self.mix(x, None)[0]
         x, prompts = split_prompts(x, count)
-        self.state.num_prompts = 0  # what qkv and proj see has no rows below it
+        self.state.num_prompts = 0  # the inputs of qkv and proj have no rows of prompts
         y, prompts = self.mix(x, prompts)
         self.state.num_prompts = count
         return join_prompts(y, prompts)

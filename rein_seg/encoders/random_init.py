@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError
 from rein_seg.structures import Anatomy, OpSite
 
-# of fc1, which by default hands the nonlinearity values so small that it is nearly linear there
+# factor of fc1: by default its outputs are so small that the nonlinearity is nearly linear
 _GAIN = 3.0
 # grey, blue against yellow, red against green; pictures vary least in the last two
 _COLOURS = ((1.0, 1.0, 1.0), (1.0, 1.0, -2.0), (1.0, -1.0, 0.0))
@@ -21,17 +21,27 @@ _COLOUR_GAINS = (1.0, 3.0, 3.0)
 
 
 def draw_weights(encoder: nn.Module, seed: int) -> None:
-    """Draws random weights from ``seed`` alone, without moving the global generator.
+    """Draws random weights from ``seed`` alone; the global generator stays as it is.
 
-    Positions are sines and cosines, as in MAE: random ones would hide where a patch is, which is
-    half of what a street scene tells.
+    Positions are sines and cosines, as in MAE: random positions would hide the place of a patch,
+    and in a street scene the place already tells much about the class.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.plain_vit import TinyViT
+        >>> from rein_seg.encoders.random_init import draw_weights
+        >>> encoders = [TinyViT(), TinyViT()]
+        >>> for encoder in encoders:
+        ...     draw_weights(encoder, seed=0)
+        >>> torch.equal(encoders[0].cls_token, encoders[1].cls_token)
+        True
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for module in encoder.modules():
             if hasattr(module, 'reset_parameters'):
                 module.reset_parameters()
-            else:  # class token: no layer owns it
+            else:  # class and register tokens belong to no layer
                 for param in module.parameters(recurse=False):
                     if param.dim() > 1:
                         nn.init.trunc_normal_(param, std=0.02)
@@ -44,12 +54,12 @@ def draw_weights(encoder: nn.Module, seed: int) -> None:
 
 
 def draw_filters(anatomy: Anatomy, seed: int) -> None:
-    """Makes a randomly drawn transformer sensitive to texture, of which it sees little otherwise.
+    """Makes a transformer with random weights sensitive to texture.
 
-    A picture's power falls with frequency, so patch filters of white noise answer to a patch's mean
-    and to little else. Here a filter is a random sum of cosine waves that grow with the square of
-    their frequency, which levels that out, and fc1 of each block is three times as strong, so that
-    the blocks' nonlinearity turns waves into their energy.
+    A picture's power falls with frequency, so patch filters of white noise respond to little else
+    than a patch's mean. Here a filter is a random sum of cosine waves, which grow with the square
+    of their frequency to compensate. fc1 of each block is three times as strong, so that the
+    blocks' nonlinearity turns waves into their energy.
 
     Raises:
         UserError: If the encoder has no patch embedding with one stride, or no fc1.
@@ -71,7 +81,14 @@ def draw_filters(anatomy: Anatomy, seed: int) -> None:
 
 
 def patch_filters(channels: int, side: int, *, generator: torch.Generator) -> Tensor:
-    """Returns (C, 3, p, p) random filters whose answers to normalised pictures are about 1."""
+    """Returns (C, 3, p, p) random filters whose responses to normalised pictures are about 1.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.random_init import patch_filters
+        >>> patch_filters(64, 8, generator=torch.Generator().manual_seed(0)).shape
+        torch.Size([64, 3, 8, 8])
+    """
     steps = torch.arange(side)
     waves = torch.cos(math.pi * (steps + 0.5) * steps[:, None] / side)
     waves = waves / waves.norm(dim=1, keepdim=True)  # (p, p): frequency, place
@@ -83,10 +100,15 @@ def patch_filters(channels: int, side: int, *, generator: torch.Generator) -> Te
 
 
 def sine_positions(grid: tuple[int, int], channels: int) -> Tensor:
-    """Returns (1, H W, C) sines and cosines: half of C tells the row, the other half the column.
+    """Returns (1, H W, C) sines and cosines: half of C for the row, the other half for the column.
 
     Raises:
-        UserError: If C is no multiple of four.
+        UserError: If C is not a multiple of four.
+
+    Example:
+        >>> from rein_seg.encoders.random_init import sine_positions
+        >>> sine_positions((2, 3), 4)[0, -1]
+        tensor([ 0.8415,  0.5403,  0.9093, -0.4161])
     """
     if channels % 4:
         raise UserError(f'sine positions need a width divisible by 4, not {channels}')

@@ -1,4 +1,4 @@
-"""Patch kernels and grids of positions in other sizes, by the rule of the publication.
+"""Resizes patch kernels and grids of positions, by the rule of each publication.
 
 C channels, p patch side, H x W grid of positions, P prefix tokens.
 """
@@ -17,8 +17,15 @@ from rein_seg.errors import UserError
 def resize_patch_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
     """Resizes a (C, 3, p, p) patch kernel bicubically, as Rein's conversion does.
 
-    No antialias and no rescaling: from 14 to 16 the kernel's sum grows by (16/14)^2, which the
-    published adapters were trained with. Not FlexiViT's pseudo-inverse.
+    Without antialias and without rescaling: from 14 to 16 the kernel's sum grows by (16/14)^2, and
+    the published adapters were trained with that. FlexiViT's pseudo-inverse would differ.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.resampling import resize_patch_kernel
+        >>> kernel = resize_patch_kernel(torch.ones(768, 3, 14, 14), (16, 16))
+        >>> kernel.shape, kernel[0, 0].sum().item()
+        (torch.Size([768, 3, 16, 16]), 256.0)
     """
     if tuple(weight.shape[-2:]) == tuple(size):
         return weight
@@ -26,14 +33,22 @@ def resize_patch_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def shrink_patch_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
-    """Returns the (C, 3, p, p) kernel that `resize_patch_kernel` comes nearest to ``weight`` with.
+    """Returns the (C, 3, p, p) kernel that, resized, comes nearest to ``weight``.
 
-    The least-squares inverse of enlarging: exact, but for rounding, for a kernel that was enlarged
-    and then scaled channel by channel.
+    The least-squares inverse of enlarging with `resize_patch_kernel`. For a kernel that was
+    enlarged, and then scaled channel by channel, it is exact but for rounding.
 
     Args:
         weight: (C, 3, q, q), q >= p.
         size: (p, p).
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.resampling import resize_patch_kernel, shrink_patch_kernel
+        >>> kernel = torch.randn(4, 3, 14, 14)
+        >>> back = shrink_patch_kernel(resize_patch_kernel(kernel, (16, 16)), (14, 14))
+        >>> torch.allclose(back, kernel, atol=1e-5)
+        True
     """
     rows, columns = (
         torch.linalg.pinv(_enlarging(small, large))
@@ -61,16 +76,22 @@ def resize_positions(
     """Resizes (1, P+N, C) positions of a square grid to (1, P+HW, C), by size.
 
     Args:
-        positions: Prefix rows first; N a square number, or just the H W wanted.
-        grid: (H, W) wanted.
-        num_prefix: P, rows kept as they are.
+        positions: Prefix rows first. N must be a square number, or H W.
+        grid: (H, W) of the result.
+        num_prefix: P; these rows stay as they are.
         mode: bicubic or bilinear.
         antialias: As in `torch.nn.functional.interpolate`.
-        same_grid: Takes just H W rows to be of the grid wanted, even if a square has as many
-            (2 x 8 and 4 x 4): for files that this encoder wrote.
+        same_grid: Set for files that this encoder wrote: H W rows are taken as they are, even if
+            they could be a square (2 x 8 and 4 x 4 have as many rows).
 
     Raises:
         UserError: If N is neither.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.resampling import resize_positions
+        >>> resize_positions(torch.zeros(1, 1 + 37 * 37, 768), (32, 64)).shape
+        torch.Size([1, 2049, 768])
     """
     prefix, patches = positions[:, :num_prefix], positions[:, num_prefix:]
     if same_grid and patches.shape[1] == grid[0] * grid[1]:
@@ -98,7 +119,7 @@ def resize_grid(table: Tensor, *, mode: str, antialias: bool = False, **target: 
         table: The positions.
         mode: bicubic or bilinear.
         antialias: As in `torch.nn.functional.interpolate`.
-        **target: ``size=(H, W)``, or ``scale_factor=``, which enters the places sampled.
+        **target: ``size=(H, W)``, or ``scale_factor=``, which also shifts the sampled places.
     """
     channels_first = table.float().permute(0, 3, 1, 2)
     options = dict(mode=mode, align_corners=False, antialias=antialias)

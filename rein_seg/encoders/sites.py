@@ -19,7 +19,7 @@ from rein_seg.structures import (
     Tap,
 )
 
-Place = tuple[int, int, int, int]  # block, stage, depth, channels: what every site begins with
+Place = tuple[int, int, int, int]  # block, stage, depth, channels: the first fields of a site
 
 
 def op_site(
@@ -37,9 +37,17 @@ def op_site(
         encoder: The encoder.
         name: Module name in it.
         role: See `OpSite`.
-        place: Where it is.
+        place: Block, stage, depth and channels.
         parts: Names of the equal slices of its output channels.
-        layout: Of its output; None: NCHW of a convolution, NLC of a linear.
+        layout: Layout of its output; None takes NCHW for a convolution, NLC for a linear.
+
+    Example:
+        >>> from rein_seg.encoders.plain_vit import TinyViT
+        >>> from rein_seg.encoders.sites import op_site
+        >>> site = op_site(TinyViT(), 'layers.0.attn.qkv', 'qkv', (0, 0, 0, 192), ('q', 'k', 'v'))
+        >>> str(site), site.parts
+        ('OpSite(block=0, role=qkv, name=layers.0.attn.qkv)',
+         (('q', 0, 192), ('k', 192, 384), ('v', 384, 576)))
     """
     module = encoder.get_submodule(name)
     own: Layout = 'NCHW' if isinstance(module, nn.Conv2d) else 'NLC'
@@ -69,8 +77,8 @@ def map_block_sites(
 
     Args:
         encoder: The encoder.
-        name: Module name of the block; its attention cuts windows itself, or has none.
-        place: Where it is.
+        name: Module name of the block, whose attention sees the whole map and cuts the windows.
+        place: Block, stage, depth and channels.
         norms: Names of its two norms.
         merging: See `SeqSite`.
     """
@@ -114,11 +122,12 @@ def param_sites(
     Args:
         encoder: The encoder.
         places: Module name of each block -> (block, stage, depth, channels), up to the block of
-            the last output; parameters of later blocks get no site. Other modules that lie beside
-            the blocks, such as a merging of patches, are listed too.
+            the last output; parameters of later blocks get no site. Modules beside the blocks,
+            such as a merging of patches, can be listed, too.
         unused: Names of further modules behind the last output.
     """
-    kinds = {name.split('.', 1)[0] for name in places}
+    # a parameter in a list of blocks, but in no listed block, lies behind the last output
+    lists = {name.split('.', 1)[0] for name in places}
     norms = {
         name
         for name, module in encoder.named_modules()
@@ -127,7 +136,7 @@ def param_sites(
     sites = []
     for name, param in encoder.named_parameters():
         owner = next((p for p in places if name.startswith(p + '.')), None)
-        if owner is None and (name.split('.', 1)[0] in kinds or name.startswith(unused)):
+        if owner is None and (name.split('.', 1)[0] in lists or name.startswith(unused)):
             continue
         block, stage, depth, channels = places[owner] if owner else (-1, -1, -1, param.shape[-1])
         holder = encoder.get_submodule(name.rpartition('.')[0])

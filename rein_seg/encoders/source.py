@@ -53,7 +53,7 @@ class WeightSource:
             {'type': 'TinyViT'}
         """
         checkpoint, seed, filters, pretrained = (args.pop(key, None) for key in SOURCE_KEYS)
-        # a file of the user's own comes before the published weights
+        # a file of the user comes before the published weights
         pretrained = (pretrained or False) if checkpoint is None else False
         if str(checkpoint).startswith(PREFIX):
             checkpoint = str(package_file(str(checkpoint)))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError
 from rein_seg.registry import key_map
 
-# what classifiers and segmentation models have beside their backbone
+# parts of classifiers and segmentation models beside the backbone
 HEADS = ('head.', 'fc.', 'neck.', 'decode_head.', 'auxiliary_head.')
 _TRANSFORMERS = (
     r'(^|\.)(embeddings\.(patch_embeddings?|cls_token|class_embedding)\b'
@@ -22,15 +22,19 @@ _TRANSFORMERS = (
 
 @dataclass(frozen=True)
 class Converted:
-    """A state dict under the encoder's own names, and what was done to get it.
+    """A state dict under the encoder's own names, and a report of the conversion.
 
     Attributes:
         tensors: Tensors by the encoder's names; strict loading follows.
-        left_out: Official names that this encoder knowingly has no use for, such as a
-            classification head. Anything else that is left over stays in ``tensors``, where it
-            is an error.
-        resampled: What was resampled, such as ``pos_embed 37x37 -> 32x32``.
-        filled: Names the file has no values for and that start as the identity, knowingly.
+        left_out: Official names that this encoder does not use, such as a classification head. An
+            unknown name stays in ``tensors``, where strict loading reports it.
+        resampled: Resized tensors, such as ``pos_embed 37x37 -> 32x32``.
+        filled: Names without values in the file, which start as the identity.
+
+    Example:
+        >>> from rein_seg.encoders.weights import Converted
+        >>> print(Converted({}, left_out=('head.weight',), resampled=('pos_embed 37x37 -> 32x32',)))
+        resampled pos_embed 37x37 -> 32x32; left out head.weight
     """
 
     tensors: dict[str, Tensor]
@@ -49,11 +53,20 @@ class Converted:
 def convert_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     """Returns a state dict as downloaded under the names and in the sizes of ``encoder``.
 
-    Classes without a key map take a file under their own names.
+    Classes without a key map take files under their own names only.
 
     Raises:
-        UserError: If the file is recognised as one of another kind of encoder, or as one of
-            Hugging Face transformers.
+        UserError: If the file is recognised as another kind of encoder, or as a file of Hugging
+            Face transformers.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders import build_encoder, convert_weights
+        >>> encoder, _ = build_encoder(dict(type='TinyViT', init_seed=0))
+        >>> file = {f'backbone.{k}': v for k, v in encoder.state_dict().items()}
+        >>> converted = convert_weights(encoder, {**file, 'head.weight': torch.ones(1)})
+        >>> converted.tensors.keys() == encoder.state_dict().keys(), str(converted)
+        (True, 'left out head.weight')
     """
     refuse_transformers(encoder, state)
     convert = key_map(encoder)
@@ -61,14 +74,14 @@ def convert_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
 
 
 def refuse_transformers(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Checks that a file is not in a layout of Hugging Face transformers that none here takes.
+    """Checks that a file is not in a layout of Hugging Face transformers that no key map reads.
 
-    Its SAM has names of its own, which `SAMViT` takes.
+    SAM's layout of that library has other names; `SAMViT` reads it.
 
     Raises:
-        UserError: If it is: names like ``embeddings.cls_token`` that are not the encoder's own.
+        UserError: If it has names like ``embeddings.cls_token`` that the encoder does not have.
     """
-    # a text tower may be of that library without the image tower being so
+    # a text tower can come from that library while the image tower does not
     names = (n for n in state if re.search(_TRANSFORMERS, n) and 'text' not in n)
     found = next(names, None)
     if found is not None and found not in encoder.state_dict():
@@ -84,7 +97,12 @@ def rename(state: Mapping[str, Tensor], rules: Sequence[tuple[str, str]]) -> dic
     """Returns ``state`` with every rule (pattern, replacement) applied to each name, in turn.
 
     Raises:
-        UserError: If two names become one.
+        UserError: If two names become the same.
+
+    Example:
+        >>> from rein_seg.encoders.weights import rename
+        >>> rename({'blocks.0.norm1.bias': 1}, [('^blocks', 'layers'), ('norm', 'ln')])
+        {'layers.0.ln1.bias': 1}
     """
     renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
@@ -98,10 +116,17 @@ def rename(state: Mapping[str, Tensor], rules: Sequence[tuple[str, str]]) -> dic
 
 
 def strip_prefix(state: Mapping[str, Tensor], anchor: str) -> dict[str, Tensor]:
-    """Takes off what stands before ``anchor``, such as ``module.``, where there is one such name.
+    """Takes the prefix in front of ``anchor``, such as ``module.``, off all names.
+
+    Names stay as they are unless exactly one of them ends in the anchor.
 
     Raises:
-        UserError: If two names become one.
+        UserError: If two names become the same.
+
+    Example:
+        >>> from rein_seg.encoders.weights import strip_prefix
+        >>> strip_prefix({'backbone.cls_token': 1, 'backbone.norm.bias': 2}, 'cls_token')
+        {'cls_token': 1, 'norm.bias': 2}
     """
     found = [name for name in state if name.endswith('.' + anchor)]
     if len(found) != 1:
@@ -112,7 +137,13 @@ def strip_prefix(state: Mapping[str, Tensor], anchor: str) -> dict[str, Tensor]:
 def leave_out(
     state: Mapping[str, Tensor], pattern: str
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Returns what does not match ``pattern`` from its start, and the names that do."""
+    """Returns the tensors whose names do not match ``pattern``, and the names that do.
+
+    Example:
+        >>> from rein_seg.encoders.weights import leave_out
+        >>> leave_out({'cls_token': 1, 'head.bias': 2}, 'head')
+        ({'cls_token': 1}, ('head.bias',))
+    """
     unused = tuple(name for name in state if re.match(pattern, name))
     return {name: tensor for name, tensor in state.items() if name not in unused}, unused
 
@@ -120,13 +151,14 @@ def leave_out(
 def fill_output_norms(
     tensors: dict[str, Tensor], own: Mapping[str, Tensor], last: str
 ) -> tuple[str, ...]:
-    """Adds to a classifier's tensors the norms of outputs that it lacks, as the identity.
+    """Adds the norms of earlier outputs to a classifier's tensors, as the identity.
 
-    It has one norm, that of its last stage. A file with any norm of another output is not one.
+    A classifier has a norm for its last stage only. Tensors with any norm of another output are
+    not a classifier's, and stay as they are.
 
     Args:
-        tensors: By the encoder's names; changed in place.
-        own: The encoder's.
+        tensors: Tensors by the encoder's names; changed in place.
+        own: Tensors of the encoder.
         last: Name of the last stage's norm, such as ``norm3``.
 
     Returns:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rein_seg.errors import UserError, near_misses
 
 PREFIX = 'package:'
-# of the files' bytes; docs/background/model-card.md says how each was made
+# of the files' bytes; docs/background/model-card.md tells how each was trained
 SHA256 = {
     'tiny_vit.safetensors': '3da413e5de7c96b4da124aa26ed156469c704006eac6dc9b1296342633f4fab4',
 }
@@ -18,7 +18,12 @@ def package_file(checkpoint: str) -> Path:
     """Returns the path of ``package:NAME``, a weights file of the package.
 
     Raises:
-        UserError: If there is none of that name, or its bytes are not those that were released.
+        UserError: If the name is unknown, or the file is missing or was changed.
+
+    Example:
+        >>> from rein_seg.encoders.pretrained import package_file
+        >>> package_file('package:tiny_vit.safetensors').name
+        'tiny_vit.safetensors'
     """
     name = checkpoint.removeprefix(PREFIX)
     if name not in SHA256:
