@@ -73,7 +73,7 @@ def test_op_sees_input_and_output_of_every_operation(family):
 
 @pytest.mark.parametrize('family', FAMILIES)
 def test_norm_output_can_be_scaled_along_its_channels(family):
-    def scale(y, context):
+    def scale(x, y, context):
         channel = {'NLC': -1, 'NHWC': -1, 'NCHW': 1}[context.layout]
         assert y.shape[channel] == context.site.channels
         gamma = torch.linspace(0.5, 1.5, y.shape[channel])

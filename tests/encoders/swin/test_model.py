@@ -110,7 +110,7 @@ def test_windows_are_rows_of_the_operations_and_whole_maps_of_all_else(batch):
         grid = context.to_grid(x)
         assert torch.equal(context.from_grid(grid, x), x)
         assert tuple(grid.shape[2:]) == context.grid(x)
-        return args[1] if len(args) == 3 else x * (0 if type(context.site) is not NormSite else 1)
+        return args[1] if len(args) == 3 else torch.zeros_like(x)
 
     class Probe(PEFTMethod):
         def connect(self, anatomy):
