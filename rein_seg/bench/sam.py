@@ -1,4 +1,4 @@
-"""Training steps of Conv-LoRA on SAM: our forms beside plain ones."""
+"""Training steps of Conv-LoRA on SAM: with fast forms, and with plain forms in their place."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from rein_seg.bench.reference import attention_with_bias, dense_mixture
+from rein_seg.bench.speed.official import SCORES, officially
 from rein_seg.config.load import load_config
-from rein_seg.encoders.sam import attention as sam_attention
 from rein_seg.errors import UserError
 from rein_seg.peft.methods.conv_lora import ConvLoRA
-from rein_seg.peft.parts.mixture import Experts
 from rein_seg.run.predict import init_model
-from rein_seg.timing import compare, interleave, replaced
+from rein_seg.timing import compare, interleave
 
 
 def benchmark_sam(
@@ -32,8 +30,9 @@ def benchmark_sam(
         report: Takes lines of progress.
 
     Returns:
-        ``ours``, ``dense experts`` and ``naive attention`` with seconds, peak memory in MiB over
-        the model's own, and ratios to ours.
+        ``ours``, ``dense experts`` (every expert on every row) and ``naive attention`` (scores and
+        positions of all pairs in memory), each with seconds, peak memory in MiB over the model's
+        own, and ratios to ours.
 
     Raises:
         UserError: If the model has no ConvLoRA.
@@ -49,11 +48,11 @@ def benchmark_sam(
     step = _step(model, size)
 
     def dense() -> None:
-        with replaced(Experts, 'forward', dense_mixture):
+        with officially(['chosen_experts']):
             step()
 
     def naive() -> None:
-        with replaced(sam_attention, 'attend_with_positions', attention_with_bias):
+        with officially(['appended_positions', SCORES]):
             step()
 
     ways = {'ours': step, 'dense experts': dense, 'naive attention': naive}

@@ -14,12 +14,15 @@ from typing import Any
 
 from rein_seg.fast import (
     allocator,
+    appended_positions,
     batched_costs,
     channels_last,
+    chosen_experts,
     combined_masks,
     compiled_sampling,
     convolve_first,
     gathered_sampling,
+    kept_positions,
     label_points,
     lazy_masks,
     onednn_matmul,
@@ -175,6 +178,25 @@ _FORMS = (
         'combined_masks',
         {_HEAD + 'masks.combine': combined_masks.combine},
         why='scores of an image without copies of its masks',
+    ),
+    Switch(
+        'appended_positions',
+        {
+            'rein_seg.encoders.sam.attention.attend_with_positions': appended_positions.attend,
+        },
+        why='relative positions in queries and keys instead of a bias of all pairs',
+    ),
+    Switch(
+        'kept_positions',
+        {'rein_seg.encoders.plain_vit.model.PlainViT.positions': kept_positions.positions},
+        why='resized positions are kept while they are frozen',
+        where='eager mode',
+        applies=kept_positions.applies,
+    ),
+    Switch(
+        'chosen_experts',
+        {'rein_seg.peft.parts.mixture.Experts.forward': chosen_experts.mix},
+        why='only chosen experts run',
     ),
 )
 FORMS = {switch.name: switch for switch in _FORMS}

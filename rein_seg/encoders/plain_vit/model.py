@@ -5,7 +5,7 @@ B batch, N patch tokens, P prefix tokens (class, registers), C channels, H x W g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from rein_seg.encoders.checks import (
 from rein_seg.encoders.resampling import resize_grid
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError
+from rein_seg.fast.dispatch import has_fast_form
 
 with quiet_imports():
     from mmpretrain.models.backbones.vision_transformer import VisionTransformer
@@ -42,9 +43,7 @@ def make_arch(width: int, depth: int, heads: int, *, ffn_type: str = 'origin') -
 class PlainViT(VisionTransformer):
     """Computes maps of several blocks of a vision transformer, for any size its patch divides.
 
-    Blocks behind the last output are not run. Resized positions are kept for one grid while the
-    table is frozen. New values are seen, but for writes in place that go round autograd's version
-    counter (``pos_embed.data.mul_(2)``).
+    Blocks behind the last output are not run.
 
     Args:
         arch: Name in ``archs``, or embed_dims, num_layers, num_heads, feedforward_channels and
@@ -116,7 +115,6 @@ class PlainViT(VisionTransformer):
         self.mmpretrain_args = args
         self.interpolate_offset = interpolate_offset
         self.antialias = antialias
-        self._resized: tuple[Any, ...] | None = None
 
     @property
     def num_prefix(self) -> int:
@@ -143,26 +141,12 @@ class PlainViT(VisionTransformer):
         """Inserts tokens without positions into the (B, 1+N, C) sequence: none here."""
         return x
 
+    @has_fast_form('kept_positions')
     def positions(self, grid: tuple[int, int]) -> Tensor:
         """Returns the (1, 1+HW, C) positions of an (H, W) grid, the class token's first."""
-        table = self.pos_embed
         if tuple(grid) == tuple(self.patch_resolution):
-            return table
-        if (
-            table.requires_grad
-            or torch.compiler.is_compiling()
-            or torch.is_inference_mode_enabled()
-        ):
-            return self._resize(grid)
-        key = (tuple(grid), table._version, table.data_ptr(), table.dtype, table.device)
-        if self._resized is None or self._resized[0] is not table or self._resized[1] != key:
-            # the values are held too, or other ones could come to lie at their address
-            self._resized = (table, key, self._resize(grid), table.detach())
-        return self._resized[2]
-
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> PlainViT:
-        self._resized = None  # half() and float() give new values, but no new version
-        return super()._apply(fn, recurse)
+            return self.pos_embed
+        return self.resize_positions(grid)
 
     def as_mmpretrain(self) -> dict[str, Any]:
         """Returns the arguments of mmpretrain's own class with which it computes the same.
@@ -179,7 +163,8 @@ class PlainViT(VisionTransformer):
             )
         return dict(self.mmpretrain_args)
 
-    def _resize(self, grid: tuple[int, int]) -> Tensor:
+    def resize_positions(self, grid: tuple[int, int]) -> Tensor:
+        """Returns the (1, 1+HW, C) positions, resized from the stored grid."""
         height, width = self.patch_resolution
         prefix, patches = self.pos_embed[:, :1], self.pos_embed[:, 1:]
         target: dict[str, Any] = dict(size=tuple(grid))
@@ -198,10 +183,6 @@ class PlainViT(VisionTransformer):
         if self.out_type == 'raw':
             return x
         return x[:, self.num_prefix :].transpose(1, 2).unflatten(2, hw)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # a copy counts its versions anew, so the original's resized positions could look fresh
-        return {**self.__dict__, '_resized': None}
 
 
 def _sizes(arch: Any, archs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rein_seg.encoders.map_attention import MapAttention
 from rein_seg.environment import quiet_imports
+from rein_seg.fast.dispatch import has_fast_form
 from rein_seg.structures import RunState
 
 with quiet_imports():
@@ -56,64 +57,49 @@ class WindowAttention(MapAttention):
     def attend(self, x: Tensor, prompts: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Returns the attention within each row of (B nW, H, W, C), and for the prompts."""
         grid, count = x.shape[1:3], 0 if prompts is None else prompts.shape[1]
-        tables = self.rel_pos_h, self.rel_pos_w
-        y = attend_with_positions(*self.project(x, prompts), *tables, grid, num_prompts=count)
-        return self.join(y, grid, prompts)
+        q, k, v = self.project(x, prompts)
+        rows, columns = (
+            by_distance(table, size).to(q.dtype)
+            for table, size in zip((self.rel_pos_h, self.rel_pos_w), grid, strict=True)
+        )
+        return self.join(attend_with_positions(q, k, v, rows, columns, count), grid, prompts)
 
 
+@has_fast_form('appended_positions')
 def attend_with_positions(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    table_h: Tensor,
-    table_w: Tensor,
-    grid: tuple[int, int],
-    *,
-    num_prompts: int = 0,
+    q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor, num_prompts: int = 0
 ) -> Tensor:
-    """Computes softmax(q k' / sqrt d + R) v with R[i, j] = q_i . h[y_i - y_j] + q_i . w[x_i - x_j].
-
-    R is itself a product: of H + W numbers a query, its products with the two tables, and the row
-    and the column of each key as one-hot vectors. They are appended to q and k, so the (N, N) bias
-    is never made: on 64 x 64 tokens a training step needs a fifth of the memory.
+    """Computes softmax(q k' / sqrt d + R) v with R[i, j] = q_i . h[y_i, y_j] + q_i . w[x_i, x_j].
 
     Args:
-        q: (B, n, P+HW, d) queries, which meet the tables unscaled.
+        q: (B, n, P+HW, d) queries; their products with positions are not scaled.
         k: (B, n, P+HW, d) keys.
         v: (B, n, P+HW, d) values.
-        table_h: (L, d) vectors by distance along H; resized if L is not 2 H - 1.
-        table_w: The same along W.
-        grid: (H, W).
+        rows: h, (H, H, d) vectors of the row of a query and the row of a key.
+        columns: w, (W, W, d), the same for columns.
         num_prompts: P tokens in front of the HW, without positions.
 
     Returns:
         (B, n, P+HW, d).
     """
-    height, width = grid
-    on_grid = q[:, :, num_prompts:].unflatten(2, (height, width))
-    rows = torch.einsum('bnhwd,hkd->bnhwk', on_grid, by_distance(table_h, height).to(q.dtype))
-    columns = torch.einsum('bnhwd,wkd->bnhwk', on_grid, by_distance(table_w, width).to(q.dtype))
-    places = torch.cat((rows, columns), dim=-1).flatten(2, 3).to(q.dtype)
-    one_hot = torch.cat(
-        (
-            torch.eye(height, dtype=q.dtype, device=q.device).repeat_interleave(width, dim=0),
-            torch.eye(width, dtype=q.dtype, device=q.device).repeat(height, 1),
-        ),
-        dim=1,
-    )
-    if num_prompts:
-        places, one_hot = (F.pad(part, (0, 0, num_prompts, 0)) for part in (places, one_hot))
-    one_hot = one_hot.expand(*k.shape[:2], -1, -1)
-    size = q.shape[-1]
-    fill = -(size + height + width) % 8  # fused kernels want multiples of eight, all three equal
-    q = F.pad(torch.cat((q * size**-0.5, places), dim=-1), (0, fill))
-    k = F.pad(torch.cat((k, one_hot), dim=-1), (0, fill))
-    v = F.pad(v, (0, height + width + fill))
-    return F.scaled_dot_product_attention(q, k, v, scale=1.0)[..., :size]
+    on_grid = q[:, :, num_prompts:].unflatten(2, (len(rows), len(columns)))
+    by_row = torch.einsum('bnhwd,hkd->bnhwk', on_grid, rows)
+    by_column = torch.einsum('bnhwd,wkd->bnhwk', on_grid, columns)
+    bias = by_row[..., :, None] + by_column[..., None, :]  # (B, n, H, W, H, W)
+    bias = F.pad(bias.flatten(4).flatten(2, 3), (num_prompts, 0, num_prompts, 0))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
 
 
 def by_distance(table: Tensor, size: int) -> Tensor:
-    """Returns the (S, S, d) vectors of query i and key j along an axis of S: row i - j + S - 1."""
+    """Returns the (S, S, d) vectors of query i and key j along an axis of S: row i - j + S - 1.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.sam.attention import by_distance
+        >>> by_distance(torch.tensor([[-1.0], [0.0], [1.0]]), 2)[..., 0]  # distances -1, 0, 1
+        tensor([[ 0., -1.],
+                [ 1.,  0.]])
+    """
     place = torch.arange(size, device=table.device)
     return resize_table(table, 2 * size - 1)[place[:, None] - place[None] + size - 1]
 

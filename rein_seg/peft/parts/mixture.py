@@ -1,4 +1,4 @@
-"""A mixture of convolutions at several scales: a gate chooses, only the chosen ones run.
+"""A mixture of convolutions at several scales, chosen by a gate.
 
 B batch rows (images or windows), H x W grid, r channels, n experts, k experts chosen for a row.
 """
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from rein_seg.fast.dispatch import has_fast_form
 
 
 def convolve(d: Tensor, weight: Tensor, bias: Tensor, *, scale: int, mode: str) -> Tensor:
@@ -120,7 +122,7 @@ class Gate(nn.Module):
 
 
 class Experts(nn.Module):
-    """n convolutions at n scales, of which only the chosen ones run.
+    """n convolutions at n scales, of which each row takes its chosen ones.
 
     Their parameters are stacked, so those of idle experts get zero gradients, not none: data
     parallel training needs no search for unused parameters.
@@ -128,6 +130,8 @@ class Experts(nn.Module):
     Shapes:
         weight: (n, r, r, 3, 3); bias: (n, r).
     """
+
+    convolve = staticmethod(convolve)
 
     def __init__(self, rank: int, scales: Sequence[int], *, mode: str) -> None:
         super().__init__()
@@ -137,25 +141,19 @@ class Experts(nn.Module):
         bound = 1 / math.sqrt(9 * rank)  # the default of a convolution
         nn.init.uniform_(self.weight, -bound, bound)
 
-    @torch.compiler.disable  # row counts differ from batch to batch: it would compile each time
+    @has_fast_form('chosen_experts')
     def forward(self, d: Tensor, chosen: Tensor, gates: Tensor | None) -> Tensor:
         """Returns the sum of each row's chosen experts, times their gates if given.
 
         Args:
             d: (B, r, H, W).
             chosen: (B, k) int64.
-            gates: (B, n) or None.
+            gates: (B, n), 0 for the others, or None.
         """
-        index, order = chosen.flatten().sort(stable=True)  # (B k), rows of one expert together
-        rows = order // chosen.shape[1]
-        counts = index.bincount(minlength=len(self.scales)).tolist()
-        weights, biases = self.weight.to(d.dtype).unbind(), self.bias.to(d.dtype).unbind()
-        outs = [
-            convolve(part, weights[i], biases[i], scale=self.scales[i], mode=self.mode)
-            for i, part in enumerate(d[rows].split(counts))
-            if len(part)
+        each = [
+            self.convolve(d, weight.to(d.dtype), bias.to(d.dtype), scale=scale, mode=self.mode)
+            for weight, bias, scale in zip(self.weight, self.bias, self.scales, strict=True)
         ]
-        out = torch.cat(outs)
-        if gates is not None:
-            out = out * gates[rows, index][:, None, None, None]
-        return out[order.argsort()].unflatten(0, chosen.shape).sum(1)
+        if gates is None:
+            gates = d.new_zeros(len(d), len(each)).scatter(1, chosen, 1.0)
+        return torch.einsum('nbrhw,bn->brhw', torch.stack(each), gates.to(d.dtype))

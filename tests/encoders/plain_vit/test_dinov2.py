@@ -150,7 +150,7 @@ def test_resized_positions_follow_new_values(change):
     encoder = build().requires_grad_(False)
     encoder.positions((4, 6))
     change(encoder)
-    fresh = encoder._resize((4, 6))
+    fresh = encoder.resize_positions((4, 6))
     assert torch.equal(encoder.positions((4, 6)), fresh)
 
 

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import nn
 
-from rein_seg.bench.reference import dense_mixture
 from rein_seg.errors import UserError
 from rein_seg.peft.context import Context
 from rein_seg.peft.methods.conv_lora import ConvLoRA
@@ -47,7 +46,8 @@ def one_layer(op, *, layout='NHWC', num_prefix=0, grid=(0, 0), **options):
 def dense_delta(layer, d):
     """All experts on all rows, then the choice: what the sparse form must equal."""
     chosen, gates, aux = layer.gate(d.mean((2, 3)))
-    return dense_mixture(layer.experts, d, chosen, gates if layer.multiply_by_gates else None), aux
+    plain, gates = type(layer.experts).forward.plain, gates if layer.multiply_by_gates else None
+    return plain(layer.experts, d, chosen, gates), aux
 
 
 def dense_forward(layer, x, y):
@@ -88,7 +88,7 @@ def test_expert_is_chosen_for_each_row_and_only_those_run(monkeypatch):
         ran.append((scale, len(d)))
         return d * scale
 
-    monkeypatch.setattr('rein_seg.peft.parts.mixture.convolve', counted)
+    monkeypatch.setattr(layer.experts, 'convolve', counted)
     d = torch.randn(9, 3, 4, 5)
     best = (d.mean((2, 3)) @ layer.gate.w_gate).argmax(1)
     delta = layer.expert_delta(d, context)
