@@ -6,9 +6,19 @@ import inspect
 import re
 from collections.abc import Iterator
 
-from mmengine.registry import DATA_SAMPLERS, HOOKS, METRICS, OPTIM_WRAPPER_CONSTRUCTORS, Registry
-from mmseg.registry import DATASETS, MODELS, TRANSFORMS
+from mmengine.registry import Registry
+from mmseg.registry import (
+    DATA_SAMPLERS,
+    DATASETS,
+    HOOKS,
+    METRICS,
+    MODELS,
+    OPTIM_WRAPPER_CONSTRUCTORS,
+    TRANSFORMS,
+)
 
+from rein_seg.config.definitions import Benchmark, Domain, Protocol
+from rein_seg.registry import PEFT_METHODS
 from tests.paths import REPO
 
 DOCUMENT = REPO / 'docs/reference/config.md'
@@ -20,9 +30,6 @@ A config is a Python file. `_base_` names the files it inherits from; a key of t
 the same key of a base, and dicts are merged. `--cfg-options a.b=1` overrides a value from the
 command line. `rein-seg show CONFIG [KEY]` prints each value and who set it.
 
-The arguments of methods (`model.backbone.peft`) are on the page [Methods](methods.md) and in the
-docstrings of `rein_seg/peft/methods/`.
-
 ## Top level
 
 | key | meaning |
@@ -30,8 +37,8 @@ docstrings of `rein_seg/peft/methods/`.
 """
 KEYS = {
     'auto_scale_lr': 'mmengine: whether the learning rate follows the batch size',
-    'benchmark': 'name, classes, sizes and test settings: `name`, `protocol`, `num_classes`, '
-    '`crop_size`, `test_cfg`, `selection`, `evaluated_as`',
+    'benchmark': 'name of a shipped benchmark, or a dict that describes your own: `name`, '
+    '`protocol`, `num_classes`, `crop_size`, `test_cfg`, `selection`, `evaluated_as`',
     'cache_dir': 'folder for decoded copies of the training data; see [Data sets]'
     '(datasets.md#load-faster)',
     'comparison': 'what `rein-seg compare` runs: `peft`, `seeds`, `metrics`; see [Compare methods]'
@@ -46,6 +53,7 @@ KEYS = {
     'ema': 'average of the trained weights: `dict(begin=12000, momentum=0.0002)`; None: no average',
     'env_cfg': 'cuDNN, processes, distributed backend',
     'epochs': 'length in epochs, for schedules without iterations',
+    'experiment_name': 'mmengine: name of the run',
     'expected_images': 'numbers of images by loader and domain, for `rein-seg check-data`',
     'launcher': 'none or pytorch; set by the command line',
     'load_from': 'weights to start from',
@@ -53,11 +61,13 @@ KEYS = {
     'log_processor': 'how the log averages values',
     'max_iters': 'iterations of the training; reaches the loop and the schedules',
     'model': 'the model, see [below](#model)',
+    'model_wrapper_cfg': 'mmengine: wrapper of the model under several processes',
     'optim_wrapper': 'optimizer, gradient clipping, accumulation, autocast',
     'param_scheduler': 'schedules of learning rate and weight decay',
-    'protocol': 'one of `protocols`: fills what the config leaves open; see [Protocols]'
+    'protocol': 'one of `protocols`: fills the values that the config leaves open; see [Protocols]'
     '(protocols.md)',
-    'protocols': 'the protocols of the benchmark, by name',
+    'protocols': 'protocols of your own: name -> changes of a shipped one, '
+    '`dict(mine=dict(base="rein512", max_iters=20000))`',
     'randomness': '`dict(seed=42)`',
     'resume': 'whether to continue from the newest checkpoint; `--resume` sets it',
     'runner_type': '`PEFTRunner`',
@@ -81,6 +91,12 @@ SECTIONS: dict[str, tuple[Registry, str, str]] = {  # title -> registry, package
         '`model.backbone.encoder`, which also takes `name`, `checkpoint` (a weights file), '
         '`init_seed` (random weights), `pretrained` (timm), `mean` and `std`',
     ),
+    'Methods': (
+        PEFT_METHODS,
+        'rein_seg.peft.methods',
+        '`model.backbone.peft`, one of them or a list; see [Methods](methods.md) for sources and '
+        'sites',
+    ),
     'Necks': (MODELS, 'rein_seg.necks', '`model.neck`'),
     'Heads': (MODELS, 'rein_seg.heads', '`model.decode_head`'),
     'Data sets': (DATASETS, 'rein_seg.datasets', '`*_dataloader.dataset`'),
@@ -90,24 +106,32 @@ SECTIONS: dict[str, tuple[Registry, str, str]] = {  # title -> registry, package
     'Hooks': (HOOKS, 'rein_seg.engine', '`custom_hooks`, `default_hooks`'),
     'Optimizer': (OPTIM_WRAPPER_CONSTRUCTORS, 'rein_seg.engine', '`optim_wrapper.constructor`'),
 }
+DEFINITIONS = (Benchmark, Domain, Protocol)
+DEFINED = """
+## Benchmarks and protocols
+
+Typed, frozen data of the package, in `rein_seg/config/benchmarks/` and
+`rein_seg/config/protocols/`.
+"""
 
 
 def document() -> str:
     """Returns the text of docs/reference/config.md."""
     rows = ''.join(f'| `{key}` | {meaning} |\n' for key, meaning in KEYS.items())
-    return HEAD + rows + ''.join(_section(title, *entry) for title, entry in SECTIONS.items())
+    sections = [_section(title, *entry) for title, entry in SECTIONS.items()]
+    return HEAD + rows + ''.join(sections) + DEFINED + ''.join(map(_class, DEFINITIONS))
 
 
 def _section(title: str, registry: Registry, package: str, where: str) -> str:
+    registry.import_from_location()
     known = sorted(registry.module_dict.items())
-    classes = {
-        cls: name for name, cls in known if inspect.isclass(cls) and _is_public(cls, package)
-    }
-    parts = [f'\n## {title}\n\nFor {where}.\n']
-    for cls, name in classes.items():
-        first = _cell((inspect.getdoc(cls) or '').partition('\n\n')[0])
-        parts.append(f'\n### {name}\n\n{first}\n{_table(cls)}')
-    return ''.join(parts)
+    classes = [cls for _, cls in known if inspect.isclass(cls) and _is_public(cls, package)]
+    return f'\n## {title}\n\nFor {where}.\n' + ''.join(map(_class, dict.fromkeys(classes)))
+
+
+def _class(cls: type) -> str:
+    first = _cell((inspect.getdoc(cls) or '').partition('\n\n')[0])
+    return f'\n### {cls.__name__}\n\n{first}\n{_table(cls)}'
 
 
 def _is_public(cls: type, package: str) -> bool:
@@ -119,7 +143,7 @@ def _table(cls: type) -> str:
     rows = []
     for name, p in inspect.signature(cls).parameters.items():
         if name in meanings or p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-            default = '' if p.default is inspect._empty else f'`{p.default!r}`'
+            default = '' if repr(p.default).startswith('<') else f'`{p.default!r}`'
             rows.append(f'| `{name}` | {default} | {_cell(meanings.get(name, ""))} |\n')
     return '\n| argument | default | meaning |\n|---|---|---|\n' + ''.join(rows) if rows else ''
 
