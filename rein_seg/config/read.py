@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.config.config import RESERVED_KEYS
 
 from rein_seg.config.builtin import find_benchmark
 from rein_seg.config.origins import Origins, inside, leaves
@@ -65,10 +66,12 @@ def read(path: str) -> Source:
         bases = _take_bases(tree)
         if bases is None and any(isinstance(one, _NEW_STYLE) for one in tree.body):
             return _whole(Config.fromfile(file), str(path))
-        base = _join([_read_base(one, file) for one in bases or ()], path)
+        base = _join([read(os.path.normpath(file.parent / one)) for one in bases or ()], path)
         names: dict[str, Any] = {_BASE: base.content}
         exec(compile(tree, str(file), 'exec'), names)
         own = {key: value for key, value in names.items() if _is_content(key, value)}
+        for key in sorted(own.keys() & set(RESERVED_KEYS)):
+            raise UserError(f'config {path!r}: the name {key!r} is reserved by mmengine: rename it')
         done = lay_over(base, own, str(path))
     except UserError:
         raise
@@ -171,12 +174,6 @@ def _take_bases(tree: ast.Module) -> list[str] | None:
             said = ast.literal_eval(statement.value)
             return [said] if isinstance(said, str) else list(said)
     return None
-
-
-def _read_base(base: str, file: Path) -> Source:
-    if '::' in base:  # of another package
-        return _whole(Config.fromstring(f'{_BASE} = [{base!r}]', '.py'), base)
-    return read(os.path.normpath(file.parent / base))
 
 
 def _whole(cfg: Config, label: str) -> Source:

@@ -47,6 +47,18 @@ class Request:
     show_dir: str | None = None
     data_only: bool = False
 
+    @property
+    def benchmark(self) -> str | None:
+        """Name of a benchmark among the options, which takes the place of the config's."""
+        named = self.options.get('benchmark')
+        return named if isinstance(named, str) else None
+
+    @property
+    def plain_options(self) -> dict[str, Any]:
+        """The options without such a name."""
+        aside = 'benchmark' if self.benchmark is not None else None
+        return {key: value for key, value in self.options.items() if key != aside}
+
 
 def set_run(cfg: Config, request: Request) -> None:
     """Sets protocol, folder, start and outputs of the run, in place.

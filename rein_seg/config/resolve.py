@@ -26,7 +26,7 @@ from rein_seg.config.names import check_names, check_words
 from rein_seg.config.options import apply_options
 from rein_seg.config.origins import Origins, Trace, leaves
 from rein_seg.config.protocol import fill_protocol, protocol_name, stated
-from rein_seg.config.read import read
+from rein_seg.config.read import lay_over, read
 from rein_seg.config.request import Request, set_machine, set_run
 from rein_seg.config.schedule import check_decay, check_schedules, fill_iterations
 from rein_seg.config.spelling import unify_spelling
@@ -65,7 +65,8 @@ class Resolved:
 def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     """Returns the config of a run, in this order.
 
-    1. read: the file over its bases; a benchmark that one of them names, where it names it.
+    1. read: the file over its bases; a benchmark that one of them names, where it names it;
+       last a benchmark that an option names, in place of the file's.
     2. options: ``--cfg-options`` over that.
     3. run: protocol, work folder, weights to start from, outputs, as the command says.
     4. spelling: one place for what can be written in two ways; ``comparison`` out.
@@ -85,9 +86,9 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     Raises:
         UserError: For the first mistake in files, options or request.
     """
-    cfg, origins = _read(source)  # 1
+    cfg, origins = _read(source, request.benchmark)  # 1
     step = Trace(cfg, origins)
-    step('option', apply_options, request.options)  # 2
+    step('option', apply_options, request.plain_options)  # 2
     step('command', set_run, request)  # 3
     step('spelling', unify_spelling)  # 4
     _check_parts(cfg, request)
@@ -111,10 +112,17 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     return Resolved(cfg, stated(cfg, protocol_name(cfg)), find_deviations(cfg), step.origins)  # 12
 
 
-def _read(source: str | Config) -> tuple[Config, Origins]:
+def _read(source: str | Config, benchmark: str | None) -> tuple[Config, Origins]:
     if isinstance(source, Config):
+        if benchmark is not None:
+            raise UserError(
+                f'benchmark={benchmark!r} cannot replace the benchmark of a resolved config: give '
+                'it with the config file'
+            )
         return copy.deepcopy(source), {key: 'config' for key, _ in leaves(source.to_dict())}
     found = read(source)
+    if benchmark is not None:
+        found = lay_over(found, {'benchmark': benchmark}, 'option')
     imports = found.content.get('custom_imports')
     if imports:
         import_modules_from_strings(**imports)

@@ -51,6 +51,6 @@ def _drop_shipped_protocols(cfg: Config) -> None:
     shipped = [name for name in own if name in protocols()]
     for name in shipped:
         if same(vars(defined(cfg, name)), vars(protocols()[name])):
-            del own[name]
+            own.pop(name)
     if shipped and not own:
-        del cfg['protocols']
+        cfg.pop('protocols')

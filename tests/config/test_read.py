@@ -1,0 +1,133 @@
+"""Config files as mmengine reads them, a benchmark in the middle, and who sets each value."""
+
+import json
+
+import pytest
+from mmengine.config import Config
+
+from rein_seg.config.read import read
+from rein_seg.errors import UserError
+from tests.paths import REPO
+
+MINISCAPES = str(REPO / 'configs/_base_/benchmarks/miniscapes.py')
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, text):
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+
+    return write
+
+
+def test_it_reads_as_mmengine_does(write):
+    """Bases, both ways to take over a value, merging, `_delete_` and a dict under two names."""
+    write('encoder.py', "encoder = dict(type='E', arch=dict(width=2))\nsize = (4, 4)\n")
+    write('rest.py', 'def twice(x):\n    return 2 * x\n\n\nloop = dict(a=1, b=dict(c=twice(1)))\n')
+    text = """
+_base_ = ['./encoder.py', './rest.py']
+model = dict(encoder={{_base_.encoder}}, crop=_base_.size, name='{{ fileBasenameNoExtension }}')
+loop = dict(b=dict(_delete_=True, d=3))
+same = loop
+path = '{{$NOT_SET_ANYWHERE:default}}'
+"""
+    path = write('leaf.py', text)
+    ours = read(path).content.to_dict()
+    assert ours['model']['encoder'] == {'type': 'E', 'arch': {'width': 2}}
+    assert ours['loop'] == {'a': 1, 'b': {'d': 3}}
+    assert (ours['model']['name'], ours['path']) == ('leaf', 'default')
+    assert ours == Config.fromfile(path).to_dict()
+
+
+@pytest.mark.parametrize('name', ['rein_tiny_miniscapes', 'rein_dinov2_gtav_1024'])
+def test_a_shipped_leaf_reads_as_mmengine_does_but_for_the_benchmark(name):
+    path = str(REPO / f'configs/{name}.py')
+    ours, theirs = read(path).content.to_dict(), Config.fromfile(path).to_dict()
+    benchmark = theirs.pop('benchmark')
+    assert ours['benchmark']['name'] == benchmark
+    assert {key: ours[key] for key in theirs} == theirs
+
+
+def test_two_names_for_one_dict_both_delete(write):
+    text = f"""
+_base_ = [{MINISCAPES!r}]
+val_dataloader = dict(dataset=dict(_delete_=True, type='BlobsDataset'))
+test_dataloader = val_dataloader
+"""
+    content = read(write('leaf.py', text)).content
+    for use in ('val', 'test'):
+        assert content[f'{use}_dataloader'].dataset == dict(type='BlobsDataset')
+        assert content[f'{use}_dataloader'].batch_size == 4
+
+
+def test_a_leaf_changes_a_benchmark_in_two_steps(write):
+    """`_delete_` in both: the benchmark's data set and then the first leaf's are replaced."""
+    one = f"""
+_base_ = [{MINISCAPES!r}]
+train_dataloader = dict(dataset=dict(_delete_=True, type='A', count=1))
+"""
+    write('one.py', one)
+    two = "_base_ = './one.py'\ntrain_dataloader = dict(dataset=dict(_delete_=True, type='B'))"
+    assert read(write('two.py', two)).content.train_dataloader.dataset == dict(type='B')
+
+
+def test_who_sets_each_value(write):
+    write('encoder.py', "encoder = dict(type='E', arch=dict(width=2), depth=3)\n")
+    text = f"""
+_base_ = ['./encoder.py', {MINISCAPES!r}]
+model = dict(encoder={{{{_base_.encoder}}}}, head=dict(_base_.encoder, depth=5))
+train_dataloader = dict(batch_size=8)
+clear = _base_.val_dataloader.dataset.datasets[0]
+"""
+    path = write('leaf.py', text)
+    origins = read(path).origins
+    encoder = str(path).replace('leaf.py', 'encoder.py')
+    assert origins['model.encoder.type'] == origins['model.encoder.arch.width'] == encoder
+    assert (origins['model.head.depth'], origins['model.head.arch.width']) == (path, encoder)
+    assert origins['train_dataloader.batch_size'] == path
+    assert origins['train_dataloader.num_workers'] == 'benchmark miniscapes'
+    assert origins['val_dataloader.dataset.datasets.3.domain'] == 'benchmark miniscapes'
+    assert origins['clear.domain'] == 'benchmark miniscapes'
+
+
+def test_a_leaf_takes_another_benchmark_in_one_line(write):
+    base = str(REPO / 'configs/rein_dinov2_gtav.py')
+    text = f"_base_ = [{base!r}]\nbenchmark = 'cityscapes_to_acdc'\nprotocol = 'acdc1024'\n"
+    content = read(write('leaf.py', text)).content
+    assert content.benchmark == dict(name='cityscapes_to_acdc', num_classes=19)
+    assert content.train_dataloader.dataset.domain == 'cityscapes'
+    assert content.val_evaluator.targets == ['night', 'snow', 'fog', 'rain']
+    assert content.model.backbone.peft.type == 'Rein'
+
+
+def test_other_forms_go_through_mmengine(write):
+    path = write('leaf.json', json.dumps(dict(model=dict(type='A'))))
+    assert read(path).content.model.type == 'A'
+    assert read(path).origins == {'model.type': path}
+    style = 'from mmengine.config import read_base\n\nwith read_base():\n    from .part import *\n'
+    write('part.py', 'size = 3\n')
+    assert read(write('new.py', style)).content.size == 3
+
+
+REFUSED = [
+    ('a = (', r"leaf.py', line 1: SyntaxError"),
+    ('x = 1\na = x.b', r"leaf.py', line 2: AttributeError.* has no attribute 'b'"),
+    ("_base_ = './nowhere.py'", "nowhere.py' does not exist"),
+    (
+        "_base_ = ['./one.py', './two.py']",
+        "'lr' is defined by two of its bases, .*one.py and .*two",
+    ),
+    ("benchmark = 'miniscape'", "benchmark='miniscape'; did you mean 'miniscapes'"),
+    ("_base_ = './one.py'\nlr = dict(a=1)", "leaf.py': .*lr.* dict in the child config"),
+    ('filename = 3', "leaf.py': the name 'filename' is reserved"),
+]
+
+
+@pytest.mark.parametrize(('text', 'message'), REFUSED, ids=[text[:20] for text, _ in REFUSED])
+def test_mistakes_in_files_are_one_line(write, text, message):
+    write('one.py', 'lr = 1')
+    write('two.py', 'lr = 2')
+    with pytest.raises(UserError, match=message) as caught:
+        read(write('leaf.py', text))
+    assert '\n' not in str(caught.value)
