@@ -1,5 +1,5 @@
 # AdaptFormer on DINOv2-L, beside rein_dinov2_gtav.py; all else is equal. 3.17 M parameters in the
-# encoder. No score in our notes.
+# encoder. No published score found.
 #   python tools/train.py configs/adaptformer_dinov2_gtav.py
 _base_ = ['./rein_dinov2_gtav.py']
 model = dict(backbone=dict(peft=dict(_delete_=True, type='AdaptFormer')))

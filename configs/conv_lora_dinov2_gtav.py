@@ -1,4 +1,4 @@
-# ConvLoRA on DINOv2-L, beside rein_dinov2_gtav.py; all else is equal. No score in our notes.
+# ConvLoRA on DINOv2-L, beside rein_dinov2_gtav.py; all else is equal. No published score found.
 #   python tools/train.py configs/conv_lora_dinov2_gtav.py
 _base_ = ['./rein_dinov2_gtav.py']
 model = dict(backbone=dict(peft=dict(_delete_=True, type='ConvLoRA')))

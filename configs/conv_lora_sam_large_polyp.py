@@ -1,4 +1,4 @@
-# Conv-LoRA on SAM's ViT-L with its mask decoder, polyps: 3.818 M trained. No score in our notes.
+# Conv-LoRA on SAM's ViT-L with its mask decoder, polyps: 3.818 M trained. No published score found.
 #   python tools/train.py configs/conv_lora_sam_large_polyp.py
 _base_ = [
     './_base_/encoders/sam_large_neck.py', './_base_/heads/sam.py',

@@ -1,5 +1,5 @@
 # ConvLoRA on Swin-L, one gate decision for each window, GTAV -> urban scenes: 0.23 M parameters in
-# the encoder. No score in our notes.
+# the encoder. No published score found.
 #   python tools/train.py configs/conv_lora_swin_gtav.py
 _base_ = [
     './_base_/encoders/swin_large.py', './_base_/heads/mask2former.py',

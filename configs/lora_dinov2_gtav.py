@@ -1,4 +1,4 @@
-# LoRA on DINOv2-L, beside rein_dinov2_gtav.py; all else is equal. No score in our notes.
+# LoRA on DINOv2-L, beside rein_dinov2_gtav.py; all else is equal. No published score found.
 #   python tools/train.py configs/lora_dinov2_gtav.py
 _base_ = ['./rein_dinov2_gtav.py']
 model = dict(backbone=dict(peft=dict(_delete_=True, type='LoRA')))

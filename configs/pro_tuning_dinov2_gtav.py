@@ -1,5 +1,5 @@
 # Pro-tuning on DINOv2-L, beside rein_dinov2_gtav.py; all else is equal. 6.94 M parameters in the encoder.
-# No score in our notes: no official code was found.
+# No published score found: no official code was found.
 #   python tools/train.py configs/pro_tuning_dinov2_gtav.py
 _base_ = ['./rein_dinov2_gtav.py']
 model = dict(backbone=dict(peft=dict(_delete_=True, type='ProTuning')))

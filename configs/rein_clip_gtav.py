@@ -1,4 +1,4 @@
-# Rein on CLIP ViT-L with a trained pyramid, GTAV -> urban scenes. No score in our notes for Rein;
+# Rein on CLIP ViT-L with a trained pyramid, GTAV -> urban scenes. No published score found for Rein;
 # published for frozen CLIP-L: Cityscapes 53.7, BDD100K 48.7, Mapillary 55.0, mean 52.5.
 #   python tools/train.py configs/rein_clip_gtav.py
 _base_ = [

@@ -1,4 +1,4 @@
-# Rein on DINOv2-L, Cityscapes -> BDD100K, Mapillary Vistas; no score of Rein in our notes.
+# Rein on DINOv2-L, Cityscapes -> BDD100K, Mapillary Vistas; no published score of Rein found.
 #   python tools/train.py configs/rein_dinov2_cityscapes.py
 _base_ = [
     './_base_/encoders/dinov2_large.py', './_base_/heads/mask2former.py',

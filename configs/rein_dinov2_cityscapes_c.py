@@ -1,5 +1,5 @@
 # Rein on DINOv2-L, Cityscapes -> Cityscapes-C.
-# Published mean mIoU: 60.0; its sizes are not in our notes. The test is of 37,500 images.
+# Published mean mIoU: 60.0; its sizes were not found. The test is of 37,500 images.
 #   python tools/train.py configs/rein_dinov2_cityscapes_c.py
 #   python tools/test.py configs/rein_dinov2_cityscapes_c.py \
 #     work_dirs/rein_dinov2_cityscapes_c/adapter.safetensors

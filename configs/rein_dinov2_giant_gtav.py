@@ -1,4 +1,4 @@
-# Rein on DINOv2-g, beside rein_dinov2_gtav.py. No score in our notes.
+# Rein on DINOv2-g, beside rein_dinov2_gtav.py. No published score found.
 #   python tools/train.py configs/rein_dinov2_giant_gtav.py
 _base_ = [
     './_base_/encoders/dinov2_giant.py', './_base_/heads/mask2former.py',

@@ -1,4 +1,4 @@
-# Rein on DINOv2-L with 1024 crops, GTAV -> urban scenes. No score in our notes for these sizes.
+# Rein on DINOv2-L with 1024 crops, GTAV -> urban scenes. No published score found for these sizes.
 # The schedule is made for batch 8: four GPUs with 2 images each, or one GPU with all 8.
 #   tools/dist_train.sh configs/rein_dinov2_gtav_1024.py 4
 #   python tools/train.py configs/rein_dinov2_gtav_1024.py \

@@ -1,4 +1,4 @@
-# Rein on DINOv2-L, GTAV and SYNTHIA -> urban scenes; no score in our notes.
+# Rein on DINOv2-L, GTAV and SYNTHIA -> urban scenes; no published score found.
 #   python tools/train.py configs/rein_dinov2_gtav_synthia.py
 _base_ = [
     './_base_/encoders/dinov2_large.py', './_base_/heads/mask2former.py',

@@ -1,5 +1,5 @@
 # Rein on DINOv2-L, GTAV, SYNTHIA and UrbanSyn -> urban scenes.
-# Published mIoU on Cityscapes: 78.4; its sizes and schedule are not in our notes.
+# Published mIoU on Cityscapes: 78.4; its sizes and schedule were not found.
 #   python tools/train.py configs/rein_dinov2_gtav_synthia_urbansyn.py
 _base_ = [
     './_base_/encoders/dinov2_large.py', './_base_/heads/mask2former.py',

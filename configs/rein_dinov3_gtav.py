@@ -1,4 +1,4 @@
-# Rein on DINOv3 ViT-L, GTAV -> urban scenes. No score in our notes.
+# Rein on DINOv3 ViT-L, GTAV -> urban scenes. No published score found.
 #   python tools/train.py configs/rein_dinov3_gtav.py
 _base_ = [
     './_base_/encoders/dinov3_large.py', './_base_/heads/mask2former.py',

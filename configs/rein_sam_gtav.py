@@ -1,5 +1,5 @@
 # Rein on SAM's ViT-H after its four global-attention blocks, GTAV -> urban scenes: 3.89 M parameters
-# in the encoder. No score in our notes.
+# in the encoder. No published score found.
 #   python tools/train.py configs/rein_sam_gtav.py
 _base_ = [
     './_base_/encoders/sam_huge.py', './_base_/heads/mask2former.py',

@@ -1,5 +1,5 @@
 # SSF on DINOv2-L, beside rein_dinov2_gtav.py: 0.54 M parameters in the encoder, ten times the rate,
-# no decay. Published for classification only: no score in our notes.
+# no decay. Published for classification only: no published score found.
 #   python tools/train.py configs/ssf_dinov2_gtav.py
 _base_ = ['./rein_dinov2_gtav.py']
 model = dict(backbone=dict(peft=dict(_delete_=True, type='SSF')))

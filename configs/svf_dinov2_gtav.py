@@ -1,5 +1,5 @@
 # SVF on every linear of DINOv2-L, beside rein_dinov2_gtav.py: 0.10 M parameters in the encoder, ten
-# times the rate. Published for few-shot segmentation only: no score in our notes. Starting takes
+# times the rate. Published for few-shot segmentation only: no published score found. Starting takes
 # one singular value decomposition a weight: minutes.
 #   python tools/train.py configs/svf_dinov2_gtav.py
 _base_ = ['./rein_dinov2_gtav.py']

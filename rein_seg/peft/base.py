@@ -18,15 +18,16 @@ class PEFTMethod(nn.Module):
     """Attaches trainable adapters to the sites of a frozen encoder.
 
     A method is written once, against sites: it never names an encoder or a head. Subclasses
-    implement `build` (make the parameters, sizes read from the anatomy) and `connect` (hook
-    functions to sites); everything else has a default.
+    implement `build` (make the parameters, with sizes from the anatomy) and `connect` (hook
+    functions to sites); `LayerMethod` does both for a layer per site. Everything else has a
+    default. Arguments are checked against the annotations of ``__init__``; see `checked`.
 
     Attributes:
-        exact_at_start: Whether the freshly attached encoder computes exactly what the frozen one
-            computes.
+        exact_at_start: Whether the freshly attached encoder gives exactly the output of the frozen
+            encoder.
         trains_encoder: Whether the encoder's own weights train, so that it follows ``train()``.
-        query_dims: Width of the queries made for the head, or None where none are made.
-        no_weight_decay: Last names of the parameters that should not decay.
+        query_dims: Width of the queries for the head; None if the method makes none.
+        no_weight_decay: Last names of the parameters without weight decay.
         why_not_mergeable: Why `merge` is refused; None where the method implements
             `merge_into_weights`.
         replaces_parameters: Whether the method hooks PARAM sites, where a trained parameter
@@ -36,6 +37,16 @@ class PEFTMethod(nn.Module):
         carries: Whether tokens travel from block to block; see `Context.carry`.
         filled_in: Constructor arguments that a segmentor fills in where the config leaves them out:
             ``num_classes``, or none.
+
+    Example:
+        >>> from rein_seg.encoders import build_encoder, find_anatomy
+        >>> from rein_seg.peft import BitFit
+        >>> encoder, _ = build_encoder(dict(type='TinyViT', init_seed=0))
+        >>> method = BitFit(targets=['norm'], blocks=[0])
+        >>> method.attach(encoder, find_anatomy(encoder))
+        >>> [(name, tuple(p.shape)) for name, p in method.trainable_parameters()]
+        [('params.layers_0_ln1_weight.value', (192,)), ('params.layers_0_ln2_weight.value', (192,))]
+        >>> method.detach()
     """
 
     exact_at_start: bool = True
@@ -54,7 +65,7 @@ class PEFTMethod(nn.Module):
         self._hooks: list[Any] = []
         self.hooked_sites: list[Site] = []
         self._anatomy: Anatomy | None = None
-        self._built = False
+        self._built = False  # stays True after detach(): attaching again keeps trained values
         self.merged = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -64,13 +75,13 @@ class PEFTMethod(nn.Module):
             cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
 
     def build(self, anatomy: Anatomy) -> None:
-        """Makes the adapters; called once, when the encoder's weights are already loaded."""
+        """Makes the adapters; called once, after the encoder has loaded its weights."""
 
     def connect(self, anatomy: Anatomy) -> None:
         """Hooks functions to sites through `hook`."""
 
     def attach(self, encoder: nn.Module, anatomy: Anatomy) -> None:
-        """Puts the method into ``encoder``.
+        """Hooks the method into ``encoder``.
 
         Args:
             encoder: The encoder, with its final weights.
@@ -81,7 +92,7 @@ class PEFTMethod(nn.Module):
         """
         if self._anatomy is not None:
             raise RuntimeError(f'{type(self).__name__} is attached already: detach() it first')
-        # off, two blocks with unlike hooks would share one compiled graph, silently
+        # otherwise two blocks with different hooks would silently share one compiled graph
         torch._dynamo.config.skip_nnmodule_hook_guards = False
         self._anatomy = anatomy
         if not self._built:
@@ -111,7 +122,7 @@ class PEFTMethod(nn.Module):
         self.hooked_sites.append(site)
 
     def detach(self) -> None:
-        """Takes the method out; the encoder computes bit for bit what it did before.
+        """Removes all hooks; the encoder's output is again the original, bit for bit.
 
         Raises:
             RuntimeError: If the method changed the encoder's weights (after `merge`).
@@ -129,11 +140,11 @@ class PEFTMethod(nn.Module):
         yield from self.named_parameters()
 
     def owned_parameters(self, anatomy: Anatomy) -> set[str]:
-        """Returns the names of the encoder's parameters that train, or that others stand in for."""
+        """Returns the names of the encoder's parameters that the method trains or replaces."""
         return set()
 
     def operations(self) -> set[str]:
-        """Returns the names of the operations that the method, attached, changes the output of."""
+        """Returns the names of the operations whose output the attached method changes."""
         return {site.name for site in self.hooked_sites if isinstance(site, OpSite)}
 
     def decays(self, name: str) -> bool:
@@ -152,8 +163,8 @@ class PEFTMethod(nn.Module):
         """Returns the scalar losses of the last forward pass that need labels, by name.
 
         Args:
-            labels: (B, H, W) int64, one for each pixel of what the encoder saw.
-            ignore_index: Label of pixels without one.
+            labels: (B, H, W) int64, one for each pixel of the encoder's input.
+            ignore_index: Label of pixels without a class.
         """
         return {}
 

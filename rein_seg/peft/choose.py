@@ -20,7 +20,7 @@ def find_operations(
     targets: Sequence[str],
     blocks: Iterable[int] | None = None,
 ) -> list[OpSite]:
-    """Returns the operations with a wanted role or part; ``parts`` holds the wanted ones only.
+    """Returns the operations with a wanted role or part; ``parts`` keeps the wanted parts only.
 
     Args:
         anatomy: The encoder's anatomy.

@@ -15,18 +15,25 @@ from rein_seg.structures import Anatomy
 
 
 class Composed(PEFTMethod):
-    """Attaches methods one after another: where two change the same thing, the first comes first.
+    """Attaches methods in order: where two change the same tensor, the first of them acts first.
 
-    Parameters that stand in for the encoder's own do so for all methods, wherever they are listed.
-    Losses of one name are added up; the parameters of method i are called ``methods.i...``.
+    A parameter replaced by one method (BitFit) is replaced for all methods, whatever their order.
+    Losses of the same name are added; the parameters of method i are called ``methods.i...``.
 
     Args:
         methods: Two or more methods.
 
     Raises:
         UserError: If two make queries for the head, carry tokens from block to block, or train the
-            same parameter of the encoder, or a method that reads the output of an operation as
-            W x + b comes after one that changes it.
+            same parameter of the encoder, or if a method that reads the output of an operation as
+            W x + b follows a method that changes it.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, [dict(type='LoRA', rank=4), dict(type='BitFit')])
+        >>> [sum(p.numel() for p in method.parameters()) for method in backbone.peft.methods]
+        [110592, 17088]
     """
 
     def __init__(self, methods: Sequence[PEFTMethod]) -> None:
@@ -36,13 +43,13 @@ class Composed(PEFTMethod):
         if len(with_queries) > 1:
             raise UserError(
                 f'{_names(with_queries)} all make queries, and the head takes one set: give '
-                'link_to_queries=False to all but one'
+                'link_to_queries=False to all but one method'
             )
         carrying = [m for m in methods if m.carries]
         if len(carrying) > 1:
             raise UserError(
                 f"{_names(carrying)} all carry tokens from block to block: give form='deep' to "
-                'all but one'
+                'all but one method'
             )
         self.query_dims = with_queries[0].query_dims if with_queries else None
         self.carries = bool(carrying)
@@ -50,7 +57,7 @@ class Composed(PEFTMethod):
         self.trains_encoder = any(m.trains_encoder for m in methods)
 
     def attach(self, encoder: nn.Module, anatomy: Anatomy) -> None:
-        """Puts all methods into ``encoder``; see `PEFTMethod.attach`.
+        """Attaches all methods to ``encoder``; see `PEFTMethod.attach`.
 
         Raises:
             UserError: If they do not go together; see the class.
@@ -58,7 +65,7 @@ class Composed(PEFTMethod):
         if self._anatomy is not None:
             raise RuntimeError('Composed is attached already: detach() it first')
         self._check_parameters(anatomy)
-        # hooks run in the order they came: what stands in for a parameter is taken out last
+        # hooks run in the order of registration: replaced parameters are put back last
         for method in sorted(self._each(), key=lambda m: m.replaces_parameters):
             method.attach(encoder, anatomy)
         self._anatomy = anatomy
@@ -69,14 +76,14 @@ class Composed(PEFTMethod):
             raise
 
     def detach(self) -> None:
-        """Takes all methods out; see `PEFTMethod.detach`."""
-        # first the one that may refuse; once merged all do
+        """Detaches all methods; see `PEFTMethod.detach`."""
+        # first the method that may refuse; after a merge all refuse
         for method in sorted(self._each(), key=lambda m: not m.trains_encoder):
             method.detach()
         super().detach()
 
     def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yields what each method trains."""
+        """Yields the trained parameters of each method."""
         for i, method in enumerate(self._each()):
             yield from ((f'methods.{i}.{name}', p) for name, p in method.trainable_parameters())
 
@@ -85,7 +92,7 @@ class Composed(PEFTMethod):
         return set().union(*(method.owned_parameters(anatomy) for method in self._each()))
 
     def operations(self) -> set[str]:
-        """Returns the operations that any method changes the output of."""
+        """Returns the operations whose output any method changes."""
         return set().union(*(method.operations() for method in self._each()))
 
     def decays(self, name: str) -> bool:
@@ -130,8 +137,8 @@ class Composed(PEFTMethod):
             owners = [method for method, names in owned.items() if shared[0] in names]
             raise UserError(
                 f'{_names(owners)} all train the parameter {shared[0]!r} ({len(shared)} in all): '
-                'leave it to one, for instance SoMA with train_bias=False, BitFit with other '
-                'targets or blocks'
+                'leave it to one method, for instance SoMA with train_bias=False, BitFit with '
+                'other targets or blocks'
             )
 
     def _check_operations(self) -> None:
@@ -149,18 +156,23 @@ class Composed(PEFTMethod):
 
 
 def build_methods(cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> PEFTMethod:
-    """Builds the method of a config, or one that is made of all in a list.
+    """Builds the method of a config, or a `Composed` of the methods in a list.
 
     Raises:
-        UserError: If ``cfg`` is neither a config nor a list of some, or a method does not build.
+        UserError: If ``cfg`` is neither a config nor a list of configs, or a method does not build.
+
+    Example:
+        >>> from rein_seg.peft import build_methods
+        >>> type(build_methods([dict(type='LoRA'), dict(type='BitFit')])).__name__
+        'Composed'
     """
     if isinstance(cfg, Mapping):
         return build_method(cfg)  # type: ignore[return-value]
-    if not isinstance(cfg, (list, tuple)) or not all(isinstance(one, Mapping) for one in cfg):
-        raise UserError(f'peft={cfg!r}: expected dict(type=...) or a list of such')
+    if not isinstance(cfg, (list, tuple)) or not all(isinstance(each, Mapping) for each in cfg):
+        raise UserError(f'peft={cfg!r}: expected dict(type=...) or a list of them')
     if not cfg:
         raise UserError("peft=[]: expected one method or more; dict(type='Frozen') adapts nothing")
-    methods = [build_methods(one) for one in cfg]
+    methods = [build_methods(each) for each in cfg]
     return methods[0] if len(methods) == 1 else Composed(methods)
 
 

@@ -25,11 +25,13 @@ class Context:
         >>> from rein_seg.structures import StreamSite
         >>> encoder, _ = build_encoder(dict(type='TinyViT', init_seed=0))
         >>> anatomy = find_anatomy(encoder)
-        >>> _ = encoder(torch.zeros(1, 3, 128, 64))
+        >>> anatomy.state.grid = (16, 8)  # a forward pass notes it
         >>> context = Context(anatomy.find(StreamSite)[0], 'NLC', anatomy)
-        >>> anatomy.state.grid = (16, 8)
-        >>> context.to_grid(torch.zeros(1, 129, 128)).shape
-        torch.Size([1, 128, 16, 8])
+        >>> x = torch.zeros(1, 1 + 128, 192)  # a class token and the patches
+        >>> context.to_grid(x).shape
+        torch.Size([1, 192, 16, 8])
+        >>> context.from_grid(context.to_grid(x), like=x).shape
+        torch.Size([1, 129, 192])
     """
 
     def __init__(self, site: Site, layout: Layout, anatomy: Anatomy) -> None:

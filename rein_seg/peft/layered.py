@@ -56,19 +56,19 @@ class LayerMethod(PEFTMethod):
 
     def connect(self, anatomy: Anatomy) -> None:
         """Hooks each layer to its site."""
-        for site, layer in self.site_layers(anatomy):
+        for site, layer in self.site_layers():
             self.hook(site, layer, **self.hook_options(site))
 
     def merge_into_weights(self) -> None:
         """Merges each layer into the weights at its site."""
-        assert self._anatomy is not None
-        for site, layer in self.site_layers(self._anatomy):
+        for site, layer in self.site_layers():
             layer.merge(site)
 
-    def site_layers(self, anatomy: Anatomy) -> Iterator[tuple[Any, Any]]:
-        """Yields each site and its layer."""
+    def site_layers(self) -> Iterator[tuple[Any, Any]]:
+        """Yields each site of the attached encoder and its layer."""
+        assert self._anatomy is not None, 'site_layers() before attach()'
         layers = getattr(self, self.layers_name)
-        yield from ((site, layers[site_key(site)]) for site in self.find_sites(anatomy))
+        yield from ((site, layers[site_key(site)]) for site in self.find_sites(self._anatomy))
 
 
 class OperationMethod(LayerMethod):

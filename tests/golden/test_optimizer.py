@@ -12,7 +12,7 @@ from tests.golden.collect import cases
 
 RECIPES = {'512': 'rein_dinov2_gtav', '1024': 'rein_dinov2_gtav_1024'}
 GOLDEN = cases('rein', 'optimizer')
-# decays officially, because the name matches none of the keys (specs/rein.md, section 8)
+# decays officially, because the name matches none of the keys
 OURS_DIFFERS = {'decode_head.pixel_decoder.level_encoding.weight'}
 both = pytest.mark.parametrize('crop', RECIPES)
 

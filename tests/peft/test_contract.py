@@ -1,4 +1,4 @@
-"""The contract of DESIGN section 4: what every method gives, before, during and after."""
+"""The contract of methods: outputs before, during and after training."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""The contract of DESIGN section 4: methods under `torch.compile`."""
+"""The contract of methods: under `torch.compile`."""
 
 import pytest
 import torch

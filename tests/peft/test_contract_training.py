@@ -1,4 +1,4 @@
-"""The contract of DESIGN section 4: what every method trains, and keeps in its state."""
+"""The contract of methods: trained parameters and saved tensors."""
 
 import copy
 

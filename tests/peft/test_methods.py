@@ -25,7 +25,7 @@ def count(model):
 
 
 def rein_formula(depth, channels, *, rank=16, tokens=100, query=256):
-    """specs/rein.md section 7."""
+    """Parameters of Rein with low-rank tokens and queries: tokens, two linears, queries, scale."""
     return (
         depth * rank * (tokens + channels)
         + 2 * (channels**2 + channels)

@@ -22,31 +22,37 @@ _BRANCHES = {'houlsby': ('attn', 'ffn'), 'pfeiffer': ('ffn',)}
 
 @PEFT_METHODS.register_module()
 class Adapter(LayerMethod):
-    """Adds a bottleneck to what a branch gives: f + W2 act(W1 f + b1) + b2.
+    """Adds a bottleneck to the result f of a branch: f + W2 act(W1 f + b1) + b2.
 
-    Encoders of convolutions have it at the end of their residual branch, or after the spatial
+    Convolutional encoders have it at the end of their residual branch, or after the spatial
     convolution of each block (ResNet, whose branch ends in a norm of another width).
 
     Args:
         form: ``houlsby``: both branches, d 64, GELU by tanh. ``pfeiffer``: the feed-forward branch
             only, d = C / 8, exact GELU.
-        hidden_dims: d; None takes that of the form.
-        act: relu, gelu or gelu_tanh; None takes that of the form.
+        hidden_dims: d; None takes the form's.
+        act: Activation; None takes the form's.
         after_scale: Whether f is taken after LayerScale, where there is one.
-        init_std: Standard deviation of both matrices at the start, cut at two of them.
+        init_std: Standard deviation of both matrices at the start, truncated at two of them.
         dropout: Probability for the hidden activations, in training.
-        blocks: Block indexes; None takes all, negative ones count from the end.
+        blocks: Block indexes; None takes all, negative indexes count from the end.
 
     Shapes:
         BRANCH(block, attn and ffn): (..., C) -> the same; prefix tokens are treated like all
         others.
 
-    Raises:
-        UserError: If hidden_dims < 1, or form or act is none of the words above.
-
     Source: Houlsby et al., ICML 2019, Sec. 2; Pfeiffer et al., EACL 2021. Differs from them: norms
     do not train (compose with a method that trains them), and the Pfeiffer form starts near zero
     (in VPT's code for it both matrices are zero, so that only one bias ever gets a gradient).
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='Adapter', form='pfeiffer'))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        75456
+        >>> backbone.peft.layers['ffn_0'].down.weight.shape
+        torch.Size([24, 192])
     """
 
     exact_at_start = False
@@ -84,5 +90,5 @@ class Adapter(LayerMethod):
         return layer
 
     def hook_options(self, site: BranchSite) -> dict[str, Any]:
-        """Returns on which side of LayerScale the bottleneck sits."""
+        """Returns the side of LayerScale on which the bottleneck sits."""
         return dict(source='exit', after_scale=self.after_scale)

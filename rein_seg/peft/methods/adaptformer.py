@@ -1,4 +1,4 @@
-"""AdaptFormer: a bottleneck beside the feed-forward branch.
+"""AdaptFormer: a bottleneck parallel to the feed-forward branch.
 
 C channels, d hidden, s scale.
 """
@@ -26,7 +26,7 @@ class AdaptFormerLayer(nn.Module):
 
     Args:
         inputs: C.
-        outputs: C of the result; another one only beside a convolution that changes it.
+        outputs: C of the result; another width only beside a convolution that changes it.
         hidden: d.
         scale: s.
         learn_scale: Whether s trains.
@@ -60,11 +60,12 @@ class AdaptFormerLayer(nn.Module):
         )
         self.norm_out = nn.LayerNorm(outputs) if norm == 'out' else nn.Identity()
         nn.init.kaiming_uniform_(self.mlp.down.weight, a=math.sqrt(5))
+        # a zero W_up makes the start exactly the frozen encoder
         for zero in (self.mlp.down.bias, self.mlp.up.weight, self.mlp.up.bias):
             nn.init.zeros_(zero)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
-        """Returns what is added to the branch's result."""
+        """Returns the update of the branch's result."""
         x = self.norm_in(context.channels_last(x))
         y = self.norm_out(self.mlp.on_channels(x) * self.scale)
         return context.from_channels_last(y)
@@ -74,26 +75,30 @@ class AdaptFormerLayer(nn.Module):
 class AdaptFormer(LayerMethod):
     """Adds a bottleneck parallel to norm2 and feed-forward: x + FFN(norm2(x)) + s A(x).
 
-    x is the stream after the attention, not normed. Encoders of convolutions have it beside the
-    pointwise convolutions of a block, or beside its spatial convolution where that is all.
+    x is the stream after the attention, before the norm. Convolutional encoders have it beside the
+    pointwise convolutions of a block, or beside its spatial convolution where the block has none.
 
     Args:
         hidden_dims: d.
-        scale: s; where it trains, its start.
+        scale: s; its start where it trains.
         learn_scale: Whether s trains.
         form: ``parallel``, or ``sequential``: f + s A(f) with the branch's result f.
-        norm: ``none``, ``in`` (norms A's input) or ``out`` (its result, after the scale).
+        norm: ``none``, ``in`` (norms A's input) or ``out`` (norms its result, after the scale).
         dropout: Probability for the hidden activations, in training.
-        blocks: Block indexes; None takes all, negative ones count from the end.
+        blocks: Block indexes; None takes all, negative indexes count from the end.
 
     Shapes:
         BRANCH(block, ffn): (..., C) -> the same; prefix tokens are treated like all others.
 
-    Raises:
-        UserError: If hidden_dims < 1, or form or norm is none of the words above.
-
     Source: Chen et al., NeurIPS 2022, Sec. 3.2. Differs from it, as the official code does: the
     bottleneck stays outside stochastic depth. With LayerScale it is added after the scale.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='AdaptFormer', hidden_dims=8))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        26176
     """
 
     why_not_mergeable = 'its bottleneck has an activation in between'

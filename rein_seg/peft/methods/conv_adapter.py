@@ -1,4 +1,4 @@
-"""Conv-Adapter: a grouped convolution beside what mixes positions, on the grid.
+"""Conv-Adapter: a grouped convolution parallel to each spatial operation, on the grid.
 
 B batch, C channels, D output channels, g channels a group, k kernel side, H x W grid.
 """
@@ -66,7 +66,7 @@ class BesideBranch(ConvAdapterLayer):
     """Adds to the result of a branch."""
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
-        """Returns what is added, in the layout of the branch; zero for prefix tokens."""
+        """Returns the update of the branch's result, in its layout; zero for prefix tokens."""
         return context.from_grid(self.convolve(context.to_grid(x)), x)
 
 
@@ -80,34 +80,40 @@ class BesideConv(ConvAdapterLayer):
 
 @PEFT_METHODS.register_module()
 class ConvAdapter(LayerMethod):
-    """Adds a grouped convolution and a 1x1 one parallel to each spatial operation.
+    """Adds a grouped convolution and a 1x1 convolution parallel to each spatial operation.
 
-    Blocks of convolutions have it beside their spatial convolution (its input -> the input of what
-    follows), those of attention beside it (norm1's output -> the attention's result, after
-    LayerScale), on the whole grid whatever the windows. Convolutions that merge patches between
-    stages have one each.
+    Convolutional blocks have it beside their spatial convolution (its input -> the input of the
+    next operation). Attention blocks have it beside the attention (norm1's output -> the
+    attention's result, after LayerScale), on the whole grid whatever the windows. Convolutions
+    that merge patches between stages have one each.
 
     Args:
         reduction: g.
         kernel_size: k beside branches; None takes the convolution's, and 7 beside attention.
-        act: relu, gelu or gelu_tanh; None takes ReLU beside dense convolutions (ResNet), GELU
-            elsewhere.
+        act: Activation; None takes ReLU beside dense convolutions (ResNet), GELU elsewhere.
         between_stages: Whether convolutions between stages have one, where ``blocks`` is None.
         zero_init: Starts the second convolution at zero, so that the start is exactly the frozen
             encoder; officially both start as the encoder's convolutions do.
-        blocks: Block indexes; None takes all, negative ones count from the end.
+        blocks: Block indexes; None takes all, negative indexes count from the end.
 
     Shapes:
         BRANCH(block, conv or attn): (..., C) -> the same; prefix tokens pass unchanged.
         OP(merge): (B, C, H, W) -> (B, D, H', W').
 
     Raises:
-        UserError: If reduction < 1 or does not divide a width, kernel_size is even, or act is none
-            of the words above.
+        UserError: If ``reduction`` does not divide a width.
 
     Source: Chen et al., CVPRW 2024 (arXiv 2208.07463), Sec. 3: the scheme parallel to the
-    convolution. Differs from it: the zero start, and norms do not train (officially those with
-    "norm" in their name do); kernel_size has an effect.
+    convolution. Differs from it: the zero start, and norms do not train (officially parameters
+    with "norm" in their name do); kernel_size has an effect.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='ConvAdapter', kernel_size=3))
+        >>> layer = backbone.peft.layers['attn_0']
+        >>> layer.conv1.weight.shape, layer.conv2.weight.shape
+        (torch.Size([48, 4, 3, 3]), torch.Size([192, 48, 1, 1]))
     """
 
     why_not_mergeable = 'it has an activation between its two convolutions'
@@ -150,7 +156,7 @@ class ConvAdapter(LayerMethod):
             return BesideConv(
                 op.in_channels, op.out_channels, act=self.act or 'gelu', **self._layer, **shape
             )
-        conv = site.conv
+        conv = site.conv  # None beside attention
         inputs, outputs, stride = branch_sizes(site, parallel=True)
         side = 7 if conv is None else conv.kernel_size[0]
         dilation = 1 if conv is None else conv.dilation[0]

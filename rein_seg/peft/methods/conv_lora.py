@@ -81,13 +81,13 @@ class ConvLoRALayer(nn.Module):
     def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
         """Returns ``y`` with the update of ``x`` added; prefix tokens get s B A x."""
         kernel = self.lora_A if self.conv is None else self.lora_A[:, :, None, None]
-        d = apply_down(self.dropout(x), kernel, self.conv)
+        d = apply_down(self.dropout(x), kernel, self.conv)  # (..., r), or (B, r, H, W)
         z = d + context.from_grid(self.expert_delta(context.to_grid(d), context), d).to(d.dtype)
         up = scatter_rows(self.lora_B, self.rows, self.out_features)
         return y + apply_up(self.scaling * z, up, self.conv)  # scaled while it is r channels wide
 
     def expert_delta(self, d: Tensor, context: Context) -> Tensor:
-        """Returns (B, r, H, W) E(d) in float32, whatever autocast says; notes the balance."""
+        """Returns (B, r, H, W) E(d) in float32, also under autocast; notes the balance."""
         with torch.autocast(device_type=d.device.type, enabled=False):
             d = d.float()
             chosen, gates, aux = self.gate(d.mean((2, 3)))
@@ -101,8 +101,8 @@ class ConvLoRA(OperationMethod):
     """Updates chosen linears through a mixture of convolutions: y = W x + b + s B (d + E(d)).
 
     d = A x; E is the expert that a gate chooses for each row of the batch: a 3x3 convolution and
-    GELU on the grid enlarged by the expert's scale. Rows are what the operation gets as a batch:
-    windows in windowed attention, padding included, images elsewhere.
+    GELU on the grid enlarged by the expert's scale. A row is a window in windowed attention,
+    padding included, and an image elsewhere.
 
     Args:
         targets: Operations by role (qkv, proj, fc1, fc2, ...): linears and 1x1 convolutions; a
@@ -111,14 +111,15 @@ class ConvLoRA(OperationMethod):
         rank: r.
         alpha: s = alpha / r.
         dropout: Probability for the input of A, in training.
-        blocks: Block indexes; None takes all, negative ones count from the end.
+        blocks: Block indexes; None takes all, negative indexes count from the end.
         num_experts: n.
-        scales: Whole number for each expert; None takes 1 to n.
+        scales: Scale of each expert; None takes 1 to n.
         top_k: k experts for each row.
-        noise: Whether the gate's logits are noisy in training. Without, and with
+        noise: Whether the gate's logits are noisy in training. Without noise, and with
             multiply_by_gates False, nothing trains the gate.
         noise_eps: Least standard deviation of the noise.
-        multiply_by_gates: Whether experts are weighted by their gates (1 if k = 1: no effect).
+        multiply_by_gates: Whether experts are weighted by their gates (no effect if k = 1: the gate
+            is 1).
         loss_coef: Factor of one layer's balance loss.
         loss_weight: Factor of their sum.
         interpolate: ``bicubic`` or ``bilinear``.
@@ -127,14 +128,25 @@ class ConvLoRA(OperationMethod):
         OP(block, role): (..., in) -> (..., out); prefix tokens get plain LoRA, E = 0.
 
     Raises:
-        UserError: If a number is out of range, the scales do not fit num_experts, the encoder
-            lacks a target, or it is a convolution that is not 1x1.
+        UserError: If top_k or the scales do not fit num_experts, the encoder lacks a target, or it
+            is a convolution that is not 1x1.
 
     Source: Zhong et al., ICLR 2024 (arXiv 2401.17868), Sec. 3, as the official code computes it:
     experts end in GELU, gates of k = 1 are not multiplied in. Differs from it: k > 1 sums experts
     (there: log of the sum of exponentials, unreachable by configuration); prefix tokens are
-    allowed; idle experts get zero gradients, so weight decay and momentum go on acting on them
-    (there: none).
+    allowed; idle experts get zero gradients, so weight decay and momentum still act on them
+    (there: no gradient).
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='ConvLoRA', num_experts=4))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        21312
+        >>> import torch
+        >>> _ = backbone(torch.randn(2, 3, 64, 64))
+        >>> list(backbone.peft.aux_losses())
+        ['loss_balance']
     """
 
     why_not_mergeable = (
@@ -186,9 +198,9 @@ class ConvLoRA(OperationMethod):
         return ConvLoRALayer(site.module, rows_of(site), **self._options)
 
     def aux_losses(self) -> dict[str, Tensor]:
-        """Returns the balance loss of the last forward pass, summed over the layers.
+        """Returns the balance loss of the last forward pass, summed over the layers, once.
 
-        It is handed out once: nothing of the pass is kept after that.
+        The layers keep nothing of the pass after that.
         """
         taken = []
         for layer in self.layers.values():
@@ -204,7 +216,7 @@ class ConvLoRA(OperationMethod):
 def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Renames one official layer's tensors for `ConvLoRALayer`.
 
-    lora_A, lora_B as they are; lora_moe_gating.w_gate, w_noise -> gate.w_gate, gate.w_noise;
+    lora_A, lora_B stay; lora_moe_gating.w_gate, w_noise -> gate.w_gate, gate.w_noise;
     lora_moe_experts.{i}.0.weight, bias -> experts.weight[i], experts.bias[i]. The frozen weight
     and bias and the gate's constants mean and std are left out.
 

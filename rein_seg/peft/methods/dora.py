@@ -29,14 +29,14 @@ from rein_seg.structures import OpSite
 
 
 class DoRALayer(LowRankPair):
-    """Turns W x + b into (m / n) (W + s B A) x + b for some slices of the output channels.
+    """Changes W x + b into (m / n) (W + s B A) x + b for some slices of the output channels.
 
     Args:
         op: The frozen `nn.Linear` or dense `nn.Conv2d`, with its final weights.
-        rows: Slices (start, stop) of the output channels, each with an update of its own.
+        rows: Slices (start, stop) of the output channels, each with its own update.
         rank: r of each update.
         scaling: s.
-        dropout: Probability for x in all that training adds to W x + b.
+        dropout: Probability for x in everything that training adds to W x + b.
 
     Shapes:
         magnitude: (sum of slice widths,); lora_A, lora_B: see `LowRankPair`.
@@ -55,21 +55,22 @@ class DoRALayer(LowRankPair):
         return torch.linalg.vector_norm(whole.flatten(1), dim=1)
 
     def ratio(self, weight: Tensor) -> Tensor:
-        """Returns (out,) m / n in its own precision, 1 outside the slices."""
+        """Returns (out,) m / n in the precision of the weights, 1 outside the slices."""
         with torch.autocast(device_type=weight.device.type, enabled=False):
             ratio = self.magnitude / gather_rows(self.norm(weight), self.rows)
         return scatter_rows(ratio, self.rows, self.out_features, fill=1.0)
 
     def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
-        """Returns the new output of an operation that made ``y`` of ``x``."""
+        """Returns the new output of an operation that computed ``y`` from ``x``."""
         assert isinstance(context.site, OpSite)
         op = context.site.module
         ratio = per_channel(self.ratio(op.weight), self.conv)
-        if self.training and self.dropout.p:
+        if self.training and self.dropout.p:  # dropout also acts on W x, so W x is computed again
             x = self.dropout(x)
             plain = apply_down(x, op.weight, self.conv)
         else:
             plain = y if op.bias is None else y - per_channel(op.bias, self.conv).to(y.dtype)
+        # y plus a change, not ratio * plain: where the ratio is 1, y passes bit for bit
         change = (ratio - 1).to(y.dtype) * plain
         return y + change + (self.scaling * ratio).to(y.dtype) * self.update(x)
 
@@ -82,7 +83,7 @@ class DoRALayer(LowRankPair):
 
 @PEFT_METHODS.register_module()
 class DoRA(OperationMethod):
-    """Updates directions by low rank and lengths by themselves: W' = m (W + s B A) / |W + s B A|.
+    """Updates directions by low rank and lengths separately: W' = m (W + s B A) / |W + s B A|.
 
     Args:
         targets: Operations by role (proj, fc1, fc2, ...) or by the name of one part of a fused
@@ -90,19 +91,27 @@ class DoRA(OperationMethod):
             conv1 to conv3 where the encoder has no attention.
         rank: r.
         alpha: s = alpha / r.
-        dropout: Probability for x in all that training adds to W x + b.
-        blocks: Block indexes; None takes all, negative ones count from the end.
+        dropout: Probability for x in everything that training adds to W x + b.
+        blocks: Block indexes; None takes all, negative indexes count from the end.
         rank_stabilized: Takes s = alpha / sqrt(r).
 
     Shapes:
         OP(block, role): (..., in) -> (..., out); prefix tokens are changed like all others.
 
     Raises:
-        UserError: If rank < 1, the encoder lacks a target, or it is a grouped
-            convolution.
+        UserError: If the encoder lacks a target, or it is a grouped convolution.
 
     Source: Liu et al., ICML 2024, Sec. 4; the norm is a constant in the backward pass, as there
     (Sec. 4.3). Dropout as in the peft library. Differs from it: none.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='DoRA', rank=4))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        27648
+        >>> backbone.peft.layers['layers_0_attn_qkv'].magnitude.shape  # of q and v
+        torch.Size([384])
     """
 
     reads_operations = True

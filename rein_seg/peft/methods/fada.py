@@ -1,4 +1,4 @@
-"""FADA: Rein's tokens on low and high frequencies apart, split by Haar wavelets.
+"""FADA: Rein's tokens for low and high frequencies separately, split by Haar wavelets.
 
 B batch, N patch tokens, C channels, L blocks of a stage, M tokens, r rank, Q query width, H x W
 grid. LL, LH, HL, HH: the four bands of a Haar transform, low or high along rows and columns.
@@ -24,14 +24,24 @@ Bands = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def haar(x: Tensor) -> Bands:
-    """Returns LL, LH, HL, HH, each (..., H/2, W/2), of (..., H, W) with even sides; orthonormal."""
+    """Returns LL, LH, HL, HH, each (..., H/2, W/2), of (..., H, W) with even sides; orthonormal.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.peft.methods.fada import haar, inverse_haar
+        >>> x = torch.arange(8.0).reshape(2, 4)
+        >>> [band.tolist() for band in haar(x)]
+        [[[5.0, 9.0]], [[1.0, 1.0]], [[4.0, 4.0]], [[0.0, 0.0]]]
+        >>> torch.equal(inverse_haar(haar(x)), x)
+        True
+    """
     a, b = x[..., ::2, ::2], x[..., ::2, 1::2]
     c, d = x[..., 1::2, ::2], x[..., 1::2, 1::2]
     return (a + b + c + d) / 2, (b - a + d - c) / 2, (c - a + d - b) / 2, (a - b - c + d) / 2
 
 
 def inverse_haar(bands: Bands) -> Tensor:
-    """Returns the (..., H, W) that `haar` makes these bands of."""
+    """Returns the (..., H, W) input of `haar` from its bands."""
     ll, lh, hl, hh = bands
     top = torch.stack((ll - lh - hl + hh, ll + lh - hl - hh), dim=-1)
     bottom = torch.stack((ll - lh + hl - hh, ll + lh + hl + hh), dim=-1)
@@ -41,8 +51,8 @@ def inverse_haar(bands: Bands) -> Tensor:
 class SpatialFADA(nn.Module):
     """One stage, with bands over the image plane.
 
-    The low branch refines LL, the high branch LH, HL and HH, all C wide; what they give goes
-    through the inverse transform. Odd sides are continued by their last row or column.
+    The low branch refines LL, the high branch LH, HL and HH, all C wide; the inverse transform
+    joins their results. Odd sides are padded by their last row or column.
 
     Args:
         depth: L.
@@ -77,7 +87,7 @@ class SpatialFADA(nn.Module):
         return self.low.queries()
 
     def forward(self, f: Tensor, layer: int, grid: tuple[int, int]) -> Tensor:
-        """Returns what block ``layer`` adds to the (B, N, C) patch features ``f``."""
+        """Returns the update that block ``layer`` adds to the (B, N, C) patch features ``f``."""
         height, width = grid
         planes = f.transpose(1, 2).unflatten(2, grid)  # (B, C, H, W)
         if height % 2 or width % 2:
@@ -94,12 +104,12 @@ class SpatialFADA(nn.Module):
 
 
 class ChannelFADA(SpatialFADA):
-    """One stage, with bands over each token's own channels: what the official code computes.
+    """One stage, with bands over each token's own channels, as the official code computes them.
 
-    The C channels of a token are laid out as (C / w, w), w the square root of N; the low branch
-    refines LL (C / 4 wide), the high one LH, HL, HH (3 C / 4 wide), and what they give is added to
-    the channels in this order, without an inverse transform. Officially w must be even and 2 w a
-    divisor of C, or tokens and images get mixed; here the next lower such w serves.
+    The C channels of a token are laid out as (C / w, w), w the square root of N. The low branch
+    refines LL (C / 4 wide), the high branch LH, HL, HH (3 C / 4 wide), and their results are added
+    to the channels in this order, without an inverse transform. Officially w must be even and 2 w a
+    divisor of C, otherwise tokens and images get mixed; here the next lower such w is used.
     """
 
     @staticmethod
@@ -113,7 +123,7 @@ class ChannelFADA(SpatialFADA):
         return channels // 4, 3 * channels // 4
 
     def forward(self, f: Tensor, layer: int, grid: tuple[int, int]) -> Tensor:
-        """Returns what block ``layer`` adds to the (B, N, C) patch features ``f``."""
+        """Returns the update that block ``layer`` adds to the (B, N, C) patch features ``f``."""
         side = channel_layout(f.shape[1], f.shape[2])
         ll, *others = (band.flatten(-2) for band in haar(f.unflatten(-1, (-1, side))))
         low = self.low.delta(ll, layer)
@@ -128,16 +138,16 @@ def channel_layout(count: int, channels: int) -> int:
 
 @PEFT_METHODS.register_module()
 class FADA(TokenMethod):
-    """Refines the low and the high frequencies of block outputs with tokens of their own.
+    """Refines the low and the high frequencies of block outputs with separate tokens.
 
-    The high branch brings its attention logits to mean 0 and variance 1 over the M tokens.
+    The high branch normalises its attention logits to mean 0 and variance 1 over the M tokens.
 
     Args:
         num_tokens: M >= 2 tokens for each block and branch.
-        rank: r of T_l = A_l B_l; 0 keeps full tokens.
+        rank: r of T_l = A_l B_l; 0 trains full tokens.
         mode: ``spatial``: wavelets over the image plane, with their inverse, as the paper says.
             ``channel``: over the channels of each token, without it, as the released code does.
-        blocks: Blocks to refine after; None takes all, negative ones count from the end.
+        blocks: Blocks to refine after; None takes all, negative indexes count from the end.
         link_to_queries: Makes object queries for the head from the low branch's tokens.
         query_dims: Width of these queries.
         scale_init: Start of the learned scale.
@@ -147,10 +157,19 @@ class FADA(TokenMethod):
         STREAM(block, out): (B, P+N, C) -> the same; prefix tokens pass unchanged.
 
     Raises:
-        UserError: If num_tokens < 2, rank < 0, or mode is none of the words above.
+        UserError: If mode is ``channel`` and the encoder's width is not a multiple of 4.
 
     Source: Bi et al., NeurIPS 2024. Differs from it: the three high bands share their tokens and
     linears, C wide; the paper does not say. mode ``channel`` equals the official module.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='FADA', num_tokens=10, rank=4))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        407425
+        >>> backbone.peft.queries().shape
+        torch.Size([10, 256])
     """
 
     exact_at_start = False

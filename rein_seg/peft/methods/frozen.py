@@ -8,7 +8,15 @@ from rein_seg.registry import PEFT_METHODS
 
 @PEFT_METHODS.register_module()
 class Frozen(PEFTMethod):
-    """Leaves the encoder as it is: only neck and head train."""
+    """Leaves the encoder unchanged: only neck and head train.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='Frozen'))
+        >>> sum(p.requires_grad for p in backbone.parameters())
+        0
+    """
 
     def merge_into_weights(self) -> None:
-        """Does nothing: there is nothing to merge."""
+        """Does nothing: the method adds nothing."""

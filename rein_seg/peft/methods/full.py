@@ -13,12 +13,20 @@ from rein_seg.structures import Anatomy, ParamSite
 
 @PEFT_METHODS.register_module()
 class Full(PEFTMethod):
-    """Fine-tunes every parameter of the encoder that its outputs depend on."""
+    """Fine-tunes every parameter of the encoder that its outputs depend on.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='Full'))
+        >>> sum(p.numel() for p in backbone.parameters() if p.requires_grad)
+        3694656
+    """
 
     trains_encoder = True
 
     def connect(self, anatomy: Anatomy) -> None:
-        """Notes the parameters, and their version counters to know later whether they moved."""
+        """Notes the parameters and their version counters, to tell later whether they changed."""
         self._sites = anatomy.find(ParamSite)
         self._versions = [site.param._version for site in self._sites]
 
@@ -31,14 +39,14 @@ class Full(PEFTMethod):
         yield from ((site.name, site.param) for site in self._sites)
 
     def detach(self) -> None:
-        """Leaves the encoder, if its weights are still what they were.
+        """Leaves the encoder, if its weights are unchanged.
 
         Raises:
             RuntimeError: If a weight was changed: Full keeps no copy to restore it from.
         """
         if [site.param._version for site in self._sites] != self._versions:
             raise RuntimeError(
-                'Full has trained the encoder: its former weights cannot be given back; '
+                'Full has trained the encoder: its former weights cannot be restored; '
                 'build the encoder again'
             )
         super().detach()

@@ -1,4 +1,4 @@
-"""Tuners of the Hugging Face peft library, put on the sites of an encoder."""
+"""Tuners of the Hugging Face peft library, on the sites of an encoder."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _EXTRA = "pip install 'rein-seg[peft]'"
 
 
 class _Standing:
-    """Stands in for an operation of the encoder: its weights, which it does not own.
+    """Stands in for an operation of the encoder: uses its weights without owning them.
 
-    Given the very input that the operation has just had, it returns that output, not a second one.
+    Called with the same input as the operation just before, it returns the operation's output
+    instead of computing it again.
     """
 
     op: Any
@@ -33,21 +34,21 @@ class _Standing:
 
     def _stand_for(self, op: nn.Module) -> None:
         nn.Module.__init__(self)  # type: ignore[arg-type]
-        self.__dict__['op'] = op  # a registered one would be saved, moved and counted twice
+        self.__dict__['op'] = op  # a registered module would be saved, moved and counted twice
         self.given = None
 
     @property
     def weight(self) -> nn.Parameter:
-        """The operation's own, so that merging writes into the encoder."""
+        """The operation's own weight, so that merging writes into the encoder."""
         return self.op.weight
 
     @property
     def bias(self) -> nn.Parameter | None:
-        """The same."""
+        """The operation's own bias."""
         return self.op.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns what the operation gives."""
+        """Returns the output of the operation."""
         if self.given is not None and x is self.given[0]:
             return self.given[1]
         return self._compute(x)
@@ -60,7 +61,7 @@ class StandingLinear(_Standing, nn.Linear):  # type: ignore[misc]
     """See `_Standing`."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Returns a plain linear to the library, which makes its own of a base layer's type."""
+        """Returns a plain linear to the library, which builds layers of a base layer's type."""
         if kwargs or (args and not isinstance(args[0], nn.Module)):
             return nn.Linear(*args, **kwargs)
         return super().__new__(cls)  # of an operation, or a copy
@@ -94,29 +95,30 @@ class StandingConv2d(_Standing, nn.Conv2d):  # type: ignore[misc]
 
 @PEFT_METHODS.register_module()
 class HFPeft(PEFTMethod):
-    """Applies a tuner of the peft library, any that changes single linears and convolutions.
+    """Applies a tuner of the peft library that changes single linears and convolutions.
 
     Args:
-        config: Of the tuner, as the library has it: ``peft_type`` (IA3, OFT, BOFT, LOHA, LOKR,
-            LORA, HRA, ...) and its arguments. ``target_modules`` (and ``feedforward_modules`` of
-            IA3) hold roles of operations (qkv, proj, fc1, fc2, conv1, patch, ...), module names of
-            the encoder or their ends, or are a pattern. Left out: qkv or q, k, v, proj, fc1, fc2
-            and, in ResNets, conv1 to conv3; of these fc2 is IA3's feed-forward.
-        blocks: Block indexes; None takes all, and what lies outside; negative ones count from the
-            end.
+        config: The tuner's config with the library's names: ``peft_type`` (IA3, OFT, BOFT, LOHA,
+            LOKR, LORA, HRA, ...) and its arguments. ``target_modules`` (and
+            ``feedforward_modules`` of IA3) hold roles of operations (qkv, proj, fc1, fc2, conv1,
+            patch, ...), module names of the encoder or their ends, or are a pattern. Default: qkv
+            or q, k, v, proj, fc1, fc2 and, in ResNets, conv1 to conv3; fc2 is IA3's feed-forward.
+        blocks: Block indexes; None takes all blocks and everything outside them; negative indexes
+            count from the end.
 
     Shapes:
-        OP(block, role): (..., in) -> (..., out), a fused qkv as one.
+        OP(block, role): (..., in) -> (..., out), a fused qkv as a whole.
 
     Raises:
-        UserError: If the library is not installed, the tuner is none of single operations, matches
-            nothing, or changes pretrained weights when it starts, or the config is not one that
-            the library takes.
+        UserError: If the library is not installed or refuses the config, or the tuner does not act
+            on single operations, matches nothing, or changes pretrained weights at its start.
 
     Source: the library (Mangrulkar et al.); docs/background/decisions/0016-hf-peft.md.
+
+    In a config: ``dict(type='HFPeft', config=dict(peft_type='IA3', target_modules=['qkv']))``.
     """
 
-    exact_at_start = False  # a matter of the tuner
+    exact_at_start = False  # depends on the tuner
 
     def __init__(self, config: Mapping[str, Any], *, blocks: Sequence[int] | None = None) -> None:
         super().__init__()
@@ -131,12 +133,12 @@ class HFPeft(PEFTMethod):
         stands = {site.name: _stand(site.module) for site in sites}
         self.model = _tree(stands)
         before = [_mark(site.module) for site in sites]
-        # the library asks the model's first parameter for the device, and here there is none
+        # the library reads the device from the model's first parameter; this model has none
         self.model.device_of = nn.Parameter(sites[0].module.weight.new_empty(0))
         try:
             options = _with_names(self.config, sites)
             peft.inject_adapter_in_model(_library_config(options), self.model)
-        except Exception as error:  # dozens of tuners raise what they like
+        except Exception as error:  # dozens of tuners, each with its own exceptions
             raise UserError(
                 f'HFPeft {self.config["peft_type"]}: the peft library refuses: {error} '
                 f'(roles of this encoder: {sorted({site.role for site in sites})})'
@@ -145,13 +147,13 @@ class HFPeft(PEFTMethod):
         if before != [_mark(site.module) for site in sites]:
             raise UserError(
                 f'HFPeft {self.config["peft_type"]}: this start changes the pretrained weights '
-                'themselves, which an adapter must leave alone; take another initialisation'
+                'themselves, which an adapter must not do; choose another initialisation'
             )
         self._trained = {name for name, p in self.named_parameters() if p.requires_grad}
         if not self._trained:
             raise UserError(
                 f'HFPeft {self.config["peft_type"]} trains nothing on linears and convolutions; '
-                'take a tuner that does, such as IA3, OFT or LOHA'
+                'choose a tuner that does, such as IA3, OFT or LOHA'
             )
 
     def connect(self, anatomy: Anatomy) -> None:
@@ -160,7 +162,7 @@ class HFPeft(PEFTMethod):
             self.hook(site, self.run)
 
     def run(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
-        """Returns what the library's layer makes of ``x``, of which the operation made ``y``."""
+        """Returns the output of the library's layer for ``x``; the operation gave ``y``."""
         assert isinstance(context.site, OpSite)
         layer: Any = self.model.get_submodule(context.site.name)
         stand, shape = layer.get_base_layer(), y.shape
@@ -173,7 +175,7 @@ class HFPeft(PEFTMethod):
             stand.given = None
 
     def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yields what the library trains."""
+        """Yields the parameters that the library trains."""
         yield from ((name, p) for name, p in self.named_parameters() if name in self._trained)
 
     def merge_into_weights(self) -> None:
@@ -211,7 +213,7 @@ def import_peft() -> Any:
 
 
 def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a config as plain values, if the library knows its kind and could keep its promises.
+    """Returns a config as plain values, if the library knows its kind and the method allows it.
 
     Raises:
         UserError: If not.
@@ -246,7 +248,7 @@ def _library_config(options: Mapping[str, Any]) -> Any:
     """Returns the library's config object.
 
     Raises:
-        UserError: If it does not take an option.
+        UserError: If the library does not take an option.
     """
     args = dict(options)
     kind = args.pop('peft_type')
@@ -255,7 +257,7 @@ def _library_config(options: Mapping[str, Any]) -> Any:
     if 'target_modules' not in cls.__dataclass_fields__:
         raise UserError(
             f'HFPeft peft_type={kind!r} does not change single linears or convolutions, so it has '
-            'no place on the sites of an encoder; take one such as IA3, OFT or LOHA'
+            'no place on the sites of an encoder; choose IA3, OFT or LOHA, for instance'
         )
     unknown = sorted(set(args) - set(cls.__dataclass_fields__))
     if unknown:
@@ -270,7 +272,7 @@ def _library_config(options: Mapping[str, Any]) -> Any:
 
 
 def _with_names(config: Mapping[str, Any], sites: Sequence[OpSite]) -> dict[str, Any]:
-    """Returns a config with module names for roles, and the targets that were left out."""
+    """Returns a config with module names instead of roles, and with the default targets."""
     options = dict(config)
     by_role: dict[str, list[str]] = {}
     for site in sites:
@@ -291,7 +293,7 @@ def _stand(op: nn.Linear | nn.Conv2d) -> nn.Module:
 
 
 def _tree(leaves: Mapping[str, nn.Module]) -> nn.Module:
-    """Returns a module with these at their dotted names, and nothing else."""
+    """Returns a module that holds only these modules, at their dotted names."""
     root = nn.Module()
     for name, leaf in leaves.items():
         *path, last = name.split('.')
@@ -305,7 +307,7 @@ def _tree(leaves: Mapping[str, nn.Module]) -> nn.Module:
 
 
 def _mark(op: nn.Module) -> tuple[Any, ...]:
-    """Returns what tells whether a weight was changed."""
+    """Returns values that change when a weight is changed."""
     weight = op.weight
     assert isinstance(weight, Tensor)
     if weight.is_meta:

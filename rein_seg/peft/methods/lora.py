@@ -1,6 +1,6 @@
 """LoRA: low-rank updates of linears and convolutions.
 
-B batch, C channels, r rank, n parts, k kernel side, s = alpha / r, or alpha / sqrt(r).
+B batch, C channels, r rank, n slices, k kernel side, s = alpha / r, or alpha / sqrt(r).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class LoRALayer(LowRankPair):
 
     Args:
         op: The frozen `nn.Linear` or dense `nn.Conv2d`.
-        rows: Slices (start, stop) of the output channels, each with an update of its own.
+        rows: Slices (start, stop) of the output channels, each with its own update.
         rank: r of each update.
         scaling: s.
         dropout: Probability for the input of A, in training.
@@ -50,7 +50,7 @@ class LoRALayer(LowRankPair):
 
 
 class KernelLoRALayer(nn.Module):
-    """Adds a kernel s B A to a convolution, grouped or not: what loralib stores.
+    """Adds a kernel s B A to a convolution, grouped or not: the form that loralib stores.
 
     Shapes:
         lora_A: (r k, in k); lora_B: (out / groups k, r k). Their product is viewed as the kernel
@@ -76,6 +76,7 @@ class KernelLoRALayer(nn.Module):
 
     def product(self) -> Tensor:
         """Returns B A in the shape of the base weight."""
+        # loralib's view: a row of the product is not an output channel
         return (self.lora_B @ self.lora_A).view(self.shape)
 
     def merge(self, site: OpSite) -> None:
@@ -89,25 +90,36 @@ class LoRA(OperationMethod):
 
     Args:
         targets: Operations by role (proj, fc1, fc2, dw, patch, ...) or by the name of one part of a
-            fused operation (q, k, v; gate, value). None takes those of q, k, v, proj, fc1, fc2
-            and, in ResNets, conv1 to conv3 that the encoder has.
+            fused operation (q, k, v; gate, value). None takes q, k, v, proj, fc1, fc2 and, in
+            ResNets, conv1 to conv3, as far as the encoder has them.
         rank: r.
         alpha: s = alpha / r.
         dropout: Probability for the input of A, in training.
-        blocks: Block indexes; None takes all, negative ones count from the end.
+        blocks: Block indexes; None takes all, negative indexes count from the end.
         rank_stabilized: Takes s = alpha / sqrt(r), so that a higher rank does not learn less.
         conv_form: Of convolutions: ``spatial``, A with the base's kernel and B 1x1, as in the peft
-            library; ``kernel``, loralib's product viewed as the kernel, which takes grouped ones.
+            library; ``kernel``, loralib's product viewed as the kernel, which also fits grouped
+            convolutions.
 
     Shapes:
         OP(block, role): (..., in) -> (..., out); prefix tokens are updated like all others.
 
     Raises:
-        UserError: If rank < 1, the encoder lacks a target, it is a grouped
-            convolution (or, with conv_form ``kernel``, one without a square kernel).
+        UserError: If the encoder lacks a target, or it is a grouped convolution (with conv_form
+            ``kernel``: a convolution without a square kernel).
 
     Source: Hu et al., ICLR 2022, Sec. 4; rank-stabilised: Kalajdzievski, 2023. A fused qkv has one
     update for each part, as in loralib. Differs from it: the form of convolutions, by default.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='LoRA', targets=['q', 'v'], rank=4))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        24576
+        >>> backbone.merge()  # adds the updates to the encoder's weights
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        0
     """
 
     def __init__(

@@ -54,7 +54,7 @@ class MonaLayer(nn.Module):
         channels: C.
         hidden: d.
         dropout: Probability for the hidden activations, in training.
-        prefix: What prefix tokens get: ``skip`` (nothing) or ``pointwise`` (all but the
+        prefix: Update of prefix tokens: ``skip`` (none) or ``pointwise`` (the layer without its
             convolutions).
         zero_init: Whether W2 starts at zero.
     """
@@ -78,9 +78,9 @@ class MonaLayer(nn.Module):
             nn.init.zeros_(self.project2.weight)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
-        """Returns what is added to the stream."""
+        """Returns the update of the stream."""
         kept = context.num_prefix if self.prefix == 'pointwise' else 0
-        tokens = x if kept else context.to_tokens(x)
+        tokens = x if kept else context.to_tokens(x)  # (B, P + N, C) or (B, N, C)
         d = self.project1(self.norm(tokens) * self.gamma + tokens * self.gammax)
         grid = d[:, kept:].transpose(1, 2).unflatten(2, context.grid(x))  # (B, d, H, W)
         mixed = self.adapter_conv(grid).flatten(2).transpose(1, 2)
@@ -94,25 +94,31 @@ class MonaLayer(nn.Module):
 class Mona(LayerMethod):
     """Adds a convolving bottleneck to the stream after the attention and after the feed-forward.
 
-    Encoders of convolutions have no stream between two branches: one layer a block, at its end.
+    Convolutional encoders have no stream between two branches: one layer a block, at its end.
 
     Args:
         hidden_dims: d.
         dropout: Probability for the hidden activations, in training.
-        prefix: What prefix tokens get: ``skip`` (they pass unchanged) or ``pointwise`` (all but
-            the convolutions).
+        prefix: Update of prefix tokens: ``skip`` (they pass unchanged) or ``pointwise`` (the layer
+            without its convolutions).
         zero_init: Starts the last projection at zero, so that the start is exactly the frozen
             encoder; officially it is not.
-        blocks: Block indexes; None takes all, negative ones count from the end.
+        blocks: Block indexes; None takes all, negative indexes count from the end.
 
     Shapes:
         STREAM(block, mid and out): (..., C) -> the same.
 
-    Raises:
-        UserError: If hidden_dims < 1, or prefix is none of the words above.
-
-    Source: Yin et al., CVPR 2025 (5% > 100%), Sec. 3.3. Differs from it: none on Swin; it has no
+    Source: Yin et al., CVPR 2025 (5% > 100%), Sec. 3.3. Differs from it: none on Swin, which has no
     prefix tokens.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='Mona', hidden_dims=8, blocks=[-1]))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        9600
+        >>> list(backbone.peft.layers)
+        ['mid_7', 'out_7']
     """
 
     why_not_mergeable = 'it convolves, and has an activation in between'

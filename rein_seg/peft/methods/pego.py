@@ -1,4 +1,4 @@
-"""PEGO: groups of low-rank updates, kept apart from the weight and from one another.
+"""PEGO: groups of low-rank updates, kept orthogonal to the weight and to each other.
 
 r rank, g updates in a group, W (c, in) the frozen weight of one part, B_i A_i its i-th update.
 """
@@ -42,12 +42,12 @@ class PEGOLayer(LowRankPair):
 
     Args:
         op: The frozen `nn.Linear` or dense `nn.Conv2d`.
-        rows: Slices (start, stop) of the output channels, each with a group of its own.
+        rows: Slices (start, stop) of the output channels, each with its own group.
         rank: r.
         groups: g.
 
     Shapes:
-        lora_A, lora_B: those of a `LowRankPair` of rank g r, update after update.
+        lora_A, lora_B: as in a `LowRankPair` of rank g r, update after update.
     """
 
     def __init__(self, op: Op, rows: Rows, *, rank: int, groups: int) -> None:
@@ -61,7 +61,7 @@ class PEGOLayer(LowRankPair):
     def overlap(self, weight: Tensor, reference_width: int | None) -> Tensor:
         """Returns the sum over the slices of `overlap`, times (reference_width / c)^2 if given."""
         total = weight.new_zeros(())
-        downs = self.lora_A.flatten(1).split(self.rank)
+        downs = self.lora_A.flatten(1).split(self.rank)  # (g r, in) of each slice
         ups = self.lora_B.split([stop - start for start, stop in self.rows])
         for (start, stop), down, up in zip(self.rows, downs, ups, strict=True):
             each = down.unflatten(0, (self.groups, -1)), up.unflatten(1, (self.groups, -1))
@@ -85,21 +85,29 @@ class PEGO(OperationMethod):
             conv1 to conv3 where the encoder has no attention.
         rank: r.
         groups: g.
-        loss_weight: Factor of the loss, the sum of `overlap` over blocks and parts.
+        loss_weight: Factor of the loss, the sum of `overlap` over all layers and parts.
         reference_width: The loss of a part with c output channels is scaled by
             (reference_width / c)^2, so that it weighs the same in every encoder and as published
-            at this width. None leaves the plain sum of the official code.
-        blocks: Block indexes; None takes all, negative ones count from the end.
+            at this width. None gives the plain sum of the official code.
+        blocks: Block indexes; None takes all, negative indexes count from the end.
 
     Shapes:
         OP(block, role): (..., in) -> (..., out); prefix tokens are updated like all others.
 
     Raises:
-        UserError: If rank or groups < 1, the encoder lacks a target, or it is a
-            grouped convolution.
+        UserError: If the encoder lacks a target, or it is a grouped convolution.
 
     Source: Hu et al., ECCV 2024, Sec. 3 (classification, CLIP ViT-B/16: width 768). Differs from
     it: the loss is scaled by width.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='PEGO', rank=2, groups=4))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        49152
+        >>> {name: tuple(loss.shape) for name, loss in backbone.peft.aux_losses().items()}
+        {'loss_orthogonal': ()}
     """
 
     default_targets = (('q', 'v'), ALL_LINEARS)
@@ -124,13 +132,12 @@ class PEGO(OperationMethod):
         return PEGOLayer(site.module, rows_of(site), rank=self.rank, groups=self.groups)
 
     def aux_losses(self) -> dict[str, Tensor]:
-        """Returns the loss of the updates as they are now; it does not depend on the images."""
-        assert self._anatomy is not None
+        """Returns the loss of the current updates; it does not depend on the images."""
         total: Tensor | float = 0.0
-        for site, layer in self.site_layers(self._anatomy):
+        for site, layer in self.site_layers():
             weight = site.module.weight
             with torch.autocast(device_type=weight.device.type, enabled=False):
-                # computed again in the backward pass: its (c, c) products would fill gigabytes
+                # computed again in the backward pass: stored (c, c) products would take gigabytes
                 total = total + checkpoint(
                     layer.overlap, weight, self.reference_width, use_reentrant=False
                 )

@@ -1,4 +1,4 @@
-"""Pro-tuning: a light block of convolutions in front of each stage.
+"""Pro-tuning: a light block of convolutions before each stage.
 
 B batch, C channels, H x W grid.
 """
@@ -58,34 +58,43 @@ class PromptBlock(nn.Module):
         self.beta = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
-        """Returns what is added to the stage's input; zero for prefix tokens."""
-        grid = self.mix(context.to_grid(x))
+        """Returns the update of the stage's input; zero for prefix tokens."""
+        grid = self.mix(context.to_grid(x))  # (B, C, H, W)
         grid = grid * self.gate(grid.mean((2, 3)))[:, :, None, None]
         return context.from_grid(self.beta * self.out(grid), x)
 
 
 @PEFT_METHODS.register_module()
 class ProTuning(LayerMethod):
-    """Adds a prompt, made of a stage's input, to it: x + beta * prompt(x), beta from 0.
+    """Adds a prompt, computed from a stage's input, to it: x + beta * prompt(x), beta from 0.
 
     Args:
         kernel_size: Of the depthwise convolution.
         groups: Of the first and the last 1x1 convolution.
         gate_reduction: C over the width within the gate.
-        act: relu, gelu, gelu_tanh or none, after each convolution but the last.
-        num_stages: Even groups of blocks that a plain encoder is cut into.
+        act: Activation after each convolution but the last.
+        num_stages: Number of even groups of blocks that a plain encoder is divided into.
 
     Shapes:
         STREAM(first block of a stage, in): (..., C) -> the same; prefix tokens pass unchanged. The
-        map that the stage before gives the head is not changed.
+        head's map of the stage before does not change.
 
     Raises:
-        UserError: If a number is < 1, kernel_size is even, groups does not divide a width, or act
-            is none of the words above.
+        UserError: If ``groups`` does not divide a width.
 
-    Source: Nie et al., TCSVT 2023 (arXiv 2207.14381), after its abstract; the block is a public
-    third party's. No official code was found: not tested by numbers. Differs from the third party:
-    the gate multiplies the map (there it replaces it, so that prompts are constant in space).
+    Source: Nie et al., TCSVT 2023 (arXiv 2207.14381), after its abstract; the block follows a
+    public implementation by a third party. No official code was found: not tested by numbers.
+    Differs from the third party: the gate multiplies the map (there it replaces it, so that prompts
+    are constant in space).
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='ProTuning', groups=8))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        225844
+        >>> list(backbone.peft.layers)
+        ['in_0', 'in_2', 'in_4', 'in_6']
     """
 
     why_not_mergeable = 'it convolves, and its gate depends on the features'
@@ -112,5 +121,5 @@ class ProTuning(LayerMethod):
         return anatomy.find(StreamSite, where='in', blocks=starts)
 
     def make_layer(self, site: StreamSite) -> nn.Module:
-        """Returns the block in front of one stage."""
+        """Returns the block before one stage."""
         return PromptBlock(site.channels, **self._block)

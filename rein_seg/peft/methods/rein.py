@@ -43,7 +43,7 @@ class ReinStage(TokenBranch):
             nn.init.zeros_(self.mlp_delta_f.bias)
 
     def forward(self, f: Tensor, layer: int, grid: tuple[int, int]) -> Tensor:
-        """Returns what block ``layer`` adds to the (B, N, C) patch features ``f``."""
+        """Returns the update that block ``layer`` adds to the (B, N, C) patch features ``f``."""
         return self.scale * self.delta(f, layer)
 
 
@@ -53,8 +53,8 @@ class Rein(TokenMethod):
 
     Args:
         num_tokens: M >= 2 tokens for each block (paper: 100).
-        rank: r of T_l = A_l B_l; 0 keeps full tokens.
-        blocks: Blocks to refine after; None takes all, negative ones count from the end. On SAM
+        rank: r of T_l = A_l B_l; 0 trains full tokens.
+        blocks: Blocks to refine after; None takes all, negative indexes count from the end. On SAM
             the global-attention blocks, [7, 15, 23, 31] of ViT-H.
         link_to_queries: Makes object queries for the head from the tokens.
         query_dims: D, width of these queries.
@@ -67,12 +67,18 @@ class Rein(TokenMethod):
     Shapes:
         STREAM(block, out): (B, P+N, C) -> the same; prefix tokens pass unchanged.
 
-    Raises:
-        UserError: If num_tokens < 2 or rank < 0.
-
     Source: Wei et al., CVPR 2024, Sec. 3. Differs from it, as the official code does: a learned
     scale (0.001), prefix tokens not refined, queries interleaved. The scale does not decay for any
-    encoder (officially it does for staged ones, where the name does not match).
+    encoder (officially it does for staged encoders, where the name does not match).
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='Rein', num_tokens=10, rank=4))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        326849
+        >>> backbone.peft.queries().shape
+        torch.Size([10, 256])
     """
 
     def __init__(

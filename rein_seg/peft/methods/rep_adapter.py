@@ -1,4 +1,4 @@
-"""RepAdapter: a linear adapter in front of an operation, which merges into its weight.
+"""RepAdapter: a linear adapter before an operation, which merges into its weight.
 
 r hidden width, g groups, in and out of one operation.
 """
@@ -21,12 +21,12 @@ from rein_seg.structures import OpSite
 
 
 class RepAdapterLayer(nn.Module):
-    """Adds s W B A x to the output W x + b of a linear or 1x1 convolution: it gets x + s B A x.
+    """Adds s W B A x to the output W x + b of an operation, as if its input were x + s B A x.
 
-    W B is (out, r), small beside an image's positions: W is not applied a second time.
+    W B is (out, r), small beside the positions of an image: W is not applied a second time.
 
     Args:
-        op: The frozen operation.
+        op: The frozen linear or 1x1 convolution.
         rows: Slices (start, stop) of the output channels that get the adapted input.
         hidden_dims: r.
         groups: g; B is block-diagonal, each block (in / g, r / g).
@@ -46,7 +46,7 @@ class RepAdapterLayer(nn.Module):
         nn.init.xavier_uniform_(self.down)
 
     def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
-        """Returns ``y`` as the operation would give it for the adapted ``x``."""
+        """Returns ``y`` changed to the operation's output for the adapted ``x``."""
         assert isinstance(context.site, OpSite)
         down = self.down if self.conv is None else self.down[:, :, None, None]
         up = self.scale * self.weighted_up(context.site.module.weight)
@@ -56,6 +56,7 @@ class RepAdapterLayer(nn.Module):
         """Returns W B, (out, r), zero outside the rows."""
         each = gather_rows(weight.flatten(1), self.rows).chunk(self.groups, dim=1)
         blocks = self.up.to(weight.dtype).chunk(self.groups)
+        # each group of columns of W meets its own block of B
         wide = torch.cat([w @ b for w, b in zip(each, blocks, strict=True)], dim=1)
         return scatter_rows(wide, self.rows, len(weight))
 
@@ -67,29 +68,37 @@ class RepAdapterLayer(nn.Module):
 
 @PEFT_METHODS.register_module()
 class RepAdapter(OperationMethod):
-    """Puts a linear adapter x + s B A x in front of attention's q, k, v and the first MLP linear.
+    """Puts a linear adapter x + s B A x before attention's q, k, v and the first MLP linear.
 
-    Without an activation in it, it merges: W (x + s B A x) = (W + s W B A) x.
+    It has no activation, so it merges: W (x + s B A x) = (W + s W B A) x.
 
     Args:
         targets: Operations by role (fc1, proj, ...) or by the name of one part of a fused operation
-            (q, k, v; gate, value). None takes those of q, k, v, fc1 that the encoder has, or conv1
-            in ResNets (1x1 in those from 50 layers on).
+            (q, k, v; gate, value). None takes q, k, v, fc1 as far as the encoder has them, or conv1
+            in ResNets (1x1 from 50 layers on).
         hidden_dims: r, a multiple of ``groups``.
         groups: g, a divisor of every operation's input width.
         scale: s.
-        blocks: Block indexes; None takes all, negative ones count from the end.
+        blocks: Block indexes; None takes all, negative indexes count from the end.
 
     Shapes:
-        OP(block, role): (..., in) -> (..., out), a fused qkv as one.
+        OP(block, role): (..., in) -> (..., out), a fused qkv as a whole.
 
     Raises:
-        UserError: If hidden_dims or groups do not divide what they should, a named part does not
-            exist in the encoder, or it is a convolution that is grouped or not 1x1.
+        UserError: If ``groups`` does not divide hidden_dims and the input widths, the encoder lacks
+            a target, or it is a convolution that is grouped or not 1x1.
 
     Source: Luo et al., 2023 (arXiv 2302.08106), Sec. 3, from memory: unverified. Differs from it:
-    no biases in A and B, so that it merges into operations without one, too; q, k and v that are
-    separate operations have an adapter each.
+    no biases in A and B, so that it also merges into operations without a bias; separate q, k and v
+    have an adapter each.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='RepAdapter', hidden_dims=4))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        18432
+        >>> backbone.merge()  # costs nothing in prediction
     """
 
     default_targets = (('q', 'k', 'v', 'fc1'), ('conv1',))

@@ -1,4 +1,4 @@
-"""SET: Rein's tokens on phase and amplitude apart, of a Fourier transform.
+"""SET: Rein's tokens for phase and amplitude separately, of a Fourier transform.
 
 B batch, N patch tokens, C channels, L blocks of a stage, M tokens, r rank, Q query width, H x W
 grid, K coefficients of a map.
@@ -21,13 +21,13 @@ _TINY = 1e-5  # official
 
 
 class SETStage(nn.Module):
-    """Refines phase and amplitude of one stage's features, with the transform that ``mode`` names.
+    """Refines phase and amplitude of one stage's features, with the transform of ``mode``.
 
     Args:
         depth: L.
         channels: C.
         mode: See `SET`.
-        rank: r of the phase branch's tokens; those of the amplitude branch are full.
+        rank: r of the phase branch's tokens; the amplitude branch has full tokens.
         scale_init: Start of the learned scale.
         query_dims: Q, of queries made from the phase branch's tokens.
         **branch: See `TokenBranch`.
@@ -55,7 +55,7 @@ class SETStage(nn.Module):
         return self.phase.queries()
 
     def forward(self, f: Tensor, layer: int, grid: tuple[int, int]) -> Tensor:
-        """Returns what block ``layer`` adds to the (B, N, C) patch features ``f``."""
+        """Returns the update that block ``layer`` adds to the (B, N, C) patch features ``f``."""
         amplitude, phase = polar(f, self.mode, grid)
         phase = self.phase.delta(phase, layer)
         amplitude = self.amplitude.delta(amplitude, layer)
@@ -65,12 +65,22 @@ class SETStage(nn.Module):
 def polar(f: Tensor, mode: str, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Returns amplitude and phase, in float32, of the coefficients of (B, N, C) features.
 
-    The phase of a negative real coefficient is pi or -pi by rounding. Of those that are real for
-    every input (constant, alternating) the imaginary part is set to zero, so theirs is pi; the
-    official mode leaves them as they come.
+    Rounding makes the phase of a negative real coefficient pi or -pi. Coefficients that are real
+    for every input (constant, alternating) therefore get the imaginary part zero, and the phase 0
+    or pi; the official mode does not do so.
 
     Returns:
         Two (B, K, C): with mode ``spatial`` K is H (W // 2 + 1), else N.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.peft.methods.set import from_polar, polar
+        >>> f = torch.randn(2, 12, 8)
+        >>> amplitude, phase = polar(f, 'spatial', (3, 4))
+        >>> amplitude.shape
+        torch.Size([2, 9, 8])
+        >>> torch.allclose(from_polar(amplitude, phase, 'spatial', (3, 4)), f, atol=1e-4)
+        True
     """
     with torch.autocast(f.device.type, enabled=False):
         f = f.float()
@@ -93,7 +103,7 @@ def polar(f: Tensor, mode: str, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
 def from_polar(amplitude: Tensor, phase: Tensor, mode: str, grid: tuple[int, int]) -> Tensor:
     """Returns the (B, N, C) features, in float32, of refined amplitude and phase.
 
-    By channels, only the first C / 2 + 1 coefficients take part.
+    Over the channels, only the first C / 2 + 1 coefficients take part.
     """
     with torch.autocast(phase.device.type, enabled=False):
         phase, amplitude = phase.float(), amplitude.float()
@@ -113,7 +123,7 @@ def _off_zero(x: Tensor) -> Tensor:
 
 
 def _is_complex(size: tuple[int, int], device: torch.device, *, half: bool) -> Tensor:
-    """Returns (rows, K): False for the coefficients of a real map that are real themselves."""
+    """Returns (rows, K): False for the coefficients that are real for every real map."""
     rows, columns = size
     row = 2 * torch.arange(rows, device=device) % rows
     column = 2 * torch.arange(columns // 2 + 1 if half else columns, device=device) % columns
@@ -122,19 +132,19 @@ def _is_complex(size: tuple[int, int], device: torch.device, *, half: bool) -> T
 
 @PEFT_METHODS.register_module()
 class SET(TokenMethod):
-    """Refines phase and amplitude of block outputs with tokens of their own.
+    """Refines phase and amplitude of block outputs with separate tokens.
 
-    The amplitude branch has full tokens and brings its attention logits to mean 0 and variance 1
-    over them.
+    The amplitude branch has full tokens and normalises its attention logits to mean 0 and variance
+    1 over them.
 
     Args:
         num_tokens: M >= 2 tokens for each block and branch.
-        rank: r of the phase branch's T_l = A_l B_l; 0 keeps full tokens there, too.
-        mode: What is transformed. ``spatial``: the image plane, as the paper says. ``channel``:
-            the channels of each token, as the released code does for one image. ``official``: the
-            channels and the batch, as it does for several, so that an image's features depend on
-            the others beside it; for comparison only.
-        blocks: Blocks to refine after; None takes all, negative ones count from the end.
+        rank: r of the phase branch's T_l = A_l B_l; 0 trains full tokens there, too.
+        mode: The transformed dimensions. ``spatial``: the image plane, as the paper says.
+            ``channel``: the channels of each token, as in the released code for a single image.
+            ``official``: the channels and the batch, as in the released code for several images, so
+            that an image's features depend on the other images; for comparison only.
+        blocks: Blocks to refine after; None takes all, negative indexes count from the end.
         link_to_queries: Makes object queries for the head from the phase branch's tokens.
         query_dims: Width of these queries.
         scale_init: Start of the learned scale.
@@ -143,11 +153,17 @@ class SET(TokenMethod):
     Shapes:
         STREAM(block, out): (B, P+N, C) -> the same; prefix tokens pass unchanged.
 
-    Raises:
-        UserError: If num_tokens < 2, rank < 0, or mode is none of the words above.
-
     Source: Yi et al., ACM MM 2024. Differs from it: no attention-style regularisation across
     domains. mode ``official`` equals the official module.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='SET', num_tokens=10, rank=4))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        416321
+        >>> backbone.peft.queries().shape
+        torch.Size([10, 256])
     """
 
     exact_at_start = False

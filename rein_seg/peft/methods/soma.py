@@ -1,4 +1,4 @@
-"""SoMA: low-rank updates that start as the smallest singular parts of the weights.
+"""SoMA: low-rank updates that start as the smallest singular components of the weights.
 
 r rank, s = alpha / r; W = U S V the singular value decomposition of a frozen weight.
 """
@@ -41,7 +41,15 @@ def split(weight: Tensor, rank: int, scaling: float, *, components: str) -> tupl
         components: ``minor``, the smallest, or ``principal``, the largest.
 
     Returns:
-        (r, in) or (r, in, k, k) A and (out, r) B; s B A is that part of the weight.
+        (r, in) or (r, in, k, k) A and (out, r) B; s B A is the sum of these components.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.peft.methods.soma import split
+        >>> weight = torch.diag(torch.tensor([3.0, 1.0]))
+        >>> down, up = split(weight, rank=1, scaling=1.0, components='minor')
+        >>> (up @ down).tolist()
+        [[0.0, 0.0], [0.0, 1.0]]
     """
     left, values, right = decompose(weight)
     kept = slice(-rank, None) if components == 'minor' else slice(rank)
@@ -51,14 +59,14 @@ def split(weight: Tensor, rank: int, scaling: float, *, components: str) -> tupl
 
 
 class SoMALayer(LowRankPair):
-    """Turns W x + b into (W - s B0 A0) x + s B A x + b', A0 and B0 being the start of A and B.
+    """Changes W x + b into (W - s B0 A0) x + s B A x + b', with A0 and B0 the start of A and B.
 
-    The weight is left as it is: the residual is what the two products differ by, exactly zero at
-    the start.
+    The weight itself is not changed: the layer adds the difference of the two products, exactly
+    zero at the start.
 
     Args:
         op: The frozen `nn.Linear` or dense `nn.Conv2d`, with its final weights.
-        rows: Slices (start, stop) of the output channels, each split by itself.
+        rows: Slices (start, stop) of the output channels, each split on its own.
         rank: r of each slice.
         scaling: s.
         components: See `split`.
@@ -95,6 +103,7 @@ class SoMALayer(LowRankPair):
             self.lora_B.copy_(torch.cat([up for _, up in parts]))
         starts = (None, None) if random_start else (self.lora_A, self.lora_B)
         for name, start in zip(('start_A', 'start_B'), starts, strict=True):
+            # not saved: every machine computes the start again from the pretrained weight
             copy = None if start is None else start.detach().clone()
             self.register_buffer(name, copy, persistent=False)
         self.bias: nn.Parameter | None = None
@@ -102,11 +111,11 @@ class SoMALayer(LowRankPair):
             self.bias = nn.Parameter(gather_rows(op.bias.detach(), self.rows))
 
     def forward(self, x: Tensor, y: Tensor, context: Context) -> Tensor:
-        """Returns the new output of an operation that made ``y`` of ``x``."""
+        """Returns the new output of an operation that computed ``y`` from ``x``."""
         assert isinstance(context.site, OpSite)
         change = self.update(x)
         if self.start_A is not None and self.start_B is not None:
-            # one product less the other: side by side they might round differently
+            # a difference of equal products is exactly zero; a fused form might round it away
             change = change - apply_pair(x, self.start_A, self.up(self.start_B), self.conv)
         y = y + self.scaling * change
         shift = self.bias_change(context.site.module)
@@ -145,28 +154,35 @@ class SoMA(OperationMethod):
 
     Args:
         targets: Operations by role (proj, fc1, fc2, ...) or by the name of one part of a fused
-            operation (q, k, v; gate, value), which is then split by itself. None takes those of q,
-            k, v, proj, fc1, fc2 and, in ResNets, conv1 to conv3 that the encoder has.
+            operation (q, k, v; gate, value), which is then split on its own. None takes q, k, v,
+            proj, fc1, fc2 and, in ResNets, conv1 to conv3, as far as the encoder has them.
         rank: r.
         alpha: s = alpha / r.
-        blocks: Block indexes, negative ones count from the end; None leaves the first third of
-            the blocks alone (8 of 24).
-        components: ``minor``, or ``principal``: the largest ones, as in PiSSA.
+        blocks: Block indexes, negative indexes count from the end; None leaves out the first third
+            of the blocks (8 of 24).
+        components: ``minor``, or ``principal``: the largest, as in PiSSA.
         train_bias: Trains the biases of these operations, too.
         random_start: Takes A and B from the minor components of a random weight (normal, 0.02)
-            and adds them to the whole pretrained weight: what the official code does, since it
-            splits before the checkpoint is loaded. The start is then not the frozen encoder.
+            and adds them to the whole pretrained weight, as the official code does, which splits
+            before the checkpoint is loaded. The start is then not the frozen encoder.
 
     Shapes:
         OP(block, role): (..., in) -> (..., out); prefix tokens are changed like all others.
 
     Raises:
-        UserError: If rank < 1 or more than a weight has components, ``components`` is unknown, a
-            named part does not exist in the encoder, or it is a grouped convolution.
+        UserError: If a weight has fewer components than rank, the encoder lacks a target, or it is
+            a grouped convolution.
 
     Source: Yun et al., CVPR 2025, Sec. 3 (SoRA in its code). Its weight decay falls along a cosine
     from 0.05 to 1e-5: see configs/soma_dinov2_gtav.py. Differs from it: nothing; from its code:
     the split follows the loading, and DINOv2's mask token, which nothing uses, does not train.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='SoMA', rank=4, blocks=[-1]))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        15552
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""SPM: between stages, a prompt made of the features and of an interim semantic map.
+"""SPM: between stages, a prompt computed from the features and an interim semantic map.
 
 B batch, N patch tokens, C channels, K classes, d hidden, H x W grid, h x w pixels, T steps.
 """
@@ -34,7 +34,7 @@ class Matcher(nn.Module):
 
     Attributes:
         logits: The (B, N, K) maps of the last forward pass in training and their grid, until
-            `take_logits` hands them out.
+            `take_logits` returns them.
     """
 
     def __init__(self, channels: int, num_classes: int, hidden: int, *, num_steps: int) -> None:
@@ -56,7 +56,7 @@ class Matcher(nn.Module):
         return {**self.__dict__, 'logits': []}
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
-        """Returns what is added to the stream; zero for prefix tokens."""
+        """Returns the update of the stream; zero for prefix tokens."""
         tokens, grid = context.to_tokens(x), context.grid(x)
         start, logits = tokens, []
         for _ in range(self.num_steps):
@@ -69,7 +69,7 @@ class Matcher(nn.Module):
     def prompt(self, tokens: Tensor, logits: Tensor, grid: tuple[int, int]) -> Tensor:
         """Returns the (B, N, C) prompt of (B, N, C) features and their (B, N, K) map."""
         parts = (self.down(tokens), self.embed(logits.softmax(-1).to(tokens.dtype)))
-        z = self.mix(torch.cat(parts, dim=-1)).transpose(1, 2).unflatten(2, grid)
+        z = self.mix(torch.cat(parts, dim=-1)).transpose(1, 2).unflatten(2, grid)  # (B, d, H, W)
         return self.up(F.gelu(self.conv(z)).flatten(2).transpose(1, 2))
 
     def take_logits(self) -> list[Tensor]:
@@ -80,31 +80,42 @@ class Matcher(nn.Module):
 
 @PEFT_METHODS.register_module()
 class SPM(LayerMethod):
-    """Adds to what goes from one stage to the next a prompt guided by an interim semantic map.
+    """Adds a prompt, guided by an interim semantic map, to the stream between two stages.
 
-    The maps have a loss of their own: the mean of their cross-entropies with the labels, which are
-    taken at the nearest pixel of each place of the grid.
+    The maps have their own loss: the mean of their cross-entropies with the labels, read at the
+    nearest pixel of each place of the grid.
 
     Args:
         num_classes: K; a segmentor fills it in.
         reduction: C / d.
         num_steps: T.
         feed: ``next``: the prompt goes to the next stage only. ``both``: to the head as well,
-            wherever the stage's output is one of its maps.
+            where the stage's output is one of its maps.
         loss_weight: Factor of the maps' loss.
-        num_stages: Even groups of blocks that a plain encoder is cut into.
+        num_stages: Number of even groups of blocks that a plain encoder is divided into.
 
     Shapes:
-        STREAM(first block of a stage but the first, in) or, with ``both``, (last block of one but
-        the last, out): (..., C) -> the same; prefix tokens pass unchanged.
+        STREAM(first block of every stage after the first, in) or, with ``both``, (last block of
+        every stage before the last, out): (..., C) -> the same; prefix tokens pass unchanged.
 
     Raises:
-        UserError: If a number is < 1, feed is none of the words above, there is no num_classes, or
-            the encoder has a single block.
+        UserError: If there is no num_classes, or the encoder has a single block.
 
     Source: Liu et al., arXiv 2208.10159 (prompt-matched semantic segmentation), after its
-    abstracts: place, guidance and recurrence. What is inside the matcher is our own definition; no
+    abstracts: place, guidance and recurrence. The inside of the matcher is our own definition; no
     official code was found, so it is not tested by numbers.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='SPM', num_classes=19, num_stages=2))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        15379
+        >>> import torch
+        >>> labels = torch.zeros(1, 64, 64, dtype=torch.long)
+        >>> _ = backbone(torch.randn(1, 3, 64, 64))
+        >>> list(backbone.peft.label_losses(labels, ignore_index=255))
+        ['loss_interim']
     """
 
     filled_in = ('num_classes',)
@@ -161,7 +172,14 @@ def interim_loss(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
     Args:
         logits: (B, K, H, W).
         labels: (B, h, w) int64.
-        ignore_index: Label of pixels without one.
+        ignore_index: Label of pixels without a class.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.peft.methods.spm import interim_loss
+        >>> labels = torch.tensor([[[0, 255], [255, 255]]])
+        >>> interim_loss(torch.zeros(1, 2, 2, 2), labels, 255)  # ln 2, of a single place
+        tensor(0.6931)
     """
     coarse = F.interpolate(labels[:, None].float(), size=logits.shape[2:], mode='nearest-exact')
     targets = coarse[:, 0].long()

@@ -48,37 +48,46 @@ class ScaleShift(nn.Module):
         module = site.tap.module
         weight, bias = module.weight, module.bias
         assert isinstance(weight, Tensor)
-        if bias is None:
+        if bias is None:  # only where a target names an operation without a bias
             module.bias = nn.Parameter(self.shift.detach().clone(), requires_grad=False)
         else:
             assert isinstance(bias, Tensor)
             bias.copy_(self.scale * bias + self.shift)
+        # rows of a linear or convolution, or the entries of a norm's weight
         weight.mul_(self.scale.view(-1, *[1] * (weight.dim() - 1)))
 
 
 @PEFT_METHODS.register_module()
 class SSF(LayerMethod):
-    """Scales and shifts what every norm, and every linear or convolution with a bias, gives.
+    """Scales and shifts the output of every norm, and of every linear or convolution with a bias.
 
-    Those without a bias (Swin's merging, the convolutions of a ResNet, CLIP's patches) lead to a
-    norm that is scaled and shifted; so all merges into tensors that the encoder has.
+    Operations without a bias (Swin's merging, the convolutions of a ResNet, CLIP's patches) lead to
+    a norm that is scaled and shifted; so everything merges into tensors that the encoder has.
 
     Args:
         targets: Roles of operations and norms (qkv, proj, fc1, fc2, norm1, patch, ...); None takes
             all, except operations without a bias.
-        blocks: Block indexes; None takes all, and what lies outside the blocks; negative ones
+        blocks: Block indexes; None takes all blocks and everything outside them; negative indexes
             count from the end.
         init_std: Standard deviation of the scales around 1 and of the shifts around 0 at the
             start; 0 starts as the frozen encoder.
 
     Shapes:
-        OP(block, role), NORM(block, role): as they are, scaled along their channels.
+        OP(block, role), NORM(block, role): unchanged, scaled along their channels.
 
     Raises:
-        UserError: If the encoder lacks a target, or init_std is negative.
+        UserError: If the encoder lacks a target.
 
-    Source: Lian et al., NeurIPS 2022, Sec. 3. Differs from its code: the axis is that of the
-    channels (there: the last one where its length fits, whatever it is).
+    Source: Lian et al., NeurIPS 2022, Sec. 3. Differs from its code: the scaled axis is always the
+    channels (there: the last axis whose length fits).
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='SSF', targets=['norm1', 'qkv']))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        12288
+        >>> backbone.merge()  # into weights and biases
     """
 
     no_weight_decay = ('scale', 'shift')

@@ -1,6 +1,6 @@
 """SVF: only the singular values of the weights train.
 
-R components of a weight W = U diag(S) V, d what training adds to S.
+R components of a weight W = U diag(S) V, d the trained change of S.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class SVFLayer(nn.Module):
 
     Args:
         op: The frozen `nn.Linear` or dense `nn.Conv2d`, with its final weights.
-        rows: Slices (start, stop) of the output channels, each decomposed by itself.
+        rows: Slices (start, stop) of the output channels, each decomposed on its own.
         rank_multiple: Keeps only as many components as the largest multiple of this (at least
-            one); those left out are taken away from the output.
+            one); the others are subtracted from the output.
 
     Shapes:
-        delta: (n, components of one of n slices), zero at the start; left: (out, components) and
-        right: (components, in) or (components, in, k, k) of all are not saved.
+        delta: (n, components of one of n slices), zero at the start. left: (out, components) and
+        right: (components, in) or (components, in, k, k), of all slices, are not saved.
     """
 
     left: Tensor
@@ -51,8 +51,9 @@ class SVFLayer(nn.Module):
         weight, parts = op.weight, [decompose(op.weight[start:stop]) for start, stop in rows]
         values = torch.stack([part[1] for part in parts])  # (n, components of a slice)
         rank = max(values.shape[1] // rank_multiple * rank_multiple, 1)
+        # zero columns of U: components of a zero singular value never change the output
         up = torch.cat([left * _trainable(left, s, right) for left, s, right in parts])
-        up = block_diagonal(up, tuple(rows), weight.shape[0])
+        up = block_diagonal(up, tuple(rows), weight.shape[0])  # (out, components of all slices)
         down = torch.cat([right for _, _, right in parts]).view(-1, *weight.shape[1:])
         self.register_buffer('left', up.to(weight), persistent=False)
         self.register_buffer('right', down.to(weight), persistent=False)
@@ -66,7 +67,7 @@ class SVFLayer(nn.Module):
         return y + apply_up(inner, self.left, self.conv)
 
     def change(self) -> Tensor:
-        """Returns (components,) what is added to S: d, and -S of components left out."""
+        """Returns (components,) the change of S: d, and -S of components left out."""
         return torch.cat((self.delta, self.removed), dim=1).flatten()
 
     def merge(self, site: OpSite) -> None:
@@ -78,28 +79,34 @@ class SVFLayer(nn.Module):
 class SVF(OperationMethod):
     """Trains the singular values of chosen weights: W = U diag(S) V -> U diag(S + d) V.
 
-    The weights stay as they are and U (d * V x) is added: the same function as the product of
-    three layers. U and V are computed again from the pretrained weights, in float64, and take twice
-    the memory of a square weight. Components whose singular value is zero do not train.
+    The weights stay unchanged and U (d * V x) is added: the same function as the product of three
+    layers. U and V are computed again from the pretrained weights, in float64, and take twice the
+    memory of a square weight. Components whose singular value is zero do not train.
 
     Args:
         targets: Operations by role (qkv, proj, fc1, fc2, ...), or names of parts of a fused
-            operation (q, k, v), which are then decomposed by themselves. None takes those of qkv,
-            proj, fc1, fc2 and, in ResNets, conv1 to conv3 and downsample that the encoder has.
-        blocks: Block indexes; None takes all, negative ones count from the end. The paper leaves
-            the first stage of a ResNet alone.
-        rank_multiple: Cuts the rank down to a multiple of this; 4 is what the official code does,
-            which changes a weight whose full rank is no multiple of 4 before training.
+            operation (q, k, v), which are then decomposed on their own. None takes qkv, proj, fc1,
+            fc2 and, in ResNets, conv1 to conv3 and downsample, as far as the encoder has them.
+        blocks: Block indexes; None takes all, negative indexes count from the end. The paper leaves
+            out the first stage of a ResNet.
+        rank_multiple: Rounds the rank down to a multiple of this. The official code uses 4, which
+            changes a weight whose full rank is no multiple of 4 before training.
 
     Shapes:
         OP(block, role): (..., in) -> (..., out); prefix tokens are changed like all others.
 
     Raises:
-        UserError: If rank_multiple < 1, the encoder lacks a target, or it is a
-            grouped convolution.
+        UserError: If the encoder lacks a target, or it is a grouped convolution.
 
     Source: Sun et al., NeurIPS 2022, Sec. 3. Differs from it: nothing; from its code: full rank,
     and linears are decomposed (there they end up random).
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='SVF', blocks=[0]))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        768
     """
 
     default_targets = (('qkv', 'proj', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3', 'downsample'),)
@@ -123,5 +130,5 @@ class SVF(OperationMethod):
 
 
 def _trainable(left: Tensor, values: Tensor, right: Tensor) -> Tensor:
-    """Returns (R,) booleans: the vectors of a zero, as dead filters have, are arbitrary."""
+    """Returns (R,) booleans: False for zeros, as dead filters have; their vectors are arbitrary."""
     return values > rounding(values, max(left.shape[0], right.shape[1]))

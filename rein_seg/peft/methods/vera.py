@@ -50,7 +50,7 @@ class VeRALayer(nn.Module):
 
     Args:
         op: The frozen operation.
-        rows: Slices (start, stop) of the output channels, each with vectors of its own.
+        rows: Slices (start, stop) of the output channels, each with its own vectors.
         pair: A and B.
         d_initial: Start of d.
 
@@ -76,7 +76,7 @@ class VeRALayer(nn.Module):
             inner = hidden * per_channel(d, self.conv).to(hidden.dtype)
             delta = apply_up(inner, self.pair.up[: stop - start], self.conv)
             delta = delta * per_channel(b, self.conv).to(delta.dtype)
-            pieces.append(y.narrow(channel, row, start - row))
+            pieces.append(y.narrow(channel, row, start - row))  # channels of no target
             pieces.append(y.narrow(channel, start, stop - start) + delta)
             row = stop
         pieces.append(y.narrow(channel, row, y.shape[channel] - row))
@@ -102,22 +102,30 @@ class VeRA(OperationMethod):
 
     Args:
         targets: Linears and 1x1 convolutions by role (proj, fc1, fc2, ...) or by the name of one
-            part of a fused operation (q, k, v; gate, value), which then has vectors of its own.
-            None takes q and v, or fc1 and fc2 where the encoder has no attention.
+            part of a fused operation (q, k, v; gate, value), which then has its own vectors. None
+            takes q and v, or fc1 and fc2 where the encoder has no attention.
         rank: r.
         d_initial: Start of d; b starts at zero.
-        seed: Of A and B.
-        blocks: Block indexes; None takes all, negative ones count from the end.
+        seed: Seed of A and B.
+        blocks: Block indexes; None takes all, negative indexes count from the end.
 
     Shapes:
         OP(block, role): (..., in) -> (..., out); prefix tokens are updated like all others.
 
     Raises:
-        UserError: If rank < 1, the encoder lacks a target, or it is a convolution
-            that is not 1x1.
+        UserError: If the encoder lacks a target, or it is a convolution that is not 1x1.
 
     Source: Kopiczko et al., ICLR 2024, Sec. 3; A and B are drawn as in the peft library (uniform,
     Kaiming with gain sqrt 2). Differs from it: none.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='VeRA', rank=64))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        4096
+        >>> backbone.peft.pair.down.shape, backbone.peft.pair.up.shape  # shared by all layers
+        (torch.Size([64, 192]), torch.Size([192, 64]))
     """
 
     default_targets = (('q', 'v'), ('fc1', 'fc2'))

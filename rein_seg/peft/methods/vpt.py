@@ -1,4 +1,4 @@
-"""VPT: learned tokens beside the image's in every block's attention.
+"""VPT: learned tokens beside the image's tokens in every block's attention.
 
 B batch, P prompts, C channels of the stream, d width of the prompts, L blocks of a stage.
 """
@@ -22,30 +22,38 @@ from rein_seg.structures import Anatomy, SeqSite
 
 @PEFT_METHODS.register_module()
 class VPT(PEFTMethod):
-    """Inserts prompts into the token sequence: own ones in each block, or the same throughout.
+    """Inserts prompts into the token sequence: separate ones in each block, or the same in all.
 
-    In a sequence they follow class and register tokens; they get no position. In attention by
-    windows every window sees all prompts, without positions, and they get the mean over the
-    windows. What comes out of the encoder has none.
+    In a sequence they follow class and register tokens and have no position. In windowed attention
+    every window sees all prompts, without positions, and they get the mean over the windows. The
+    encoder's output has no prompts.
 
     Args:
         num_tokens: P.
-        form: ``deep``: each block has prompts of its own, and those that come out of it are
-            dropped. ``shallow``: prompts enter the first block and go on through all; where
-            patches are merged between stages, so are four copies of each prompt.
-        project_dims: d, from where one linear a stage leads to C; None takes d = C, without it.
+        form: ``deep``: each block has its own prompts and drops them at its end. ``shallow``:
+            prompts enter the first block and pass through all; where patches are merged between
+            stages, so are four copies of each prompt.
+        project_dims: d, from which one linear a stage leads to C; None takes d = C, without it.
         dropout: Probability for the prompts, in training.
 
     Shapes:
         SEQ(block): P more tokens inside the block.
 
     Raises:
-        UserError: If num_tokens or project_dims < 1, form is none of the words above, or the
-            encoder has no tokens (convolutions).
+        UserError: If the encoder has no tokens (convolutions).
 
-    Source: Jia et al., ECCV 2022, Sec. 3. Differs from it: the prompts of one image never meet
-    another's (its Swin mixes the images of a batch); on SAM, which it does not cover, as on Swin;
-    encoders of convolutions (there: pixels around the image) are refused.
+    Source: Jia et al., ECCV 2022, Sec. 3. Differs from it: prompts see their own image only (its
+    Swin mixes the images of a batch); on SAM, which it does not cover, as on Swin; convolutional
+    encoders (there: pixels around the image) are refused.
+
+    Example:
+        >>> from rein_seg.models.backbone import PEFTBackbone
+        >>> tiny = dict(type='TinyViT', init_seed=0)
+        >>> backbone = PEFTBackbone(tiny, dict(type='VPT', num_tokens=10))
+        >>> sum(p.numel() for p in backbone.peft.parameters())
+        15360
+        >>> backbone.peft.prompts[0].shape
+        torch.Size([8, 10, 192])
     """
 
     why_not_mergeable = 'prompts are further tokens, not weights'
@@ -67,7 +75,7 @@ class VPT(PEFTMethod):
         self.projections = nn.ModuleList()
 
     def build(self, anatomy: Anatomy) -> None:
-        """Makes the (L, P, d) prompts of each stage; shallow ones are those of a single block."""
+        """Makes the (L, P, d) prompts of each stage; shallow prompts belong to a single block."""
         sites = _sites(anatomy)
         if self.form == 'shallow':
             sites = sites[:1]
@@ -75,6 +83,7 @@ class VPT(PEFTMethod):
             own = [site for site in sites if site.stage == stage]
             width = self.project_dims or own[0].channels
             prompts = torch.empty(len(own), self.num_tokens, width)
+            # the official start: as uniform as the weights of a patch embedding
             bound = math.sqrt(6 / (3 * anatomy.patch_size**2 + width))
             self.prompts.append(nn.Parameter(prompts.uniform_(-bound, bound)))
             if self.project_dims is not None:
@@ -89,9 +98,9 @@ class VPT(PEFTMethod):
             if self.form == 'deep' or site is sites[0]:
                 function = self.insert
             else:
-                function = self.go_on
+                function = self.next_prompts
             on_the_way = self.form == 'shallow' and site is not sites[-1]
-            self.hook(site, function, collect=self.keep if on_the_way else None)
+            self.hook(site, function, collect=self.store_prompts if on_the_way else None)
 
     def insert(self, x: Tensor, context: Context) -> Tensor:
         """Returns the (B, P, C) prompts of a block."""
@@ -101,20 +110,20 @@ class VPT(PEFTMethod):
             prompts = self.projections[stage](prompts)
         return self.dropout(prompts.expand(x.shape[0], -1, -1))
 
-    def go_on(self, x: Tensor, context: Context) -> Tensor:
-        """Returns what the block before made of its prompts."""
+    def next_prompts(self, x: Tensor, context: Context) -> Tensor:
+        """Returns the prompts that left the previous block."""
         tokens, site = context.carried, context.site
         assert tokens is not None, 'no prompts came out of the block before'
         assert isinstance(site, SeqSite)
         return tokens if site.merging is None else merge(tokens, site.merging)
 
-    def keep(self, tokens: Tensor, context: Context) -> None:
-        """Takes the prompts that came out of a block along to the next."""
+    def store_prompts(self, tokens: Tensor, context: Context) -> None:
+        """Stores the prompts that left a block for the next block."""
         context.carry(tokens)
 
 
 def merge(tokens: Tensor, merging: nn.Module) -> Tensor:
-    """Merges four copies of each (B, P, C) token, as patches are merged: (B, P, D)."""
+    """Merges four copies of each (B, P, C) token like patches: (B, P, D)."""
     copies = tokens.repeat_interleave(2, dim=1)[:, None].expand(-1, 2, -1, -1)  # (B, 2, 2P, C)
     return merging(copies)[:, 0]
 
@@ -122,8 +131,8 @@ def merge(tokens: Tensor, merging: nn.Module) -> Tensor:
 def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Renames the official prompts for `VPT`.
 
-    prompt_embeddings are those of the first block; deep_prompt_embeddings those of the others, or
-    deep_prompt_embeddings_{s} those of stage s; prompt_proj is the linear.
+    prompt_embeddings belong to the first block; deep_prompt_embeddings to the other blocks, or
+    deep_prompt_embeddings_{s} to stage s; prompt_proj is the linear.
 
     Args:
         state: Tensors by official name.
@@ -145,6 +154,6 @@ def _sites(anatomy: Anatomy) -> list[SeqSite]:
     if not sites:
         raise UserError(
             f'VPT inserts tokens, and the {anatomy.family!r} encoder has none: convolutions see '
-            'maps only; choose another method for it, or a transformer'
+            'maps only; choose another method, or a transformer'
         )
     return sites

@@ -1,1 +1,1 @@
-"""What methods share: low-rank updates, tokens, mixtures, bottlenecks, spectra, stages."""
+"""Code that methods share: low-rank updates, tokens, mixtures, bottlenecks, spectra, stages."""

@@ -1,4 +1,4 @@
-"""Two linears with an activation between them: what adapters on branches are made of.
+"""Two linears with an activation between them: the body of adapters on branches.
 
 C channels of the input, D of the output, d hidden.
 """
@@ -20,11 +20,18 @@ class Bottleneck(nn.Module):
         outputs: D.
         act: Name of the activation.
         dropout: Probability for the hidden activations, in training.
-        stride: Keeps each so-many-th row and column of the grid, for maps beside a convolution
-            that does so.
+        stride: Step along the rows and columns of the grid, for an adapter parallel to a strided
+            convolution.
 
     Shapes:
         down: (d, C); up: (D, d).
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.peft.parts.bottleneck import Bottleneck
+        >>> layer = Bottleneck(32, 8, 64, act='gelu', stride=(2, 2))
+        >>> layer.on_channels(torch.zeros(1, 14, 14, 32)).shape
+        torch.Size([1, 7, 7, 64])
     """
 
     def __init__(
@@ -45,7 +52,7 @@ class Bottleneck(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
-        """Returns the result in the layout of ``x``, all tokens included."""
+        """Returns the result in the layout of ``x``, for all tokens."""
         x = context.channels_last(x)
         return context.from_channels_last(self.on_channels(x))
 

@@ -1,4 +1,4 @@
-"""Products B A of low rank for chosen rows of a linear or convolution: what a family shares.
+"""Products B A of low rank for chosen rows of a linear or convolution.
 
 r rank, n slices of the output channels, k kernel side.
 """
@@ -22,13 +22,20 @@ class LowRankPair(nn.Module):
 
     Args:
         op: The frozen `nn.Linear` or dense `nn.Conv2d`.
-        rows: Slices (start, stop) of the output channels, each with a product of its own.
+        rows: Slices (start, stop) of the output channels, each with its own product.
         rank: r of each product.
 
     Shapes:
         lora_A: (n r, in) or (n r, in, k, k); lora_B: (sum of slice widths, r), as loralib stacks
         them; for a convolution A has the base's kernel, stride, padding and dilation and B is 1x1.
         A starts uniform (Kaiming, a = sqrt 5), B at zero.
+
+    Example:
+        >>> from torch import nn
+        >>> from rein_seg.peft.parts.low_rank import LowRankPair
+        >>> pair = LowRankPair(nn.Linear(32, 96), ((0, 32), (64, 96)), rank=4)  # q and v of qkv
+        >>> pair.lora_A.shape, pair.lora_B.shape, pair.product().shape
+        (torch.Size([8, 32]), torch.Size([64, 4]), torch.Size([96, 32]))
     """
 
     def __init__(self, op: Op, rows: Rows, *, rank: int) -> None:
@@ -56,7 +63,7 @@ class LowRankPair(nn.Module):
 
 
 def conv_options(op: Op) -> dict[str, Any] | None:
-    """Returns how a convolution moves over its input, None for a linear."""
+    """Returns stride, padding and dilation of a convolution, None for a linear."""
     if isinstance(op, nn.Conv2d):
         return dict(stride=op.stride, padding=op.padding, dilation=op.dilation)
     return None
@@ -78,9 +85,9 @@ def apply_pair(x: Tensor, down: Tensor, up: Tensor, conv: dict[str, Any] | None)
 
 
 def block_diagonal(parts: Tensor, rows: Rows, out_features: int) -> Tensor:
-    """Returns (out, n r): each slice's (width, r) part in columns of its own, zero elsewhere.
+    """Returns (out, n r): each slice's (width, r) part in its own columns, zero elsewhere.
 
-    One product then serves all slices.
+    A single product then serves all slices.
 
     Args:
         parts: (sum of slice widths, r), the slices one below the other.
@@ -96,9 +103,17 @@ def block_diagonal(parts: Tensor, rows: Rows, out_features: int) -> Tensor:
 
 
 def scatter_rows(values: Tensor, rows: Rows, size: int, *, fill: float = 0.0) -> Tensor:
-    """Returns (size, ...): ``values`` (sum of slice widths, ...) at their rows, else ``fill``."""
+    """Returns (size, ...): ``values`` (sum of slice widths, ...) at their rows, else ``fill``.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.peft.parts.low_rank import scatter_rows
+        >>> scatter_rows(torch.tensor([1.0, 2.0]), ((0, 1), (3, 4)), 5)
+        tensor([1., 0., 0., 2., 0.])
+    """
     if rows == ((0, size),):
         return values
+    # concatenated, not written in place: autograd and torch.compile keep plain tensors
     pieces, row = [], 0
     for (start, stop), part in zip(
         rows, values.split([stop - start for start, stop in rows]), strict=True
@@ -110,12 +125,12 @@ def scatter_rows(values: Tensor, rows: Rows, size: int, *, fill: float = 0.0) ->
 
 
 def gather_rows(values: Tensor, rows: Rows) -> Tensor:
-    """Returns the slices of (size, ...) ``values``, one below the other: undoes `scatter_rows`."""
+    """Returns the slices of ``values``, one below the other: the inverse of `scatter_rows`."""
     return torch.cat([values[start:stop] for start, stop in rows])
 
 
 def per_channel(vector: Tensor, conv: dict[str, Any] | None) -> Tensor:
-    """Returns (C,) so that it multiplies the output channels of a linear or of a convolution."""
+    """Returns a (C,) vector shaped to scale the output channels of a linear or convolution."""
     return vector if conv is None else vector[:, None, None]
 
 

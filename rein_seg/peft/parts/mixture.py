@@ -22,7 +22,7 @@ def convolve(d: Tensor, weight: Tensor, bias: Tensor, *, scale: int, mode: str) 
         d: (B, r, H, W).
         weight: (r, r, 3, 3).
         bias: (r,).
-        scale: How many times larger the grid of the convolution is; 1 resizes nothing.
+        scale: Factor of the resize before the convolution, undone after it; 1 resizes nothing.
         mode: Interpolation of both resizes (align_corners False).
 
     Returns:
@@ -44,6 +44,13 @@ def balance(importance: Tensor, load: Tensor) -> Tensor:
 
     Returns:
         Scalar, at least 0; 0 for one expert. The variance is the unbiased one.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.peft.parts.mixture import balance
+        >>> even, uneven = torch.tensor([2.0, 2.0]), torch.tensor([4.0, 0.0])
+        >>> balance(even, even), balance(uneven, uneven)
+        (tensor(0.), tensor(4.))
     """
     both = torch.stack((importance, load))
     if both.shape[1] == 1:
@@ -52,14 +59,14 @@ def balance(importance: Tensor, load: Tensor) -> Tensor:
 
 
 def expected_load(clean: Tensor, noisy: Tensor, sigma: Tensor, top_k: int) -> Tensor:
-    """Computes how many rows each expert gets if its own noise is drawn again, others fixed.
+    """Computes the expected rows of each expert over its own noise, the others' noise fixed.
 
     The sum over the rows of Phi((clean - t) / sigma), where t is the k-th largest of the other
     experts' noisy logits.
 
     Args:
         clean: (B, n) logits without noise.
-        noisy: (B, n) logits with it.
+        noisy: (B, n) logits with noise.
         sigma: (B, n) standard deviation of the noise.
         top_k: k < n.
 
@@ -122,10 +129,10 @@ class Gate(nn.Module):
 
 
 class Experts(nn.Module):
-    """n convolutions at n scales, of which each row takes its chosen ones.
+    """n convolutions at n scales; each row takes its chosen experts.
 
-    Their parameters are stacked, so those of idle experts get zero gradients, not none: data
-    parallel training needs no search for unused parameters.
+    Their parameters are stacked: idle experts get zero gradients instead of none, so data parallel
+    training needs no search for unused parameters.
 
     Shapes:
         weight: (n, r, r, 3, 3); bias: (n, r).

@@ -1,4 +1,4 @@
-"""Where stages begin: what methods between stages share."""
+"""Boundaries between stages, for methods that act there."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ def stage_starts(anatomy: Anatomy, num_stages: int) -> list[int]:
 
     Args:
         anatomy: The encoder's anatomy.
-        num_stages: How many even groups of blocks a plain encoder, which has one stage, is cut
-            into, if it has as many blocks; staged encoders keep their own.
+        num_stages: Number of even groups of blocks for a plain encoder, which has a single stage;
+            at most its number of blocks. Staged encoders keep their own stages.
+
+    Example:
+        >>> from rein_seg.encoders import build_encoder, find_anatomy
+        >>> from rein_seg.peft.parts.stages import stage_starts
+        >>> encoder, _ = build_encoder(dict(type='TinyViT', init_seed=0))
+        >>> stage_starts(find_anatomy(encoder), num_stages=4)
+        [0, 2, 4, 6]
     """
     depths = anatomy.stage_depths
     if len(depths) > 1:

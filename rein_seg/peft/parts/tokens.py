@@ -1,7 +1,7 @@
-"""Learned tokens that refine the residual stream after every block: what Rein and its kin share.
+"""Learned tokens that refine the residual stream after every block: shared by Rein, FADA and SET.
 
-B batch, N patch tokens, C channels of the stream, D of what a branch refines, L blocks of a stage,
-M tokens, r rank, Q query width.
+B batch, N patch tokens, C channels of the stream, D channels that a branch refines, L blocks of a
+stage, M tokens, r rank, Q query width.
 """
 
 from __future__ import annotations
@@ -36,43 +36,51 @@ def refine(
     """Computes W_f (S[:, 1:] V + f) + b_f with V = W_t T[1:] + b_t and S = softmax(f T' / sqrt C).
 
     The first token takes part in the softmax and is dropped after it, without renormalising: the
-    weights that are kept need not sum to one.
+    remaining weights need not sum to one.
 
     Args:
         f: (B, N, D) features.
         tokens: (M, D) tokens of this block.
         token2feat: D -> D.
         delta_f: D -> D.
-        use_softmax: False keeps the raw products, unscaled.
-        norm_logits: Brings the M products of each feature to mean 0 and variance 1 first.
+        use_softmax: False uses the raw, unscaled products instead.
+        norm_logits: Normalises the M products of each feature to mean 0 and variance 1 first.
         width: C of the square root; None takes D.
 
     Returns:
         (B, N, D), not yet scaled.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from rein_seg.peft.parts.tokens import refine
+        >>> f, tokens = torch.randn(2, 64, 8), torch.randn(5, 8)
+        >>> refine(f, tokens, nn.Linear(8, 8), nn.Linear(8, 8)).shape
+        torch.Size([2, 64, 8])
     """
     similarity = F.linear(f, tokens)
     if norm_logits:
         similarity = F.layer_norm(similarity, similarity.shape[-1:])
     if use_softmax:
         similarity = (similarity / math.sqrt(width or f.shape[-1])).softmax(-1)
-    values = token2feat(tokens[1:])
+    values = token2feat(tokens[1:])  # (M - 1, D)
     return delta_f(similarity[..., 1:].to(values.dtype) @ values + f)
 
 
 class TokenBranch(nn.Module):
     """Tokens of every block of one stage, and the linears they share.
 
+    Parameter names are the official ones, so published checkpoints map by prefix alone.
+
     Args:
         depth: L.
         channels: D.
         num_tokens: M.
-        rank: r of T_l = A_l B_l; 0 keeps full tokens.
+        rank: r of T_l = A_l B_l; 0 trains full tokens.
         query_dims: Q; None makes no queries and has no linears for them (the official modules
-            keep them, untrained).
+            contain them untrained).
         init_patch_size: p in the bound of the uniform start, sqrt(6 / (3 p^2 + D)).
         **refine: Options of `refine`.
-
-    Parameter names are the official ones, so published checkpoints map by prefix alone.
     """
 
     def __init__(
@@ -120,7 +128,7 @@ class TokenBranch(nn.Module):
         """Returns the (M, Q) queries: max, mean and last over the blocks, then one linear.
 
         The three are interleaved channel by channel, as the published weights expect; the paper
-        writes three blocks side by side.
+        concatenates three blocks.
         """
         each = self.transform(self.tokens())  # (L, M, Q)
         stats = torch.stack((each.max(0).values, each.mean(0), each[-1]), dim=-1)
@@ -130,18 +138,15 @@ class TokenBranch(nn.Module):
 class TokenMethod(PEFTMethod):
     """Refines the output of blocks with one module a stage; a plain ViT has one stage.
 
-    Subclasses implement `make_stage`. A stage's module has ``forward(f, layer, grid)``, which gets
+    Subclasses implement `make_stage`. Its module has ``forward(f, layer, grid)``, which gets
     (B, N, C) patch features, the number of the block within the module and (H, W), and returns
-    what is added to them; and ``queries()``.
+    the update of the features; and ``queries()``.
 
     Args:
         num_tokens: M.
         rank: r.
-        blocks: Blocks to refine after; None takes all, negative ones count from the end.
+        blocks: Blocks to refine after; None takes all, negative indexes count from the end.
         query_dims: Q; None makes no queries.
-
-    Raises:
-        UserError: If num_tokens < 2 or rank < 0.
     """
 
     why_not_mergeable = 'its softmax over tokens depends on the features'
@@ -169,12 +174,13 @@ class TokenMethod(PEFTMethod):
         """Makes a module for each stage that has a refined block."""
         sites = anatomy.find(StreamSite, where='out', blocks=self.blocks)
         for stage in sorted({site.stage for site in sites}):
+            # a module holds the refined blocks of its stage only, counted from 0
             own = [site for site in sites if site.stage == stage]
             self._places |= {site.block: (len(self.stages), i) for i, site in enumerate(own)}
             self.stages.append(self.make_stage(len(own), own[0].channels))
 
     def connect(self, anatomy: Anatomy) -> None:
-        """Hooks to the output of every block that is refined."""
+        """Hooks to the output of every refined block."""
         for site in anatomy.find(StreamSite, where='out', blocks=self.blocks):
             self.hook(site, self.refine)
 
@@ -194,8 +200,8 @@ class TokenMethod(PEFTMethod):
 def from_official(state: Mapping[str, Tensor], *, first: str, second: str) -> dict[str, Tensor]:
     """Renames the tensors of an official module of two branches.
 
-    A 2 at the end of a parameter's or a linear's name is the second branch; scale stays, and the
-    fixed filters (wavepool) are left out.
+    A 2 at the end of the name of a parameter or linear marks the second branch; scale keeps its
+    name, and the fixed filters (wavepool) are left out.
 
     Args:
         state: Tensors by official name.

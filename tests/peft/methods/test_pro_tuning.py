@@ -19,7 +19,7 @@ def backbone(family='vit', **peft):
 
 @pytest.mark.parametrize('channels', [64, 1024])
 def test_size_of_a_block(channels):
-    """specs/peft_methods.md 2.9, and beta."""
+    """The parameters of the four convolutions and the gate, and beta."""
     with torch.device('meta'):
         block = PromptBlock(channels, kernel_size=5, groups=4, gate_reduction=16, act='none')
     c = channels

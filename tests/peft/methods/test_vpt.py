@@ -45,12 +45,12 @@ def test_convolutions_are_refused(family):
 
 
 @pytest.mark.parametrize('family', ['vit', 'sam', 'swin'])
-def test_shallow_prompts_go_on_from_block_to_block(family):
+def test_shallow_prompts_pass_from_block_to_block(family):
     """Without them in the later blocks, the last map would be another one."""
     model = backbone(family, peft=dict(form='shallow')).eval()
     whole = model(image()).maps[-1]
     assert model.anatomy.state.carried is None
-    model.peft.go_on = lambda x, context: torch.zeros(2, 0, x.shape[-1])
+    model.peft.next_prompts = lambda x, context: torch.zeros(2, 0, x.shape[-1])
     model.peft.detach()
     model.peft.attach(model.encoder, model.anatomy)
     assert (model(image()).maps[-1] - whole).abs().max() > 1e-3
