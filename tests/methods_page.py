@@ -5,14 +5,19 @@ make support
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
+from collections.abc import Callable
+from typing import Any
 
 from mmseg.registry import MODELS
 
+from rein_seg.models.backbone import PEFTBackbone
 from rein_seg.peft import PEFTMethod
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import (
+    Anatomy,
     BranchSite,
     NormSite,
     OpSite,
@@ -26,7 +31,9 @@ from tests.matrix import COMMAND, configs, methods
 from tests.paths import REPO
 
 DOCUMENT = REPO / 'docs/reference/methods.md'
-KINDS: dict[type[Site], tuple[str, str]] = {  # what a site is called, and what tells it from others
+KINDS: dict[
+    type[Site], tuple[str, str]
+] = {  # name of a kind of site, and the field that tells sites apart
     OpSite: ('OP', 'role'),
     NormSite: ('NORM', 'role'),
     StreamSite: ('STREAM', 'where'),
@@ -36,12 +43,13 @@ KINDS: dict[type[Site], tuple[str, str]] = {  # what a site is called, and what 
 }
 HEAD = f"""# Methods
 
-Written by `{COMMAND}` from the classes in `rein_seg/peft/`, whose docstrings explain the
-arguments and say what differs from the source. See also [what works with what](support.md) and
-[sites](../background/decisions/0002-sites-and-hooks.md).
+Written by `{COMMAND}` from the classes in `rein_seg/peft/methods/`. Their docstrings explain the
+arguments and the differences from the source. See also [what works with what](support.md) and
+[sites](../background/sites.md).
 
-Sites are those on a plain vision transformer; an encoder of another kind has its own. Arguments
-whose default is None are left out. Merges: `merge()` writes it into the encoder's weights, exactly.
+The sites are those of a plain vision transformer; other encoders have their own. Arguments whose
+default is None are left out. Merges: `merge()` writes the method into the encoder's weights,
+exactly.
 
 | Method | Source | Sites | Defaults | Merges | Config |
 |---|---|---|---|---|---|
@@ -49,14 +57,13 @@ whose default is None are left out. Merges: `merge()` writes it into the encoder
 TAIL = """
 ## Several at once
 
-`peft=[dict(type='LoRA'), dict(type='BitFit')]` attaches methods one after another: where two change
-the same thing, the first comes first. Refused, with a message that says what to change, are lists
-in which
+`peft=[dict(type='LoRA'), dict(type='BitFit')]` attaches methods in this order: where two change the
+same tensor, the first acts first. A list is refused, with a message that says what to change, if
 
-- two methods make queries for the head (Rein, FADA, SET: `link_to_queries=False` for all but one);
-- two train the same parameter of the encoder (BitFit, SoMA's biases, Full);
+- two methods make queries for the head ({queries}: `link_to_queries=False` for all but one);
+- two train the same parameter of the encoder ({owners});
 - two carry prompts from block to block (`VPT` with `form='shallow'`);
-- DoRA, or SoMA with biases, comes after a method that changes the output of the same operation.
+- a method that needs the plain output of an operation ({readers}) follows a method that changes it.
 
 The list merges if each of its methods does.
 """
@@ -64,19 +71,32 @@ The list merges if each of its methods does.
 
 def document() -> str:
     """Returns the text of docs/reference/methods.md."""
-    return HEAD + ''.join(f'| {" | ".join(_row(name))} |\n' for name in methods()) + TAIL
+    rows = ''.join(f'| {" | ".join(_row(name))} |\n' for name in methods())
+    tail = TAIL.format(
+        queries=_names(lambda method, _: method.query_dims is not None),
+        owners=_names(lambda method, anatomy: method.owned_parameters(anatomy)),
+        readers=_names(lambda method, _: method.reads_operations),
+    )
+    return HEAD + rows + tail
+
+
+def _names(holds: Callable[[PEFTMethod, Anatomy], Any]) -> str:
+    """Returns the names of the methods that this holds for."""
+    backbones = {name: _backbone(name) for name in methods()}
+    return ', '.join(n for n, built in backbones.items() if holds(built.peft, built.anatomy))
 
 
 def _row(name: str) -> tuple[str, ...]:
     cls = PEFT_METHODS.get(name)
-    method = _attached(name)
+    method = _backbone(name).peft
     merges = 'yes' if method.why_not_mergeable is None else f'no: {method.why_not_mergeable}'
     return (f'`{name}`', _source(cls), _sites(method), _defaults(cls), merges, _config(name))
 
 
-def _attached(name: str) -> PEFTMethod:
+@functools.cache
+def _backbone(name: str) -> PEFTBackbone:
     cfg = dict(type='PEFTBackbone', encoder=FOUR_MAPS['vit'], peft=configs(name)[0])
-    return MODELS.build(cfg).peft
+    return MODELS.build(cfg)
 
 
 def _source(cls: type) -> str:
