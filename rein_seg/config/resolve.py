@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mmengine.config import Config
@@ -68,8 +69,8 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     1. read: the file over its bases; a benchmark that one of them names, where it names it;
        last a benchmark that an option names, in place of the file's.
     2. options: ``--cfg-options`` over that.
-    3. run: protocol, work folder, weights to start from, outputs, as the command says.
-    4. spelling: one place for what can be written in two ways; ``comparison`` out.
+    3. spelling: one place for what can be written in two ways; ``comparison`` out.
+    4. run: protocol, work folder, weights to start from, outputs, as the command says.
     5. protocol: fills gaps; the values of another protocol that filled them before go first.
     6. sizes: the model's classes, crop and windows, where it does not say.
     7. roots: ``data_root`` and ``cache_dir`` of data sets that have none.
@@ -89,8 +90,8 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     cfg, origins = _read(source, request.benchmark)  # 1
     step = Trace(cfg, origins)
     step('option', apply_options, request.plain_options)  # 2
-    step('command', set_run, request)  # 3
-    step('spelling', unify_spelling)  # 4
+    step('spelling', partial(unify_spelling, from_file=isinstance(source, str)))  # 3
+    step('command', set_run, request)  # 4
     _check_parts(cfg, request)
     if not request.data_only:
         step(f'protocol {protocol_name(cfg)}', fill_protocol, like=_iterations)  # 5

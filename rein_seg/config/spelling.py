@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
+from rein_seg.checkpoint.old_files import translate_method
 from rein_seg.config.builtin import protocols
 from rein_seg.config.config_paths import domain_metrics, same
 from rein_seg.config.protocol import defined
@@ -15,13 +16,22 @@ COMPARISON = 'comparison'  # of several runs: no part of a single run
 _MMENGINES = ('runtime_info', 'timer', 'logger', 'param_scheduler', 'checkpoint', 'sampler_seed')
 
 
-def unify_spelling(cfg: Config) -> None:
+def unify_spelling(cfg: Config, *, from_file: bool) -> None:
     """Rewrites a config, in place.
+
+    Args:
+        cfg: With its options.
+        from_file: Whether a file holds it: if a run of version 0.1.0 left that file, its method has
+            the argument names of then.
 
     Raises:
         UserError: If it averages weights in two places.
     """
     cfg.pop(COMPARISON, None)
+    if from_file and _is_resolved(cfg):
+        backbone = cfg.model.get('backbone') or {}
+        if 'peft' in backbone:
+            backbone['peft'] = translate_method(backbone['peft'])
     _move_average(cfg)
     for name in [name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None]:
         if name not in _MMENGINES:
@@ -29,6 +39,12 @@ def unify_spelling(cfg: Config) -> None:
     for metric in domain_metrics(cfg):
         metric.pop('changed', None)  # of the run that left this config
     _drop_shipped_protocols(cfg)
+
+
+def _is_resolved(cfg: Config) -> bool:
+    """Says whether a run left this config: a leaf leaves these words to the benchmark."""
+    model, benchmark = cfg.get('model') or {}, cfg.get('benchmark') or {}
+    return 'work_dir' in cfg and 'protocol' in benchmark and 'num_classes' in model
 
 
 def _move_average(cfg: Config) -> None:

@@ -267,3 +267,17 @@ def test_data_alone_need_no_model():
     assert {dataset.data_root for dataset in datasets_of(cfg)} == {'x'}
     with pytest.raises(UserError, match="the config has no 'model': name a base"):
         resolve(str(REPO / 'configs/_base_/benchmarks/polyp.py'))
+
+
+def test_old_words_of_a_method_are_for_old_files_alone(tmp_path):
+    leaf = tmp_path / 'leaf.py'
+    leaf.write_text(
+        f'_base_ = [{MINISCAPES!r}]\n'
+        "model = dict(backbone=dict(peft=dict(type='LoRA', parts=['q', 'v'])))\n"
+    )
+    cfg = resolve(load_config(str(leaf)), Request(launcher='none')).cfg
+    with pytest.raises(UserError, match="LoRA takes no 'parts': it is called targets"):
+        build_shapes(cfg)
+    left = tmp_path / 'left.py'
+    left.write_text(cfg.pretty_text)
+    assert load_config(str(left)).model.backbone.peft == dict(type='LoRA', targets=['q', 'v'])
