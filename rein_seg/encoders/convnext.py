@@ -29,7 +29,15 @@ def convnext_anatomy(encoder: nn.Module) -> Anatomy:
     """Returns the anatomy of a mmpretrain `ConvNeXt`.
 
     Raises:
-        UserError: If it averages its maps away, or ``out_indices`` goes beyond the stages.
+        UserError: If the encoder averages its maps, or ``out_indices`` goes beyond the stages.
+
+    Example:
+        >>> from rein_seg.encoders import build_encoder, find_anatomy
+        >>> cfg = dict(type='mmpretrain.ConvNeXt', arch='tiny', gap_before_final_norm=False)
+        >>> encoder, _ = build_encoder({**cfg, 'out_indices': [0, 1, 2, 3], 'init_seed': 0})
+        >>> anatomy = find_anatomy(encoder)
+        >>> anatomy.stage_depths, anatomy.out_channels
+        ((3, 3, 9, 3), (96, 192, 384, 768))
     """
     if encoder.gap_before_final_norm:
         raise UserError(
@@ -70,10 +78,9 @@ def convnext_anatomy(encoder: nn.Module) -> Anatomy:
 def convnext_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     """Takes official files (facebookresearch's ConvNeXt and V2) and mmpretrain's own.
 
-    A classifier has one final norm, which is that of the last stage's output; the norms of the
-    other outputs, norm0 to norm2, are not in its file. They start as ones and zeros, as in the
-    reference (its loading is not strict), and are reported as filled. A file of a segmentation
-    model has them all; its heads are left out, as a classifier's is.
+    A classifier's file has one final norm, for the last stage. The norms of the other outputs,
+    norm0 to norm2, start as ones and zeros, as in the reference (its loading is not strict), and
+    are reported as filled. A segmentation model's file has all norms. Heads are left out.
     """
     tensors = rename(state, ((r'^(module\.)?(backbone\.)?', ''), *_OFFICIAL))
     own = encoder.state_dict()
@@ -85,7 +92,7 @@ def convnext_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     for name in unused:
         del tensors[name]
     for name, tensor in tensors.items():
-        # grn is (1, 1, 1, C) officially; pointwise weights may be linears' or convolutions'
+        # grn is (1, 1, 1, C) officially; pointwise weights are of linears or of convolutions
         if name in own and tensor.numel() == own[name].numel() and '.grn.' in name:
             tensors[name] = tensor.reshape(own[name].shape)
         elif name in own and re.search(r'pointwise_conv[12]\.weight$', name):
@@ -141,7 +148,7 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
             entry_raw=tap('', 'input'),
             entry_norm=tap('norm', 'output', inner),
             exit_pre=tap('pointwise_conv2', 'output', inner),
-            # LayerScale is a raw parameter here: its product is first seen as drop_path's input
+            # LayerScale is a bare parameter: the first module after it is drop_path
             exit_post=tap('drop_path', 'input'),
         ),
         StreamSite(*place, 'out', (tap('', 'output'),)),

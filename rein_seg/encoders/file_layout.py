@@ -1,11 +1,9 @@
-"""An encoder's weights back into the layout of the file that they came from.
+"""Writes an encoder's weights in the layout of the file that it was built from.
 
-The key map of a family (`convert_weights`) goes one way. Its inverse is found by looking at what
-it does to the file at hand: most tensors pass as they are; of the others numbered elements show
-where each goes. What the encoder does not use stays in the file as it is, and so does what was
-resampled, where nothing changed it.
-
-C channels, p and q patch sides.
+The key map of a family (`convert_weights`) works in one direction. Its inverse is found by trying
+it on the file: most tensors pass through it unchanged; for the others, a tensor of numbered
+elements shows the place of each element. Tensors that the encoder does not use stay in the file as
+they are, and so do resampled tensors that did not change.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from rein_seg.encoders.resampling import shrink_patch_kernel
 from rein_seg.encoders.weights import Converted, convert_weights
 from rein_seg.errors import UserError
 
-_FIRST = 2.0**40  # numbers of elements start here: no weight is as large
+_FIRST = 2.0**40  # elements are numbered from here on: no weight is as large
 
 
 @dataclass(frozen=True)
@@ -28,12 +26,12 @@ class FileLayout:
     """Tensors by the file's names.
 
     Attributes:
-        tensors: All of the file, those that the encoder does not use too.
-        changed: Names of those that are not the file's own any more.
-        resized: What had to be written in the encoder's size, such as
-            ``patch_embed.proj.weight 14x14 -> 16x16``: its values could not have come from a
-            tensor of the file's size.
-        resampled: What loading resamples, as it did when the method was trained.
+        tensors: All tensors of the file, with those that the encoder does not use.
+        changed: Names of tensors whose values changed.
+        resized: Tensors that had to be written in the encoder's size, such as
+            ``patch_embed.proj.weight 14x14 -> 16x16``: no tensor of the file's size gives their
+            values.
+        resampled: Tensors that loading resizes, as it did when the method was trained.
     """
 
     tensors: dict[str, Tensor]
@@ -50,8 +48,19 @@ def to_file_layout(encoder: nn.Module, state: Mapping[str, Tensor]) -> FileLayou
         state: The file, as downloaded.
 
     Raises:
-        UserError: If the layout has no place for something that changed, or a file made so would
-            not load as these weights.
+        UserError: If the layout has no place for a tensor that changed, or the new file would not
+            load as these weights.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders import build_encoder, to_file_layout
+        >>> encoder, _ = build_encoder(dict(type='TinyViT', init_seed=0))
+        >>> file = {f'backbone.{k}': v.clone() for k, v in encoder.state_dict().items()}
+        >>> with torch.no_grad():
+        ...     _ = encoder.layers[0].attn.qkv.bias.fill_(1)
+        >>> made = to_file_layout(encoder, file)
+        >>> made.changed, made.tensors.keys() == file.keys()
+        (('backbone.layers.0.attn.qkv.bias',), True)
     """
     own = {name: tensor.detach().cpu() for name, tensor in encoder.state_dict().items()}
     converted = convert_weights(encoder, dict(state))
@@ -66,7 +75,7 @@ def to_file_layout(encoder: nn.Module, state: Mapping[str, Tensor]) -> FileLayou
     layout = _Layout(encoder, state, before)
     layout.place_renamed(waiting)
     layout.place_traced(waiting)
-    # norms that a classifier's file lacks: with one of them it must have them all
+    # norms that a classifier's file lacks: a file must have all of them, or none
     if any(name in waiting for name in converted.filled):
         layout.result |= {name: own[name].clone() for name in converted.filled}
     back = _load(encoder, layout.result, own)
@@ -75,12 +84,12 @@ def to_file_layout(encoder: nn.Module, state: Mapping[str, Tensor]) -> FileLayou
 
 
 class _Layout:
-    """The file with the tensors that found their place in it.
+    """A file in which tensors of the encoder are placed.
 
     Args:
         encoder: The encoder.
         state: The file.
-        before: The same under the encoder's names.
+        before: The tensors of the file under the encoder's names.
     """
 
     def __init__(
@@ -97,13 +106,13 @@ class _Layout:
         }
 
     def place_renamed(self, waiting: dict[str, Tensor]) -> None:
-        """Places tensors that only have another name, or shape; takes them from ``waiting``."""
+        """Places tensors with only another name, or shape; takes them out of ``waiting``."""
         for name in [name for name in waiting if name in self.renamed]:
             source = self.renamed[name]
             self.result[source] = waiting.pop(name).reshape(self.state[source].shape).clone()
 
     def place_traced(self, waiting: dict[str, Tensor]) -> None:
-        """Places tensors that were permuted, joined or resized, by numbering elements."""
+        """Places tensors that the key map permutes, joins or resizes."""
         if not waiting:
             return
         others = [n for n, t in self.state.items() if n not in set(self.renamed.values())]
@@ -116,10 +125,10 @@ class _Layout:
                     self._place(source, name, probe[name][moved], waiting[name], moved)
 
     def probe(self, source: str, tensor: Tensor) -> dict[str, Tensor]:
-        """Returns the file under the encoder's names, with another tensor in one place."""
+        """Returns the file under the encoder's names, with ``tensor`` in place of ``source``."""
         try:
             return convert_weights(self.encoder, {**self.state, source: tensor}).tensors
-        except UserError:  # a key map that looks at values
+        except UserError:  # the key map checks values
             return {}
 
     def _place(
@@ -143,7 +152,7 @@ class _Layout:
 
 
 def _load(encoder: nn.Module, made: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Converted:
-    """Loads what was made as a file, and checks that it gives these weights."""
+    """Converts the new file, and checks that it gives the encoder's weights."""
     back = convert_weights(encoder, dict(made))
     lost = sorted(set(back.tensors) ^ set(own))
     shared = set(back.tensors) & set(own)

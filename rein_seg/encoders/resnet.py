@@ -2,7 +2,7 @@
 
 A block is conv -> norm -> ReLU, twice or three times, the last ReLU after the residual sum; a
 block that changes the map's size or width has a convolution on its shortcut. ReLUs work in place.
-A frozen encoder stays in eval mode, so its batch statistics do not move whatever ``norm_eval`` is.
+A frozen encoder stays in eval mode, so its batch statistics are constant for any ``norm_eval``.
 """
 
 from __future__ import annotations
@@ -29,14 +29,22 @@ _NAMES = tuple(
 def resnet_anatomy(encoder: nn.Module) -> Anatomy:
     """Returns the anatomy of a ResNet.
 
-    There is no BRANCH ffn: a block's residual branch changes width and size between stages. BRANCH
-    conv is the spatial convolution with its norm and ReLU, entered at its input: conv2 of a
-    bottleneck, conv1 of a basic block; its stride is that of the convolution.
+    It has no BRANCH ffn: a block's residual branch changes width and size between stages. BRANCH
+    conv is the spatial convolution (conv2 of a bottleneck, conv1 of a basic block) with its norm
+    and ReLU; an adapter beside it needs the same stride.
 
     Raises:
-        UserError: If it has plugins, deformable convolutions or its own activation checkpointing
-            (which is re-entrant: adapters would lose gradients), or ``out_indices`` goes beyond
-            the stages.
+        UserError: If the encoder has plugins, deformable convolutions or its own activation
+            checkpointing (which is re-entrant: adapters would lose gradients), or ``out_indices``
+            goes beyond the stages.
+
+    Example:
+        >>> from rein_seg.encoders import build_encoder, find_anatomy
+        >>> from rein_seg.structures import BranchSite
+        >>> encoder, _ = build_encoder(dict(type='mmseg.ResNetV1c', depth=18, init_seed=0))
+        >>> anatomy = find_anatomy(encoder)
+        >>> anatomy.out_channels, len(anatomy.find(BranchSite, branch='conv'))
+        ((64, 128, 256, 512), 8)
     """
     for option in ('with_cp', 'plugins', 'dcn'):
         if getattr(encoder, option, None):
@@ -55,7 +63,7 @@ def resnet_anatomy(encoder: nn.Module) -> Anatomy:
     sites: list[Site] = [*param_sites(encoder, places, unused=unused), *_stem_sites(encoder)]
     for name, place in places.items():
         sites += _block_sites(encoder, name, place)
-    strides = [4]  # of the stem: convolution and pooling
+    strides = [4]  # the stem: convolution and pooling
     for stride in encoder.strides[: len(layers)]:
         strides.append(strides[-1] * stride)
     return Anatomy(
@@ -74,11 +82,11 @@ def resnet_anatomy(encoder: nn.Module) -> Anatomy:
 def resnet_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     """Takes torchvision's and OpenMMLab's files: the same names, with or without ``backbone.``.
 
-    Heads are left out, as are stages that the encoder does not have.
+    Heads and stages that the encoder does not have are left out.
 
     Raises:
-        UserError: If the file's stem is not this encoder's: one 7x7 convolution (ResNet) or
-            three of 3x3 (ResNetV1c and V1d).
+        UserError: If file and encoder have different stems: a 7x7 convolution (ResNet), or three
+            3x3 convolutions (ResNetV1c and V1d).
     """
     tensors = rename(state, ((r'^(module\.)?(backbone\.)?', ''),))
     deep = any(name.startswith('stem.') for name in tensors)
@@ -94,7 +102,7 @@ def resnet_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     unused = [name for name in tensors if name not in own and name.startswith((*HEADS, *later))]
     for name in unused:
         del tensors[name]
-    for name in own:  # files of before PyTorch 0.4 lack the counter, which eval mode does not use
+    for name in own:  # files from before PyTorch 0.4 lack the counter; eval mode does not use it
         if name.endswith('num_batches_tracked') and name not in tensors:
             tensors[name] = encoder.get_buffer(name)
     return Converted(tensors, left_out=tuple(sorted({re.sub(r'\d+', '*', n) for n in unused})))
@@ -127,7 +135,7 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     numbers = (1, 2, 3) if hasattr(block, 'conv3') else (1, 2)
     spatial = numbers[-2]
     conv, after = (block.get_submodule(f'conv{n}') for n in (spatial, spatial + 1))
-    # the first block of a stage still gets the width of the one before
+    # the input of a stage's first block has the width of the stage before
     into = (*place[:3], block.conv1.in_channels)
     sites: list[Site] = [StreamSite(*into, 'in', (Tap(block, 'input', 'NCHW'),))]
     for n in numbers:

@@ -26,15 +26,15 @@ _ACTS = {'quick_gelu': 'mmpretrain.QuickGELU', 'gelu': 'GELU'}
 class CLIPViT(PlainViT):
     """CLIP's vision transformer: a norm before the blocks, QuickGELU, no patch bias.
 
-    Its last norm and projection, which make one vector of the class token, are left out.
+    Without the last norm and projection, which turn the class token into the image's vector.
 
     Args:
         arch: base or large, or a dict; see `PlainViT`.
         img_size: Side in pixels, or (height, width), of the stored grid of positions.
-        patch_size: Side in pixels; a file with another one is resampled to it.
-        out_indices: Blocks whose outputs are returned; default: those that Rein takes.
+        patch_size: Side in pixels; the kernel of a file with another side is resized.
+        out_indices: Blocks whose outputs are returned; default: the choice of Rein.
         out_type: ``featmap``, or ``raw`` for whole sequences.
-        class_embedding_twice: Adds the class embedding to its own position too, as Rein's code
+        class_embedding_twice: Adds the class embedding to its own position, too, as Rein's code
             does; the original adds it once.
         act: quick_gelu (OpenAI's towers), or gelu (OpenCLIP's, trained on LAION).
 
@@ -46,6 +46,14 @@ class CLIPViT(PlainViT):
 
     Source: Radford et al., ICML 2021. Differs from it, as Rein's code does: positions are resized
     (bilinearly, by size), and the class embedding enters twice.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.clip import CLIPViT
+        >>> sizes = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
+        >>> encoder = CLIPViT(sizes, img_size=64)
+        >>> [tuple(x.shape) for x in encoder(torch.zeros(1, 3, 64, 96))]
+        [(1, 32, 4, 6), (1, 32, 4, 6)]
     """
 
     def __init__(
@@ -112,10 +120,10 @@ register_anatomy(CLIPViT)(vit_anatomy)
 
 @register_key_map(CLIPViT)
 def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
-    """Converts a file of OpenAI or OpenCLIP, or the image tower alone, or mmpretrain's own names.
+    """Converts a file of OpenAI or OpenCLIP, the image tower alone, or mmpretrain's own names.
 
-    All may stand below a prefix such as ``module.``, which OpenCLIP's training writes. The text
-    tower, and the last norm and projection of the image tower, are left out.
+    Names can have a prefix such as ``module.``, which OpenCLIP's training writes. The text tower,
+    and the last norm and projection of the image tower, are left out.
 
     Raises:
         UserError: If the file is of another size.

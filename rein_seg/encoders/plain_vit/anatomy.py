@@ -1,8 +1,7 @@
 """Plain vision transformers of mmpretrain: ViT, DINOv2 (LayerScale, SwiGLU), CLIP's tower.
 
-The token sequence is (B, P+N, C) with the prefix first; blocks are pre-norm.
-Module names: specs/peft_methods.md section 4.2, checked against mmpretrain 1.3.6.
-Their weights files: `convert_vit` in dinov2.py (ViT too) and `convert_clip` in clip.py.
+The token sequence is (B, P+N, C) with the prefix first; blocks are pre-norm. Module names
+follow mmpretrain 1.3.6.
 """
 
 from __future__ import annotations
@@ -26,10 +25,17 @@ from rein_seg.structures import (
 
 @register_anatomy('mmpretrain.VisionTransformer')
 def vit_anatomy(encoder: nn.Module) -> Anatomy:
-    """Returns the anatomy of a mmpretrain `VisionTransformer`, or of one of our subclasses.
+    """Returns the anatomy of a mmpretrain `VisionTransformer` or a `PlainViT`.
 
     Raises:
         UserError: If its outputs are not maps, or ``out_indices`` goes beyond the depth.
+
+    Example:
+        >>> from rein_seg.encoders.plain_vit import TinyViT
+        >>> from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
+        >>> anatomy = vit_anatomy(TinyViT(out_indices=[1, 3]))
+        >>> anatomy.num_blocks, anatomy.num_prefix, anatomy.out_strides
+        (4, 1, (8, 8))
     """
     if encoder.out_type != 'featmap':
         raise UserError(
@@ -37,7 +43,7 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
         )
     channels = encoder.embed_dims
     outputs = check_out_indices(encoder.out_indices, len(encoder.layers), unit='blocks')
-    # what lies beyond the last output changes nothing: no site there, so nothing trains there
+    # blocks behind the last output change nothing: without a site nothing trains there
     depth = outputs[-1] + 1
     patch = int(encoder.patch_embed.projection.stride[0])
     places = {f'layers.{i}': (i, 0, i, channels) for i in range(depth)}
@@ -74,31 +80,21 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     def tap(path: str, side: str) -> Tap:
         return Tap(block.get_submodule(path) if path else block, side, 'NLC')
 
+    def branch(kind: str, norm: str, scale: str) -> BranchSite:
+        entries = tap(norm, 'input'), tap(norm, 'output')
+        return BranchSite(*place, kind, *entries, tap(scale, 'input'), tap(scale, 'output'))
+
     return [
         StreamSite(*place, 'in', (tap('', 'input'),)),
         norm_site(encoder, f'{name}.ln1', 'norm1', place),
         op_site(encoder, f'{name}.attn.qkv', 'qkv', place, ('q', 'k', 'v')),
         op_site(encoder, f'{name}.attn.proj', 'proj', place),
-        BranchSite(
-            *place,
-            'attn',
-            entry_raw=tap('ln1', 'input'),
-            entry_norm=tap('ln1', 'output'),
-            exit_pre=tap('attn.gamma1', 'input'),
-            exit_post=tap('attn.gamma1', 'output'),
-        ),
+        branch('attn', 'ln1', 'attn.gamma1'),
         StreamSite(*place, 'mid', (tap('ln2', 'input'), tap('', 'output'))),
         norm_site(encoder, f'{name}.ln2', 'norm2', place),
         op_site(encoder, f'{name}.{fc1}', 'fc1', place, ('gate', 'value') if swiglu else ()),
         op_site(encoder, f'{name}.{fc2}', 'fc2', place),
-        BranchSite(
-            *place,
-            'ffn',
-            entry_raw=tap('ln2', 'input'),
-            entry_norm=tap('ln2', 'output'),
-            exit_pre=tap('ffn.gamma2', 'input'),
-            exit_post=tap('ffn.gamma2', 'output'),
-        ),
+        branch('ffn', 'ln2', 'ffn.gamma2'),
         SeqSite(*place, entry=tap('', 'input'), exit=tap('', 'output')),
         StreamSite(*place, 'out', (tap('', 'output'),)),
     ]

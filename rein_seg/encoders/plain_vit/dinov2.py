@@ -36,14 +36,14 @@ class DINOv2(PlainViT):
         arch: small, base, large or giant, or a dict; see `PlainViT`.
         img_size: Side in pixels, or (height, width), of the stored grid of positions; other sizes
             resize it as they come.
-        patch_size: Side in pixels; official files have 14 and are resampled to it.
+        patch_size: Side in pixels; the kernel of official files, 14, is resized.
         num_registers: R tokens between class token and patches (official: 0 or 4).
-        out_indices: Blocks whose outputs are returned; default: those that Rein takes.
+        out_indices: Blocks whose outputs are returned; default: the choice of Rein.
         out_type: ``featmap``, or ``raw`` for whole sequences.
         final_norm: Applies the final norm to each output, as ``norm=True`` does officially.
         interpolate_offset: See `PlainViT`; default: 0.1, with registers 0.
-        antialias: The same; default: only with registers.
-        layer_scale_init_value: Start of LayerScale; files bring their own.
+        antialias: See `PlainViT`; default: only with registers.
+        layer_scale_init_value: Start of LayerScale, for training without a file.
 
     Shapes:
         (B, 3, H p, W p) -> (B, C, H, W) for each output; ``raw``: (B, 1+R+N, C).
@@ -53,6 +53,14 @@ class DINOv2(PlainViT):
 
     Source: Oquab et al., 2023; registers: Darcet et al., ICLR 2024; official code for the rules
     of resizing. Differs from it: patch 16 by default, as in Rein.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.plain_vit import DINOv2
+        >>> sizes = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
+        >>> encoder = DINOv2(sizes, img_size=64, num_registers=4)
+        >>> [tuple(x.shape) for x in encoder(torch.zeros(1, 3, 64, 96))]
+        [(1, 32, 4, 6), (1, 32, 4, 6), (1, 32, 4, 6), (1, 32, 4, 6)]
     """
 
     def __init__(
@@ -111,7 +119,7 @@ class DINOv2(PlainViT):
 
 _RULES = (
     (r'^patch_embed\.proj\.', 'patch_embed.projection.'),
-    (r'^blocks\.\d+\.(\d+)\.', r'blocks.\1.'),  # chunks; the inner index counts over all of them
+    (r'^blocks\.\d+\.(\d+)\.', r'blocks.\1.'),  # chunks; the inner index counts over all chunks
     (r'^blocks\.', 'layers.'),
     (r'^(layers\.\d+)\.norm([12])\.', r'\1.ln\2.'),
     (r'\.ls1\.gamma$', '.attn.gamma1.weight'),
@@ -129,11 +137,12 @@ register_anatomy(DINOv2)(vit_anatomy)
 
 @register_key_map(DINOv2, 'mmpretrain.VisionTransformer')
 def convert_vit(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
-    """Converts a file of DINOv2, or one that shares its names (timm, MAE, DeiT).
+    """Converts a file of DINOv2, or a file with the same names (timm, MAE, DeiT).
 
-    Takes the official layout, with blocks in chunks or not, below a prefix such as ``backbone.``,
-    the file that Rein's script writes, timm's layout with registers, and mmpretrain's own names.
-    The mask token, heads and, where the encoder has none, the final norm are left out.
+    Takes the official layout, with blocks in chunks or not, with or without a prefix such as
+    ``backbone.``, the file that Rein's script writes, timm's layout with registers, and
+    mmpretrain's own names. The mask token and heads are left out, and the final norm, if the
+    encoder has none.
 
     Raises:
         UserError: If the file is of another size, or has another number of register tokens.

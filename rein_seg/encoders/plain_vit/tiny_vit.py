@@ -19,14 +19,14 @@ ARCHS = {'tiny': make_arch(192, 8, 3)}
 class TinyViT(PlainViT):
     """A plain vision transformer of 3.7 M parameters: width 192, 8 blocks, patch 8.
 
-    Its weights are in the package, `docs/background/model-card.md` says how they were made:
-    ``checkpoint='package:tiny_vit.safetensors'``.
+    Its weights are in the package (``checkpoint='package:tiny_vit.safetensors'``);
+    ``docs/background/model-card.md`` describes their training.
 
     Args:
         arch: tiny, or a dict; see `PlainViT`.
         img_size: Side in pixels, or (height, width), of the stored grid of positions.
         patch_size: Side in pixels.
-        out_indices: Blocks whose outputs are returned; default: every second one.
+        out_indices: Blocks whose outputs are returned; default: every second block.
         out_type: ``featmap``, or ``raw`` for whole sequences.
         final_norm: Applies the final norm to each output; the package's weights have none.
 
@@ -35,6 +35,13 @@ class TinyViT(PlainViT):
 
     Raises:
         UserError: If an argument is not as above.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.plain_vit import TinyViT
+        >>> encoder = TinyViT(out_indices=[3, 7])
+        >>> [tuple(x.shape) for x in encoder(torch.zeros(1, 3, 64, 96))]
+        [(1, 192, 8, 12), (1, 192, 8, 12)]
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Fits weights under mmpretrain's names to a plain vision transformer: size, registers, sampling.
+"""Fits weights under mmpretrain's names to a plain vision transformer of another image size.
 
 C channels, p patch side, R register tokens, H x W grid of positions.
 """
@@ -27,9 +27,9 @@ _SIZES = {
 
 
 def add_class_row(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Puts a row of zeros before positions that are a square grid alone, as timm's are.
+    """Puts a row of zeros before positions that are a square grid without a class token (timm).
 
-    In timm's models with registers the class token holds its position already, so this is exact.
+    In timm's models with registers the class token includes its position, so this is exact.
     """
     table = tensors.get(POSITIONS)
     if table is None or round(table.shape[1] ** 0.5) ** 2 != table.shape[1]:
@@ -44,21 +44,21 @@ def fit_plain_vit(
     *,
     own_names: bool = False,
 ) -> Converted | None:
-    """Resamples patch kernel and positions to ``encoder``'s, after a look at what the file is.
+    """Resizes patch kernel and positions to the sizes of ``encoder``.
 
     Args:
         encoder: A mmpretrain `VisionTransformer`, or a subclass.
-        tensors: By its names.
+        tensors: Tensors by its names.
         left_out: Names of the file that are left out already.
-        own_names: Whether the file had mmpretrain's names: then positions of as many rows as the
-            encoder has are taken as they are. Those of other files are of a square grid.
+        own_names: Whether the file has mmpretrain's names: then positions with as many rows as in
+            the encoder are taken as they are. In other files, positions are a square grid.
 
     Returns:
-        None if the tensors are not those of a vision transformer.
+        The fitted tensors, or None if they do not belong to a vision transformer.
 
     Raises:
-        UserError: If they are those of a vision transformer of another size, or have another
-            number of register tokens.
+        UserError: If they belong to a vision transformer of another size, or with another number of
+            register tokens.
     """
     depth = count_blocks(tensors)
     if PATCH not in tensors or POSITIONS not in tensors or not depth:
@@ -88,16 +88,22 @@ def fit_plain_vit(
 
 
 def count_blocks(tensors: Mapping[str, Tensor]) -> int:
-    """Returns how many blocks a file under mmpretrain's names has; 0 if it is of no transformer."""
+    """Returns the number of blocks in a file under mmpretrain's names; 0 if it has none.
+
+    Example:
+        >>> from rein_seg.encoders.plain_vit.weights import count_blocks
+        >>> count_blocks({'layers.0.ln1.bias': 0, 'layers.1.ln1.bias': 0, 'pos_embed': 0})
+        2
+    """
     found = (re.match(r'layers\.(\d+)\.', name) for name in tensors)
     return max((int(match[1]) + 1 for match in found if match), default=0)
 
 
 def check_size(encoder: nn.Module, size: tuple[int, int]) -> None:
-    """Checks that a file's (width, blocks) are the encoder's.
+    """Checks that file and encoder have the same (width, blocks).
 
     Raises:
-        UserError: If they are not.
+        UserError: If they differ.
     """
     own = (encoder.embed_dims, len(encoder.layers))
     if size != own:

@@ -1,7 +1,6 @@
 """SAM's image encoder: a vision transformer on (B, H, W, C) maps, most blocks in windows.
 
-Module names: specs/peft_methods.md section 4.2, checked against mmpretrain 1.3.6. Its weights
-files: `convert_sam` in sam_weights.py.
+Module names follow mmpretrain 1.3.6; weights.py reads official files.
 
 B batch, C channels, H x W grid, w window side, nW windows of an image.
 """
@@ -58,18 +57,26 @@ class SAMViT(ViTSAM):
             resize it (bicubically) and the tables of relative positions (linearly) as they come.
         patch_size: Side in pixels.
         window_size: w in tokens.
-        out_indices: Blocks whose outputs are returned; default: those with global attention.
+        out_indices: Blocks whose outputs are returned; default: the blocks with global attention.
         neck: Sends the last output through SAM's neck, for its mask decoder.
-        neck_channels: Width of the neck; without ``neck`` it has no effect.
+        neck_channels: Width of the neck; no effect without ``neck``.
 
     Shapes:
-        (B, 3, H p, W p) normalised image -> (B, C, H, W) for each output, the residual stream as
-        it is; with ``neck`` the last one has neck_channels.
+        (B, 3, H p, W p) normalised image -> (B, C, H, W) residual stream for each output; with
+        ``neck`` the last map has neck_channels.
 
     Raises:
         UserError: If an argument is not as above.
 
-    Source: Kirillov et al., ICCV 2023. Differs from it: absolute positions are resized too.
+    Source: Kirillov et al., ICCV 2023. Differs from it: absolute positions are resized, too.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.sam import SAMViT
+        >>> sizes = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
+        >>> encoder = SAMViT({**sizes, 'global_attn_indexes': [1]}, img_size=64, out_indices=[0, 1])
+        >>> [tuple(x.shape) for x in encoder(torch.zeros(1, 3, 64, 96))]
+        [(1, 32, 4, 6), (1, 32, 4, 6)]
     """
 
     num_extra_tokens = 0
@@ -149,8 +156,8 @@ def sam_anatomy(encoder: SAMViT) -> Anatomy:
     """Returns the anatomy of SAM's encoder.
 
     The stream and both branches are (B, H, W, C) in every block. Inside the attention of a windowed
-    block, OP qkv and proj see (B nW, w, w, C), zero padding included: NHWC as well, so that a
-    method takes the windows for rows. SEQ tokens lie in rows below the map.
+    block, OP qkv and proj see (B nW, w, w, C), zero padding included. The layout is NHWC as well: a
+    method treats each window as an image. SEQ tokens lie in rows below the map.
     """
     channels, outputs = encoder.embed_dims, encoder.out_indices
     depth, patch = outputs[-1] + 1, encoder.patch_embed.projection.stride[0]

@@ -1,4 +1,4 @@
-"""Official files of SAM into `SAMViT`: names of Meta's and of Hugging Face's layout, sizes.
+"""Official files of SAM into `SAMViT`: the layouts of Meta and Hugging Face, other sizes.
 
 C channels, H x W grid of positions, w window side.
 """
@@ -34,8 +34,8 @@ _NECK = r'(neck|channel_reduction)\.'
 def convert_sam(encoder: SAMViT, state: dict[str, Tensor]) -> Converted:
     """Converts a file of SAM as Meta or Hugging Face publish it, or its encoder alone.
 
-    The encoder may stand below any prefix (``image_encoder.``, ``vision_encoder.``, ``backbone.``).
-    Prompt encoder, mask decoder and, where the encoder has none, the neck are left out.
+    The encoder can stand below any prefix (``image_encoder.``, ``vision_encoder.``, ``backbone.``).
+    Prompt encoder and mask decoder are left out, and the neck, if the encoder has no neck.
     Positions and the tables of global blocks are resized to the encoder's ``img_size``.
 
     Raises:
@@ -48,7 +48,7 @@ def convert_sam(encoder: SAMViT, state: dict[str, Tensor]) -> Converted:
     tensors = rename(tensors, _RULES)
     depth = count_blocks(tensors)
     if PATCH not in tensors or tensors.get(POSITIONS, tensors[PATCH]).dim() != 4 or not depth:
-        return Converted(state)  # no file of SAM: strict loading lists what does not fit
+        return Converted(state)  # not a file of SAM: strict loading lists the names
     check_size(encoder, (tensors[PATCH].shape[0], depth))
     resampled = [*_fit_positions(encoder, tensors), *_fit_tables(encoder, tensors)]
     return Converted(tensors, left_out, tuple(resampled))
@@ -63,7 +63,7 @@ def _fit_positions(encoder: SAMViT, tensors: dict[str, Tensor]) -> list[str]:
 
 
 def _fit_tables(encoder: SAMViT, tensors: dict[str, Tensor]) -> list[str]:
-    """Resizes the tables of relative positions in place; returns what was done."""
+    """Resizes the tables of relative positions in place; returns a note for each pair of sizes."""
     changes: dict[str, int] = {}
     for index, layer in enumerate(encoder.layers):
         for axis in ('h', 'w'):

@@ -19,19 +19,20 @@ with quiet_imports():
     from mmpretrain.models.utils import ShiftWindowMSA
     from mmpretrain.models.utils.embed import PatchMerging
 
-# between regions that a shift brought together; official, and exact in every float type
+# added to scores between regions that the shift brought together: the official value, exact in
+# every float type
 _APART = -100.0
 
 
 class ShiftedWindowAttention(MapAttention):
     """mmpretrain's `ShiftWindowMSA` on the same parameters, through one fused attention.
 
-    ``qkv`` and ``proj`` see windows, padding included, as (B nW, w, w, C); what enters and leaves
-    the module is the map.
+    The module maps a map to a map. Its ``qkv`` and ``proj`` see windows, padding included, as
+    (B nW, w, w, C).
 
     Args:
-        base: Module whose parameters, window and shift are taken over.
-        state: Of the encoder; it tells how many prompts lie below the map.
+        base: Module whose parameters, window and shift are used.
+        state: State of the encoder, with the number of prompts below the map.
 
     Shapes:
         (B, H, W, C) -> (B, H, W, C). Windows are padded with zeros at the right and at the bottom;
@@ -68,7 +69,7 @@ class ShiftedWindowAttention(MapAttention):
     ) -> tuple[Tensor, Tensor | None]:
         """Returns the attention within (B nW, w, w, C) windows of a padded (H, W) map.
 
-        Also for the (B, P, C) prompts.
+        The second result is for the (B, P, C) prompts.
         """
         count = 0 if prompts is None else prompts.shape[1]
         y = self._weigh(self.project(windows, prompts), padded, count)
@@ -84,7 +85,7 @@ class ShiftedWindowAttention(MapAttention):
         apart = shift_mask(padded, self.window_size, self.shift_size, device=q.device)
         apart = F.pad(apart, (count, 0, count, 0)) if count else apart
         bias = (bias + _APART * apart[:, None].to(q.dtype)).flatten(0, 1)
-        # windows join the heads, so that one bias serves all images
+        # windows are moved to the axis of heads, so that all images share one bias
         q, k, v = (t.unflatten(0, (-1, len(apart))).flatten(1, 2) for t in (q, k, v))
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
         return y.unflatten(1, (len(apart), -1)).flatten(0, 1)
@@ -98,7 +99,7 @@ class MapMerging(nn.Module):
     """mmpretrain's `PatchMerging` on the same parameters, for maps.
 
     Args:
-        base: Module whose norm and reduction are taken over.
+        base: Module whose norm and reduction are used.
 
     Shapes:
         (B, H, W, C) -> (B, H/2, W/2, 2 C), halves rounded up: odd sides are padded with zeros. The
@@ -127,13 +128,13 @@ def relative_position_index(side: int) -> Tensor:
 def shift_mask(
     padded: tuple[int, int], side: int, shift: int, *, device: torch.device | None = None
 ) -> Tensor:
-    """Returns (nW, N, N): whether query i and key j were apart before the shift.
+    """Returns (nW, N, N), true where query i and key j come from different regions of the map.
 
     Args:
         padded: (H, W) of the padded map, multiples of ``side``.
         side: w.
         shift: Tokens that the map was rolled by, up and to the left, less than w.
-        device: Where to make it.
+        device: Device of the result.
     """
     rows, columns = (
         (place >= length - side).int() + (place >= length - shift)

@@ -1,7 +1,5 @@
 """Swin: stages of (B, H, W, C) maps with attention in shifted windows.
 
-Its weights files: `convert_swin` in swin_weights.py.
-
 B batch, C channels, H x W grid, w window side, nW windows of an image.
 """
 
@@ -50,16 +48,16 @@ ARCHS = {
 class Swin(SwinTransformer):
     """Computes the normed maps of stages of a Swin transformer (version 1), for any image size.
 
-    Sides that windows, merging or patches do not divide are padded with zeros, as in the code for
+    Zeros pad sides that windows, merging or patches do not divide, as in the code for
     segmentation. Stages behind the last output are not run.
 
     Args:
-        arch: tiny, small, base or large, or embed_dims (of the first stage; each further one is
-            twice as wide), depths and num_heads of each stage.
+        arch: tiny, small, base or large, or embed_dims (of the first stage; the width doubles with
+            each stage), depths and num_heads of each stage.
         window_size: w in tokens.
         patch_size: Side in pixels.
         out_indices: Stages whose outputs are returned, each through a norm of its own; default all.
-        ffn_ratio: Width of the feed-forward over that of the stream.
+        ffn_ratio: Width of the feed-forward, as a multiple of the stream's width.
 
     Shapes:
         (B, 3, H, W) normalised image -> (B, C 2^s, H / (p 2^s), W / (p 2^s)), rounded up, for each
@@ -69,6 +67,13 @@ class Swin(SwinTransformer):
         UserError: If an argument is not as above.
 
     Source: Liu et al., ICCV 2021. Differs from it: none.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.swin import Swin
+        >>> encoder = Swin(dict(embed_dims=16, depths=[1, 1], num_heads=[1, 2]))
+        >>> [tuple(x.shape) for x in encoder(torch.zeros(1, 3, 64, 96))]
+        [(1, 16, 16, 24), (1, 32, 8, 12)]
     """
 
     def __init__(
@@ -116,8 +121,8 @@ class Swin(SwinTransformer):
         return tuple(outputs)
 
     def embed(self, image: Tensor) -> Tensor:
-        """Returns the (B, H/p, W/p, C) patches of an image, normed."""
-        # not by calling patch_embed: its norm would see a sequence, which does not show its grid
+        """Returns the normed (B, H/p, W/p, C) patches of an image."""
+        # patch_embed itself is not called: its norm would see a sequence, which has no grid
         parts = self.patch_embed
         return parts.norm(parts.projection(parts.adaptive_padding(image)).permute(0, 2, 3, 1))
 
@@ -149,8 +154,9 @@ def swin_anatomy(encoder: Swin) -> Anatomy:
     """Returns the anatomy of a Swin transformer.
 
     The stream, both branches and the merging are (B, H, W, C), whose shape shows the grid of the
-    stage. Inside the attention, OP qkv and proj see (B nW, w, w, C), zero padding included: NHWC as
-    well, so that a method takes the windows for rows. SEQ tokens lie in rows below the map.
+    stage. Inside the attention, OP qkv and proj see (B nW, w, w, C), zero padding included. The
+    layout is NHWC as well: a method treats each window as an image. SEQ tokens lie in rows below
+    the map.
     """
     stages, patch = encoder.out_indices, encoder.patch_embed.projection.stride[0]
     depths = tuple(encoder.depths[: stages[-1] + 1])  # no site beyond the last output

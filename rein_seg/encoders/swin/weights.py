@@ -47,11 +47,11 @@ _SIZES = {
 def convert_swin(encoder: Swin, state: dict[str, Tensor]) -> Converted:
     """Converts a file of Swin as Microsoft, timm, mmpretrain or mmseg write it.
 
-    The encoder may stand below any prefix (``backbone.``, ``encoder.``). Microsoft's and timm's
-    files (``layers.0.``) have other orders of the four patches that a merging joins, which are
-    permuted; timm's count a merging to the stage behind it. Heads, masks and indices are left out;
-    the norms of earlier outputs, which a classifier does not have, start as the identity. Tables
-    of relative positions are resized to the encoder's window, bicubically.
+    The encoder can stand below any prefix (``backbone.``, ``encoder.``). Microsoft's and timm's
+    files (``layers.0.``) join the four patches of a merging in another order, so these weights are
+    permuted; timm's files number a merging with the stage behind it. Heads, masks and indices are
+    left out. The norms of earlier outputs, which a classifier does not have, start as the identity.
+    Tables of relative positions are resized to the encoder's window, bicubically.
 
     Raises:
         UserError: If the file is of Swin version 2, or of another size.
@@ -62,7 +62,7 @@ def convert_swin(encoder: Swin, state: dict[str, Tensor]) -> Converted:
     tensors = rename(tensors, _RULES)
     depths = _depths(tensors)
     if _ANCHOR not in tensors or not depths:
-        return Converted(state)  # no file of Swin: strict loading lists what does not fit
+        return Converted(state)  # not a file of Swin: strict loading lists the names
     _check_version(tensors)
     _check_size(encoder, (tensors[_ANCHOR].shape[0], depths))
     if official:
@@ -105,7 +105,7 @@ def _check_size(encoder: Swin, size: tuple[int, tuple[int, ...]]) -> None:
 
 
 def _reorder_mergings(tensors: Mapping[str, Tensor], num_stages: int) -> dict[str, Tensor]:
-    """Brings mergings to mmcv's order and place.
+    """Returns the tensors with mergings in mmcv's order, and numbered as in mmpretrain.
 
     The 4 C inputs are (column, row, C) officially: top left, bottom left, top right, bottom right.
     mmcv's unfolding makes them (C, row, column).
@@ -122,7 +122,7 @@ def _reorder_mergings(tensors: Mapping[str, Tensor], num_stages: int) -> dict[st
 
 
 def _fit_tables(encoder: Swin, tensors: dict[str, Tensor]) -> list[str]:
-    """Resizes the tables of relative positions in place; returns what was done."""
+    """Resizes the tables of relative positions in place; returns a note for each pair of sizes."""
     changes: dict[tuple[int, int], int] = {}
     for name, own in encoder.state_dict().items():
         table = tensors.get(name) if name.endswith(_TABLE) else None

@@ -1,4 +1,4 @@
-"""Encoders of timm: EVA02, DINOv3."""
+"""Vision transformers of timm by name, such as EVA02 and DINOv3."""
 
 from rein_seg.encoders.timm.model import TimmEncoder
 

@@ -41,7 +41,7 @@ _OURS = dict(num_classes=0, global_pool='', dynamic_img_size=True)
 
 
 class ReportGrid(nn.Module):
-    """Passes the image on with the (H, W) of its patches: what `Anatomy.grid_module` is for."""
+    """Returns the image and the (H, W) of its patches, as `Anatomy.grid_module`."""
 
     def __init__(self, patch_size: int) -> None:
         super().__init__()
@@ -57,19 +57,18 @@ class ReportGrid(nn.Module):
 class TimmEncoder(nn.Module):
     """Block outputs of a timm vision transformer, as maps.
 
-    Pooling, head and final norm are taken off. A qkv with separate q and v biases becomes one
-    linear with a bias (k's part zero, which computes the same): hooks on it see all it does.
+    Pooling, head and final norm are taken off. A qkv with separate q and v biases becomes a linear
+    with one bias (zero for k, which computes the same), so that hooks see its whole output.
 
     Args:
         model: timm's name, such as ``vit_large_patch16_dinov3_qkvb``.
         img_size: Side of the images, or (H, W), for the stored grid of absolute positions; other
             sizes are taken too, with positions resized by timm's rule. None keeps the model's.
-        patch_size: Pixels a side of a patch; None keeps the model's.
-        out_indices: Blocks whose outputs come out; None takes [2, 5, 8, 11] of 12 blocks,
-            [7, 11, 15, 23] of 24, else the ends of four even quarters.
-        resample: How a weights file's patch kernel and positions get to this size: ``timm`` by
-            timm's own rule, ``bicubic`` as Rein's conversion of EVA02 does.
-        model_args: More arguments of the timm model.
+        patch_size: Side in pixels; None keeps the model's.
+        out_indices: Blocks whose outputs are returned; default: `default_out_indices`.
+        resample: Rule for resizing a weights file's patch kernel and positions: ``timm``, or
+            ``bicubic`` as in Rein's conversion of EVA02.
+        model_args: Further arguments of the timm model.
 
     Shapes:
         (B, 3, H p, W p) normalised image -> one (B, C, H, W) for each of ``out_indices``.
@@ -77,6 +76,14 @@ class TimmEncoder(nn.Module):
     Raises:
         UserError: If timm has no such model or argument, the model is not a plain pre-norm vision
             transformer, or an out index lies outside its depth.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.timm import TimmEncoder
+        >>> sizes = dict(embed_dim=32, depth=2, num_heads=2)
+        >>> encoder = TimmEncoder('vit_small_patch16_dinov3', model_args=sizes)
+        >>> [tuple(x.shape) for x in encoder(torch.zeros(1, 3, 64, 96))]
+        [(1, 32, 4, 6), (1, 32, 4, 6)]
     """
 
     def __init__(
@@ -106,7 +113,7 @@ class TimmEncoder(nn.Module):
             if hasattr(block.attn, 'num_prefix_tokens'):
                 block.attn.register_forward_pre_hook(self._count_prefix, with_kwargs=True)
         self.pretrained_cfg = dict(self.model.pretrained_cfg)
-        # of the images the model was trained on, RGB, 0..255
+        # normalisation of its training images, RGB, 0..255
         self.image_mean = tuple(round(255 * v, 3) for v in self.pretrained_cfg['mean'])
         self.image_std = tuple(round(255 * v, 3) for v in self.pretrained_cfg['std'])
 
@@ -135,7 +142,7 @@ class TimmEncoder(nn.Module):
         try:
             named = dict(filename=filename) if filename else {}
             return load_state_dict_from_hf(hub_id, weights_only=True, **named)
-        except Exception as error:  # no network, no access, a damaged cache: many libraries' kinds
+        except Exception as error:  # no network, no access, a damaged cache: of many libraries
             reason = str(error).strip().splitlines()
             raise UserError(
                 f'weights {hub_id!r} of timm model {self.model_name!r} cannot be had '
@@ -146,7 +153,7 @@ class TimmEncoder(nn.Module):
     def _count_prefix(
         self, attention: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        # rotary positions are for patches alone; prompts that a method inserts lengthen the prefix
+        # rotary positions are for patches only; prompts of a method lengthen the prefix
         rope = kwargs.get('rope')
         if rope is not None:
             count = args[0].shape[1] - rope.shape[-2]
@@ -198,10 +205,10 @@ def timm_anatomy(encoder: nn.Module) -> Anatomy:
     """Returns the anatomy of a `TimmEncoder`."""
     model = encoder.model
     channels, patch = model.embed_dim, encoder.grid.patch_size
-    # what lies beyond the last output changes nothing: no site there, so nothing trains there
+    # blocks behind the last output change nothing: without a site nothing trains there
     depth = encoder.out_indices[-1] + 1
     places = {f'blocks.{i}': (i, 0, i, channels) for i in range(depth)}
-    # the timm model itself is not called, but its method for block outputs
+    # TimmEncoder calls a method of the model, not the model: hooks on the model would not run
     sites: list[Site] = [
         replace(site, name=f'model.{site.name}', user=encoder if site.owner is model else None)
         for site in param_sites(model, places)
@@ -263,14 +270,14 @@ def _attention_ops(encoder: nn.Module, name: str, place: Place) -> list[Site]:
 
 def _ffn_ops(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     ffn = encoder.get_submodule(name)
-    if hasattr(ffn, 'fc1_g'):  # SwiGLU of two linears
+    if hasattr(ffn, 'fc1_g'):  # SwiGLU of two linears, gate and value
         ops = [
             op_site(encoder, f'{name}.fc1_g', 'fc1', place, ('gate',)),
             op_site(encoder, f'{name}.fc1_x', 'fc1', place, ('value',)),
         ]
     else:
         parts: tuple[str, ...] = ()
-        if hasattr(ffn, 'gate_last'):  # packed
+        if hasattr(ffn, 'gate_last'):  # SwiGLU of one packed linear
             parts = ('value', 'gate') if ffn.gate_last else ('gate', 'value')
         ops = [op_site(encoder, f'{name}.fc1', 'fc1', place, parts)]
     norm = _norms(encoder, f'{name}.norm', 'ffn_norm', place)
@@ -286,7 +293,7 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     def branch(kind: str, norm: str, inner: str, number: int) -> BranchSite:
         if hasattr(block, 'ls1'):
             exits = tap(f'ls{number}', 'input'), tap(f'ls{number}', 'output')
-        else:  # LayerScale is a raw parameter: its product is first seen as drop_path's input
+        else:  # LayerScale is a bare parameter: the first module after it is drop_path
             exits = tap(inner, 'output'), tap(f'drop_path{number}', 'input')
         return BranchSite(
             *place,

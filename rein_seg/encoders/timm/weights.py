@@ -1,4 +1,4 @@
-"""Official weights into a timm model: timm's own filter for names, ours for what it would lose.
+"""Official weights into a timm model, by timm's own filter and corrections of it.
 
 C channels, p patch side.
 """
@@ -21,7 +21,7 @@ _UNUSED = (
     *('head.', 'head_dist.', 'fc_norm.', 'norm.', 'attn_pool.', 'lm_head.', 'mask_token'),
     *('rope.', 'text.', 'logit_scale', 'logit_bias', 'dino_head.', 'ibot_head.'),
 )
-# what timm's filters tell files apart by; whatever stands before the first that is there goes
+# timm's filters recognise files by these names; a prefix before the first one found is taken off
 _ANCHORS = (
     *('visual.class_embedding', 'visual.conv1.weight', 'visual.trunk.patch_embed.proj.weight'),
     *('visual.patch_embed.proj.weight', 'vision_encoder.patch_embed.proj.weight'),
@@ -39,20 +39,20 @@ def convert_timm_weights(
 ) -> Converted:
     """Returns tensors under the names of a `TimmEncoder`, each below ``model.``.
 
-    Takes what timm's filter for the class takes (official files of the publications, timm's own,
-    OpenCLIP's) and files of this encoder's own names. Tables of rotary frequencies, indices of
-    relative positions, final norms, heads, mask tokens and text towers are left out.
+    Takes the files that timm's filter for the class takes (official files of the publications,
+    timm's own, OpenCLIP's) and files under this encoder's own names. Tables of rotary frequencies,
+    indices of relative positions, final norms, heads, mask tokens and text towers are left out.
 
     Args:
         state: Tensors by name, as downloaded.
         reference: The timm model as timm builds it, without values.
-        wanted: Names the encoder has.
+        wanted: Names in the encoder.
         resample: ``timm`` or ``bicubic``; see `TimmEncoder`.
         name: timm's name, for messages.
 
     Raises:
-        UserError: If the file is no vision transformer that timm knows, or has biases for qkv that
-            this model cannot hold (timm's plain DINOv3 names).
+        UserError: If timm does not know the file as a vision transformer, or the file has biases
+            for qkv that this model cannot hold (timm's plain DINOv3 names).
     """
     own_names = f'model.{_RESIZED[0]}' in state
     state = _unwrapped(state)
@@ -61,13 +61,13 @@ def convert_timm_weights(
     filter_names = sys.modules[type(reference).__module__].checkpoint_filter_fn
     try:
         filtered = filter_names(dict(sized), reference)
-    except Exception as error:  # timm indexes by name without checking
+    except Exception as error:  # timm's filters index by name without checking
         raise UserError(
             f'the weights file is not one that timm reads for {name!r} '
             f'({type(error).__name__}: {error})'
         ) from error
     settled = own_names or resample == 'bicubic'
-    filtered = _placed(filtered, sized, reference, same_grid=settled)
+    filtered = _square_to_grid(filtered, sized, reference, same_grid=settled)
     tensors = {f'model.{key}': value for key, value in _joined(filtered).items()}
     unused = [key for key in tensors if key not in wanted and _is_unused(key[6:])]
     for key in unused:
@@ -88,14 +88,14 @@ def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _is_unused(name: str) -> bool:
-    # the index is a buffer; a table of biases that goes with it is a weight and stays an error
+    # the index is a buffer and can be left out; its table of biases is a weight, and an error
     return name.startswith(_UNUSED) or name.endswith('relative_position_index')
 
 
 def _resized(
     state: Mapping[str, Tensor], reference: nn.Module, own_names: bool
 ) -> dict[str, Tensor]:
-    """Rein's rule: bicubic by size, without antialias."""
+    """Resizes by Rein's rule: bicubic, by size, without antialias."""
     embed = reference.patch_embed
     prefix = 0 if reference.no_embed_class else reference.num_prefix_tokens
     result = dict(state)
@@ -109,16 +109,17 @@ def _resized(
     return result
 
 
-def _placed(
+def _square_to_grid(
     filtered: Mapping[str, Tensor],
     state: Mapping[str, Tensor],
     reference: nn.Module,
     *,
     same_grid: bool,
 ) -> dict[str, Tensor]:
-    """Settles what timm cannot tell: of which grid as many positions as wanted are.
+    """Resizes positions of a square grid that has as many positions as the encoder's grid.
 
-    Those of a file of our own names, or that we resized, are of the same grid, others of a square.
+    timm takes them as they are. With ``same_grid`` that is right: the file has this encoder's own
+    names, or its positions are resized already.
     """
     grid = reference.patch_embed.grid_size
     table = filtered.get('pos_embed')
@@ -133,7 +134,7 @@ def _placed(
 def _without_lost_biases(
     state: Mapping[str, Tensor], reference: nn.Module, name: str
 ) -> tuple[dict[str, Tensor], list[str]]:
-    # timm's plain DINOv3 names have no qkv bias; those of the published ViT-B, L and H are zero
+    # timm's plain DINOv3 names have no qkv bias; in the published ViT-B, L and H it is zero
     attention = reference.blocks[0].attn
     bare = getattr(attention, 'qkv', None) is not None and attention.qkv.bias is None
     if not bare or getattr(attention, 'q_bias', None) is not None:
@@ -150,7 +151,7 @@ def _without_lost_biases(
 
 
 def _joined(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Makes one bias for qkv of those for q and v; see `TimmEncoder`."""
+    """Joins the biases of q and v into one bias for qkv; see `TimmEncoder`."""
     result = dict(state)
     for key in [key for key in state if key.endswith('attn.q_bias')]:
         query = result.pop(key)
@@ -161,7 +162,7 @@ def _joined(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _dropped(state: Mapping[str, Tensor], filtered: Mapping[str, Tensor]) -> list[str]:
-    """Returns the names whose values timm's filter left out, whatever it calls the others."""
+    """Returns the names whose values timm's filter left out."""
     taken = {value.data_ptr() for value in filtered.values()}
     return [
         key
