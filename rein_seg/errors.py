@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave: command-line tools print it without a traceback.
+    """A mistake of the user, in a config, a file or a command; tools print it without a traceback.
 
-    The message names the thing, what came, what was expected and what to do.
+    The message names the thing, the given value, the expected value and a way out, in one line.
     """
 
 

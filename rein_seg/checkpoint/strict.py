@@ -55,6 +55,7 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], *, what: str, so
             f'{_listed("wrong shape", shapes)} '
             'The file was made for another encoder, method, head or class count.'
         )
+    # every error is known by now, so a failed load leaves the module as it was
     module.load_state_dict(dict(state))
     return report
 
@@ -72,6 +73,7 @@ def tensors_sha256(state: Mapping[str, Tensor]) -> str:
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
         digest.update(f'{name}:{tensor.dtype}:{tuple(tensor.shape)};'.encode())
+        # as bytes: NumPy has no bfloat16
         digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
     return digest.hexdigest()
 

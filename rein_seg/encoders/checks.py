@@ -40,6 +40,7 @@ def check_count(name: str, value: Any, *, least: int = 1) -> int:
         Traceback (most recent call last):
         rein_seg.errors.UserError: encoder.patch_size=0: expected a whole number, 1 or more
     """
+    # a bool is an int in Python, but no number in a config
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UserError(f'encoder.{name}={value!r}: expected a whole number, {least} or more')
     return value

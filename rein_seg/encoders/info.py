@@ -83,6 +83,7 @@ def describe(encoder: nn.Module, options: Mapping[str, Any]) -> dict[str, Any]:
         derived = getattr(encoder, name, None) if value is None else None
         if isinstance(derived, (bool, int, float, str, list, tuple, dict)):
             described[name] = derived
-        if name == 'img_size' and isinstance(value, int):
+        if name == 'img_size' and isinstance(value, int):  # a side and a square are the same
             described[name] = [value, value]
+    # an adapter stores it as JSON, and is compared with it
     return json.loads(json.dumps(described, default=str))

@@ -29,6 +29,7 @@ def resize_patch_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if tuple(weight.shape[-2:]) == tuple(size):
         return weight
+    # files can be in half precision; kernels are resized in float32
     return F.interpolate(weight.float(), size=size, mode='bicubic', align_corners=False)
 
 
@@ -54,7 +55,7 @@ def shrink_patch_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
         torch.linalg.pinv(_enlarging(small, large))
         for small, large in zip(size, weight.shape[-2:], strict=True)
     )
-    return (rows @ weight.double() @ columns.mT).to(weight.dtype)
+    return (rows @ weight.double() @ columns.mT).to(weight.dtype)  # (p, q) (q, q) (q, p)
 
 
 def _enlarging(small: int, large: int) -> Tensor:
@@ -96,7 +97,7 @@ def resize_positions(
     prefix, patches = positions[:, :num_prefix], positions[:, num_prefix:]
     if same_grid and patches.shape[1] == grid[0] * grid[1]:
         return positions
-    side = round(patches.shape[1] ** 0.5)
+    side = round(patches.shape[1] ** 0.5)  # published tables are square
     if side * side != patches.shape[1]:
         if patches.shape[1] == grid[0] * grid[1]:
             return positions

@@ -76,6 +76,7 @@ class WeightSource:
             source, what = self.checkpoint or 'the hub', f'encoder {self.name!r}'
             report = load_strict(encoder, converted.tensors, what=what, source=source)
             print_log(f'{report} ({converted})', logger='current')
+            # of the file as downloaded: it does not depend on the encoder's image size
             return f'sha256:{tensors_sha256(state)}'
         draw_weights(encoder, self.seed)
         if self.filters:

@@ -109,6 +109,7 @@ _RULES = (
     (r'\.mlp\.c_fc\.', '.ffn.layers.0.0.'),
     (r'\.mlp\.c_proj\.', '.ffn.layers.1.'),
 )
+# parts of the text tower, which OpenAI's files hold without a common prefix
 _TEXT = (
     r'(text|token_embedding|transformer|ln_final)\.|(positional_embedding|text_projection'
     r'|logit_scale|logit_bias|input_resolution|context_length|vocab_size)$'
@@ -136,7 +137,7 @@ def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     own_names = PATCH in tensors
     tensors, unused = leave_out(tensors, r'proj$|(ln_post|ln1|head)\.')
     tensors = rename(tensors, _RULES)
-    for name in ('cls_token', 'pos_embed'):  # officially (C) and (1+N, C)
+    for name in ('cls_token', 'pos_embed'):  # officially (C) and (1+N, C), here with a batch axis
         if name in tensors:
             tensors[name] = tensors[name].reshape(1, -1, tensors[name].shape[-1])
     left_out = (*text, *unused)

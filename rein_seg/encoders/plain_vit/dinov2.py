@@ -152,7 +152,7 @@ def convert_vit(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
         unused += r'|(norm|ln1)\.'
     tensors, left_out = leave_out(strip_prefix(state, 'cls_token'), unused)
     renamed = rename(tensors, _RULES)
-    if 'reg_token' in tensors:
+    if 'reg_token' in tensors:  # timm's, whose table has no row for the class token
         renamed = add_class_row(renamed)
     fitted = fit_plain_vit(encoder, renamed, left_out, own_names=PATCH in tensors)
     return fitted or Converted(state)

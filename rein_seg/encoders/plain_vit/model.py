@@ -1,4 +1,4 @@
-"""What DINOv2 and CLIP's tower share: mmpretrain's blocks, positions by the publication's rule.
+"""The base of DINOv2, TinyViT and CLIP's tower: mmpretrain's blocks, positions of any grid.
 
 B batch, N patch tokens, P prefix tokens (class, registers), C channels, H x W grid, L blocks.
 """
@@ -35,7 +35,13 @@ _OUT_TYPES = ('featmap', 'raw')
 
 
 def make_arch(width: int, depth: int, heads: int, *, ffn_type: str = 'origin') -> dict[str, Any]:
-    """Returns the sizes of one architecture whose feed-forward is four times as wide."""
+    """Returns the sizes of an architecture whose feed-forward is four times as wide as its stream.
+
+    Example:
+        >>> from rein_seg.encoders.plain_vit.model import make_arch
+        >>> make_arch(384, 12, 6)['feedforward_channels']
+        1536
+    """
     sizes = (width, depth, heads, 4 * width, ffn_type)
     return dict(zip(_ARCH_KEYS, sizes, strict=True))
 
@@ -54,11 +60,11 @@ class PlainViT(VisionTransformer):
         out_indices: Blocks whose outputs are returned; default: `default_out_indices`.
         out_type: ``featmap``, or ``raw`` for whole token sequences.
         final_norm: Applies the final norm to each output; the stream itself stays as it is.
-        interpolate_mode: How positions are resized to another grid.
-        interpolate_offset: Positions are resized by the factor (H + offset) / stored H instead of
-            by size; 0 resizes by size. The offset enters the places that are sampled.
+        interpolate_mode: Mode of resizing positions to another grid.
+        interpolate_offset: Positions are resized by the factor (H + offset) / stored H, which also
+            shifts the sampled places; 0 resizes by size.
         antialias: As in `torch.nn.functional.interpolate`.
-        **options: Further ones of mmpretrain's class.
+        **options: Further arguments of mmpretrain's class.
 
     Shapes:
         (B, 3, H p, W p) normalised image -> (B, C, H, W), or (B, P+N, C), for each output.
@@ -107,12 +113,12 @@ class PlainViT(VisionTransformer):
             out_type=out_type,
             final_norm=final_norm,
             interpolate_mode=interpolate_mode,
-            # a plain 0.0 for mmpretrain's numpy one, which breaks a compiled graph in every block
+            # a plain 0.0: mmpretrain's NumPy zero breaks a compiled graph in every block
             layer_cfgs={'drop_path_rate': 0.0, **cfg},
             **options,
         )
         super().__init__(**args)
-        self.mmpretrain_args = args
+        self.mmpretrain_args = args  # for as_mmpretrain
         self.interpolate_offset = interpolate_offset
         self.antialias = antialias
 
@@ -124,8 +130,8 @@ class PlainViT(VisionTransformer):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Returns one map, or token sequence, for each of ``out_indices``."""
         x, grid = self.patch_embed(x)
-        x = torch.cat((self.class_token().expand(len(x), -1, -1), x), dim=1)
-        x = self.pre_norm(self.insert_tokens(x + self.positions(grid)))
+        x = torch.cat((self.class_token().expand(len(x), -1, -1), x), dim=1)  # (B, 1+N, C)
+        x = self.pre_norm(self.insert_tokens(x + self.positions(grid)))  # (B, P+N, C)
         outputs = []
         for index in range(max(self.out_indices) + 1):
             x = self.layers[index](x)
@@ -134,27 +140,28 @@ class PlainViT(VisionTransformer):
         return tuple(outputs)
 
     def class_token(self) -> Tensor:
-        """Returns what enters in front of the patches, (1, 1, C)."""
+        """Returns the (1, 1, C) token in front of the patches."""
         return self.cls_token
 
     def insert_tokens(self, x: Tensor) -> Tensor:
-        """Inserts tokens without positions into the (B, 1+N, C) sequence: none here."""
+        """Returns the (B, 1+N, C) sequence as it is; subclasses insert tokens without positions."""
         return x
 
     @has_fast_form('kept_positions')
     def positions(self, grid: tuple[int, int]) -> Tensor:
-        """Returns the (1, 1+HW, C) positions of an (H, W) grid, the class token's first."""
+        """Returns the (1, 1+HW, C) positions of an (H, W) grid, for the class token first."""
         if tuple(grid) == tuple(self.patch_resolution):
             return self.pos_embed
         return self.resize_positions(grid)
 
     def as_mmpretrain(self) -> dict[str, Any]:
-        """Returns the arguments of mmpretrain's own class with which it computes the same.
+        """Returns the arguments of mmpretrain's own class for the same output.
 
-        At ``img_size``: other sizes resize the positions by another rule there.
+        The output is the same at ``img_size``; for other sizes mmpretrain resizes the positions by
+        another rule.
 
         Raises:
-            UserError: If it cannot.
+            UserError: If mmpretrain's class cannot compute the same.
         """
         if self.final_norm and tuple(self.out_indices) != (self.num_layers - 1,):
             raise UserError(
@@ -182,7 +189,7 @@ class PlainViT(VisionTransformer):
     def _format_output(self, x: Tensor, hw: tuple[int, int]) -> Tensor:
         if self.out_type == 'raw':
             return x
-        return x[:, self.num_prefix :].transpose(1, 2).unflatten(2, hw)
+        return x[:, self.num_prefix :].transpose(1, 2).unflatten(2, hw)  # (B, C, H, W)
 
 
 def _sizes(arch: Any, archs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from rein_seg.encoders.weights import Converted
 from rein_seg.errors import UserError
 
 PATCH, POSITIONS, REGISTERS = 'patch_embed.projection.weight', 'pos_embed', 'register_tokens'
-_SIZES = {
+_SIZES = {  # by width and number of blocks
     (384, 12): 'ViT-S',
     (768, 12): 'ViT-B',
     (1024, 24): 'ViT-L',
@@ -67,6 +67,7 @@ def fit_plain_vit(
     check_size(encoder, (fitted[PATCH].shape[0], depth))
     _check_registers(encoder, fitted[REGISTERS].shape[1] if REGISTERS in fitted else 0)
     resampled = []
+    # rows of the table without a place in the grid; registers have no row
     kernel, prefix = encoder.patch_embed.projection.kernel_size, encoder.num_extra_tokens
     if tuple(fitted[PATCH].shape[-2:]) != tuple(kernel):
         resampled.append(f'{PATCH} {_by(fitted[PATCH].shape[-2:])} -> {_by(kernel)}')

@@ -26,13 +26,13 @@ with quiet_imports():
 class WindowAttention(MapAttention):
     """mmpretrain's `Attention` on the same parameters, with its windows inside.
 
-    ``qkv`` and ``proj`` see windows, padding included, as (B nW, w, w, C); what enters and leaves
-    the module is the map, so its branch is one layout in every block.
+    The module maps a map to a map, so its branch has the same layout in every block. Its ``qkv``
+    and ``proj`` see windows, padding included, as (B nW, w, w, C).
 
     Args:
-        base: Module whose ``qkv``, ``proj``, ``rel_pos_h`` and ``rel_pos_w`` are taken over.
+        base: Module whose ``qkv``, ``proj``, ``rel_pos_h`` and ``rel_pos_w`` are used.
         window_size: w in tokens; 0 is global attention.
-        state: Of the encoder; it tells how many prompts lie below the map.
+        state: State of the encoder, with the number of prompts below the map.
 
     Shapes:
         (B, H, W, C) -> (B, H, W, C). Windows are padded with zeros at the right and at the bottom;
@@ -82,7 +82,7 @@ def attend_with_positions(
     Returns:
         (B, n, P+HW, d).
     """
-    on_grid = q[:, :, num_prompts:].unflatten(2, (len(rows), len(columns)))
+    on_grid = q[:, :, num_prompts:].unflatten(2, (len(rows), len(columns)))  # (B, n, H, W, d)
     by_row = torch.einsum('bnhwd,hkd->bnhwk', on_grid, rows)
     by_column = torch.einsum('bnhwd,wkd->bnhwk', on_grid, columns)
     bias = by_row[..., :, None] + by_column[..., None, :]  # (B, n, H, W, H, W)
@@ -105,7 +105,14 @@ def by_distance(table: Tensor, size: int) -> Tensor:
 
 
 def resize_table(table: Tensor, rows: int) -> Tensor:
-    """Resizes (L, d) vectors by distance to (rows, d), linearly, as SAM's code does."""
+    """Resizes (L, d) vectors by distance to (rows, d), linearly, as SAM's code does.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.sam.attention import resize_table
+        >>> resize_table(torch.tensor([[0.0], [1.0], [2.0]]), 5).flatten()
+        tensor([0.0000, 0.4000, 1.0000, 1.6000, 2.0000])
+    """
     if len(table) == rows:
         return table
     columns = table.to(torch.promote_types(table.dtype, torch.float32)).t()[None]

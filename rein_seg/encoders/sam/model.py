@@ -79,7 +79,7 @@ class SAMViT(ViTSAM):
         [(1, 32, 4, 6), (1, 32, 4, 6)]
     """
 
-    num_extra_tokens = 0
+    num_extra_tokens = 0  # positions have no row for a class token
 
     def __init__(
         self,
@@ -108,21 +108,21 @@ class SAMViT(ViTSAM):
             out_indices=list(check_out_indices(chosen, depth, unit='blocks')),
             out_type='featmap',
             window_size=window_size,
-            # a plain 0.0 for mmpretrain's numpy one, which breaks a compiled graph in every block
+            # a plain 0.0: mmpretrain's NumPy zero breaks a compiled graph in every block
             layer_cfgs=dict(drop_path_rate=0.0),
         )
         self.window_size = window_size
         self.neck = neck
         self.state = RunState()
         for layer in self.layers:
-            # the windows move into the attention: the block itself then sees whole maps only
+            # windows are cut inside the attention, so that the block itself sees whole maps
             layer.attn = WindowAttention(layer.attn, layer.window_size, self.state)
             layer.window_size = 0
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Returns one map for each of ``out_indices``."""
         x, grid = self.patch_embed(x)
-        x = x.unflatten(1, grid) + self.positions(grid)
+        x = x.unflatten(1, grid) + self.positions(grid)  # (B, N, C) -> (B, H, W, C)
         outputs = []
         for index in range(self.out_indices[-1] + 1):
             x = self.layers[index](x)
@@ -138,7 +138,14 @@ class SAMViT(ViTSAM):
 
 
 def resize_map(table: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Resizes (1, h, w, C) positions to (1, H, W, C), bicubically, by size."""
+    """Resizes (1, h, w, C) positions to (1, H, W, C), bicubically, by size.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.sam.model import resize_map
+        >>> resize_map(torch.zeros(1, 64, 64, 768), (32, 48)).shape
+        torch.Size([1, 32, 48, 768])
+    """
     if tuple(table.shape[1:3]) == tuple(grid):
         return table
     return resize_grid(table, mode='bicubic', size=tuple(grid)).to(table.dtype)

@@ -47,6 +47,7 @@ def convert_sam(encoder: SAMViT, state: dict[str, Tensor]) -> Converted:
         left_out += neck
     tensors = rename(tensors, _RULES)
     depth = count_blocks(tensors)
+    # SAM's positions are (1, H, W, C); other vision transformers have (1, P+N, C)
     if PATCH not in tensors or tensors.get(POSITIONS, tensors[PATCH]).dim() != 4 or not depth:
         return Converted(state)  # not a file of SAM: strict loading lists the names
     check_size(encoder, (tensors[PATCH].shape[0], depth))

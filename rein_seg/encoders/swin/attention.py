@@ -118,7 +118,16 @@ class MapMerging(nn.Module):
 
 
 def relative_position_index(side: int) -> Tensor:
-    """Returns the (N, N) row of the bias table for query i and key j: their distance, row-major."""
+    """Returns the (N, N) row of the bias table for query i and key j: their distance, row-major.
+
+    Example:
+        >>> from rein_seg.encoders.swin.attention import relative_position_index
+        >>> relative_position_index(2)  # tokens of a 2 x 2 window, 3 x 3 distances
+        tensor([[4, 3, 1, 0],
+                [5, 4, 2, 1],
+                [7, 6, 4, 3],
+                [8, 7, 5, 4]])
+    """
     place = torch.arange(side)
     apart = place[:, None] - place[None] + side - 1  # along one axis
     index = apart[:, None, :, None] * (2 * side - 1) + apart[None, :, None]

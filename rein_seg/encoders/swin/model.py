@@ -97,7 +97,7 @@ class Swin(SwinTransformer):
             arch=sizes,
             patch_size=patch_size,
             window_size=window_size,
-            drop_path_rate=0.0,
+            drop_path_rate=0.0,  # the encoder is frozen: nothing to regularise
             out_indices=list(check_out_indices(chosen, num_stages, unit='stages')),
             stage_cfgs=dict(block_cfgs=dict(ffn_ratio=ffn_ratio)),
         )

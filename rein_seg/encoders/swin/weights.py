@@ -35,7 +35,7 @@ _COMPUTED = r'.*\.(relative_position_index|attn_mask)$'  # from window and image
 _OTHERS = '|'.join(re.escape(name) for name in (*HEADS, 'mask_token', 'decoder.'))
 _MERGING = r'\.downsample\.(norm|reduction)\.'
 _TABLE = '.attn.relative_position_bias_table'
-_SIZES = {
+_SIZES = {  # by width and blocks of each stage
     (96, (2, 2, 6, 2)): 'Swin-T',
     (96, (2, 2, 18, 2)): 'Swin-S',
     (128, (2, 2, 18, 2)): 'Swin-B',
