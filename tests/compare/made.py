@@ -1,8 +1,10 @@
 """Results made by hand, and a training tool that takes milliseconds."""
 
 import json
+import re
+from dataclasses import replace
 
-from rein_seg.compare import Run
+from rein_seg.compare import Run, build_comparison
 
 CODE = {'rein_seg': 'abc', 'torch': '2.15.0'}
 
@@ -84,3 +86,35 @@ def write_fake_train(folder):
     path = folder / 'fake_train.py'
     path.write_text(FAKE.format(results=str(results)))
     return path
+
+
+def binary_results(dice=80.0, mae=0.02, target_mae=0.05):
+    scores = {'images': 2, 'S': 90.0, 'MAE': mae, 'Dice_image': dice, 'mIoU': 70.0}
+    return make_results(
+        domains={'clear': scores, 'night': {**scores, 'MAE': target_mae}, 'fog': scores},
+        targets=['night'],
+        fractions=['MAE'],
+    )
+
+
+def comparison():
+    return build_comparison(
+        [
+            *(
+                make_run('LoRA', s, make_results(20.0 + 2 * s, 10.0 + s, 12.0 + s))
+                for s in range(3)
+            ),
+            make_run('Frozen', 0, make_results(18.0, 9.0, 8.0, method='Frozen')),
+            unfinished(1, 'failed', error='exit code 3: no good'),
+            unfinished(2, 'waiting'),
+        ]
+    )
+
+
+def data_of(text):
+    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+
+
+def unfinished(seed, state, **more):
+    nothing = dict(path=None, sessions=(), wall_seconds=None)
+    return replace(make_run('Frozen', seed), results=None, state=state, **nothing, **more)

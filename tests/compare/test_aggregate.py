@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -18,16 +17,7 @@ from rein_seg.compare.aggregate import (
 )
 from rein_seg.compare.tables import cost_table, file_size, score_table
 from rein_seg.errors import UserError
-from tests.compare.made import CODE, make_results, make_run
-
-
-def binary_results(dice=80.0, mae=0.02, target_mae=0.05):
-    scores = {'images': 2, 'S': 90.0, 'MAE': mae, 'Dice_image': dice, 'mIoU': 70.0}
-    return make_results(
-        domains={'clear': scores, 'night': {**scores, 'MAE': target_mae}, 'fog': scores},
-        targets=['night'],
-        fractions=['MAE'],
-    )
+from tests.compare.made import CODE, binary_results, comparison, make_results, make_run, unfinished
 
 
 def test_statistic():
@@ -84,25 +74,6 @@ def test_default_metric():
     assert choose_metrics(['mIoU', 'aAcc'], ['aAcc', 'mIoU', 'aAcc']) == ['aAcc', 'mIoU']
     with pytest.raises(UserError, match='--metric Dice: .* they have mIoU, aAcc'):
         choose_metrics(['mIoU', 'aAcc'], ['Dice'])
-
-
-def unfinished(seed, state, **more):
-    nothing = dict(path=None, sessions=(), wall_seconds=None)
-    return replace(make_run('Frozen', seed), results=None, state=state, **nothing, **more)
-
-
-def comparison():
-    return build_comparison(
-        [
-            *(
-                make_run('LoRA', s, make_results(20.0 + 2 * s, 10.0 + s, 12.0 + s))
-                for s in range(3)
-            ),
-            make_run('Frozen', 0, make_results(18.0, 9.0, 8.0, method='Frozen')),
-            unfinished(1, 'failed', error='exit code 3: no good'),
-            unfinished(2, 'waiting'),
-        ]
-    )
 
 
 def test_aggregate_over_seeds():

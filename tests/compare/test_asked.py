@@ -7,7 +7,6 @@ import pytest
 from rein_seg.compare.plan import parse_peft, plan_variants
 from rein_seg.compare.request import Asked, ask, command_line
 from rein_seg.errors import UserError
-from tests.compare.test_session import fake  # noqa: F401  a fixture
 from tests.run.tiny_run import write_config
 
 SAYS = "comparison = dict(peft=['Frozen', dict(type='LoRA', rank=4, name='R4')], seeds=[0, 2])\n"

@@ -9,8 +9,7 @@ import pytest
 
 from rein_seg.compare import build_comparison
 from rein_seg.compare.page import SCRIPTS, embed, page
-from tests.compare.made import make_results, make_run
-from tests.compare.test_aggregate import comparison
+from tests.compare.made import comparison, data_of, make_results, make_run
 
 VOID = {'meta', 'link', 'br', 'img', 'hr', 'input'}
 NASTY = '</script><script>alert(1)</script><!-- [[style]] \u2028 & "x"'
@@ -42,10 +41,6 @@ def read(text):
     reader.close()
     assert not reader.open
     return reader
-
-
-def data_of(text):
-    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
 
 
 def test_elements_nest_and_data_comes_back():

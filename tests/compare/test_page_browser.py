@@ -7,8 +7,7 @@ import pytest
 from rein_seg.compare import build_comparison
 from rein_seg.compare.page import page
 from tests.compare.browser import ask, needs_browser
-from tests.compare.made import make_results, make_run
-from tests.compare.test_aggregate import binary_results
+from tests.compare.made import binary_results, make_results, make_run
 
 pytestmark = [needs_browser, pytest.mark.slow]
 NAMES = {'Frozen': (0, 9.0), 'Full': (5_474_112, 14.0), 'LoRA': (1000, 12.0), 'Rein': (3000, 13.0)}

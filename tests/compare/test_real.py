@@ -8,7 +8,7 @@ from rein_seg.apis import load_config, train
 from rein_seg.compare import compare
 from rein_seg.compare.plan import plan_variants
 from rein_seg.compare.state import begin_session, code_fingerprint, request
-from tests.compare.test_page import data_of
+from tests.compare.made import data_of
 from tests.run.tiny_run import CACHE_KEY, write_config
 
 PEFT = ['LoRA', 'Frozen']

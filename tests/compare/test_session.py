@@ -16,24 +16,7 @@ from rein_seg.compare import compare
 from rein_seg.compare.processes import exit_reason, locked, slot_environment, tail
 from rein_seg.compare.session import duration, seconds_left
 from rein_seg.errors import UserError
-from tests.compare.made import write_fake_train
-from tests.run.test_bad_input import load_tool
-from tests.run.tiny_run import write_config
-
-
-@pytest.fixture
-def fake(tmp_path):
-    """Returns a function that compares LoRA and Frozen in ``tmp_path/work``, and what it said."""
-    said = []
-    call = functools.partial(
-        compare,
-        [write_config(tmp_path)],
-        peft=['LoRA', 'Frozen'],
-        work_dir=str(tmp_path / 'work'),
-        say=said.append,
-        script=write_fake_train(tmp_path),
-    )
-    return call, said
+from tests.run.calls import load_tool
 
 
 def calls(folder):

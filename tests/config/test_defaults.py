@@ -10,7 +10,7 @@ from rein_seg.config.builtin import benchmarks
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
 from rein_seg.errors import UserError
-from tests.engine.test_engine import hyper
+from tests.engine.optimizers import hyper
 from tests.run.tiny_run import tiny_config
 
 

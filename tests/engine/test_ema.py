@@ -11,7 +11,7 @@ from torch import nn
 
 from rein_seg.engine import TrainableEMAHook
 from rein_seg.errors import UserError
-from tests.engine.test_engine import build, model
+from tests.engine.optimizers import build, model
 
 
 class Small(nn.Module):

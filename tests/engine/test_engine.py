@@ -6,44 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmseg.registry import HOOKS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
+from mmseg.registry import HOOKS, OPTIM_WRAPPERS
 from torch import nn
 
 from rein_seg.engine import TrainableOptimConstructor
 from rein_seg.engine.runner import latest_checkpoint, setup_distributed, worth_showing
 from rein_seg.errors import UserError
-from tests.encoders.tiny import ENCODERS
-
-
-def model(peft):
-    return MODELS.build(
-        dict(
-            type='PEFTSegmentor',
-            backbone=dict(type='PEFTBackbone', encoder=ENCODERS['vit'], peft=peft),
-            decode_head=dict(type='LinearHead'),
-            num_classes=4,
-        )
-    )
-
-
-def build(module, **paramwise):
-    return OPTIM_WRAPPER_CONSTRUCTORS.build(
-        dict(
-            type='TrainableOptimConstructor',
-            optim_wrapper_cfg=dict(optimizer=dict(type='AdamW', lr=0.1, weight_decay=0.05)),
-            paramwise_cfg=paramwise or None,
-        )
-    )(module)
-
-
-def hyper(module, wrapper):
-    """Returns name -> (lr, weight decay)."""
-    names = {id(p): n for n, p in module.named_parameters()}
-    return {
-        names[id(p)]: (group['lr'], group['weight_decay'])
-        for group in wrapper.optimizer.param_groups
-        for p in group['params']
-    }
+from tests.engine.optimizers import build, hyper, model
 
 
 @pytest.mark.parametrize('method', ['Rein', 'LoRA', 'Frozen', 'Full'])

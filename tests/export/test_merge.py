@@ -19,7 +19,7 @@ from rein_seg.export.merge import merge
 from rein_seg.run.results import adapter_metadata
 from tests.encoders.plain_vit.official import PLAIN, published
 from tests.peft.build import move, relative
-from tests.run.test_bad_input import assert_refused, call, load_tool
+from tests.run.calls import assert_refused, call, load_tool
 from tests.run.tiny_run import tiny_config
 
 ENCODER = """

@@ -9,9 +9,9 @@ import torch
 from rein_seg.errors import UserError
 from rein_seg.peft import Composed, Rein
 from rein_seg.registry import describe_method
-from tests.engine.test_engine import build as build_optimizer
-from tests.engine.test_engine import hyper
-from tests.engine.test_engine import model as segmentor
+from tests.engine.optimizers import build as build_optimizer
+from tests.engine.optimizers import hyper
+from tests.engine.optimizers import model as segmentor
 from tests.peft.cases import CASES
 from tests.peft.contract import assert_same, build, image, randomise, training_loss
 

@@ -8,6 +8,7 @@ from rein_seg.errors import UserError
 from rein_seg.peft import Rein
 from rein_seg.structures import Anatomy, OpSite, StreamSite
 from tests.encoders.tiny import ENCODERS
+from tests.peft.formulas import rein_formula
 
 
 def backbone(family='vit', **peft):
@@ -22,17 +23,6 @@ def stream(depth, channels):
 
 def count(model):
     return sum(p.numel() for p in model.peft.parameters())
-
-
-def rein_formula(depth, channels, *, rank=16, tokens=100, query=256):
-    """Parameters of Rein with low-rank tokens and queries: tokens, two linears, queries, scale."""
-    return (
-        depth * rank * (tokens + channels)
-        + 2 * (channels**2 + channels)
-        + (channels * query + query)
-        + (3 * query**2 + query)
-        + 1
-    )
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Bad input ends before training starts, with one clear line and exit code 2."""
 
 import argparse
-import importlib.util
 import subprocess
 import sys
 
@@ -15,23 +14,8 @@ from rein_seg.apis import train
 from rein_seg.checkpoint import read_adapter, save_adapter
 from rein_seg.errors import UserError
 from tests.paths import REPO
+from tests.run.calls import assert_refused, call, load_tool
 from tests.run.tiny_run import tiny_config, write_config
-
-
-def load_tool(tool):
-    spec = importlib.util.spec_from_file_location(tool, REPO / f'tools/{tool}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def call(tool, *args, monkeypatch, capsys):
-    """Runs a tool's main as the shell would; returns exit code and stderr."""
-    module = load_tool(tool)
-    monkeypatch.setattr(sys, 'argv', [f'tools/{tool}.py', *args])
-    capsys.readouterr()
-    code = cli.run(module.main)
-    return code, capsys.readouterr().err
 
 
 @pytest.fixture(scope='module')
@@ -40,14 +24,6 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('bad')
     train(tiny_config(folder, train_cfg__max_iters=2))
     return folder
-
-
-def assert_refused(code, err, *parts):
-    assert code == 2, err
-    lines = [line for line in err.strip().splitlines() if 'Warning' not in line]
-    error = next(line for line in lines if line.startswith('error: '))
-    for part in parts:
-        assert part in error, error
 
 
 OPTIONS = [

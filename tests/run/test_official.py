@@ -21,7 +21,7 @@ from rein_seg.export.count import build_shapes
 from rein_seg.run.test import load_weights
 from rein_seg.run.test import test as run_test
 from tests.checkpoint import official_model
-from tests.run.test_bad_input import assert_refused, call
+from tests.run.calls import assert_refused, call
 from tests.run.tiny_run import tiny_config, write_config
 
 MODEL = """

@@ -9,8 +9,8 @@ from rein_seg.checkpoint import read_adapter
 from rein_seg.datasets import PackDomainInputs
 from rein_seg.run.test import check_weights
 from tests.paths import REPO
+from tests.run.calls import assert_refused, call
 from tests.run.driving_trees import write_trees
-from tests.run.test_bad_input import assert_refused, call
 
 LEAF = """
 _base_ = [{base!r}]

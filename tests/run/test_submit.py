@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rein_seg.apis import init_model, load_config, predict, train
-from tests.run.test_bad_input import assert_refused, call
+from tests.run.calls import assert_refused, call
 from tests.run.tiny_run import tiny_config, write_config
 
 CONDITIONS = ('fog', 'night', 'rain', 'snow')

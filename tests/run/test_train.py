@@ -17,7 +17,7 @@ from rein_seg.apis import init_model, predict, train
 from rein_seg.checkpoint import read_adapter
 from rein_seg.errors import UserError
 from tests.paths import REPO
-from tests.peft.test_methods import rein_formula
+from tests.peft.formulas import rein_formula
 from tests.run.tiny_run import tiny_config, write_config
 
 # the number of threads changes the order of sums, hence the last bit

@@ -10,7 +10,7 @@ from mmseg.registry import DATASETS
 
 from rein_seg.datasets.transforms.corruptions import CORRUPTIONS, check_corruption, corrupt
 from rein_seg.errors import UserError
-from tests.datasets.files.test_layouts import PREDICTED, check_by_hand, score
+from tests.datasets.files.by_hand import PREDICTED, check_by_hand, score
 from tests.datasets.trees import CITYSCAPES
 
 PIPELINE = [
