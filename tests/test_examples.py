@@ -3,12 +3,14 @@
 import ast
 import doctest
 import importlib
+import logging
 import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 
 from tests.paths import PACKAGE, REPO
 from tests.prose import documented
@@ -30,7 +32,12 @@ def _fixed_output(tmp_path, monkeypatch):
     torch.set_printoptions(precision=4, sci_mode=False, linewidth=100)
     numpy_options = np.get_printoptions()
     np.set_printoptions(precision=4, suppress=True, linewidth=100)
+    # its lines carry the time
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
     yield
+    logger.setLevel(level)
     torch.set_printoptions(profile='default')
     np.set_printoptions(**numpy_options)
 

@@ -1,4 +1,4 @@
-"""Data sets whose samples carry their domain, and whose raw label ids are mapped at load."""
+"""Data sets whose samples carry their domain; raw label ids are mapped when a label is loaded."""
 
 from rein_seg.datasets.blobs_dataset import BlobsDataset
 from rein_seg.datasets.camvid import CamVidDataset

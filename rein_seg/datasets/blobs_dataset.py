@@ -20,6 +20,12 @@ class BlobsDataset(DrawnDataset):
         size: (width, height) in pixels.
         data_root: Folder of the cache; made if missing.
         **kwargs: As `DrawnDataset`: split, count, seed.
+
+    Example:
+        >>> from rein_seg.datasets import BlobsDataset
+        >>> dataset = BlobsDataset('leafy', split='val', count=2, size=(64, 64), data_root='cache')
+        >>> [info['img_path'].split('/')[-1] for info in dataset]
+        ['00000.png', '00001.png']
     """
 
     METAINFO = dict(classes=('background', 'blob'), palette=[[40, 40, 60], [240, 190, 60]])

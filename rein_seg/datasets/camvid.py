@@ -15,7 +15,7 @@ class CamVidDataset(DomainDataset):
 
     Args:
         domain: Name of the domain.
-        split: Sub-folder: day_train, day_val or dusk_val.
+        split: Sub-folder: ``day_train``, ``day_val`` or ``dusk_val``.
         **kwargs: As `DomainDataset`.
 
     Source: Brostow, Fauqueur, Cipolla, Pattern Recognition Letters 30(2), 2009.

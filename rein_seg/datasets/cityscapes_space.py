@@ -16,7 +16,8 @@ from rein_seg.errors import UserError, near_misses
 
 _TRAINED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 
-# raw ids of Cityscapes (labelIds) and GTAV -> class index; the void ids and 255 are ignored
+# Raw ids of Cityscapes (labelIds) and GTAV -> class index; the void ids and 255 are ignored.
+# Both data sets number their classes alike, so the map serves both.
 CITYSCAPES_LABEL_IDS: dict[int, int] = {
     **dict.fromkeys((*range(35), 255), 255),
     **{raw: index for index, raw in enumerate(_TRAINED)},
@@ -29,7 +30,7 @@ SYNTHIA_LABEL_IDS: dict[int, int] = {
     **{6: 8, 1: 10, 10: 11, 17: 12, 8: 13, 19: 15, 12: 17, 11: 18},
 }
 
-# class indexes, but void is 19
+# UrbanSyn stores class indexes, with 19 for void.
 URBANSYN_LABEL_IDS: dict[int, int] = {**{i: i for i in range(19)}, 19: 255, 255: 255}
 
 _CLASSES = CityscapesDataset.METAINFO['classes']
@@ -53,7 +54,7 @@ LABEL_IDS: dict[str, dict[int, int] | None] = {
     'urbansyn': URBANSYN_LABEL_IDS,
 }
 
-# the classes that scores of models trained on SYNTHIA alone are averaged over
+# Models trained on SYNTHIA alone cannot learn the other classes: papers average over these 16.
 SYNTHIA_CLASSES = tuple(_CLASSES[index] for index in sorted({*SYNTHIA_LABEL_IDS.values()} - {255}))
 
 
@@ -65,21 +66,31 @@ class CityscapesSpaceDataset(DomainDataset):
         domain: Name of the domain.
         layout: Name of a data set whose folders, file names and raw ids are known (`LAYOUTS`):
             ``gtav``, ``cityscapes``, ``bdd100k``, ... Other arguments override parts of it.
-        split: Its split, such as ``train`` or, for ACDC, ``night/val``.
-        label_ids: What the label files hold: ``cityscapes`` (raw ids 0 to 34, as Cityscapes and
-            GTAV come), ``mapillary`` (raw ids 0 to 65 of Mapillary Vistas v1.2), ``mapillary_v2``
-            (0 to 123), ``synthia``, ``urbansyn`` or ``train`` (class indexes and 255, as BDD100K
-            and ACDC come). Default: what the layout's downloads hold; without layout, train.
-        data_prefix: As `DomainDataset`; with a layout, what it does not name is the layout's.
+        split: Split of the layout, such as ``train`` or, for ACDC, ``night/val``.
+        label_ids: Meaning of the ids in label files: ``cityscapes`` (raw ids 0 to 34, as Cityscapes
+            and GTAV come), ``mapillary`` (raw ids 0 to 65 of Mapillary Vistas v1.2),
+            ``mapillary_v2`` (0 to 123), ``synthia``, ``urbansyn`` or ``train`` (class indexes and
+            255, as BDD100K and ACDC come). Defaults to the ids in the layout's downloads; without a
+            layout, to train.
+        data_prefix: As `DomainDataset`; the layout fills in missing keys.
         **kwargs: As `DomainDataset`.
 
     Attributes:
         layout: The `Layout`, None without.
         split: As given.
-        expected_images: Number of images that the split has as downloaded, None if not known.
+        expected_images: Number of images in the split as downloaded, None if not known.
 
     Raises:
-        UserError: If layout, split or label_ids is none of these.
+        UserError: If layout, split or label_ids is unknown.
+
+    Example:
+        >>> from rein_seg.datasets.cityscapes_space import LABEL_IDS, SYNTHIA_CLASSES
+        >>> LABEL_IDS['cityscapes'][7], LABEL_IDS['cityscapes'][26]  # road and car
+        (0, 13)
+        >>> LABEL_IDS['synthia'][3], LABEL_IDS['synthia'][0]  # road, and void
+        (0, 255)
+        >>> len(SYNTHIA_CLASSES)
+        16
     """
 
     METAINFO = CityscapesDataset.METAINFO
@@ -106,7 +117,8 @@ class CityscapesSpaceDataset(DomainDataset):
             label_ids = label_ids or next(iter(self.layout.label_files))
             if not (kwargs.get('ann_file') or kwargs.get('skip')):
                 self.expected_images = self.layout.splits[split or '']
-            for key in data_prefix or {}:  # a place that is given is the one meant
+            # with an explicit folder, a second place would hide its absence
+            for key in data_prefix or {}:
                 known['elsewhere'].pop(key)
             data_prefix = {**known.pop('data_prefix'), **(data_prefix or {})}
         if label_ids == 'synthia':
@@ -118,10 +130,10 @@ class CityscapesSpaceDataset(DomainDataset):
 def _known(
     domain: str, name: str, split: str | None, label_ids: str | None, given: Mapping[str, Any]
 ) -> tuple[Layout, dict[str, Any]]:
-    """Returns a layout, and the arguments that follow from it."""
+    """Returns a layout and the data set arguments that follow from it."""
     try:
         layout = find_layout(name)
-        # labels in other ids have names that are not known, but may be given
+        # an explicit suffix allows label ids whose file names the layout does not know
         return layout, layout.options(split, None if 'seg_map_suffix' in given else label_ids)
     except UserError as error:
         raise UserError(f'domain {domain!r}, layout {name!r}: {error}') from error

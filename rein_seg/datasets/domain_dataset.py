@@ -26,42 +26,58 @@ class DomainDataset(BaseSegDataset):
 
     Args:
         domain: Name that every sample carries into the metric.
-        data_root: Folder that ``data_prefix`` is relative to; left out of a config, the
-            top-level ``data_root`` (`load_config` fills it in).
+        data_root: Folder that ``data_prefix`` is relative to. If a config leaves it out,
+            `load_config` fills in the top-level ``data_root``.
         data_prefix: ``img_path`` and ``seg_map_path`` folders, or zips (``DIR/*_images.zip``, or a
             folder in them, ``DIR/NAME.zip/images``).
-        elsewhere: For ``img_path`` and ``seg_map_path`` a list of other places; the first that
-            exists is taken where that of ``data_prefix`` does not.
-        img_suffix: End of an image's file name; several are possible.
-        seg_map_suffix: What stands in its place in the label's file name; likewise.
-        starts: Beginnings of the file names of images and of labels, where they differ.
-        ann_file: File of names, one a line, that make up the split; '' takes all.
-        label_map: Raw label id -> class index or ``ignore_index``; None means labels hold class
-            indexes already. An id in neither is an error when it is read.
-        wrong_size: What becomes of a label that is not as large as its image's file: ``error``
-            when it is read, ``skip`` leaves the pair out (every header is read at the start),
-            ``resize`` brings the label to the image's size (nearest), ``keep`` does not look.
-        skip: Names of images to leave out, such as those with damaged labels, or a file of names,
-            one a line.
-        labelled: Whether there are labels; without, samples are images alone.
-        corruption: (name, severity 1 to 5) of `CORRUPTIONS`, that LoadDomainImage applies to images
-            as they are in their files; None for none.
-        cache_dir: Folder for decoded copies of images (read by LoadDomainImage) and mapped labels,
-            which load several times faster than png, bit for bit the same; it grows to about the
-            size of the data. None keeps none.
-        cache_raw: Whether copies are not compressed: faster again, 3 bytes a pixel.
-        hint: Where to get the data, for messages.
+        elsewhere: For ``img_path`` and ``seg_map_path`` a list of other places, tried in order
+            if the folder of ``data_prefix`` does not exist.
+        img_suffix: End of an image's file name, or several.
+        seg_map_suffix: End of the label's file name, in place of the image's; or several.
+        starts: Beginnings of the file names of images and of labels, if they differ.
+        ann_file: File that lists the names of the split, one a line; '' takes all images.
+        label_map: Raw label id -> class index or ``ignore_index``; None if labels hold class
+            indexes. Reading any other id is an error.
+        wrong_size: Treatment of a label whose size is not the image's: ``error`` when it is read,
+            ``skip`` leaves the pair out (every header is read at the start), ``resize`` resizes
+            the label to the image (nearest), ``keep`` does not check.
+        skip: Names of images to leave out (damaged labels, for example), or a file that lists
+            them, one a line.
+        labelled: Whether there are labels. Without labels a sample is an image alone.
+        corruption: (name, severity 1 to 5) of `CORRUPTIONS`. LoadDomainImage applies it to images
+            at the size of their files. None applies nothing.
+        cache_dir: Folder for decoded copies of images (read by LoadDomainImage) and mapped labels.
+            Copies are equal bit for bit and load several times faster than PNG; the folder grows
+            to about the size of the data. None keeps no copies.
+        cache_raw: Whether to keep copies uncompressed: faster still, 3 bytes a pixel.
+        hint: Where to get the data, for error messages.
         **kwargs: As mmseg's `BaseSegDataset` (pipeline, metainfo, test_mode, ...).
 
     Raises:
         UserError: If a folder is missing or holds no images, an image has no label, a name to skip
             is not there, ``wrong_size`` or ``corruption`` is not known, or ``label_map`` maps
             outside the classes.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import cv2
+        >>> import numpy as np
+        >>> from rein_seg.datasets import DomainDataset
+        >>> for folder in ('images', 'labels'):
+        ...     Path('town', folder).mkdir(parents=True)
+        ...     _ = cv2.imwrite(f'town/{folder}/a.png', np.full((4, 6), 7, np.uint8))
+        >>> dataset = DomainDataset(
+        ...     'town', data_root='town', metainfo=dict(classes=('road', 'sky')), label_map={7: 1},
+        ...     pipeline=[dict(type='LoadDomainImage'), dict(type='LoadLabels')],
+        ... )
+        >>> sample = dataset[0]
+        >>> sample['domain'], sample['img'].shape, sample['gt_seg_map'].max()
+        ('town', (4, 6, 3), np.uint8(1))
     """
 
-    # what a label picture's values mean; None: they are the raw ids
+    # turns a label picture into raw ids; None takes its values
     decode: Decode | None = None
-    # whether labels without an image are left alone
+    # whether labels without an image are allowed
     extra_labels = True
 
     def __init__(
@@ -108,6 +124,7 @@ class DomainDataset(BaseSegDataset):
         self._check_loading()
 
     def _check_loading(self) -> None:
+        # mmcv's loader would read the plain file and say nothing
         steps = [type(step).__name__ for step in self.pipeline.transforms]
         for name in ('cache_dir', 'corruption'):
             if getattr(self, name) is not None and 'LoadImageFromFile' in steps:
@@ -168,7 +185,7 @@ class DomainDataset(BaseSegDataset):
         return list_images(folder, found, start=self.starts[0], hint=self.hint)
 
     def _chosen(self, pairs: list[Pair]) -> list[Pair]:
-        """Returns the pairs without those to skip, and without those of two sizes if so said."""
+        """Leaves out the pairs to skip and, with wrong_size='skip', the pairs of two sizes."""
         kept = leave_out(pairs, self._names_to_skip())
         if self.wrong_size == 'skip':
             kept = of_one_size(kept)
@@ -191,7 +208,7 @@ class DomainDataset(BaseSegDataset):
         return [line.strip() for line in path.read_text().splitlines() if line.strip()]
 
     def get_data_info(self, idx: int) -> dict:
-        """Returns one sample's paths, with what all samples share: domain and label ids."""
+        """Returns the paths of a sample, with its domain and how to read its label."""
         info = super().get_data_info(idx)
         return {
             **info,
@@ -207,7 +224,7 @@ class DomainDataset(BaseSegDataset):
         }
 
     def places(self, key: str) -> list[str]:
-        """Returns the folders or zips that are looked at, the first that is there is taken.
+        """Lists the folders or zips to look in; the first that exists is taken.
 
         Args:
             key: ``img_path`` or ``seg_map_path``.
@@ -229,7 +246,16 @@ class DomainDataset(BaseSegDataset):
 
 
 def leaf_datasets(dataset: Any) -> list[Any]:
-    """Returns the data sets inside ConcatDataset, RepeatDataset and the like, else itself."""
+    """Unwraps ConcatDataset, RepeatDataset and the like; any other data set is its only leaf.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from rein_seg.datasets import leaf_datasets
+        >>> first, second = object(), object()
+        >>> both = SimpleNamespace(datasets=[SimpleNamespace(dataset=first), second])
+        >>> leaf_datasets(both) == [first, second]
+        True
+    """
     parts = getattr(dataset, 'datasets', None)
     if parts is None and hasattr(dataset, 'dataset'):
         parts = [dataset.dataset]

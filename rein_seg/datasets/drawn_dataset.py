@@ -1,4 +1,4 @@
-"""A data set that is drawn on first use, then read from disk like any other."""
+"""A data set drawn by a program on first use, then read from disk like any other."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class DrawnDataset(DomainDataset):
 
     Args:
         domain: One of the generator's domains.
-        split: train, val or test; no picture is in two of them.
+        split: train, val or test; no picture is in two splits.
         count: Number of pictures.
         size: (width, height) in pixels.
         data_root: Folder of the cache; made if missing.
-        seed: Of the generator.
+        seed: Seed of the generator.
         **kwargs: As `DomainDataset`.
     """
 
-    # draws what is missing: (root, domain, split, count, seed, size, progress) -> split's folder
+    # draws missing pictures: (root, domain, split, count, seed, size, progress) -> split's folder
     ensure_cached: Callable[..., Path]
 
     def __init__(
@@ -43,8 +43,8 @@ class DrawnDataset(DomainDataset):
         super().__init__(domain, data_root=data_root, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Draws what is missing, then lists the first ``count`` pictures."""
-        # one process draws, the others wait for it; then all find everything there
+        """Draws missing pictures, then lists the first ``count``."""
+        # one process draws while the others wait; then all find every picture on disk
         if dist.is_main_process():
             folder = self._draw()
         dist.barrier()

@@ -1,4 +1,4 @@
-"""One's own data: folders of images and labels, or a csv, with the classes named in the config."""
+"""Your own data: folders of images and labels, or a csv, with the classes named in the config."""
 
 from __future__ import annotations
 
@@ -27,26 +27,41 @@ class FolderDataset(DomainDataset):
 
     Args:
         domain: Name that every sample carries into the metric.
-        data_root: What the other paths are relative to.
-        data_prefix: ``img_path`` and ``seg_map_path`` folders; default images and labels. They may
-            be one folder, if suffixes tell labels from images.
-        split: Stands for ``{split}`` in ``data_prefix``, ``csv`` and ``ann_file``; without a
-            ``{split}`` in it, a folder of ``data_prefix`` gets the split as its sub-folder.
-        csv: File with an image and a label a row, in the place of folders; see `pair_csv`.
+        data_root: Folder that the other paths are relative to.
+        data_prefix: ``img_path`` and ``seg_map_path`` folders; defaults to images and labels. Both
+            may be the same folder if suffixes tell labels from images.
+        split: Replaces ``{split}`` in ``data_prefix``, ``csv`` and ``ann_file``. A folder of
+            ``data_prefix`` without ``{split}`` gets the split as its sub-folder.
+        csv: File with an image and a label a row, instead of folders; see `pair_csv`.
         csv_columns: Names of its two columns.
-        img_suffix: End of an image's file name, or several; default the usual picture formats.
-        seg_map_suffix: What stands in its place in the label's, such as ``_segmentation.png``.
-        part: For data without a validation split: ``train`` leaves every ``hold_out``-th image
-            out, ``val`` takes only those; None takes all.
+        img_suffix: End of an image's file name, or several; defaults to the usual formats.
+        seg_map_suffix: End of the label's file name, such as ``_segmentation.png``.
+        part: For data without a validation split: ``train`` leaves out every ``hold_out``-th
+            image, ``val`` takes only these; None takes all.
         hold_out: See ``part``; counted in the order of the names (the rows of a csv).
         label_colours: (R, G, B) colours that labels are drawn in; the raw id of a pixel is the
-            place of its colour here. None: labels hold ids.
-        extra_labels: Whether labels without an image are left alone.
+            index of its colour in this list. None if labels hold ids.
+        extra_labels: Whether labels without an image are allowed.
         **kwargs: As `DomainDataset`: label_map, ann_file, metainfo, pipeline, ...
 
     Raises:
         UserError: As `DomainDataset`, or if the classes are not named or options exclude one
             another.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import cv2
+        >>> import numpy as np
+        >>> from rein_seg.datasets import FolderDataset
+        >>> for folder in ('images', 'labels'):
+        ...     Path('leaves', folder).mkdir(parents=True)
+        ...     for i in range(10):
+        ...         _ = cv2.imwrite(f'leaves/{folder}/{i}.png', np.zeros((4, 4), np.uint8))
+        >>> classes = dict(classes=('leaf', 'mould'))
+        >>> options = dict(data_root='leaves', hold_out=5, metainfo=classes)
+        >>> parts = [FolderDataset('leaves', part=part, **options) for part in ('train', 'val')]
+        >>> [len(part) for part in parts]
+        [8, 2]
     """
 
     folders: tuple[str, str] = ('images', 'labels')
@@ -106,6 +121,7 @@ class FolderDataset(DomainDataset):
             pairs = super().pairs()
         if self.part is None:
             return pairs
+        # every n-th name, not a random draw: the same images whatever the seed
         wanted = self.part == 'val'
         kept = [pair for i, pair in enumerate(pairs, start=1) if (i % self.hold_out == 0) == wanted]
         if not kept:
@@ -117,7 +133,7 @@ class FolderDataset(DomainDataset):
 
     @classmethod
     def get_label_map(cls, new_classes: Sequence[str] | None = None) -> None:
-        """Returns None: the classes named are those of the labels, not a choice of others."""
+        """Returns None: ``metainfo`` names the labels' own classes, it does not select some."""
 
     def _check_ids(self) -> None:
         super()._check_ids()
@@ -154,18 +170,32 @@ class FolderDataset(DomainDataset):
 class BinaryFolderDataset(FolderDataset):
     """A `FolderDataset` of one thing and its background; folders images and masks.
 
-    Masks are grey pictures of 0 and 1 or of 0 and 255; `BinaryMask` says what else is read.
+    Masks are grey pictures of 0 and 1 or of 0 and 255; see `BinaryMask` for other masks.
 
     Args:
         domain: Name that every sample carries into the metric.
-        threshold: Grey value from which a pixel is foreground, for masks with soft edges or stored
-            as JPEG; None refuses values in between.
-        label_map: Raw id -> 0, 1 or 255, for other ids, or ``{0: 1, 255: 0}`` for the inverse.
+        threshold: Lowest grey value of the foreground, for masks with soft edges or stored as
+            JPEG; None refuses values in between.
+        label_map: Raw id -> 0, 1 or 255 for masks of other ids; ``{0: 1, 255: 0}`` inverts.
         **kwargs: As `FolderDataset`; ``metainfo=dict(classes=('background', 'polyp'))`` names the
             thing.
 
     Raises:
         UserError: As `FolderDataset`, or if there are not two classes.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import cv2
+        >>> import numpy as np
+        >>> from rein_seg.datasets import BinaryFolderDataset
+        >>> for folder, value in (('images', 90), ('masks', 255)):
+        ...     Path('polyps', folder).mkdir(parents=True)
+        ...     _ = cv2.imwrite(f'polyps/{folder}/a.png', np.full((4, 4), value, np.uint8))
+        >>> dataset = BinaryFolderDataset(
+        ...     'polyps', data_root='polyps', pipeline=[dict(type='LoadLabels')]
+        ... )
+        >>> dataset[0]['gt_seg_map'].max()  # 255 is the thing, class 1
+        np.uint8(1)
     """
 
     METAINFO = dict(classes=('background', 'foreground'), palette=[[0, 0, 0], [220, 20, 60]])

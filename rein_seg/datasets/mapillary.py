@@ -1,10 +1,10 @@
-"""Mapillary Vistas: its classes (v1.2: 66, v2.0: 124), and theirs among the 19 of Cityscapes."""
+"""Classes of Mapillary Vistas (v1.2: 66, v2.0: 124), mapped to the 19 of Cityscapes."""
 
 from __future__ import annotations
 
 from mmseg.datasets import MapillaryDataset_v2
 
-# in the order of the raw ids 0 to 65, as in its config_v1.2.json; None is ignored
+# In the order of the raw ids 0 to 65 of config_v1.2.json; None is ignored.
 MAPILLARY_CLASSES: tuple[tuple[str, str | None], ...] = (
     ('Bird', None),
     ('Ground Animal', None),
@@ -74,8 +74,8 @@ MAPILLARY_CLASSES: tuple[tuple[str, str | None], ...] = (
     ('Unlabeled', None),
 )
 
-# of v2.0, with the class that they had in v1.2 or that their name says; the others are ignored.
-# Unverified: no published benchmark that scores v2.0 labels in the 19 classes is known to us
+# New names in v2.0, mapped as in v1.2 or by their name; other new names are ignored.
+# Unverified: no published benchmark that scores v2.0 labels in the 19 classes was found.
 _V2_NEW: dict[str, str] = {
     'Traffic Light - General (Single)': 'traffic light',
     'Traffic Light - Pedestrians': 'traffic light',
@@ -100,7 +100,7 @@ def _class_of_v2(name: str) -> str | None:
     return dict(MAPILLARY_CLASSES).get(name) or _V2_NEW.get(name)
 
 
-# in the order of the raw ids 0 to 123 of config_v2.0.json, as mmseg lists them
+# In the order of the raw ids 0 to 123 of config_v2.0.json, as mmseg lists them.
 MAPILLARY_V2_CLASSES: tuple[tuple[str, str | None], ...] = tuple(
     (name, _class_of_v2(name)) for name in MapillaryDataset_v2.METAINFO['classes']
 )

@@ -21,6 +21,14 @@ class MiniScapesDataset(DrawnDataset):
         size: (width, height) in pixels.
         data_root: Folder of the cache; made if missing.
         **kwargs: As `DrawnDataset`: split, count, seed.
+
+    Example:
+        >>> from rein_seg.datasets import MiniScapesDataset
+        >>> dataset = MiniScapesDataset(
+        ...     'fog', split='val', count=1, size=(64, 32), data_root='cache'
+        ... )
+        >>> dataset[0]['domain'], len(dataset.metainfo['classes'])
+        ('fog', 19)
     """
 
     METAINFO = CityscapesDataset.METAINFO

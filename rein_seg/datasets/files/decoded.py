@@ -1,7 +1,7 @@
-"""Decoded copies of pictures on disk, which read several times faster than PNG; bit for bit equal.
+"""Decoded copies of pictures on disk: equal bit for bit, and read several times faster than PNG.
 
-Inflating and unfiltering a PNG takes most of a loader's time. A copy is a TIFF, zstd over
-differences of neighbours, of about the PNG's size; or raw, three times as large.
+Inflating and unfiltering a PNG takes most of a loader's time. A copy is a TIFF (zstd over
+differences of neighbours, about the size of the PNG), or raw (three times as large).
 
 H x W image.
 """
@@ -24,23 +24,38 @@ from rein_seg.errors import UserError
 
 _PREDICTOR, _ROWS_PER_STRIP = 317, 278  # TIFF tags
 _DIFFERENCES, _NONE = 2, 1
-_STRIP = 64
+_STRIP = 64  # rows; each strip is compressed alone
 
 
 def cached(
     folder: str, source: str, flavour: str, make: Callable[[], np.ndarray], *, raw: bool = False
 ) -> np.ndarray:
-    """Returns what ``make`` does, from a copy on disk where there is one; else leaves one.
+    """Returns the picture that ``make`` makes, from its copy on disk if there is one.
+
+    Otherwise calls ``make`` and writes the copy.
 
     Args:
-        folder: Of the copies.
-        source: File that it is made from, or a member of a zip; a changed one has another copy.
-        flavour: What else it depends on.
+        folder: Folder of the copies.
+        source: File that the picture is made from, or a member of a zip. If it changes, so does
+            the name of the copy.
+        flavour: Everything else that the picture depends on.
         make: Returns (H, W) or (H, W, 3) uint8.
-        raw: Whether copies are not compressed.
+        raw: Whether to write copies uncompressed.
 
     Raises:
         UserError: If a copy cannot be read or written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from rein_seg.datasets.files.decoded import cached
+        >>> _ = Path('a.png').write_bytes(b'')
+        >>> calls = []
+        >>> def make():
+        ...     calls.append('made')
+        ...     return np.zeros((4, 4), np.uint8)
+        >>> [cached('copies', 'a.png', 'grey', make).shape for _ in range(3)], calls
+        ([(4, 4), (4, 4), (4, 4)], ['made'])
     """
     path = _place(folder, source, flavour).with_suffix('.npy' if raw else '.tif')
     if path.is_file():
@@ -83,9 +98,9 @@ def _raw(array: np.ndarray) -> bytes:
 
 
 def _encode(array: np.ndarray, compression: str | None = None) -> bytes:
-    """Encodes uint8 pixels; the channels are kept in their order, whatever their colours."""
+    """Encodes uint8 pixels; the channels keep their order, be they RGB or BGR."""
     out = io.BytesIO()
-    # differences help photographs, not labels
+    # differences of neighbours compress photographs better, labels worse
     predictor = _DIFFERENCES if array.ndim == 3 else _NONE
     Image.fromarray(np.ascontiguousarray(array)).save(
         out,

@@ -1,4 +1,4 @@
-"""Faults in data: raised at the first, as a run does, or collected, as a check of all data does."""
+"""Faults in data: raised at once (a training run), or collected (a check of all data)."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong.
+    """A fault of a file or folder.
 
     Attributes:
         kind: One of `KINDS`.
-        file: The file or folder; '' where it is none.
-        message: What a run would say.
-        allowed: What in the config says that it does no harm; '' if nothing does.
+        file: The file or folder; '' if the fault belongs to no file.
+        message: Error text that a run would end with.
+        allowed: The option of the config that allows it, '' if it is not allowed.
     """
 
     kind: str
@@ -47,12 +47,21 @@ class Fault:
     allowed: str = ''
 
 
+# a context variable, not a global: other threads keep raising
 _collected: ContextVar[list[Fault] | None] = ContextVar('collected faults', default=None)
 
 
 @contextlib.contextmanager
 def collect_faults() -> Iterator[list[Fault]]:
-    """Yields a list; inside, `refuse` appends to it instead of raising."""
+    """Yields a list; inside, `refuse` appends to it instead of raising.
+
+    Example:
+        >>> from rein_seg.datasets.files.faults import SIZE, collect_faults, refuse
+        >>> with collect_faults() as faults:
+        ...     refuse(SIZE, ['a.png', 'b.png'], 'label and image differ')
+        >>> [fault.file for fault in faults]
+        ['a.png', 'b.png']
+    """
     faults: list[Fault] = []
     token = _collected.set(faults)
     try:
@@ -62,12 +71,12 @@ def collect_faults() -> Iterator[list[Fault]]:
 
 
 def are_collected() -> bool:
-    """Says whether `refuse` would return."""
+    """Tells whether `refuse` collects faults instead of raising."""
     return _collected.get() is not None
 
 
 def refuse(kind: str, files: Iterable[object], message: str) -> None:
-    """Raises; where faults are collected, notes one a file and returns.
+    """Raises the message; inside `collect_faults`, notes a fault a file and returns.
 
     Raises:
         UserError: With the message, unless inside `collect_faults`.

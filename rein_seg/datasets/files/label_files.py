@@ -1,4 +1,4 @@
-"""Label pictures: from a file to raw ids.
+"""Reads label pictures: from a file to raw ids.
 
 H x W label.
 """
@@ -17,7 +17,7 @@ from rein_seg.datasets.files.listing import read_bytes, read_heads
 from rein_seg.errors import UserError
 
 _COLOURS = ('RGB', 'RGBA', 'P', 'L', 'LA', '1')
-# channels of a grey picture stored as a colour JPEG differ by no more than this
+# largest difference between the channels of a grey picture stored as a colour JPEG
 _GREY_SPREAD = 40
 _ORIENTATION, _TURNED = 274, (5, 6, 7, 8)
 
@@ -60,10 +60,18 @@ def read_label(path: str, decode: Decode | None = None) -> np.ndarray:
 
     Args:
         path: The file, or a member of a zip, as `read_bytes`.
-        decode: What the picture's values mean; None takes the values, or the indexes of a palette.
+        decode: Turns the picture into ids; None takes its values, or the indexes of a palette.
 
     Raises:
-        UserError: If the file is missing or damaged, or not what ``decode`` reads.
+        UserError: If the file is missing or damaged, or ``decode`` refuses it.
+
+    Example:
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> from rein_seg.datasets.files.label_files import ColourLabels, read_label
+        >>> Image.fromarray(np.uint8([[[255, 0, 0], [0, 0, 255]]])).save('label.png')
+        >>> read_label('label.png', ColourLabels(((0, 0, 255), (255, 0, 0))))
+        array([[1, 0]])
     """
     try:
         data = read_bytes(path)
@@ -84,8 +92,8 @@ def read_label(path: str, decode: Decode | None = None) -> np.ndarray:
 
 
 def read_ids(image: Image.Image, path: str) -> np.ndarray:
-    """Returns the values of a single-channel picture; of a palette picture its indexes."""
-    # OpenCV would turn the indexes into colours
+    """Returns the values of a single-channel picture, the indexes of a palette picture."""
+    # read by Pillow: OpenCV turns the indexes of a palette into colours
     raw = np.array(image)
     if raw.ndim != 2:
         raise UserError(
@@ -99,14 +107,22 @@ def read_ids(image: Image.Image, path: str) -> np.ndarray:
 class BinaryMask:
     """Reads a mask of one thing as the grey picture that it shows.
 
-    A palette of greys counts as the greys it shows, any other palette by its indexes. Three
-    channels count where all are equal.
+    A palette of greys is read as these greys, any other palette as its indexes. Three channels are
+    read if they are equal.
 
     Args:
-        threshold: From which grey value (1 to 255) a pixel is foreground: for soft edges and for
-            masks stored as JPEG. None takes the values as ids.
-        either: Without a threshold, whether 1 and 255 both stand for the foreground; a file that
-            holds both is then refused.
+        threshold: Lowest grey value (1 to 255) of the foreground, for soft edges and masks stored
+            as JPEG. None takes the values as ids.
+        either: Without a threshold, whether 1 and 255 both mean foreground. A file that holds both
+            is then refused.
+
+    Example:
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> from rein_seg.datasets.files.label_files import BinaryMask
+        >>> soft = Image.fromarray(np.uint8([[0, 90, 130, 255]]))
+        >>> BinaryMask(threshold=128)(soft, 'mask.png')
+        array([[0, 0, 1, 1]], dtype=uint8)
     """
 
     threshold: int | None = None
@@ -149,13 +165,13 @@ class BinaryMask:
 
 @dataclass(frozen=True)
 class ColourLabels:
-    """Reads a label drawn in colours: the id of a pixel is the place of its colour in a list.
+    """Reads a label drawn in colours: the id of a pixel is the index of its colour in a list.
 
     Args:
         colours: (R, G, B) of each id, 0 to 255.
 
     Raises:
-        UserError: If these are not colours, or one comes twice.
+        UserError: If these are not colours, or a colour is given twice.
     """
 
     colours: tuple[tuple[int, ...], ...]
@@ -171,9 +187,10 @@ class ColourLabels:
             )
 
     def __call__(self, image: Image.Image, path: str) -> np.ndarray:
-        """Returns (H, W) places in the list of colours."""
+        """Returns (H, W) indexes into the list of colours."""
         if image.mode not in _COLOURS:
             raise UserError(f'label {path!r} has mode {image.mode}: expected colours (RGB)')
+        # one integer a colour: a sorted search is faster than comparing with each colour
         codes = _codes(_opaque(image, path).astype(np.int64))
         known = _codes(np.array(self.colours, np.int64))
         order = np.argsort(known)
@@ -192,7 +209,7 @@ class ColourLabels:
 def image_sizes(path: str) -> set[tuple[int, int]]:
     """Returns the (height, width) that a picture may load as, from its header.
 
-    There are two where its EXIF data say that it lies on its side, which readers heed or not.
+    There are two if its EXIF data say that it lies on its side: some readers turn it, some do not.
 
     Raises:
         UserError: If it cannot be read.

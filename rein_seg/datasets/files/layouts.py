@@ -1,6 +1,6 @@
 """How the driving data sets lie on disk as downloaded: folders, names, raw ids, counts, sources.
 
-One row a data set. What is marked unverified was written from memory: no copy was at hand.
+One row a data set. Facts marked unverified were written from memory, without a copy to compare.
 """
 
 from __future__ import annotations
@@ -19,16 +19,22 @@ class Layout:
     Attributes:
         images: Folder of images; ``{split}`` stands for the split.
         labels: Folder of labels.
-        label_files: What labels hold (`CityscapesSpaceDataset`'s label_ids) -> end of their names;
-            the first is what a download has.
-        splits: Split -> number of images, None if it is not known; '' where there are no splits.
-        source: Where to get it.
+        label_files: label_ids of `CityscapesSpaceDataset` -> end of the label files' names; the
+            first entry is the form of the download.
+        splits: Split -> number of images, None if not known; '' if there are no splits.
+        source: Where to get the data.
         img_suffix: End of images' names.
-        starts: Beginnings of the names of images and of labels, where they differ.
-        elsewhere: Other (images, labels) folders that are taken where the first are missing; zips
-            as `files.list_files` takes them.
+        starts: Beginnings of the names of images and of labels, if they differ.
+        elsewhere: Other (images, labels) folders, taken if the first are missing; zips as
+            `list_files` takes them.
         wrong_size: As `DomainDataset`.
-        unverified: What of this was written from memory.
+        unverified: Facts of this row that were written from memory.
+
+    Example:
+        >>> from rein_seg.datasets.files.layouts import find_layout
+        >>> options = find_layout('acdc').options('night/val', None)
+        >>> options['data_prefix']['img_path'], options['seg_map_suffix']
+        ('acdc/rgb_anon/night/val', '_gt_labelTrainIds.png')
     """
 
     images: str
@@ -46,7 +52,7 @@ class Layout:
         """Returns the arguments of a `DomainDataset` for one split.
 
         Raises:
-            UserError: If there is no such split, or no such labels.
+            UserError: If the split or the label ids are unknown.
         """
         split = split or ''
         if split not in self.splits:
@@ -67,7 +73,7 @@ class Layout:
         }
 
     def tree(self, split: str | None = None) -> str:
-        """Returns the folders and names that are expected, for messages."""
+        """Returns the expected folders and file names, for error messages."""
         suffix = next(iter(self.label_files.values()))
         text = (
             f'expected {self.images}/**/{self.starts[0]}*{self.img_suffix} and '
@@ -86,7 +92,7 @@ LAYOUTS: dict[str, Layout] = {
         label_files={'cityscapes': '.png', 'train': '.png'},
         splits={'': 24966},
         source='download.visinf.tu-darmstadt.de/data/from_games (01_images.zip ... 10_labels.zip)',
-        # a run takes all images, as the published ones; a few labels are not as large as theirs
+        # published runs take all images, though a few labels have another size than their image
         wrong_size='resize',
         unverified='the folders inside the zips; which labels differ in size (15188 and 17705?)',
     ),
@@ -192,7 +198,7 @@ def find_layout(name: str) -> Layout:
     """Returns the layout of a data set.
 
     Raises:
-        UserError: If there is none of this name.
+        UserError: If no layout has this name.
     """
     if name not in LAYOUTS:
         raise UserError(f'layout={name!r}; {near_misses(name, LAYOUTS)}')

@@ -1,7 +1,7 @@
 """Files on disk and members of zips, read and listed alike.
 
-A member of a zip is written ``zip://FOLDER/NAME.zip/MEMBER``. What is kept between reads is a zip's
-table of contents, never an open file: forked workers and threads share nothing.
+A member of a zip is written ``zip://FOLDER/NAME.zip/MEMBER``. Between reads only the zip's table
+of contents is kept, never an open file: forked workers and threads would share its position.
 """
 
 from __future__ import annotations
@@ -24,26 +24,37 @@ PREFIX = 'zip://'
 _IN_ZIP = re.compile(r'(.*?\.zip)(?:/(.*))?', re.IGNORECASE | re.DOTALL)
 _LOCAL_HEADER = struct.Struct('<4s22xHH')
 _ENCRYPTED = 1
-_HEAD = 2**16  # holds what comes before the pixels of most pictures
+_HEAD = 2**16  # bytes; enough for the headers of most pictures
 
 
 def is_zip_place(place: str | Path) -> bool:
-    """Returns whether a folder or file is said to be in a zip."""
+    """Tells whether a path names a zip, or a place inside."""
     return _IN_ZIP.fullmatch(str(place)) is not None and not Path(place).is_dir()
 
 
 def list_files(place: str | Path) -> dict[str, str]:
-    """Returns name below a place -> path that `read_bytes` takes, of all files there.
+    """Lists all files below a place: name -> path that `read_bytes` takes.
 
-    Names that start with a dot, and what macOS adds to zips, are left out.
+    Names that start with a dot, and the files that macOS adds to zips, are left out.
 
     Args:
         place: A folder; or zips, ``DIR/*_images.zip``, or a folder in them,
-            ``DIR/*_images.zip/images``. Without such a folder, the one that all members of a zip
-            lie in does not count.
+            ``DIR/*_images.zip/images``. If no such folder is given, a folder that holds all
+            members of a zip is stripped from their names.
 
     Raises:
-        UserError: If zips have two files of one name, or one cannot be read.
+        UserError: If zips have two files of one name, or a zip cannot be read.
+
+    Example:
+        >>> import zipfile
+        >>> from rein_seg.datasets.files.listing import list_files, read_bytes
+        >>> with zipfile.ZipFile('01_images.zip', 'w') as file:
+        ...     file.writestr('images/a.txt', 'hello')
+        >>> files = list_files('*_images.zip')
+        >>> files
+        {'a.txt': 'zip://01_images.zip/images/a.txt'}
+        >>> read_bytes(files['a.txt'])
+        b'hello'
     """
     if not is_zip_place(place):
         files = (path for path in Path(place).rglob('*') if not path.name.startswith('.'))
@@ -63,20 +74,20 @@ def list_files(place: str | Path) -> dict[str, str]:
 
 
 def is_there(place: str | Path) -> bool:
-    """Returns whether a folder, or a zip that matches, exists."""
+    """Tells whether a folder, or a matching zip, exists."""
     return bool(_archives(str(place))) if is_zip_place(place) else Path(place).is_dir()
 
 
 def read_bytes(path: str, *, most: int | None = None) -> bytes:
-    """Returns a file's content, or that of a member of a zip.
+    """Reads a file, or a member of a zip.
 
     Args:
         path: As `list_files` returns it.
-        most: Stop after so many bytes.
+        most: Number of bytes to stop after.
 
     Raises:
         OSError: If a file cannot be read.
-        UserError: If there is no such zip or member, or it is damaged.
+        UserError: If the zip or its member is missing or damaged.
     """
     if path.startswith(PREFIX):
         archive, member = _split(path[len(PREFIX) :])
@@ -86,7 +97,7 @@ def read_bytes(path: str, *, most: int | None = None) -> bytes:
 
 
 def read_heads(path: str) -> Iterator[bytes]:
-    """Yields the beginning of a file, then, to who asks for more, all of it."""
+    """Yields the first 64 KiB of a file, then the whole file if it is longer."""
     head = read_bytes(path, most=_HEAD)
     yield head
     if len(head) == _HEAD:
@@ -94,7 +105,7 @@ def read_heads(path: str) -> Iterator[bytes]:
 
 
 def file_on_disk(path: str) -> str:
-    """Returns the zip that a member is in; of any other path itself."""
+    """Returns the zip of a member; any other path unchanged."""
     return _split(path[len(PREFIX) :])[0] if path.startswith(PREFIX) else path
 
 
@@ -112,7 +123,7 @@ class ZipBackend(BaseStorageBackend):
 
 
 def _archives(place: str) -> list[str]:
-    """Returns the zips that a place names; its last part may be a pattern, no folder is one."""
+    """Returns the zips that a place names; only its last part may be a pattern."""
     pattern = Path(_split(place)[0])
     return sorted(glob.glob(str(Path(glob.escape(str(pattern.parent)), pattern.name))))
 
@@ -130,9 +141,10 @@ def _is_file(name: str) -> bool:
 
 
 def _common_folder(members: list[str]) -> str:
-    """Returns ``a/b/`` if all members lie in it, '' if in none."""
+    """Returns the folder that holds all members, such as ``a/b/``; '' if there is none."""
     if not members:
         return ''
+    # in sorted order the first and the last member differ most
     low, high = min(members).split('/')[:-1], max(members).split('/')[:-1]
     common = []
     for one, other in zip(low, high, strict=False):
@@ -183,7 +195,7 @@ def _inflate(file: BinaryIO, entry: zipfile.ZipInfo, most: int | None) -> bytes:
     if signature != b'PK\3\4':
         raise zlib.error('no entry where the table of contents has one')
     file.seek(name + extra, 1)
-    # inflating so many bytes takes at most about as many from the file
+    # deflate can grow data by a few bytes only, so this is enough for ``most`` bytes
     size = entry.compress_size if most is None else min(entry.compress_size, most + 1024)
     data = file.read(size)
     if entry.compress_type == zipfile.ZIP_STORED:

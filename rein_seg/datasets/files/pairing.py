@@ -1,4 +1,4 @@
-"""Which label belongs to which image: by the names in two folders, or by a csv."""
+"""Pairs images with their labels: by the names in two folders, or by a csv."""
 
 from __future__ import annotations
 
@@ -35,23 +35,32 @@ def pair_folders(
 ) -> list[Pair]:
     """Returns (image, label) of each image in a folder or zips, sorted by name.
 
-    A label has the image's place and name, with a label's suffix in the place of the image's. In
-    one folder for both, what ends as a label does is no image. Case does not count in suffixes;
-    names that start with a dot are left out.
+    A label has the image's sub-folder and name, but a label's suffix. If both share one folder, a
+    file with a label's suffix is not an image. Suffixes ignore case; names that start with a dot
+    are left out.
 
     Args:
         images_dir: Folder, searched recursively, or zips, as `list_files`.
         labels_dir: Likewise.
         img_suffixes: Ends of images' names.
         seg_suffixes: Ends of labels' names.
-        starts: Beginnings of the names of images and of labels, where they differ.
-        split_file: File of names, with or without suffix, one a line: only these.
-        hint: Where to get the data, for messages.
-        extra_labels: Whether labels without an image are left alone; never with a split file.
+        starts: Beginnings of the names of images and of labels, if they differ.
+        split_file: File that lists the names to take, with or without suffix, one a line.
+        hint: Where to get the data, for error messages.
+        extra_labels: Whether labels without an image are allowed; with a split file they are.
 
     Raises:
-        UserError: If there is no image, one has no label, two files have one name, a listed image
-            is missing, or (unless allowed) a label has no image.
+        UserError: If there is no image, an image has no label, two files have one name, a listed
+            image is missing, or (unless allowed) a label has no image.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from rein_seg.datasets.files.pairing import pair_folders
+        >>> for name in ('images/b.jpg', 'images/a.jpg', 'labels/a_ids.png', 'labels/b_ids.png'):
+        ...     Path(name).parent.mkdir(exist_ok=True)
+        ...     Path(name).touch()
+        >>> pair_folders('images', 'labels', img_suffixes=['.jpg'], seg_suffixes=['_ids.png'])
+        [('images/a.jpg', 'labels/a_ids.png'), ('images/b.jpg', 'labels/b_ids.png')]
     """
     img_start, seg_start = starts
     together = Path(images_dir).resolve() == Path(labels_dir).resolve() and starts == ('', '')
@@ -95,7 +104,7 @@ def list_images(
     """Returns the images in a folder or zips, sorted by name, as `pair_folders` finds them.
 
     Raises:
-        UserError: If there is none, or two have one name.
+        UserError: If there is no image, or two have the same name.
     """
     images = _stems(images_dir, suffixes, start=start)
     if not images:
@@ -104,15 +113,19 @@ def list_images(
 
 
 def leave_out(pairs: Sequence[Pair], names: Sequence[str]) -> list[Pair]:
-    """Returns the pairs without those whose image has one of the names.
+    """Leaves out the pairs whose image has one of the names.
 
     Args:
         pairs: As `pair_folders` returns them.
-        names: File names of images, with or without their ending; folders before them count
-            where they are given.
+        names: File names of images, with or without ending, with or without folders.
 
     Raises:
-        UserError: If no image has a name.
+        UserError: If a name fits no image.
+
+    Example:
+        >>> from rein_seg.datasets.files.pairing import leave_out
+        >>> leave_out([('day/a.png', 'l/a.png'), ('day/b.png', 'l/b.png')], ['day/b'])
+        [('day/a.png', 'l/a.png')]
     """
     left = {name.strip('/') for name in names}
     kept, met = [], set()
@@ -133,25 +146,34 @@ def leave_out(pairs: Sequence[Pair], names: Sequence[str]) -> list[Pair]:
 
 
 def _names_of(path: str) -> set[str]:
-    """Returns what a path may be called: a/b.png, b.png, a/b, b."""
+    """Returns all names of a path: a/b.png, b.png, a/b, b."""
     parts = path.split('/')
     ends = ['/'.join(parts[i:]) for i in range(len(parts))]
     return {*ends, *(end.rsplit('.', 1)[0] for end in ends)}
 
 
 def pair_csv(path: Path, *, root: Path, columns: Sequence[str] | None = None) -> list[Pair]:
-    """Returns (image, label) of each row of a csv, in its order.
+    r"""Returns (image, label) of each row of a csv, in its order.
 
-    Paths are absolute, or relative to the csv's folder or to ``root``: where a file is there.
+    Paths are absolute, or relative to the csv's folder or to ``root`` (the first that exists).
 
     Args:
         path: The csv: UTF-8, commas.
         root: Second folder that paths may be relative to.
-        columns: Names of the two columns in its header. Without, a header is known by the names
-            image and label (or mask); else there is none, and the first two columns count.
+        columns: Names of the two columns in its header. If None, a first row with the names image
+            and label (or mask) is a header; otherwise the first two columns are read.
 
     Raises:
-        UserError: If it is missing, empty, has no such columns, or names files that are not there.
+        UserError: If the csv is missing, empty, lacks the columns, or names missing files.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from rein_seg.datasets.files.pairing import pair_csv
+        >>> for name in ('a.jpg', 'a.png'):
+        ...     Path(name).touch()
+        >>> _ = Path('list.csv').write_text('mask,image\na.png,a.jpg\n')
+        >>> pair_csv(Path('list.csv'), root=Path())
+        [(PosixPath('a.jpg'), PosixPath('a.png'))]
     """
     if not path.is_file():
         raise UserError(f'csv {str(path)!r} does not exist')
@@ -199,11 +221,11 @@ def _place(name: str, *folders: Path) -> Path:
 
 
 def _listed(split_file: str, images: dict[str, str], suffixes: Sequence[str]) -> list[str]:
-    """Returns the stems that a split file lists, in the order of the images."""
+    """Returns the stems in a split file, in the order of the images."""
     if not Path(split_file).is_file():
         raise UserError(f'ann_file {split_file!r} does not exist')
     lines = (line.strip() for line in Path(split_file).read_text().splitlines())
-    # a name with a dot may be one without suffix
+    # a name such as 01.day may lack the suffix already
     stems = {name if name in images else _stem(name, suffixes) or name for name in lines if name}
     missing = sorted(stems - set(images))
     if missing:
@@ -221,7 +243,7 @@ def _listed(split_file: str, images: dict[str, str], suffixes: Sequence[str]) ->
 def _stems(
     folder: Path | str, suffixes: Sequence[str], *, start: str = '', without: Sequence[str] = ()
 ) -> dict[str, str]:
-    """Returns name without start and suffix -> path of the files below a folder, by name."""
+    """Returns the files below a folder: name without start and suffix -> path, sorted."""
     files = list_files(folder)
     names: dict[str, str] = {}
     for name in sorted(files):
@@ -241,7 +263,7 @@ def _stems(
 
 
 def _stem(name: str, suffixes: Sequence[str], start: str = '') -> str | None:
-    """Returns a name without the longest suffix it has, None where it has none."""
+    """Removes start and longest suffix from a name; None if it lacks them."""
     lower = name.lower()
     fitting = [len(suffix) for suffix in suffixes if lower.endswith(suffix.lower())]
     folder, slash, last = name.rpartition('/')

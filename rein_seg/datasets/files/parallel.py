@@ -1,4 +1,4 @@
-"""One function over many files, in threads, with a bar that says how long it will take."""
+"""Runs a function over many files in threads, with a bar that shows the time left."""
 
 from __future__ import annotations
 
@@ -28,14 +28,21 @@ def in_parallel(
     title: str = '',
     workers: int | None = None,
 ) -> list[R]:
-    """Returns the function's values, in order. Decoding pictures lets threads run side by side.
+    """Calls the function with each item in threads; returns its values in order.
+
+    Threads suffice: decoding pictures releases Python's lock.
 
     Args:
         function: Called with each item.
-        items: What to call it with.
-        title: What the bar says, on stderr; '' shows none. Where stderr is no terminal, one line
-            comes at the end.
-        workers: Threads; None takes one a core, eight at most.
+        items: Its arguments.
+        title: Text beside the bar on stderr; '' shows no bar. If stderr is not a terminal, a single
+            line is written at the end.
+        workers: Number of threads; None takes one a core, eight at most.
+
+    Example:
+        >>> from rein_seg.datasets.files.parallel import in_parallel
+        >>> in_parallel(len, ['a', 'bcd', ''])
+        [1, 3, 0]
     """
     items = list(items)
     pool = ThreadPoolExecutor(workers or default_workers())
@@ -48,11 +55,11 @@ def in_parallel(
 
 
 def make_bar(text: str, *, shown: bool) -> Progress:
-    """Returns a bar on stderr: ``text`` of its task, count, time gone and time left."""
+    """Returns a progress bar on stderr: ``text`` of its task, count, elapsed and remaining time."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     return Progress(TextColumn(text), *columns, console=Console(stderr=True), disable=not shown)
 
 
 def default_workers() -> int:
-    """Returns one a core, eight at most."""
+    """Returns one thread a core, eight at most."""
     return min(_MOST, os.cpu_count() or 1)

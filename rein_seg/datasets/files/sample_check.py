@@ -1,4 +1,4 @@
-"""Checks one sample: both files decoded to the end, sizes, ids. Runs and the doctor share it."""
+"""Checks a sample: decodes both files to the end, compares sizes, maps ids."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _DAMAGED = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error,
     Image.DecompressionBombError,
 )  # fmt: skip
-_SMALL = 2**16
+_SMALL = 2**16  # below this a count by index is faster than sorting, and its table is small
 
 
 @dataclass
 class SampleCheck:
-    """What was found in one sample.
+    """Findings about a sample.
 
     Attributes:
-        faults: What is wrong.
+        faults: Its faults.
         size: (height, width) of the image, None if it cannot be read.
         raw: Raw id -> pixels.
         classes: Class index or ignore_index -> pixels.
-        digest: Of the image file's content, if asked for.
+        digest: Digest of the image file, if requested.
     """
 
     faults: list[Fault] = field(default_factory=list)
@@ -48,13 +48,14 @@ class SampleCheck:
 
 
 def indexes_for_ids(info: Mapping[str, Any], samples: Iterable[SampleCheck]) -> str | None:
-    """Returns what is wrong if labels that should hold raw ids hold class indexes, else None.
+    """Returns an error text if labels hold class indexes instead of raw ids, else None.
 
-    Class indexes of 19 classes are raw ids, too, of void for the most part: nothing else tells.
+    The indexes of 19 classes are valid raw ids, too, but most of them are void ids. So a data set
+    whose labelled pixels would mostly be ignored is suspected.
 
     Args:
-        info: What the data set says of a sample.
-        samples: What its samples hold.
+        info: Fields of any sample of the data set.
+        samples: Findings about its samples.
     """
     raw: Counter = Counter()
     classes: Counter = Counter()
@@ -75,11 +76,22 @@ def indexes_for_ids(info: Mapping[str, Any], samples: Iterable[SampleCheck]) -> 
 
 
 def check_sample(info: Mapping[str, Any], *, digest: bool = False) -> SampleCheck:
-    """Reads image and label of a sample, and lists all that is wrong with them.
+    """Reads image and label of a sample and lists all their faults.
 
     Args:
-        info: What a `DomainDataset` says of it.
-        digest: Whether to take the digest of the image file.
+        info: Fields of the sample in a `DomainDataset`.
+        digest: Whether to compute the digest of the image file.
+
+    Example:
+        >>> import cv2
+        >>> import numpy as np
+        >>> from rein_seg.datasets.files.sample_check import check_sample
+        >>> _ = cv2.imwrite('image.png', np.zeros((4, 6, 3), np.uint8))
+        >>> _ = cv2.imwrite('label.png', np.full((4, 6), 9, np.uint8))
+        >>> found = check_sample(dict(img_path='image.png', seg_map_path='label.png', id_map={0: 0},
+        ...                           num_classes=1, ignore_index=255))
+        >>> found.size, found.raw, [fault.kind for fault in found.faults]
+        ((4, 6), {9: 24}, ['ids that map nowhere'])
     """
     found = SampleCheck()
     _check_image(info['img_path'], found, digest)
@@ -102,13 +114,13 @@ def _check_image(path: str, found: SampleCheck, digest: bool) -> None:
 
 
 def _decode(data: bytes) -> None:
-    """Decodes a picture to its last row; a PNG's checksums are compared, too."""
+    """Decodes a picture to its last row; compares the checksums of a PNG."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             form = image.format
             image.load()
     except UnidentifiedImageError:
-        # a format that Pillow lacks
+        # a format that only OpenCV reads
         if not data or cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) is None:
             raise
         return
@@ -146,7 +158,7 @@ def _check_label(info: Mapping[str, Any], found: SampleCheck) -> None:
 
 
 def _label_kind(path: str, decode: Any) -> str:
-    """Says what is the matter with a label that could not be read."""
+    """Returns the kind of fault of a label that could not be read."""
     try:
         data = read_bytes(path)
         _decode(data)

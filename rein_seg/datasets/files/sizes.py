@@ -1,4 +1,4 @@
-"""Which labels are as large as their image, from the files' headers alone."""
+"""Selects pairs whose label has the size of its image, from the files' headers alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _THREADS = 8
 
 
 def of_one_size(pairs: Sequence[Pair]) -> list[Pair]:
-    """Returns the pairs whose label may load at the size that its image may load at.
+    """Returns the pairs whose image and label can load at the same size.
 
     Raises:
         UserError: If a header cannot be read.

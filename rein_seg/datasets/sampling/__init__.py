@@ -1,1 +1,1 @@
-"""In what order samples come."""
+"""The order of samples: endless seeded streams, and rare class sampling."""

@@ -1,4 +1,4 @@
-"""How many pixels of each class each label of a data set has, counted once and kept.
+"""Counts the pixels of each class in each label of a data set once, and keeps the counts.
 
 N labels, K classes.
 """
@@ -34,17 +34,25 @@ def class_counts(
 ) -> np.ndarray:
     """Returns (N, K) int64 pixels of each class in each label, in the order of the data set.
 
-    Those of a `DomainDataset` are kept in a file, and counted again when a label file, the list of
-    them or the label map has changed. One process counts, the others wait and read.
+    The counts of a `DomainDataset` are kept in a file. A change of a label file, of their list or
+    of the label map leads to a new count. One process counts, the others wait and read.
 
     Args:
         dataset: A `DomainDataset`, or a ConcatDataset or RepeatDataset of such.
         cache_dir: Folder for the file; None takes ``.rein_seg`` below the data set's
-            ``data_root``, or the user's cache where that cannot be written.
-        workers: Threads that count.
+            ``data_root``, or the user's cache if the former is not writable.
+        workers: Number of threads that count.
 
     Raises:
         UserError: If it is another kind of data set, or a label cannot be read.
+
+    Example:
+        >>> from rein_seg.datasets import BlobsDataset
+        >>> from rein_seg.datasets.sampling.class_counts import class_counts
+        >>> dataset = BlobsDataset('dark', split='val', count=2, size=(32, 32), data_root='cache')
+        >>> counts = class_counts(dataset)
+        >>> counts.shape, counts.sum(axis=1)
+        ((2, 2), array([1024, 1024]))
     """
     if isinstance(dataset, SeededDataset):
         return class_counts(dataset.dataset, cache_dir=cache_dir, workers=workers)
@@ -65,13 +73,20 @@ def class_counts(
 
 
 def class_frequencies(counts: np.ndarray) -> np.ndarray:
-    """Returns (K,) share of each class in all pixels that have a class; (N, K) -> sums to 1."""
+    """Returns (K,) share of each class in all labelled pixels, from (N, K) counts.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.datasets.sampling.class_counts import class_frequencies
+        >>> class_frequencies(np.array([[6, 0], [0, 2]]))
+        array([0.75, 0.25])
+    """
     pixels = counts.sum(0)
     return pixels / max(int(pixels.sum()), 1)
 
 
 def _kept_or_counted(dataset: Any, cache_dir: str | None, workers: int | None) -> np.ndarray:
-    # one process counts, the others read what it left
+    # one process counts; the others read its file
     counts = _find(dataset, cache_dir, workers) if dist.is_main_process() else None
     dist.barrier()
     return _find(dataset, cache_dir, workers) if counts is None else counts
@@ -96,9 +111,9 @@ def _find(dataset: Any, cache_dir: str | None, workers: int | None) -> np.ndarra
 
 
 def fingerprint(dataset: Any, infos: list[dict]) -> str:
-    """Returns a digest of what counts depend on: label files, label map and classes.
+    """Returns a digest of everything that counts depend on: label files, label map, classes.
 
-    Of a label file these are path below the data root, size and time of its last change.
+    A label file is known by its path below the data root, its size and the time of its change.
     """
     root = dataset.data_root or '.'
     files = [
@@ -118,7 +133,7 @@ def fingerprint(dataset: Any, infos: list[dict]) -> str:
 
 
 def _stamp(path: str) -> tuple[int, int]:
-    """Returns size and time of change of a file, or of the zip that it is in."""
+    """Returns size and time of change of a file, or of the zip that holds it."""
     place = Path(path.removeprefix('zip://'))
     there = next((p for p in (place, *place.parents) if p.is_file()), None)
     state = there.stat() if there is not None else None
@@ -134,7 +149,7 @@ def _folders(dataset: Any, cache_dir: str | None) -> Iterator[Path]:
 
 
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
-    """Returns the counts in a file, None if there is none or it is damaged."""
+    """Returns the counts in a file, None if it is missing or damaged."""
     if not path.is_file():
         return None
     try:

@@ -17,7 +17,7 @@ from rein_seg.datasets.sampling.stream import SampleIndex, StreamSampler, stream
 from rein_seg.datasets.transforms.fast import FastRandomCrop
 from rein_seg.errors import UserError
 
-_DRAW = 1  # tells the numbers drawn here from those of the transforms
+_DRAW = 1  # part of the seed: the sampler must not repeat the numbers of the transforms
 
 
 class RareClassIndex(SampleIndex):
@@ -33,7 +33,7 @@ class RareClassIndex(SampleIndex):
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """What the sample gets: ``rare_class``."""
+        """The field added to the sample: ``rare_class``."""
         return {'rare_class': self.rare_class}
 
     def __reduce__(self) -> tuple:
@@ -44,17 +44,17 @@ class RareClassIndex(SampleIndex):
 class RareClassSampler(StreamSampler):
     """Endless sampler that draws a class, then an image with enough of it: p(c) ~ exp((1 - f_c)/T).
 
-    What comes at a position is a function of (seed, position) alone, as of `StreamSampler`. Classes
+    The sample at a position is a function of (seed, position) alone, as in `StreamSampler`. Classes
     are counted at the first use: `class_counts`.
 
     Args:
-        dataset: What to sample from.
-        temperature: T; the smaller, the more often rare classes.
-        min_pixels: Pixels of the class that an image's label must have, 1 or more. A class that no
-            label has as many of is not drawn.
-        seed: The same on every rank.
-        cache_dir: Folder for the counts; None takes one below the data root.
-        workers: Threads that count.
+        dataset: Data set to sample from.
+        temperature: T; a smaller T draws rare classes more often.
+        min_pixels: Pixels of the class that a label must have, 1 or more. A class without such a
+            label is not drawn.
+        seed: Seed, the same on every rank.
+        cache_dir: Folder for the counts; None takes a folder below the data root.
+        workers: Number of threads that count.
 
     Attributes:
         frequencies: (K,) f_c.
@@ -65,8 +65,17 @@ class RareClassSampler(StreamSampler):
         UserError: If T is not positive, min_pixels is below 1, or no label has as many pixels of
             any class.
 
-    Source: Hoyer, Dai, Van Gool, DAFormer, CVPR 2022, Sec. 3.2. min_pixels is that of their code as
-    we remember it: unverified.
+    Source: Hoyer, Dai, Van Gool, DAFormer, CVPR 2022, Sec. 3.2. The default of min_pixels follows
+    their code, from memory: unverified.
+
+    Example:
+        >>> from rein_seg.datasets import BlobsDataset, RareClassSampler
+        >>> dataset = BlobsDataset('dark', split='val', count=2, size=(32, 32), data_root='cache')
+        >>> sampler = RareClassSampler(dataset, temperature=0.5, min_pixels=20, seed=0)
+        >>> sampler.at(7) == sampler.at(7)  # resuming needs no state
+        True
+        >>> sampler.probabilities.argmax()  # the blob covers fewer pixels than its background
+        np.int64(1)
     """
 
     def __init__(
@@ -116,8 +125,15 @@ def class_probabilities(
         frequencies: (K,) f_c, 0..1.
         temperature: T.
         drawn: (K,) bool; None draws all.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.datasets.sampling.rare_class import class_probabilities
+        >>> class_probabilities(np.array([0.9, 0.1]), temperature=0.5)
+        array([0.168, 0.832])
     """
     logits = (1 - frequencies) / temperature
+    # a class without images must not be drawn, whatever its share
     if drawn is not None:
         logits = np.where(drawn, logits, -np.inf)
     weights = np.exp(logits - logits.max())
@@ -126,19 +142,30 @@ def class_probabilities(
 
 @TRANSFORMS.register_module()
 class RareClassCrop(FastRandomCrop):
-    """mmseg's `RandomCrop`, drawn again while it has too little of the class the image is for.
+    """mmseg's `RandomCrop`, drawn again while it has too few pixels of the sample's rare class.
 
-    The class is the sample's ``rare_class``, which `RareClassSampler` gives it; without one, or
-    with a class that the whole image has too little of, it is a `RandomCrop`.
+    `RareClassSampler` sets the sample's ``rare_class``. Without it, or if the whole image has too
+    few pixels of the class, this is a `RandomCrop`.
 
     Args:
         crop_size: (h, w), or one side of a square.
         min_crop_pixels: Pixels of the class that the crop must have.
-        tries: Crops at most; the one with most of the class is taken if none has enough.
+        tries: Largest number of crops. If none has enough pixels, the crop with most is taken.
         **kwargs: As `RandomCrop`: cat_max_ratio, ignore_index.
 
-    Source: as `RareClassSampler`. Differs from it: there the whole sample is loaded again, resized
-    anew, and the last try is taken.
+    Source: as `RareClassSampler`. Differs from it: there the whole sample is loaded and resized
+    again, and the last try is taken.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.datasets import RareClassCrop
+        >>> label = np.zeros((16, 16), np.uint8)
+        >>> label[12:, 12:] = 1
+        >>> crop = RareClassCrop(8, min_crop_pixels=4, tries=50)
+        >>> result = crop(dict(img=np.zeros((16, 16, 3), np.uint8), gt_seg_map=label,
+        ...                    seg_fields=['gt_seg_map'], rare_class=1))
+        >>> (result['gt_seg_map'] == 1).sum() >= 4
+        np.True_
     """
 
     def __init__(

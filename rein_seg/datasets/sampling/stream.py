@@ -1,8 +1,8 @@
 """A data order that is a pure function of (seed, position), so that resuming is exact and free.
 
-The sampler computes the sample at any position without walking to it; the sample carries a seed
-made from the same numbers, and the transforms of that sample draw from it, in whatever process
-they run. Nothing has to be saved, replayed or skipped.
+The sampler computes the sample at any position without walking to it. The sample carries a seed
+made from the same numbers, and its transforms draw from this seed in whatever process they run.
+Nothing has to be saved, replayed or skipped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class SampleIndex(int):
     """An index into a data set that carries the seed of its random transforms."""
 
     seed: int
-    # what the sample gets beside what its data set says of it
+    # fields added to the sample, beside the data set's own
     fields: Mapping[str, Any] = MappingProxyType({})
 
     def __new__(cls, index: int, seed: int) -> SampleIndex:
@@ -42,9 +42,18 @@ class StreamSampler(Sampler):
     """Endless sampler: epoch after epoch, each a permutation of its own, split over the ranks.
 
     Args:
-        dataset: What to sample from.
-        shuffle: Whether each epoch is shuffled.
-        seed: The same on every rank.
+        dataset: Data set to sample from.
+        shuffle: Whether to shuffle each epoch.
+        seed: Seed, the same on every rank; None draws a seed.
+
+    Example:
+        >>> from itertools import islice
+        >>> from rein_seg.datasets import StreamSampler
+        >>> sampler = StreamSampler(range(4), seed=0)
+        >>> order = [int(index) for index in islice(sampler, 8)]  # two epochs
+        >>> sampler.skip(5)  # as resuming does
+        >>> [int(index) for index in islice(sampler, 3)] == order[5:]
+        True
     """
 
     def __init__(self, dataset: Sized, *, shuffle: bool = True, seed: int | None = None) -> None:
@@ -53,6 +62,7 @@ class StreamSampler(Sampler):
         self.shuffle = shuffle
         self.seed = sync_random_seed() if seed is None else seed
         self._start = 0
+        # two epochs: a batch may cross from one to the next
         self._permutation = lru_cache(maxsize=2)(self._permute)
 
     def __iter__(self) -> Iterator[SampleIndex]:
@@ -85,14 +95,14 @@ class StreamSampler(Sampler):
 class SeededDataset(Dataset):
     """Seeds the random transforms of a sample from its `SampleIndex`.
 
-    Everything else is the wrapped data set's.
+    All other attributes are the wrapped data set's.
     """
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
 
     def __getattr__(self, name: str) -> Any:
-        if name == 'dataset':  # not there yet while unpickling
+        if name == 'dataset':  # not set yet while unpickling: avoids endless recursion
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
@@ -109,7 +119,7 @@ class SeededDataset(Dataset):
 
 
 def _leaf_of(dataset: Any, index: int) -> tuple[Any, int]:
-    """Returns the data set inside ConcatDataset and the like that has a sample, and its place."""
+    """Returns the data set inside ConcatDataset and the like that holds a sample, and its index."""
     while hasattr(dataset, '_get_ori_dataset_idx'):
         place = dataset._get_ori_dataset_idx(index)
         if isinstance(place, tuple):
@@ -120,7 +130,13 @@ def _leaf_of(dataset: Any, index: int) -> tuple[Any, int]:
 
 
 def is_stream(sampler: Mapping[str, Any] | None) -> bool:
-    """Says whether the config of a sampler is that of a `StreamSampler`, or of a kind of it."""
+    """Tells whether a sampler's config builds a `StreamSampler` or a subclass.
+
+    Example:
+        >>> from rein_seg.datasets.sampling.stream import is_stream
+        >>> is_stream(dict(type='RareClassSampler')), is_stream(dict(type='DefaultSampler'))
+        (True, False)
+    """
     name = (sampler or {}).get('type')
     kind = DATA_SAMPLERS.get(name) if isinstance(name, str) else name
     return isinstance(kind, type) and issubclass(kind, StreamSampler)
@@ -132,7 +148,7 @@ def stream_seed(seed: int, position: int) -> int:
 
 
 def seed_everything(seed: int, *, torch_too: bool = True) -> None:
-    """Seeds Python's and numpy's global generators, which transforms use, and torch's."""
+    """Seeds the global generators of Python and NumPy, which transforms use, and of PyTorch."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  mmcv's transforms draw from the global generator
     if torch_too:

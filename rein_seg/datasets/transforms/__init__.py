@@ -1,1 +1,1 @@
-"""Steps of a data pipeline."""
+"""Steps of a data pipeline: load, corrupt, crop, distort, resize and pack samples."""

@@ -25,7 +25,7 @@ CORRUPTIONS = (
 )  # fmt: skip
 SEVERITIES = range(1, 6)
 _INSTALL = "pip install 'rein-seg[corruptions]'"
-# functions that draw from a generator of their own
+# These functions have a random generator of their own, so they take the seed as an argument.
 _SEEDED = ('impulse_noise', 'glass_blur')
 
 
@@ -45,19 +45,19 @@ def check_corruption(corruption: Sequence) -> tuple[str, int]:
 
 
 def corrupt(image: np.ndarray, corruption: tuple[str, int], path: str) -> np.ndarray:
-    """Returns a corrupted image: always the same of one file name, corruption and severity.
+    """Corrupts an image; the same file name, corruption and severity give the same result.
 
     Args:
         image: (H, W, 3) uint8 BGR, 32 pixels a side or more.
         corruption: Name and severity.
-        path: File of the image; its name seeds the noise, so that a copy elsewhere gets the same.
+        path: File of the image. Its name, without folders, seeds the noise.
 
     Source: Hendrycks & Dietterich, ICLR 2019; for Cityscapes Michaelis et al., 2019.
     """
     name, severity = corruption
     if min(image.shape[:2]) < 32:
         raise UserError(f'image {path!r} is {image.shape[:2]}: corruptions need 32 pixels a side')
-    # 31 bits: what the compiled functions of the library take
+    # the compiled functions of the library take seeds of 31 bits
     seed = zlib.crc32(f'{PurePosixPath(path).name}|{name}|{severity}'.encode()) & 0x7FFFFFFF
     library = _library()
     before = np.random.get_state()  # noqa: NPY002  the library draws from numpy's global generator

@@ -15,12 +15,19 @@ from PIL import Image
 class HalveImage(BaseTransform):
     """Halves a loaded image, bicubically as Pillow does (with antialias).
 
-    The halved image counts as the original: scores are taken at half size. Required keys: img.
+    The halved image counts as the original, so scores are taken at half size. Required keys: img.
     Modified keys: img, img_shape, ori_shape. Added key: file_shape, the size before.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.datasets import HalveImage
+        >>> result = HalveImage()(dict(img=np.zeros((7, 10, 3), np.uint8)))
+        >>> result['img'].shape, result['file_shape'], result['ori_shape']
+        ((3, 5, 3), (7, 10), (3, 5))
     """
 
     def transform(self, results: dict) -> dict:
-        """Replaces ``img``, (H, W, 3) uint8, by one of (H // 2, W // 2, 3)."""
+        """Replaces ``img``, (H, W, 3) uint8, by an image (H // 2, W // 2, 3)."""
         results.setdefault('file_shape', results['img'].shape[:2])
         results['img'] = _halve(results['img'], Image.Resampling.BICUBIC)
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
@@ -35,7 +42,7 @@ class HalveLabel(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Replaces ``gt_seg_map`` by one of (H // 2, W // 2)."""
+        """Replaces ``gt_seg_map`` by a label (H // 2, W // 2)."""
         results['gt_seg_map'] = _halve(results['gt_seg_map'], Image.Resampling.NEAREST)
         return results
 

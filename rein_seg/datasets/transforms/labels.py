@@ -25,14 +25,23 @@ class LoadLabels(BaseTransform):
     """Loads a label image and maps its raw ids to class indexes with one look-up.
 
     Required keys: seg_map_path, num_classes, ignore_index, id_map, seg_fields; optional: decode,
-    wrong_size, ori_shape, file_shape, cache_dir (where mapped copies are kept),
-    cache_raw. Added keys:
+    wrong_size, ori_shape, file_shape, cache_dir (folder of mapped copies), cache_raw. Added keys:
     gt_seg_map, (H, W) uint8 with class indexes and the ignore index.
 
     Raises:
-        UserError: If the file cannot be read, is not what the data set says, has another size than
-            its image, or holds an id that is neither a class, nor in the data set's id map, nor
-            ignored.
+        UserError: If the file cannot be read or has another form than the data set declares,
+            another size than its image, or an id that is neither a class, nor in the data set's
+            id map, nor ignored.
+
+    Example:
+        >>> import cv2
+        >>> import numpy as np
+        >>> from rein_seg.datasets import LoadLabels
+        >>> _ = cv2.imwrite('label.png', np.uint8([[7, 7, 26]]))
+        >>> result = LoadLabels()(dict(seg_map_path='label.png', id_map={7: 0, 26: 1},
+        ...                            num_classes=2, ignore_index=255, seg_fields=[]))
+        >>> result['gt_seg_map']
+        array([[0, 0, 1]], dtype=uint8)
     """
 
     def transform(self, results: dict) -> dict:
@@ -41,7 +50,7 @@ class LoadLabels(BaseTransform):
         if folder is None:
             results['gt_seg_map'] = load_classes(results)
         else:
-            # all that the classes of a file depend on
+            # a copy is valid for these values only, so they are part of its name
             keys = ('id_map', 'num_classes', 'ignore_index', 'decode', 'wrong_size')
             about = [results.get(key) for key in (*keys, 'file_shape', 'ori_shape')]
             results['gt_seg_map'] = cached(
@@ -59,11 +68,11 @@ def load_classes(info: Mapping[str, Any]) -> np.ndarray:
     """Returns (H, W) uint8 class indexes of a sample's label.
 
     Args:
-        info: What a `DomainDataset` says of a sample; after an image was loaded, its size, too.
+        info: Fields of a sample of a `DomainDataset`; with the size of the image once it is loaded.
 
     Raises:
-        UserError: As `read_label` and `map_ids`, or if the label has not its image's size and the
-            data set says neither what becomes of it nor not to look.
+        UserError: As `read_label` and `map_ids`, or if the label has another size than its image
+            and ``wrong_size`` allows neither.
     """
     path, decode, policy = info['seg_map_path'], info.get('decode'), info.get('wrong_size', 'keep')
     raw = read_label(path, decode)
@@ -84,7 +93,7 @@ def load_classes(info: Mapping[str, Any]) -> np.ndarray:
 
 
 def size_message(info: Mapping[str, Any], shape: tuple[int, ...], size: tuple[int, int]) -> str:
-    """Says that a sample's label and image have two sizes, and what to do."""
+    """Returns the error text for a label and an image of two sizes."""
     return (
         f'label {info["seg_map_path"]!r} is {shape}, its image {info["img_path"]!r} {size} '
         '(height, width): expected one size; mend the pair, or give the data set '
@@ -94,7 +103,7 @@ def size_message(info: Mapping[str, Any], shape: tuple[int, ...], size: tuple[in
 
 
 def other_size(info: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """Returns the (height, width) of a sample's image, None if it is that of the label."""
+    """Returns the (height, width) of a sample's image, None if the label has the same size."""
     loaded = info.get('file_shape') or info.get('ori_shape')
     sizes = {tuple(loaded)} if loaded else image_sizes(info['img_path'])
     return None if shape in sizes else sorted(sizes)[0]
@@ -115,12 +124,18 @@ def map_ids(
         raw: (H, W) unsigned ids.
         id_map: Raw id -> class index or ignore_index; None for the identity.
         num_classes: K; the identity allows 0 to K - 1 and ignore_index.
-        ignore_index: What to leave out.
-        path: For messages.
-        hint: What to do about an id that is in neither, for messages.
+        ignore_index: Index of pixels without a class.
+        path: File of the label, for error messages.
+        hint: Advice about an unknown id, for error messages.
 
     Raises:
-        UserError: If an id is in neither.
+        UserError: If an id is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.datasets.transforms.labels import map_ids
+        >>> map_ids(np.uint8([[7, 26, 0]]), {7: 0, 26: 1, 0: 255}, num_classes=2)
+        array([[  0,   1, 255]], dtype=uint8)
     """
     items = None if id_map is None else tuple(sorted(id_map.items()))
     if raw.dtype == np.uint8 and raw.size:
@@ -144,9 +159,9 @@ def map_ids(
 def _look_up(
     raw: np.ndarray, items: tuple[tuple[int, int], ...] | None, num_classes: int, ignore_index: int
 ) -> np.ndarray | None:
-    """Returns the class indexes of (H, W) uint8 ids, None if one is unknown.
+    """Returns the class indexes of (H, W) uint8 ids, None if an id is unknown.
 
-    Unknown ids become a value that no class has, so one look-up maps and checks.
+    Unknown ids become a value that no class has, so a single look-up maps and checks.
     """
     stranger = next((v for v in range(255, -1, -1) if v >= num_classes and v != ignore_index), None)
     if stranger is None:
@@ -171,14 +186,20 @@ def _table(
 
 @TRANSFORMS.register_module()
 class ScoreAtInputSize(BaseTransform):
-    """Makes the size of the resized image the one that scores are taken at.
+    """Takes scores at the size of the resized image, not of the file.
 
-    The label is to be loaded before the resize, so that it is resized, too. Predictions are then
-    not brought back to the size of the file. Required keys: img, gt_seg_map. Modified keys:
-    ori_shape, img_shape.
+    Load the label before the resize, so that it is resized, too. Required keys: img, gt_seg_map.
+    Modified keys: ori_shape, img_shape.
 
     Raises:
         UserError: If the label has another size than the image.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.datasets import ScoreAtInputSize
+        >>> image, label = np.zeros((4, 8, 3), np.uint8), np.zeros((4, 8), np.uint8)
+        >>> ScoreAtInputSize()(dict(img=image, gt_seg_map=label, ori_shape=(64, 128)))['ori_shape']
+        (4, 8)
     """
 
     def transform(self, results: dict) -> dict:
@@ -195,10 +216,17 @@ class ScoreAtInputSize(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackDomainInputs(PackSegInputs):
-    """mmseg's `PackSegInputs` that keeps the sample's domain.
+    """Packs a sample as mmseg's `PackSegInputs` does, and keeps its domain.
 
     Args:
         meta_keys: As in mmseg, with ``domain`` among the defaults.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.datasets import PackDomainInputs
+        >>> packed = PackDomainInputs()(dict(img=np.zeros((4, 8, 3), np.uint8), domain='night'))
+        >>> packed['inputs'].shape, packed['data_samples'].domain
+        (torch.Size([3, 4, 8]), 'night')
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Loading an image as its data set says: corrupted, or from a decoded copy.
+"""Loads an image: corrupted, or from a decoded copy, as its data set declares.
 
 H x W image.
 """
@@ -22,6 +22,14 @@ class LoadDomainImage(LoadImageFromFile):
 
     Args:
         **kwargs: As `LoadImageFromFile`.
+
+    Example:
+        >>> import cv2
+        >>> import numpy as np
+        >>> from rein_seg.datasets import LoadDomainImage
+        >>> _ = cv2.imwrite('image.png', np.zeros((4, 6, 3), np.uint8))
+        >>> LoadDomainImage()(dict(img_path='image.png', cache_dir='copies'))['img'].shape
+        (4, 6, 3)
     """
 
     def transform(self, results: dict) -> dict | None:
@@ -30,6 +38,7 @@ class LoadDomainImage(LoadImageFromFile):
         corruption = results.get('corruption')
 
         def make() -> np.ndarray:
+            # no bare super() here: a nested function has no implicit self
             image = super(LoadDomainImage, self).transform(results)['img']
             return image if corruption is None else corrupt(image, corruption, path)
 

@@ -17,16 +17,22 @@ from rein_seg.errors import UserError
 
 @TRANSFORMS.register_module()
 class RandomScale(BaseTransform):
-    """Resizes image and label by one factor, drawn evenly.
+    """Resizes image and label by one factor f, drawn uniformly.
 
-    mmcv's `RandomResize` draws a factor of a size in its config, whatever the image's own.
-    Required and modified keys: those of mmseg's `Resize`; img becomes (round(f H), round(f W), 3).
+    In contrast, mmcv's `RandomResize` scales a fixed size from its config, whatever the image's
+    own. Required and modified keys: as mmseg's `Resize`; img becomes (round(f H), round(f W), 3).
 
     Args:
         ratio_range: Smallest and largest factor.
 
     Raises:
-        UserError: If the range is none.
+        UserError: If the factors are not positive, or the first is the larger.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.datasets import RandomScale
+        >>> RandomScale((0.5, 0.5))(dict(img=np.zeros((32, 64, 3), np.uint8)))['img'].shape
+        (16, 32, 3)
     """
 
     def __init__(self, ratio_range: Sequence[float]) -> None:
@@ -39,7 +45,7 @@ class RandomScale(BaseTransform):
         self.ratio_range = (float(low), float(high))
 
     def transform(self, results: dict) -> dict:
-        """Resizes by a factor of its own."""
+        """Draws a factor and resizes by it."""
         factor = np.random.uniform(*self.ratio_range)  # noqa: NPY002  seeded for each sample
         height, width = results['img'].shape[:2]
         scale = (round(width * factor), round(height * factor))
