@@ -1,7 +1,7 @@
-"""Several methods, several seeds, one benchmark: runs them and puts their results side by side.
+"""Compares methods over seeds on one benchmark: trains them and puts their results side by side.
 
-`compare` runs, `build_comparison` aggregates loaded results, `WRITERS` says what is written of
-it; `show_results` reads runs that are there.
+`compare` trains, `build_comparison` aggregates loaded results, `WRITERS` lists the files of a
+comparison; `show_results` reads finished runs.
 """
 
 from rein_seg.compare.aggregate import Run, build_comparison

@@ -15,7 +15,7 @@ from rein_seg.errors import UserError
 
 FORMAT = 'rein_seg-comparison/1'
 LOWER_IS_BETTER = frozenset({'MAE', 'BER'})
-# what must be one and the same for scores to stand side by side
+# scores are comparable only if these are equal
 _SHARED = ('benchmark', 'protocol', 'source', 'targets', 'num_classes')
 # names in results['inference'] -> names of costs
 _INFERENCE = {
@@ -37,16 +37,17 @@ Results = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a comparison and what it left.
+    """A run of a comparison, with its results.
 
     Args:
         variant: Name.
         seed: Seed.
         state: waiting, running, interrupted, failed or finished.
         config: Path of the config, as given.
-        path: Of results.json, from the comparison's folder.
+        path: Path of results.json, relative to the comparison's folder.
         results: Content of results.json; None unless finished.
-        sessions: Of run.json.
+        sessions: Sessions in run.json.
+        wall_seconds: Time of all sessions, None if unknown.
         error: Why it failed.
     """
 
@@ -67,12 +68,26 @@ def build_comparison(
     """Returns the content of ``comparison.json``.
 
     Args:
-        runs: In the order of the table.
-        metrics: Those to show; none takes the default of `choose_metrics`.
-        command: What makes the same again.
+        runs: Runs, in the order of the table.
+        metrics: Scores to show; empty takes the default of `choose_metrics`.
+        command: Command that repeats the comparison.
 
     Raises:
-        UserError: If runs are of different benchmarks, or a metric is not in their results.
+        UserError: If runs have different benchmarks, or a metric is not in their results.
+
+    Example:
+        >>> from rein_seg.compare import Run, build_comparison
+        >>> about = dict(benchmark='toy', protocol='toy-1', source='day', targets=['night'])
+        >>> runs = [
+        ...     Run('LoRA', seed, 'finished', results=dict(
+        ...         about, domains={'day': {'mIoU': 50.0 + seed}, 'night': {'mIoU': 40.0 - seed}}))
+        ...     for seed in (0, 2)
+        ... ]
+        >>> scores = build_comparison(runs)['variants'][0]['scores']['mIoU']
+        >>> scores['source']
+        {'mean': 51.0, 'std': 1.4142135623730951, 'n': 2}
+        >>> scores['gap']['mean']
+        12.0
     """
     finished = [run for run in runs if run.results is not None]
     shared = shared_benchmark(finished)
@@ -96,7 +111,7 @@ def shared_benchmark(finished: Sequence[Run]) -> dict[str, Any]:
     """Returns benchmark, protocol, source, targets and class count of all runs.
 
     Raises:
-        UserError: If two runs differ in one.
+        UserError: If two runs differ in any of these.
     """
     first = finished[0] if finished else None
     shared = {key: first.results.get(key) if first else None for key in _SHARED}
@@ -112,7 +127,7 @@ def shared_benchmark(finished: Sequence[Run]) -> dict[str, Any]:
 
 
 def known_metrics(all_results: Sequence[Results]) -> list[str]:
-    """Returns the scores that every domain of every run has, in the order of the first."""
+    """Returns the scores that every domain of every run has, in the order of the first domain."""
     domains = [domain for results in all_results for domain in results['domains'].values()]
     if not domains:
         return []
@@ -128,10 +143,15 @@ def _is_score(value: Any) -> bool:
 
 
 def choose_metrics(known: Sequence[str], asked: Sequence[str]) -> list[str]:
-    """Returns the metrics to show: those asked for, else Dice_image of binary tasks, else mIoU.
+    """Returns the metrics to show: the requested metrics, else Dice_image (binary), else mIoU.
 
     Raises:
-        UserError: If one that is asked for is not known.
+        UserError: If a requested metric is unknown.
+
+    Example:
+        >>> from rein_seg.compare.aggregate import choose_metrics
+        >>> choose_metrics(['aAcc', 'mIoU'], []), choose_metrics(['aAcc', 'mIoU'], ['aAcc'])
+        (['mIoU'], ['aAcc'])
     """
     for name in asked:
         if name not in known:
@@ -152,13 +172,13 @@ def _describe(metric: str, finished: Sequence[Run]) -> dict[str, str]:
 
 
 def scores_of(results: Results, metric: str) -> dict[str, Any]:
-    """Returns one metric of one run.
+    """Returns a metric of a run.
 
-    ``gap`` is what is lost from source to targets: positive where the targets are worse.
+    ``gap`` is the loss from source to targets: positive if the targets are worse.
 
     Returns:
-        ``source``, ``mean_over_targets``, ``gap`` (None where there is no source, no target or no
-        value), ``domains`` (name -> value).
+        ``source``, ``mean_over_targets``, ``gap`` (None without source, target or value),
+        ``domains`` (name -> value).
     """
     domains = {name: scores.get(metric) for name, scores in results['domains'].items()}
     source = domains.get(results.get('source'))
@@ -176,7 +196,13 @@ def _mean_over_targets(results: Results, domains: Mapping[str, float | None]) ->
 
 
 def statistic(values: Iterable[float | None]) -> dict[str, Any]:
-    """Returns mean, sample standard deviation and number of the values that are there."""
+    """Returns mean, sample standard deviation and number of the values that are not None.
+
+    Example:
+        >>> from rein_seg.compare.aggregate import statistic
+        >>> statistic([10.0, None, 14.0])
+        {'mean': 12.0, 'std': 2.8284271247461903, 'n': 2}
+    """
     there = [value for value in values if value is not None]
     return {
         'mean': statistics.fmean(there) if there else None,
@@ -186,10 +212,10 @@ def statistic(values: Iterable[float | None]) -> dict[str, Any]:
 
 
 def summarise(name: str, runs: Sequence[Run], metrics: Sequence[str]) -> dict[str, Any]:
-    """Returns the entry of one variant: its runs over seeds as statistics.
+    """Returns the entry of a variant: its runs over seeds as statistics.
 
     Args:
-        name: Of the variant.
+        name: Name of the variant.
         runs: Its runs, finished or not.
         metrics: Scores to aggregate.
     """
@@ -214,11 +240,11 @@ def summarise(name: str, runs: Sequence[Run], metrics: Sequence[str]) -> dict[st
 
 
 def costs_of(run: Run) -> dict[str, float | None]:
-    """Returns what a finished run took; ``wall_seconds`` with start-up and evaluation.
+    """Returns the costs of a finished run; ``wall_seconds`` includes start-up and evaluation.
 
-    ``inference_ms`` is the time of one image, ``encoder_ratio`` that of the encoder with the method
-    over the frozen encoder's; ``_merged`` with the method folded into weights, None where it cannot
-    be (or was not measured).
+    ``inference_ms`` is the time of an image. ``encoder_ratio`` is the time of the encoder with the
+    method, divided by the time of the frozen encoder. ``_merged`` is measured with the method
+    merged into the weights: None if it cannot be merged, or was not measured.
     """
     results = run.results or {}
     inference = results.get('inference', {})
@@ -271,12 +297,12 @@ def _run_entry(run: Run, metrics: Sequence[str]) -> dict[str, Any]:
 
 
 def notes(runs: Sequence[Run]) -> list[str]:
-    """Returns what a reader of the tables must know: failures, and runs that are not alike."""
+    """Returns notes for the reader of the tables: failures, and differences between runs."""
     return [*score_notes(runs), *_cost_notes(runs)]
 
 
 def score_notes(runs: Sequence[Run]) -> list[str]:
-    """Returns what a reader of the scores must know."""
+    """Returns notes for the reader of the scores."""
     found = [
         f'{run.variant}, seed {run.seed} failed: {run.error}'
         for run in runs
@@ -287,7 +313,7 @@ def score_notes(runs: Sequence[Run]) -> list[str]:
         found.append(f'{len(missing)} of {len(runs)} runs are not finished')
     finished = [run for run in runs if run.results is not None]
     steps = {run.variant: run.results.get('iterations') for run in finished}
-    # early stopping makes them differ by design
+    # with a selected checkpoint the numbers of iterations differ by design
     chosen = any('selected' in run.results for run in finished)
     if len(set(steps.values())) > 1 and not chosen:
         listed = ', '.join(f'{name} {count}' for name, count in steps.items())

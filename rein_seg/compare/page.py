@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 SCRIPTS = ('basics.js', 'axes.js', 'figures.js', 'tables.js', 'classes.js', 'main.js')
-# what could end the element that holds the data, or a line of a script
+# these signs could end the element that holds the data, or a line of a script
 _ESCAPES = {ord(sign): f'\\u{ord(sign):04x}' for sign in '<>&\u2028\u2029'}
 
 
@@ -24,6 +24,13 @@ def page(comparison: Mapping[str, Any]) -> str:
 
     Args:
         comparison: Content of ``comparison.json``.
+
+    Example:
+        >>> from rein_seg.compare import build_comparison
+        >>> from rein_seg.compare.page import page
+        >>> text = page(build_comparison([]))
+        >>> text[:15], '<script src' in text  # all scripts are inside
+        ('<!DOCTYPE html>', False)
     """
     parts = {
         'title': html.escape(f'{comparison["benchmark"] or "Comparison"}: methods compared'),
@@ -31,12 +38,18 @@ def page(comparison: Mapping[str, Any]) -> str:
         'data': embed(comparison),
         'script': '\n'.join(_template(name) for name in SCRIPTS),
     }
-    # in one pass: what is put in is not searched again
+    # in one pass, so that inserted text is not searched for placeholders
     return re.sub(r'\[\[(\w+)\]\]', lambda found: parts[found[1]], _template('page.html'))
 
 
 def embed(value: Any) -> str:
-    """Returns JSON that a script element can hold, without NaN and infinity: those become null."""
+    r"""Returns JSON that a script element can hold; NaN and infinity become null.
+
+    Example:
+        >>> from rein_seg.compare.page import embed
+        >>> print(embed({'name': '</script>', 'loss': float('nan')}))
+        {"name":"\u003c/script\u003e","loss":null}
+    """
     text = json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, separators=(',', ':'))
     return text.translate(_ESCAPES)
 

@@ -1,4 +1,4 @@
-"""A comparison as a picture: where each variant stands on the source and on unseen domains."""
+"""Draws a comparison: the score of each variant on the source and on unseen domains."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ def picture(comparison: Mapping[str, Any]) -> bytes:
     """Returns a PNG: a row for each variant, the best on the targets on top.
 
     Dots are means over seeds, bars one sample standard deviation to each side, the line between
-    source and targets is the gap. The first metric that is shown is drawn; variants without a value
+    source and targets is the gap. Only the first shown metric is drawn; variants without a value
     are left out.
 
     Args:
         comparison: As `rein_seg.compare.build_comparison` returns it.
+
+    Example:
+        >>> from rein_seg.compare import build_comparison
+        >>> from rein_seg.compare.picture import picture
+        >>> picture(build_comparison([]))[1:4]
+        b'PNG'
     """
+    # imported here: matplotlib takes a second that most commands do not need
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -52,6 +59,7 @@ def picture(comparison: Mapping[str, Any]) -> bytes:
             fontsize=9,
         )
     out = io.BytesIO()
+    # without the version of matplotlib the same comparison gives the same bytes
     figure.savefig(out, format='png', dpi=130, metadata={'Software': None})
     return out.getvalue()
 

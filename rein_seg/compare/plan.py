@@ -1,4 +1,4 @@
-"""What a comparison is to run: variants of configs, each under a name that makes a folder."""
+"""Plans a comparison: variants of configs, each under a name that makes a folder."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from rein_seg.export.count import build_shapes
 
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_+-]*')
 _PEFT = 'model.backbone.peft'
-# options that a comparison sets itself, and what sets them
+# options that a comparison sets itself -> the argument to use instead
 _OWN_OPTIONS = {'randomness.seed': '--seeds', 'work_dir': '--work-dir'}
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One thing to compare, run once for each seed.
+    """A config with a method, trained once for each seed.
 
     Args:
-        name: Unique in the comparison; its folder is called so.
+        name: Name, unique in the comparison, also of its folder.
         config: Path of the config, as given.
         content: The resolved config, in plain types, without ``work_dir``.
     """
@@ -63,12 +63,12 @@ def plan_variants(
 
     Args:
         configs: Config files.
-        peft: Methods in place of the configs' own, as for `parse_peft`; none leaves those.
+        peft: Methods that replace the configs' own, as for `parse_peft`; empty keeps them.
         cfg_options: Dotted names -> values, for all variants.
 
     Raises:
-        UserError: If a name is used twice or no good as a folder, a config or a method does not
-            load or build, or the configs are of different benchmarks.
+        UserError: If a name is used twice or cannot name a folder, a config or a method does not
+            load or build, or the configs have different benchmarks.
     """
     for key in _OWN_OPTIONS.keys() & set(cfg_options or {}):
         raise UserError(f'--cfg-options {key}: the comparison sets it; use {_OWN_OPTIONS[key]}')
@@ -82,7 +82,7 @@ def plan_variants(
             asked.append((stem, config, None))
         for name, method in methods.items():
             asked.append((name if len(configs) == 1 else f'{stem}-{name}', config, method))
-    # before any model is built: that may take a while
+    # names and benchmarks are checked before any model is built, which may take a while
     loaded = [(name, path, _load(name, path, method, cfg_options)) for name, path, method in asked]
     _check_names([name for name, *_ in loaded])
     _check_benchmark({name: cfg for name, _, cfg in loaded})
@@ -96,12 +96,18 @@ def parse_peft(words: Sequence[Method]) -> dict[str, dict[str, Any]]:
 
     Args:
         words: Each ``TYPE``, ``NAME=TYPE`` or ``NAME={JSON}``; JSON without a ``type`` takes the
-            name for it. In a config also a dict: the method's, and its ``name`` (default: type).
-            Both may hold ``options``, dotted names -> values of the config, for this variant only.
+            name as its type. A config may also give a dict: a method's config with a ``name``
+            (defaults to its type). JSON and dicts may hold ``options``: dotted names -> values of
+            the config, for this variant only.
 
     Raises:
         UserError: If JSON does not parse or is no object, a dict has no type, options are no
-            dict, or a name comes twice.
+            dict, or a name is used twice.
+
+    Example:
+        >>> from rein_seg.compare.plan import parse_peft
+        >>> parse_peft(['Rein', 'Small={"type": "LoRA", "rank": 2}'])
+        {'Rein': {'type': 'Rein'}, 'Small': {'type': 'LoRA', 'rank': 2}}
     """
     methods: dict[str, dict[str, Any]] = {}
     for word in words:
@@ -148,7 +154,7 @@ def _json_object(word: str, spec: str) -> dict[str, Any]:
 def _load(
     name: str, path: str, method: dict[str, Any] | None, cfg_options: Mapping[str, Any] | None
 ) -> Config:
-    options = copy.deepcopy(dict(cfg_options or {}))  # merging takes keys out of them
+    options = copy.deepcopy(dict(cfg_options or {}))  # merging removes keys from them
     if method is not None:
         own = copy.deepcopy(method)
         changes = own.pop('options', {})
@@ -191,7 +197,7 @@ def _check_benchmark(cfgs: Mapping[str, Config]) -> None:
 
 
 def _protocol(cfg: Config) -> dict[str, Any]:
-    """Returns what must be one and the same for scores to stand side by side."""
+    """Returns the settings that must be equal for scores to be comparable."""
     evaluator = cfg.get('val_evaluator') or {}
     metrics = [evaluator] if isinstance(evaluator, Mapping) else evaluator
     domains = {key: [metric.get(key) for metric in metrics] for key in ('source', 'targets')}
@@ -204,7 +210,7 @@ def _protocol(cfg: Config) -> dict[str, Any]:
 
 
 def _check_builds(name: str, cfg: Config) -> None:
-    """Builds the model without weights: a wrong argument ends here, not after other runs."""
+    """Builds the model without weights, so that a wrong argument fails before any run."""
     try:
         build_shapes(cfg)
     except UserError as error:

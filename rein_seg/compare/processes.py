@@ -1,4 +1,4 @@
-"""Child processes: so many at a time, none left behind."""
+"""Runs child processes: a limited number at a time, none left behind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Child:
         return time.monotonic() - self.started
 
     def stop(self) -> None:
-        """Interrupts the process as Ctrl-C would; kills it, and what it started, if that fails."""
+        """Interrupts the process as Ctrl-C does, then kills it with all its children."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -52,13 +52,13 @@ def run_all(
     *,
     slots: int = 1,
 ) -> None:
-    """Runs jobs, ``slots`` at a time, in their order; an exception stops what is running.
+    """Runs jobs in their order, ``slots`` at a time; an exception stops the running processes.
 
     Args:
-        jobs: What `start` gets, with the number of a free slot.
-        start: Starts a process.
-        ended: Called when one has ended, with whether it was stopped.
-        slots: How many at a time.
+        jobs: Jobs to start.
+        start: Starts a process for a job and the number of a free slot.
+        ended: Called when a process has ended, with whether it was stopped.
+        slots: Number of processes at a time.
     """
     waiting, running = list(jobs), {}
     try:
@@ -82,12 +82,12 @@ def run_all(
 def spawn(
     job: Any, command: Sequence[str], folder: Path, *, env: Mapping[str, str], lock: int
 ) -> Child:
-    """Starts a process in a session of its own, so that a terminal's Ctrl-C reaches us alone.
+    """Starts a process in a session of its own, so that a terminal's Ctrl-C reaches only us.
 
     Args:
-        job: What it works on.
+        job: Job of the process.
         command: Program and arguments.
-        folder: Gets stdout.txt and stderr.txt.
+        folder: Folder for stdout.txt and stderr.txt.
         env: Environment.
         lock: File descriptor that the process keeps open, see `locked`.
     """
@@ -108,14 +108,19 @@ def spawn(
 def slot_environment(
     slot: int, slots: int, *, gpus: int, cores: int, base: Mapping[str, str]
 ) -> dict[str, str]:
-    """Returns the environment of a process: its own GPU where there are several, its threads.
+    """Returns the environment of a process: its share of the threads and, of several GPUs, one.
 
     Args:
         slot: 0 .. slots - 1.
-        slots: Processes at a time.
-        gpus: GPUs that are there.
-        cores: CPU cores that are there.
-        base: Environment to start from; what it says of threads stays.
+        slots: Number of processes at a time.
+        gpus: Number of GPUs.
+        cores: Number of CPU cores.
+        base: Environment to start from; its number of threads is kept.
+
+    Example:
+        >>> from rein_seg.compare.processes import slot_environment
+        >>> slot_environment(1, 2, gpus=2, cores=8, base={})
+        {'OMP_NUM_THREADS': '4', 'CUDA_VISIBLE_DEVICES': '1'}
     """
     env = dict(base)
     if slots > 1:
@@ -131,8 +136,8 @@ def slot_environment(
 def locked(folder: Path) -> Iterator[int]:
     """Yields a descriptor that holds the folder's lock, for child processes to keep open.
 
-    The lock is gone when the last process that has it ends, however it ends: while a run that a
-    killed comparison left behind still works, no other can start there.
+    The lock ends with the last process that holds it, however that process ends. So no comparison
+    can start in a folder while a run of a killed comparison still works there.
 
     Raises:
         UserError: If another process has the lock.
@@ -160,7 +165,8 @@ def _read(file: IO[str]) -> str:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Makes SIGTERM end the block as Ctrl-C does, so that no child outlives us."""
+    """Makes SIGTERM end the block as Ctrl-C does, so that no child process outlives us."""
+    # only the main thread may set signal handlers
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -176,7 +182,7 @@ def terminable() -> Iterator[None]:
 
 
 def tail(path: Path, lines: int = 20) -> str:
-    """Returns the last lines of a text file that are not empty."""
+    """Returns the last non-empty lines of a text file."""
     if not path.is_file():
         return ''
     text = path.read_text(errors='replace').rstrip()
@@ -184,11 +190,16 @@ def tail(path: Path, lines: int = 20) -> str:
 
 
 def exit_reason(exit_code: int, error: str) -> str:
-    """Says in a line why a process failed.
+    """Returns in a line why a process failed.
 
     Args:
-        exit_code: As of `subprocess.Popen`: negative for a signal.
+        exit_code: As `subprocess.Popen` gives it: negative for a signal.
         error: Its stderr.
+
+    Example:
+        >>> from rein_seg.compare.processes import exit_reason
+        >>> exit_reason(-9, ''), exit_reason(2, 'error: no such config')
+        ('killed by SIGKILL (out of memory?)', 'exit code 2: error: no such config')
     """
     if exit_code < 0:
         name = signal.Signals(-exit_code).name

@@ -1,4 +1,4 @@
-"""What a config itself says of a comparison, and the command that makes it again.
+"""Reads the ``comparison`` of a config, and writes the command that repeats a comparison.
 
 ``comparison = dict(peft=['Rein', dict(type='LoRA', rank=4, name='LoRA4')], seeds=[0, 1])``
 """
@@ -21,12 +21,12 @@ Method = str | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Asked:
-    """What to compare.
+    """The request for a comparison.
 
     Args:
-        peft: Methods, as for `rein_seg.compare.plan.parse_peft`; none leaves the configs' own.
-        seeds: Each variant is run with all of them.
-        metrics: Scores to show; none takes the default.
+        peft: Methods, as for `rein_seg.compare.plan.parse_peft`; empty keeps the configs' own.
+        seeds: Seeds that each variant is run with.
+        metrics: Scores to show; empty takes the default.
     """
 
     peft: Sequence[Method] = ()
@@ -35,15 +35,22 @@ class Asked:
 
 
 def ask(configs: Sequence[str], **given: Sequence[Any] | None) -> Asked:
-    """Returns what is asked for: what is given, else what the one config says, else the default.
+    """Returns the request: from the arguments, else from the config, else the default.
 
     Args:
-        configs: Config files; with several, none of them says anything.
-        **given: Fields of `Asked`; None is not given.
+        configs: Config files. With several, their ``comparison`` is not read.
+        **given: Fields of `Asked`; None leaves a field to the config.
 
     Raises:
-        UserError: If the config's ``comparison`` is not made of these fields, or there are no
-            seeds or no good ones.
+        UserError: If the config's ``comparison`` has other fields, or the seeds are not different
+            whole numbers >= 0.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from rein_seg.compare.request import ask
+        >>> _ = Path('c.py').write_text("comparison = dict(peft=['Rein', 'LoRA'], seeds=[0, 1])")
+        >>> ask(['c.py'], seeds=[5])
+        Asked(peft=['Rein', 'LoRA'], seeds=[5], metrics=())
     """
     said = _read(configs[0]) if len(configs) == 1 else {}
     asked = Asked(**{**said, **{key: value for key, value in given.items() if value is not None}})
@@ -55,7 +62,7 @@ def ask(configs: Sequence[str], **given: Sequence[Any] | None) -> Asked:
 
 
 def _read(path: str) -> dict[str, Any]:
-    if not Path(path).is_file():  # `load_config` says so better
+    if not Path(path).is_file():  # `load_config` has the better message
         return {}
     said = read(path).content.to_dict().get(KEY, {})
     expected = f"{KEY} = dict(peft=['Rein', 'LoRA'], seeds=[0, 1], metrics=['mIoU'])"
@@ -77,7 +84,7 @@ def command_line(
     cfg_options: Mapping[str, Any] | None,
     amp: bool,
 ) -> str:
-    """Returns the command that makes the same comparison again, in a folder of its own."""
+    """Returns the command that repeats the comparison, in the default folder."""
     words = ['python', 'tools/compare.py', *configs]
     flags = {'peft': '--peft', 'seeds': '--seeds', 'metrics': '--metric'}
     for key, flag in flags.items():

@@ -1,4 +1,4 @@
-"""One command for a whole comparison."""
+"""Trains and compares variants of configs: the command ``compare``."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ def compare(
 ) -> dict[str, Any]:
     """Trains every variant with every seed, one process a run, and compares their results.
 
-    Runs that are finished are not run again, interrupted ones go on. ``comparison.json``, ``.md``,
-    ``.csv``, ``.png`` and ``.html`` are rewritten each time a run ends, also when it failed.
-    Methods, seeds and metrics that are not given are those of the config's ``comparison``, where it
-    has one.
+    Finished runs are not repeated, interrupted runs resume. ``comparison.json``, ``.md``, ``.csv``,
+    ``.png`` and ``.html`` are rewritten each time a run ends, even if it failed. The config's
+    ``comparison`` sets the defaults of methods, seeds and metrics.
 
     Args:
         configs: Config files, of one benchmark.
-        peft: Methods in place of the configs' own: ``TYPE``, ``NAME=TYPE`` or ``NAME={JSON}``;
-            empty leaves those.
-        seeds: Each variant is run with all of them; default 0, 1, 2.
-        work_dir: Folder; a run's is ``<variant>/seed_<n>`` in it. Default
-            ``work_dirs/compare/NAME`` of the config, or of the benchmark where there are several.
+        peft: Methods that replace the configs' own: ``TYPE``, ``NAME=TYPE`` or ``NAME={JSON}``;
+            empty keeps the configs' methods.
+        seeds: Seeds that each variant is run with; defaults to 0, 1, 2.
+        work_dir: Folder of the comparison; a run has the folder ``<variant>/seed_<n>`` inside.
+            Defaults to ``work_dirs/compare/NAME`` with the name of the config, or of the benchmark
+            if there are several configs.
         cfg_options: Dotted names -> values, for all variants.
         metrics: Scores to show; empty takes Dice_image for binary tasks, else mIoU.
-        jobs: Runs at a time.
-        amp: bfloat16 autocast.
-        other_code: Take earlier runs that other code made.
-        say: Gets lines on the progress, and the tables at the end.
+        jobs: Number of runs at a time.
+        amp: Whether to train with bfloat16 autocast.
+        other_code: Whether to accept earlier runs made by other code.
+        say: Gets progress lines, and the tables at the end.
         script: The training tool.
 
     Returns:
         The content of ``comparison.json``.
 
     Raises:
-        UserError: Before anything runs, if the variants are no good together, or an earlier run in
-            the folder is not what is asked for; at the end, if a metric is not in the results.
+        UserError: Before anything runs, if the variants do not fit together, or the folder holds a
+            run of another config; at the end, if a metric is not in the results.
     """
     given = dict(peft=peft, seeds=seeds, metrics=metrics)
     asked = ask(configs, **given)

@@ -1,4 +1,4 @@
-"""Runs what is missing of a comparison, and rewrites its tables each time a run ends."""
+"""Runs the missing runs of a comparison, and rewrites its tables each time a run ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRAIN = ROOT / 'tools' / 'train.py'
 
 @dataclass(frozen=True)
 class Settings:
-    """What holds for every run; see `rein_seg.compare.compare`."""
+    """Settings of all runs; see `rein_seg.compare.compare`."""
 
     folder: Path
     metrics: tuple[str, ...] = ()
@@ -38,16 +38,16 @@ class Settings:
 
 
 class Session:
-    """The runs of a comparison as they stand on disk, while some of them go on.
+    """The runs of a comparison: finished, in progress, or waiting.
 
     Args:
-        settings: See there.
-        variants: What to compare.
-        seeds: With which seeds.
-        say: Gets lines on the progress.
+        settings: Settings of all runs.
+        variants: Variants to compare.
+        seeds: Seeds of each variant.
+        say: Gets progress lines.
 
     Raises:
-        UserError: If a run on disk is not the one that is asked for.
+        UserError: If a run on disk has another config than requested.
     """
 
     def __init__(
@@ -61,21 +61,21 @@ class Session:
         self.settings, self.say = settings, say
         self.variants = {variant.name: variant for variant in variants}
         code = disk.code_fingerprint()
-        # seeds outside, variants inside: an early look compares all variants
+        # all variants with the first seed come first, so that early tables compare all variants
         asked = [Run(v.name, seed, config=v.config) for seed in seeds for v in variants]
         self.runs = {(run.variant, run.seed): self._look(run, code) for run in asked}
         self.numbers = {key: i for i, key in enumerate(self.runs, start=1)}
         self.slots = settings.jobs
 
     def work(self, lock: int) -> dict[str, Any]:
-        """Runs what is missing; returns the comparison.
+        """Runs the missing runs; returns the comparison.
 
         Args:
             lock: Descriptor of the folder's lock.
 
         Raises:
-            UserError: If a metric is not in the results: at once where there are results, else at
-                the end, since runs do not depend on it.
+            UserError: If a metric is not in the results: at once if there are results, else at the
+                end, since runs do not depend on it.
         """
         missing = [run for run in self.runs.values() if run.state != 'finished']
         self.slots = min(self.settings.jobs, len(missing))
@@ -106,7 +106,7 @@ class Session:
         return disk.request(config, amp=self.settings.amp)
 
     def _look(self, run: Run, code: Mapping[str, str] | None) -> Run:
-        """Returns the run as its folder shows it; ``code`` None does not ask which made it."""
+        """Returns the run with the state of its folder; ``code`` None accepts any code."""
         folder = self._folder(run)
         state = disk.run_state(folder, self._asked(run), None if self.settings.other_code else code)
         if state == 'new':
@@ -161,7 +161,7 @@ class Session:
 
     def _write(self, *, strict: bool) -> dict[str, Any]:
         """Writes the comparison as it stands; returns it."""
-        # by variant for the reader, as they were asked for
+        # tables list runs by variant, in the order of the request
         runs = [run for name in self.variants for run in self.runs.values() if run.variant == name]
         command = self.settings.command
         try:
@@ -199,12 +199,17 @@ class Session:
 def seconds_left(
     finished: Sequence[tuple[str, float | None]], waiting: Sequence[str], *, jobs: int
 ) -> float | None:
-    """Returns how long the rest takes: each variant as its finished runs did, else as all did.
+    """Estimates the remaining time from the mean of each variant's finished runs, else of all.
 
     Args:
         finished: (variant, seconds) of finished runs.
         waiting: Variant of each run to come.
-        jobs: Runs at a time.
+        jobs: Number of runs at a time.
+
+    Example:
+        >>> from rein_seg.compare.session import seconds_left
+        >>> seconds_left([('LoRA', 60.0), ('Rein', 80.0)], ['LoRA', 'LoRA', 'SSF'], jobs=1)
+        190.0
     """
     times: dict[str, list[float]] = {}
     for variant, seconds in finished:
@@ -218,7 +223,13 @@ def seconds_left(
 
 
 def duration(seconds: float) -> str:
-    """Returns seconds as a person says them: ``42 s``, ``4 min``, ``1 h 5 min``."""
+    """Returns a time in rounded units.
+
+    Example:
+        >>> from rein_seg.compare.session import duration
+        >>> duration(42), duration(250), duration(3900), duration(9000)
+        ('42 s', '4 min', '65 min', '2 h 30 min')
+    """
     if seconds < 90:
         return f'{seconds:.0f} s'
     minutes = round(seconds / 60)
@@ -226,7 +237,7 @@ def duration(seconds: float) -> str:
 
 
 def _outcome(comparison: Mapping[str, Any], run: Run) -> str:
-    """Says what a finished run reached, in the first metric that is shown."""
+    """Returns the scores of a finished run in the first shown metric, in a line."""
     metric = comparison['shown'][0]
     entry = next(
         e for e in comparison['runs'] if (e['variant'], e['seed']) == (run.variant, run.seed)

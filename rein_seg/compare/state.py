@@ -1,7 +1,7 @@
-"""What lies in the folder of a run, and whether it is what is asked for.
+"""Reads the folder of a run and compares its config with the requested config.
 
-``run.json`` holds the resolved config of the run and its sessions: a run that was interrupted has
-several, each with the code it ran on.
+``run.json`` holds the resolved config of the run and its sessions. An interrupted run has several
+sessions, each with the version of the code that it ran.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHOWN = 3  # differences in a message
 
 
 def code_fingerprint() -> dict[str, str]:
-    """Returns versions of what numbers depend on; of this package, a digest of its sources.
+    """Returns the versions of all packages that results depend on, and a digest of our sources.
 
     The sources of this folder are left out: they only start runs and read their results.
     """
@@ -38,23 +38,23 @@ def code_fingerprint() -> dict[str, str]:
 
 
 def request(config: Mapping[str, Any], *, amp: bool = False) -> dict[str, Any]:
-    """Returns what a run is asked to be, as JSON would read it back."""
+    """Returns the request for a run (config and precision), as JSON would read it back."""
     return json.loads(json.dumps({'config': config, 'amp': amp}, default=str))
 
 
 def run_state(folder: Path, asked: Mapping[str, Any], code: Mapping[str, str] | None) -> str:
-    """Says whether a run is ``new``, ``interrupted`` (it has a checkpoint) or ``finished``.
+    """Returns the state of a run: ``new``, ``interrupted`` (it has a checkpoint) or ``finished``.
 
-    A folder with neither results nor checkpoint holds nothing to lose: that run is new. Results of
-    a process that failed after writing them are not final.
+    A folder with neither results nor checkpoint holds nothing to lose, so its run is new. Results
+    are not final if their process failed after writing them.
 
     Args:
         folder: Folder of the run.
         asked: From `request`.
-        code: From `code_fingerprint`; None takes runs of any code.
+        code: From `code_fingerprint`; None accepts runs of any code.
 
     Raises:
-        UserError: If the folder holds a run of another config, of other code, or one that no
+        UserError: If the folder holds a run of another config, of other code, or a run that no
             comparison started.
     """
     results = (folder / 'results.json').is_file()
@@ -91,7 +91,7 @@ def _check_code(folder: Path, stored: Mapping[str, Any], code: Mapping[str, str]
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """Reads ``run.json``; empty where there is none."""
+    """Reads ``run.json``; empty if it is missing."""
     return read_json(folder / RUN_FILE) if (folder / RUN_FILE).is_file() else {}
 
 
@@ -99,7 +99,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Reads a JSON object.
 
     Raises:
-        UserError: If the file does not hold one.
+        UserError: If the file holds no JSON object.
     """
     try:
         content = json.loads(path.read_text())
@@ -113,32 +113,43 @@ def read_json(path: Path) -> dict[str, Any]:
 def begin_session(
     folder: Path, asked: Mapping[str, Any], code: Mapping[str, str], *, resumed: bool, jobs: int
 ) -> None:
-    """Notes in ``run.json`` that a process is about to start."""
+    """Records in ``run.json`` that a process is about to start."""
     sessions = read_run(folder)['sessions'] if resumed else []
     session = {'code': dict(code), 'jobs': jobs, 'seconds': None, 'exit': None}
     write_json(folder / RUN_FILE, {**asked, 'sessions': [*sessions, session]})
 
 
 def end_session(folder: Path, seconds: float, exit_code: int) -> None:
-    """Notes in ``run.json`` that the process ended."""
+    """Records in ``run.json`` that the process ended."""
     content = read_run(folder)
     content['sessions'][-1].update(seconds=round(seconds, 1), exit=exit_code)
     write_json(folder / RUN_FILE, content)
 
 
 def wall_seconds(sessions: list[dict[str, Any]]) -> float | None:
-    """Returns the time of all sessions, start and evaluation included; None if one is unknown."""
+    """Returns the time of all sessions with start-up and evaluation; None if any is unknown.
+
+    Example:
+        >>> from rein_seg.compare.state import wall_seconds
+        >>> wall_seconds([{'seconds': 12.25}, {'seconds': 3.0}]), wall_seconds([{'seconds': None}])
+        (15.2, None)
+    """
     seconds = [session['seconds'] for session in sessions]
     return None if not seconds or None in seconds else round(sum(seconds), 1)
 
 
 def differences(made: Any, asked: Any, *, now: str = 'asked for') -> Iterator[str]:
-    """Yields where two JSON values differ: ``model.backbone.peft.rank is 16 there, 8 asked for``.
+    """Yields a phrase for each place where two JSON values differ.
 
     Args:
-        made: What is stored.
-        asked: What is wanted.
-        now: How to call ``asked``.
+        made: The stored value.
+        asked: The requested value.
+        now: Word for ``asked``.
+
+    Example:
+        >>> from rein_seg.compare.state import differences
+        >>> list(differences({'peft': {'rank': 16}}, {'peft': {'rank': 8}}))
+        ['peft.rank is 16 there, 8 asked for']
     """
     theirs, ours = dict(_flat(made)), dict(_flat(asked))
     for place in [*ours, *(place for place in theirs if place not in ours)]:

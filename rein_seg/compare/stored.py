@@ -1,4 +1,4 @@
-"""Results of earlier runs, from their files."""
+"""Reads and compares the results of earlier runs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NEEDED = ('method', 'domains', 'seed', 'parameters')
 
 
 def show_results(paths: Sequence[str | os.PathLike[str]], *, metrics: Sequence[str] = ()) -> str:
-    """Returns the scores of finished runs as text tables, and what trained each.
+    """Returns the scores of finished runs as text tables, with the command that trained each.
 
     Args:
         paths: As for `stored_runs`.
-        metrics: Scores to show; none takes the default.
+        metrics: Scores to show; empty takes the default.
 
     Raises:
-        UserError: As `stored_runs`, or if the runs are of different benchmarks.
+        UserError: As `stored_runs`, or if the runs have different benchmarks.
     """
     runs = stored_runs(paths)
     comparison = build_comparison(runs, metrics)
@@ -33,14 +33,14 @@ def show_results(paths: Sequence[str | os.PathLike[str]], *, metrics: Sequence[s
 
 
 def stored_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
-    """Reads ``results.json`` files as runs; one method with several seeds is one variant.
+    """Reads ``results.json`` files as runs; the seeds of a method make a variant.
 
     Args:
         paths: Files, or folders that hold a ``results.json``.
 
     Raises:
-        UserError: If a file is missing or no results of a training run, or two of one method have
-            the same seed.
+        UserError: If a file is missing or holds no results of a training run, or two runs of a
+            method have the same seed.
     """
     runs: list[Run] = []
     for path in paths:
@@ -64,13 +64,19 @@ def stored_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
 
 
 def method_name(method: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
-    """Returns the type of a method, or the types of a list of them, joined."""
+    """Returns the type of a method, or the joined types of a list of methods.
+
+    Example:
+        >>> from rein_seg.compare.stored import method_name
+        >>> method_name([{'type': 'LoRA'}, {'type': 'BitFit'}])
+        'LoRA+BitFit'
+    """
     methods = [method] if isinstance(method, Mapping) else method
     return '+'.join(one['type'] for one in methods)
 
 
 def _commands(runs: Sequence[Run]) -> dict[str, str]:
-    """Variant -> what trained it, where its config is known."""
+    """Returns variant -> the command that trained it, if its config is known."""
     return {
         run.variant: f'python tools/train.py configs/{run.config}' for run in runs if run.config
     }

@@ -51,7 +51,7 @@ def _document(
 def score_paragraphs(
     comparison: Comparison, render: Callable[[Sequence[str], list[Sequence[str]]], str] = table
 ) -> list[str]:
-    """Returns the benchmark's name, then a title and a table for each metric that is shown."""
+    """Returns the benchmark's name, then a title and a table for each shown metric."""
     paragraphs = [f'Benchmark {comparison["benchmark"]}, protocol {comparison["protocol"]}.']
     for metric in comparison['shown'] if comparison['metrics'] else []:
         paragraphs += [_title(metric, comparison), render(*score_table(comparison, metric))]
@@ -117,7 +117,7 @@ def cost_table(comparison: Comparison) -> Table:
 
 
 def csv_table(comparison: Comparison) -> str:
-    """Returns one line a variant, every shown metric and cost with mean and std, unrounded."""
+    """Returns csv: a line a variant, all shown metrics and costs with mean and std, unrounded."""
     lines = [dict(_csv_cells(variant, comparison)) for variant in comparison['variants']]
     names = list(dict.fromkeys(name for line in lines for name in line))
     out = io.StringIO()
@@ -149,7 +149,7 @@ def _csv_cells(variant: Mapping[str, Any], comparison: Comparison) -> Iterator[t
     yield 'not mergeable', variant['not_mergeable']
 
 
-# file -> what is written of a comparison, each time a run ends
+# file -> its content; the files are written again each time a run ends
 WRITERS: dict[str, Callable[[Comparison], str]] = {
     'comparison.md': markdown,
     'comparison.csv': csv_table,
@@ -158,7 +158,7 @@ WRITERS: dict[str, Callable[[Comparison], str]] = {
 
 
 def write_comparison(folder: str | os.PathLike, comparison: Comparison) -> None:
-    """Writes ``comparison.json``, ``.png`` and what `WRITERS` make of it, each atomically."""
+    """Writes ``comparison.json``, ``.png`` and the files of `WRITERS`, each atomically."""
     write_json(Path(folder) / 'comparison.json', comparison)
     for name, writer in WRITERS.items():
         with atomic_path(Path(folder) / name) as temporary:
@@ -168,12 +168,18 @@ def write_comparison(folder: str | os.PathLike, comparison: Comparison) -> None:
 
 
 def decimals(comparison: Comparison, metric: str) -> int:
-    """Returns how many digits behind the point a score is shown with."""
+    """Returns the number of decimals that a score is shown with."""
     return _DECIMALS[comparison['metrics'][metric]['unit']]
 
 
 def file_size(count: float | None) -> str:
-    """Returns a number of bytes in the largest binary unit that leaves at least one."""
+    """Returns a number of bytes in the largest binary unit of which there is at least one.
+
+    Example:
+        >>> from rein_seg.compare.tables import file_size
+        >>> file_size(900), file_size(3_500_000), file_size(None)
+        ('900 B', '3.3 MiB', '-')
+    """
     if count is None:
         return '-'
     for unit in ('B', 'KiB', 'MiB'):

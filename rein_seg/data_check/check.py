@@ -1,4 +1,4 @@
-"""Reads every sample of every data set and adds up what it finds."""
+"""Reads every sample of every data set and collects faults and counts."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from rein_seg.errors import UserError
 
 @dataclass
 class PartCheck:
-    """What was found in one data set.
+    """Findings about a data set.
 
     Attributes:
         part: The data set.
-        infos: Its samples: what was paired.
-        samples: What each holds.
-        faults: All that is wrong, and what is allowed (`Fault.allowed`).
-        tree: The files that are expected, a line each.
-        found: Number of images, with a label or without.
+        infos: Fields of its samples, image and label paired.
+        samples: Findings about each sample.
+        faults: All faults, allowed faults included (`Fault.allowed`).
+        tree: The expected files, a line each.
+        found: Number of images, with or without a label.
     """
 
     part: Part
@@ -50,7 +50,7 @@ class PartCheck:
 
     @property
     def wrong(self) -> list[Fault]:
-        """The faults that nothing allows."""
+        """The faults that no option of the config allows."""
         return [fault for fault in self.faults if not fault.allowed]
 
     def total(self, name: str) -> Counter:
@@ -64,13 +64,13 @@ class PartCheck:
 def check_data(
     parts: Sequence[Part], *, workers: int | None = None, duplicates: bool = False
 ) -> list[PartCheck]:
-    """Checks data sets to the end; a fault stops nothing.
+    """Checks data sets to their end, whatever their faults.
 
     Args:
         parts: From `read_parts`.
-        workers: Threads; None takes one a core, eight at most.
-        duplicates: Whether to look for images that are in training and in validation or test data,
-            by the content of their files.
+        workers: Number of threads; None takes one a core, eight at most.
+        duplicates: Whether to look for training images in the validation and test data, by the
+            content of their files.
     """
     checks = [_list(part) for part in parts]
     for check in checks:
@@ -97,7 +97,8 @@ def _list(part: Part) -> PartCheck:
         check.faults.append(Fault(LISTING, '', message, allowed='not checked'))
         return check
     check.tree = _tree(dataset)
-    policy, dataset.wrong_size = dataset.wrong_size, 'keep'  # those left out are looked at, too
+    # the pairs that a run would leave out are checked, too
+    policy, dataset.wrong_size = dataset.wrong_size, 'keep'
     with collect_faults() as faults:
         try:
             dataset.full_init()
@@ -134,7 +135,7 @@ def _listing_fault(dataset: DomainDataset, error: UserError) -> Fault:
 
 
 def _place(dataset: DomainDataset, key: str) -> str:
-    """Returns the folder that is read, or the first that is looked for."""
+    """Returns the folder that is read, or the first candidate if none exists."""
     places = dataset.places(key)
     return next((place for place in places if is_there(place)), places[0])
 

@@ -1,4 +1,4 @@
-"""What the doctor found, as text and as plain values."""
+"""Reports findings about data sets, as text and as plain values."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def _fault(fault: Fault) -> dict[str, str]:
 
 
 def absent_classes(check: PartCheck) -> list[str]:
-    """Returns the classes that no label of a data set has."""
+    """Returns the classes without a pixel in any label of a data set."""
     pixels = check.total('classes')
     names = check.part.dataset.metainfo.get('classes') or []
     return [name for i, name in enumerate(names) if not pixels[i]] if check.samples else []
 
 
 def report_text(name: str, checks: Sequence[PartCheck]) -> str:
-    """Returns the report for people: data sets, tables, faults by kind."""
+    """Returns the report as text: data sets, tables, faults by kind."""
     blocks = [_part_text(check) for check in checks]
     blocks += [_class_table(name, some) for name, some in _label_spaces(checks)]
     kinds = [kind for kind in KINDS if any(f.kind == kind for c in checks for f in c.wrong)]
@@ -112,7 +112,7 @@ def _kind_text(kind: str, faults: Sequence[Fault]) -> list[str]:
     for allowed in dict.fromkeys(fault.allowed for fault in faults):
         some = [fault for fault in faults if fault.allowed == allowed]
         lines.append(f'{kind}: {len(some)}' + (f' (allowed: {allowed})' if allowed else ''))
-        # listing says the same of all files of a kind
+        # if all files share a message, naming the files says more
         alike = len({fault.message for fault in some}) == 1 and len(some) > 1
         lines += [f'  {f.file if alike or allowed else f.message}' for f in some[:_SHOWN]]
         if len(some) > _SHOWN:
@@ -127,7 +127,7 @@ def _shares(pixels: Counter) -> str:
 
 
 def _label_spaces(checks: Sequence[PartCheck]) -> list[tuple[str, list[PartCheck]]]:
-    """Returns data sets that share their classes, with a title each."""
+    """Groups data sets that share their classes, each group with a title."""
     spaces: dict[tuple, list[PartCheck]] = {}
     for check in checks:
         if check.samples:

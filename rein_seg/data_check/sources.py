@@ -1,4 +1,4 @@
-"""Which data sets a benchmark or config has: each once, not listed yet."""
+"""Finds the data sets of a benchmark or config: each once, without reading its files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rein_seg.datasets import DomainDataset, DrawnDataset
 from rein_seg.datasets.files.listing import is_there
 from rein_seg.errors import UserError, near_misses
 
-# what has no bearing on the files
+# arguments that do not change which files are read
 _ASIDE = (
     'pipeline',
     'test_mode',
@@ -33,13 +33,13 @@ _ASIDE = (
 
 @dataclass
 class Part:
-    """One data set.
+    """A data set of a benchmark or config.
 
     Attributes:
         name: First use and domain, such as ``train/gtav``.
-        dataset: Built, but not listed: nothing was read.
-        expected: Number of images that the config or the layout states, None if none.
-        uses: Those of train, val, test that it is for.
+        dataset: The data set, built without reading any file.
+        expected: Number of images stated by the config or the layout, None if not stated.
+        uses: Its uses among train, val and test.
     """
 
     name: str
@@ -63,7 +63,7 @@ def read_parts(
         cfg_options: As `load_config`.
 
     Raises:
-        UserError: If there is no such file, it names no data set, or one has wrong arguments.
+        UserError: If the file is missing, names no data set, or a data set has wrong arguments.
     """
     options = dict(cfg_options or {})
     if data_root is not None:
@@ -97,7 +97,7 @@ def _source(name: str) -> str | Config:
 def _lying_in(folder: Path) -> list[Part]:
     parts: dict[str, Part] = {}
     for benchmark in benchmarks().values():
-        # as `data` holds data/camvid, and as data/camvid itself
+        # the folder may be `data`, which holds data/camvid, or data/camvid itself
         for place in dict.fromkeys((folder, folder / Path(benchmark.data_root).name)):
             content = Config(benchmark.content())
             _add_parts(parts, content, {'data_root': str(place)}, only_there=True)
@@ -116,13 +116,13 @@ def _add_parts(
     *,
     only_there: bool = False,
 ) -> None:
-    """Adds the data sets of a config to those that are known, by what their files are."""
+    """Adds the data sets of a config to the known data sets, once for the same files."""
     cfg = resolve(source, Request(options=options, data_only=True)).cfg
     expected = cfg.get('expected_images') or {}
     for use in USES:
         for node in datasets_of(cfg, (f'{use}_dataloader',)):
             files = {key: value for key, value in node.items() if key not in _ASIDE}
-            # with a layout the domain is but a name: corruptions of the same images have many
+            # with a layout the domain is only a name: corruptions of the same images have many
             named = 'domain' if 'layout' in files else ''
             same = {key: value for key, value in files.items() if key != named}
             same = json.dumps(same, sort_keys=True, default=str)
@@ -140,7 +140,7 @@ def _add_parts(
 
 
 def _is_there(dataset: Any) -> bool:
-    """Says whether any file of a data set was put there; drawn ones are made when they are read."""
+    """Tells whether the files of a data set are there; a drawn data set makes its own."""
     if isinstance(dataset, DrawnDataset) or not isinstance(dataset, DomainDataset):
         return False
     csv = getattr(dataset, 'csv', '')

@@ -1,4 +1,4 @@
-"""What the doctor leaves: ``check_data.json`` and ``overlays.png``."""
+"""Writes findings about data sets: ``check_data.json`` and ``overlays.png``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LABEL_SHARE = 0.55
 def write_report(folder: str | Path, name: str, checks: Sequence[PartCheck]) -> list[Path]:
     """Writes the report and the sheet of overlays into a folder; returns their paths.
 
-    The sheet is left out where no data set has a sample without fault.
+    There is no sheet if no data set has a sample without fault.
     """
     folder = Path(folder)
     paths = [folder / 'check_data.json']
@@ -52,7 +52,7 @@ def sheet(checks: Sequence[PartCheck]) -> np.ndarray | None:
 
 
 def _samples(check: PartCheck) -> list[dict]:
-    """Returns some samples without fault, spread evenly."""
+    """Selects a few samples without fault, spread evenly."""
     good = [
         info
         for info, sample in zip(check.infos, check.samples, strict=True)

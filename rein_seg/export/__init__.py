@@ -1,1 +1,1 @@
-"""Models for elsewhere: merged, in another layout, counted."""
+"""Exports models: merged weights, other file layouts, parameter counts."""

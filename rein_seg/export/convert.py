@@ -1,4 +1,4 @@
-"""Official Rein checkpoints into adapter files, and back."""
+"""Converts official Rein checkpoints into adapter files, and back."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from rein_seg.version import __version__
 def convert(cfg: Config, source: str, target: str) -> str:
     """Loads weights into the config's model and writes them in another layout.
 
-    The model is built, with its encoder's weights, and the file is loaded as a test would load it:
-    a file that was made for another model is refused, not converted.
+    Builds the model with its encoder's weights and loads the file as a test does. So a file that
+    was made for another model is refused, not converted.
 
     Args:
         cfg: From `load_config`.
@@ -33,8 +33,8 @@ def convert(cfg: Config, source: str, target: str) -> str:
         The coverage report.
 
     Raises:
-        UserError: If the file does not fit the model, the target's suffix is neither, the target
-            is the source, or the official layout has no place for the model.
+        UserError: If the file does not fit the model, the target has another suffix, the target
+            is the source, or the official layout cannot hold the model.
     """
     suffix = Path(target).suffix
     if suffix not in ('.safetensors', '.pth'):
@@ -57,7 +57,7 @@ def convert(cfg: Config, source: str, target: str) -> str:
 def _write_adapter(
     cfg: Config, model: nn.Module, source: str, target: str, training: Mapping[str, Any] | None
 ) -> None:
-    """Writes an adapter file as training does; its scores are not known."""
+    """Writes an adapter file as training does, without scores."""
     metadata = adapter_metadata(cfg, model, scores={}, config=cfg.pretty_text, training=training)
     save_adapter(target, model, {**metadata, 'converted_from': Path(source).name})
 

@@ -1,4 +1,4 @@
-"""Folds an adapter into its encoder: an ordinary weights file, and a head that goes with it."""
+"""Merges an adapter into its encoder: an ordinary weights file, and an adapter file of its head."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Merged:
-    """What was written.
+    """The files of a merge.
 
     Attributes:
-        encoder: The encoder's weights.
-        adapter: Neck and head, an adapter file of method Frozen.
-        config: The config that the two go with.
+        encoder: File of the encoder's weights.
+        adapter: Adapter file of neck and head, method Frozen.
+        config: Config that uses both.
         layout: official or mmpretrain.
-        difference: Largest difference between the features before and after, as a part of the
+        difference: Largest difference between the features before and after, relative to the
             largest feature.
-        notes: What else is to be known, a line each.
+        notes: Remarks for the user, a line each.
     """
 
     encoder: Path
@@ -58,21 +58,20 @@ class Merged:
 def merge(
     cfg: Config, source: str, target: str | None = None, *, layout: str | None = None
 ) -> Merged:
-    """Folds the method of an adapter into the weights of the config's encoder.
+    """Merges the method of an adapter into the weights of the config's encoder.
 
     Args:
         cfg: From `load_config`.
         source: The adapter file, or a checkpoint.
-        target: The encoder's file to write, ``.safetensors`` or ``.pth``; default
-            ``merged_encoder.safetensors`` beside ``source``. Beside it come ``<stem>_adapter
-            .safetensors``, neck and head, and ``<stem>_config.py``.
-        layout: ``official``, that of the file that the encoder was built from; ``mmpretrain``,
-            names and sizes of mmpretrain's class. None takes official where there is a file.
+        target: File of the encoder to write, ``.safetensors`` or ``.pth``; defaults to
+            ``merged_encoder.safetensors`` beside ``source``. ``<stem>_adapter.safetensors`` (neck
+            and head) and ``<stem>_config.py`` are written beside it.
+        layout: ``official``: as the file that the encoder was built from; ``mmpretrain``: names
+            and sizes of mmpretrain's class. None takes official if there is a file.
 
     Raises:
-        UserError: If the method cannot be folded, the layout cannot hold the result, a file of
-            the same name would be overwritten that is needed, or anything is wrong with config or
-            weights. Nothing is written then.
+        UserError: If the method cannot be merged, the layout cannot hold the result, a needed
+            file would be overwritten, or config or weights are wrong. Nothing is written then.
     """
     encoder_cfg = cfg.model.backbone.encoder
     given = str(Path(source).parent / 'merged_encoder.safetensors') if target is None else target
@@ -103,7 +102,7 @@ def merge(
 
 
 def _paths(target: str, *, needed: tuple[str | None, ...]) -> tuple[Path, Path, Path]:
-    """Returns encoder, adapter and config to write."""
+    """Returns the paths of encoder, adapter and config to write."""
     path = Path(target)
     if path.suffix not in _SUFFIXES:
         raise UserError(f'--out {target!r}: expected a name in .safetensors or .pth')
@@ -128,7 +127,7 @@ def _check_layout(layout: str | None, *, has_file: bool) -> str:
 
 @torch.no_grad()
 def _fold(model: Any) -> float:
-    """Merges; returns by how much the features of a random image changed, as a part of them."""
+    """Merges; returns the relative change of the features of a random image."""
     backbone, divisor = model.backbone, model.backbone.anatomy.divisor
     sides = model.data_preprocessor.size or (224, 224)
     sides = [max(1, round(side / divisor)) * divisor for side in sides]
@@ -154,7 +153,7 @@ def _fold(model: Any) -> float:
 def _lay_out(
     model: Any, encoder_cfg: Any, layout: str
 ) -> tuple[dict[str, Tensor], dict[str, Any], tuple[str, ...]]:
-    """Returns the tensors to write, what the file says of them, and notes for the user."""
+    """Returns the tensors to write, the metadata of their file, and notes for the user."""
     encoder, info = model.backbone.encoder, model.backbone.encoder_info
     if layout == 'mmpretrain':
         tensors, config = to_mmpretrain(encoder, info.config)
