@@ -1,4 +1,4 @@
-"""The pretrained encoder as a small weights file."""
+"""Writes the pretrained encoder as a small weights file."""
 
 from __future__ import annotations
 
@@ -18,16 +18,26 @@ from rein_seg.pretrain.settings import PretrainSettings
 def export_encoder(
     encoder: nn.Module, path: str | Path, *, settings: PretrainSettings, steps: int
 ) -> str:
-    """Writes an encoder's tensors in half precision, with what they were made by.
+    """Writes an encoder's tensors in half precision, with the settings of the run.
 
     Args:
         encoder: The encoder.
         path: A ``.safetensors`` file.
-        settings: Of the run.
-        steps: Made so far.
+        settings: Settings of the run.
+        steps: Number of steps made so far.
 
     Returns:
         SHA-256 of the file.
+
+    Example:
+        >>> import torch
+        >>> from safetensors.torch import load_file
+        >>> from rein_seg.pretrain import BUDGETS
+        >>> from rein_seg.pretrain.export import export_encoder
+        >>> digest = export_encoder(torch.nn.Linear(2, 1), 'w.safetensors',
+        ...                         settings=BUDGETS['smoke'], steps=6)
+        >>> load_file('w.safetensors')['weight'].dtype, len(digest)
+        (torch.float16, 64)
     """
     tensors = {
         name: tensor.detach().to('cpu', torch.float16).contiguous()

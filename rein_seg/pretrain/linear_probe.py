@@ -1,4 +1,4 @@
-"""How much a linear classifier reads from an encoder's frozen features, domain by domain.
+"""Scores a linear classifier on an encoder's frozen features, domain by domain.
 
 N images, P patches, C channels of all maps together, K classes, H x W pixels, h x w patches.
 """
@@ -35,16 +35,18 @@ def linear_probe(
 ) -> dict[str, Any]:
     """Fits a linear classifier to frozen features of the source and scores it on every domain.
 
-    Maps of all outputs, each normalised over its channels, then standardised with the source's
-    statistics; soft labels (the classes' shares of a patch); multinomial regression with fixed
-    settings. No augmentation, no choice: two encoders are compared by nothing but their features.
+    The maps of all outputs are normalised over their channels, then standardised with statistics of
+    the source. Labels are soft (shares of the classes in a patch), the classifier is a multinomial
+    regression with fixed settings. Without augmentation and tuning, a comparison of two encoders
+    depends on their features alone.
 
     Args:
-        cfg: From `load_config`; encoder, training and validation data are taken from it.
-        random: Take random weights (seed 0) in place of the pretrained ones.
-        checkpoint: Take these weights in place of the config's.
-        source_only: Leave the targets out, as choices that are made by the score have to.
-        images: Training images of the source to use.
+        cfg: From `load_config`; gives encoder, training and validation data.
+        random: Whether to replace the pretrained weights by random weights (seed 0).
+        checkpoint: Weights file that replaces the config's.
+        source_only: Whether to leave out the targets. Decisions based on the score must not see
+            the targets.
+        images: Number of training images of the source.
 
     Returns:
         ``domains`` (mIoU, aAcc and IoU of each class, by domain), ``target_mean`` (mIoU),
@@ -85,7 +87,17 @@ def linear_probe(
 
 
 def probe_table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns a markdown table: one row for each named result of `linear_probe`."""
+    """Returns a markdown table with a row for each named result of `linear_probe`.
+
+    Example:
+        >>> from rein_seg.pretrain.linear_probe import probe_table
+        >>> scores = dict(clear=dict(mIoU=41.3), fog=dict(mIoU=30.0))
+        >>> result = dict(domains=scores, target_mean=30.0)
+        >>> print(probe_table({'ours': result}))
+        | weights | clear | fog | mean of targets |
+        |---|---|---|---|
+        | ours | 41.3 | 30.0 | 30.0 |
+    """
     domains = list(next(iter(results.values()))['domains'])
     head = ['weights', *domains, 'mean of targets']
     lines = [f'| {" | ".join(head)} |', '|' + '---|' * len(head)]
@@ -110,7 +122,7 @@ def _encoder_config(cfg: Config, *, random: bool, checkpoint: str | None) -> dic
 
 
 def _quiet(dataset: Mapping[str, Any], pipeline: Sequence[Any]) -> dict[str, Any]:
-    """A data set without its augmentation."""
+    """Returns a data set config without augmentation."""
     return {**dataset, 'pipeline': list(pipeline), 'test_mode': True}
 
 
@@ -149,12 +161,13 @@ def _features(encoder: nn.Module, info: EncoderInfo, image: Tensor) -> Tensor:
 def _training_rows(
     encoder: nn.Module, info: EncoderInfo, dataset: Any, count: int, *, num_classes: int
 ) -> tuple[Tensor, Tensor]:
-    """Returns features (P, C) and the classes' shares (P, K) of all labelled patches."""
+    """Returns features (P, C) and shares of the classes (P, K) of all labelled patches."""
     rows, shares = [], []
     for image, label in _samples(dataset, count):
         features = _features(encoder, info, image)
         hot = F.one_hot(torch.from_numpy(label).long(), 256)[..., :num_classes].float()
         share = F.adaptive_avg_pool2d(hot.permute(2, 0, 1), features.shape[-2:]).flatten(1).T
+        # a patch of ignored pixels alone has no label
         known = share.sum(1) > 0
         rows.append(features[0].flatten(1).T[known])
         shares.append(share[known] / share[known].sum(1, keepdim=True))
@@ -164,6 +177,7 @@ def _training_rows(
 def _fit(rows: Tensor, shares: Tensor) -> nn.Linear:
     generator = torch.Generator().manual_seed(0)
     classifier = nn.Linear(rows.shape[1], shares.shape[1])
+    # the problem is convex, so a start at zero is as good as any and needs no seed
     nn.init.zeros_(classifier.weight)
     nn.init.zeros_(classifier.bias)
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=_RATE, weight_decay=_DECAY)

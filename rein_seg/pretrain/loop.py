@@ -1,4 +1,4 @@
-"""Runs a pretraining: resumable, with a bar, the same whether it was interrupted or not."""
+"""Runs a pretraining that can be resumed; interruptions do not change its result."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _LOG_EVERY = 10
 
 
 class Pretraining:
-    """A model, its optimisers and how many steps they have made.
+    """A model, its optimisers and their number of steps.
 
     Args:
-        settings: Of the run.
-        device: Where to compute; on a GPU in bfloat16.
+        settings: Settings of the run.
+        device: Device; a GPU computes in bfloat16.
     """
 
     def __init__(self, settings: PretrainSettings, *, device: str = 'cpu') -> None:
@@ -82,12 +82,12 @@ class Pretraining:
         return float(loss.detach())
 
     def note_loss(self) -> None:
-        """Notes the mean loss of the steps since the last note."""
+        """Records the mean loss of the steps since the last record."""
         self.losses.append((self.done, sum(self.recent) / len(self.recent)))
         self.recent.clear()
 
     def save(self, path: Path) -> None:
-        """Writes all that `load` needs to go on, atomically."""
+        """Writes a checkpoint for `load`, atomically."""
         content = dict(
             settings=asdict(self.settings),
             done=self.done,
@@ -99,10 +99,10 @@ class Pretraining:
         save_checkpoint(path, content)
 
     def load(self, path: Path) -> None:
-        """Goes on from what `save` wrote.
+        """Resumes from a checkpoint of `save`.
 
         Raises:
-            UserError: If the file cannot be read, or is of a run with other settings.
+            UserError: If the file cannot be read, or belongs to a run with other settings.
         """
         content = read_checkpoint(path, map_location=self.device)
         check_same(content['settings'], asdict(self.settings), path)
@@ -115,10 +115,10 @@ class Pretraining:
 
 
 def check_same(theirs: dict[str, Any], ours: dict[str, Any], path: Path) -> None:
-    """Checks that a checkpoint is of a run with these settings; ``save_every`` may differ.
+    """Checks that a checkpoint has the settings of this run; ``save_every`` may differ.
 
     Raises:
-        UserError: If it is not.
+        UserError: If other settings differ.
     """
     differ = [
         f'{name} was {theirs.get(name)!r} and is {value!r}'
@@ -133,7 +133,15 @@ def check_same(theirs: dict[str, Any], ours: dict[str, Any], path: Path) -> None
 
 
 def learning_rate(settings: PretrainSettings, step: int) -> float:
-    """Returns the rate of a step: a linear rise, then half a cosine down to a hundredth."""
+    """Returns the learning rate of a step: a linear rise, then half a cosine down to a hundredth.
+
+    Example:
+        >>> from rein_seg.pretrain import PretrainSettings
+        >>> from rein_seg.pretrain.loop import learning_rate
+        >>> run = PretrainSettings(steps=100, lr=1.0, warmup=0.1)
+        >>> [round(learning_rate(run, step), 3) for step in (0, 9, 10, 55, 99)]
+        [0.1, 1.0, 1.0, 0.505, 0.01]
+    """
     rise = max(1, round(settings.warmup * settings.steps))
     if step < rise:
         return settings.lr * (step + 1) / rise
@@ -149,17 +157,18 @@ def run_pretraining(
     device: str = 'cpu',
     workers: int = 1,
 ) -> Pretraining:
-    """Pretrains to the end, with a checkpoint now and then in ``work_dir``.
+    """Pretrains to the end, with regular checkpoints in ``work_dir``.
 
     Args:
-        settings: Of the run.
-        work_dir: Folder of checkpoints and the loss curve, losses.json.
-        resume: Go on from the last checkpoint, if there is one.
-        device: Where to compute.
-        workers: Processes that draw streets; 0 draws in this one. The result is the same.
+        settings: Settings of the run.
+        work_dir: Folder of the checkpoints and the loss curve, losses.json.
+        resume: Whether to resume from the last checkpoint, if there is one.
+        device: Device to compute on.
+        workers: Number of processes that draw streets; 0 draws in this process. The result does
+            not depend on it.
 
     Raises:
-        UserError: If there is a checkpoint and ``resume`` is not set, or it is of another run.
+        UserError: If there is a checkpoint and ``resume`` is not set, or it belongs to another run.
     """
     last = work_dir / LAST
     if last.exists() and not resume:
@@ -183,7 +192,7 @@ def run_pretraining(
 
 @contextmanager
 def progress_bar(total: int, done: int) -> Iterator[Any]:
-    """Yields a function (steps done, loss) that moves a bar on stderr, or prints lines there."""
+    """Yields a function (steps done, loss) that moves a bar on stderr; without terminal, prints."""
     terminal = Console(stderr=True).is_terminal
     with make_bar('pretraining, loss {task.fields[loss]:.4f}', shown=terminal) as bar:
         task = bar.add_task('', total=total, completed=done, loss=math.nan)

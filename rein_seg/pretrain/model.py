@@ -1,6 +1,6 @@
-"""The encoder under pretraining: it sees a part of a picture and predicts its neutral view.
+"""The model of the pretraining: it sees a part of a picture and predicts its neutral view.
 
-B batch, N patches, V visible ones, G guessed ones, C channels, T numbers a patch.
+B batch, N patches, V visible patches, G guessed patches, C channels, T numbers a patch.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from rein_seg.pretrain.targets import NUM_COLOURS, NUM_EDGES
 class NeutralView(nn.Module):
     """Predicts colours and edges of a street in neutral light from parts of a picture of it.
 
-    What is visible under a random look has to be brought to neutral light: the features must tell
-    surface from weather. Patches that are not visible are guessed through one layer of
-    cross-attention to those that are: the features must tell what belongs together.
+    Visible patches have a random look and must be predicted in neutral light, so the features must
+    separate surface and weather. Hidden patches are guessed through a single layer of
+    cross-attention to the visible patches, so the features must describe the objects around them.
 
     Args:
-        encoder: Its blocks see the visible patches only.
-        seed: Of the initial weights, the encoder's too.
+        encoder: Encoder; its blocks see the visible patches only.
+        seed: Seed of the initial weights, the encoder's included.
 
     Shapes:
         images (B, 3, H, W) normalised, visible (B, V), guessed (B, G) patch numbers ->
@@ -59,14 +59,14 @@ class NeutralView(nn.Module):
                 nn.init.trunc_normal_(param, std=0.02, generator=generator)
             elif name.endswith('bias'):
                 nn.init.zeros_(param)
-        # MAE's start of the patch embedding; positions at a strength near that of its output
+        # the patch embedding starts as in MAE; positions are about as strong as its output
         patch = self.encoder.patch_embed.projection.weight
         nn.init.xavier_uniform_(patch.view(len(patch), -1), generator=generator)
         with torch.no_grad():
             self.encoder.pos_embed.mul_(0.5)
 
     def forward(self, images: Tensor, visible: Tensor, guessed: Tensor) -> Tensor:
-        """Returns predictions of the visible patches, then of the guessed ones."""
+        """Returns predictions of the visible patches, then of the guessed patches."""
         seen = self.norm(self.encode(images, visible))
         queries = self.unseen + _take(self.places.expand(len(images), -1, -1), guessed)
         asked = self.query_norm(queries)
@@ -75,7 +75,7 @@ class NeutralView(nn.Module):
         return self.head(torch.cat((seen[:, 1:], self.out_norm(guesses)), dim=1))
 
     def encode(self, images: Tensor, visible: Tensor) -> Tensor:
-        """Returns (B, 1+V, C): class token and visible patches behind the last block."""
+        """Returns (B, 1+V, C): class token and visible patches after the last block."""
         encoder = self.encoder
         x, grid = encoder.patch_embed(images)
         positions = encoder.positions(grid)
@@ -87,7 +87,7 @@ class NeutralView(nn.Module):
 
 
 def prediction_loss(predicted: Tensor, targets: Tensor, places: Tensor) -> Tensor:
-    """Returns the mean smooth error; colours and edges count alike.
+    """Returns the mean smooth L1 error; colours and edges have equal weight.
 
     Args:
         predicted: (B, V+G, T).
@@ -99,5 +99,5 @@ def prediction_loss(predicted: Tensor, targets: Tensor, places: Tensor) -> Tenso
 
 
 def _take(tokens: Tensor, places: Tensor) -> Tensor:
-    """(B, N, C), (B, V) -> (B, V, C)."""
+    """Selects tokens by number: (B, N, C), (B, V) -> (B, V, C)."""
     return tokens.gather(1, places[..., None].expand(-1, -1, tokens.shape[-1]))

@@ -1,4 +1,4 @@
-"""Muon: momentum whose matrices are made orthogonal, beside AdamW for all else."""
+"""Muon, an optimiser that orthogonalises the momentum of matrices; AdamW for all other tensors."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+# of Jordan et al.: few iterations suffice, at the price of singular values only near 1
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(Optimizer):
     """Steps along the orthogonalised momentum of each matrix.
 
-    A matrix with ``parts`` slices of rows (query, key, value) counts as that many. Steps have the
-    size of AdamW's, so that one rate fits both.
+    A matrix of several ``parts`` (rows of query, key, value) is treated as several matrices. Steps
+    are as large as AdamW's, so both can share a learning rate.
 
     Args:
-        matrices: Parameters of two dimensions, with how many parts each has.
+        matrices: Parameters of two dimensions, each with its number of parts.
         lr: Learning rate.
-        momentum: Of the gradients.
-        weight_decay: Decoupled, times the rate.
+        momentum: Momentum of the gradients.
+        weight_decay: Decoupled weight decay, multiplied by the learning rate.
 
     Source: Jordan et al., 2024, and for the step's size Liu et al., arXiv 2502.16982, Sec. 2.2.
-    Differs from it: matrices of one shape are made orthogonal together.
+    Differs from it: matrices of equal shape are orthogonalised in one batch.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
-        """Changes the parameters by their gradients."""
+        """Makes a step along the gradients."""
         for group in self.param_groups:
             params, parts, momentum = group['params'], group['parts'], group['momentum']
             updates = []
@@ -62,16 +63,23 @@ class Muon(Optimizer):
 
 
 def sorted_items(groups: Mapping) -> list:
-    """Returns a mapping's items by key."""
+    """Returns the items of a mapping, sorted by key."""
     return sorted(groups.items(), key=lambda item: item[0])
 
 
 def orthogonal(matrices: Tensor, *, iterations: int = 5) -> Tensor:
-    """Returns (M, R, C) with all singular values about 1, by Newton-Schulz iterations."""
+    """Returns (M, R, C) with all singular values about 1, by Newton-Schulz iterations.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.pretrain.muon import orthogonal
+        >>> torch.linalg.svdvals(orthogonal(torch.diag(torch.tensor([9.0, 1.0]))[None])).round()
+        tensor([[1., 1.]])
+    """
     a, b, c = _COEFFICIENTS
     x = matrices.float()
     wide = x.shape[1] <= x.shape[2]
-    x = x if wide else x.mT
+    x = x if wide else x.mT  # the Gram matrix of the shorter side is smaller
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(iterations):
         gram = x @ x.mT
@@ -82,7 +90,7 @@ def orthogonal(matrices: Tensor, *, iterations: int = 5) -> Tensor:
 def make_optimizers(
     model: nn.Module, *, lr: float, momentum: float, weight_decay: float
 ) -> list[Optimizer]:
-    """Returns Muon for the matrices of the encoder's blocks and AdamW for all else."""
+    """Returns Muon for the matrices of the encoder's blocks and AdamW for all other tensors."""
     matrices, rest = [], []
     for name, param in model.named_parameters():
         if 'encoder.layers.' in name and param.dim() == 2:

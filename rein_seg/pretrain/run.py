@@ -1,4 +1,4 @@
-"""Pretrains the small encoder and leaves its weights file."""
+"""Pretrains the small encoder and writes its weights file."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def pretrain(
     Args:
         work_dir: Folder of checkpoints, loss curve and the weights file, tiny_vit.safetensors.
         budget: One of `BUDGETS`: ``full`` made the weights in the package.
-        resume: Go on from the last checkpoint in ``work_dir``.
-        device: cpu, cuda, ...; None takes a GPU where there is one.
-        workers: Processes that draw; None takes what suits the device.
-        **changes: Further settings that differ from the budget's; None changes nothing.
+        resume: Whether to resume from the last checkpoint in ``work_dir``.
+        device: cpu, cuda, ...; None takes a GPU if there is one.
+        workers: Number of processes that draw; None takes 1 on a CPU, all cores but one on a GPU.
+        **changes: Settings that replace the budget's; None keeps the budget's.
 
     Returns:
         ``weights`` (path), ``sha256``, ``steps`` and ``loss``.
@@ -50,7 +50,7 @@ def pretrain(
     if workers is None:
         workers = 1 if device == 'cpu' else max(1, (os.cpu_count() or 2) - 1)
     folder = Path(work_dir)
-    with onednn(False):  # as the weights in the package were made: bit for bit again
+    with onednn(False):  # the weights in the package were made without: reproduces their bits
         training = run_pretraining(settings, folder, resume=resume, device=device, workers=workers)
     digest = export_encoder(
         training.model.encoder, folder / WEIGHTS, settings=settings, steps=training.done

@@ -1,4 +1,4 @@
-"""What a pretraining run depends on, and budgets by name."""
+"""Settings of a pretraining run, and budgets by name."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from rein_seg.errors import UserError
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """Settings of one run; equal settings give equal weights on one kind of machine.
+    """Settings of a run; equal settings give equal weights on the same kind of machine.
 
     Args:
-        steps: Optimiser steps.
-        scenes: Streets a step; each step sees new ones.
-        looks: Random looks of each street that the encoder sees.
+        steps: Number of optimiser steps.
+        scenes: Number of new streets a step.
+        looks: Number of random looks of each street.
         size: (width, height) of the pictures in pixels.
         keep: Share of the patches that the encoder sees.
-        guess: Share of all patches that are predicted unseen.
+        guess: Share of all patches that are predicted without being seen.
         lr: Peak learning rate.
-        warmup: Share of the steps in which the rate rises.
-        weight_decay: Of matrices.
-        momentum: Of Muon.
-        seed: Of streets, looks, masks and initial weights.
-        save_every: Steps between checkpoints.
+        warmup: Share of the steps in which the learning rate rises.
+        weight_decay: Weight decay of matrices.
+        momentum: Momentum of Muon.
+        seed: Seed of streets, looks, masks and initial weights.
+        save_every: Number of steps between checkpoints.
     """
 
     steps: int
@@ -58,10 +58,16 @@ BUDGETS = {
 
 
 def chosen(budget: str, **changes: object) -> PretrainSettings:
-    """Returns a budget's settings with some changed; None changes nothing.
+    """Returns a budget's settings with changes; None keeps a setting.
 
     Raises:
         UserError: If the budget is not known, or as `PretrainSettings`.
+
+    Example:
+        >>> from rein_seg.pretrain.settings import chosen
+        >>> run = chosen('small', seed=3, lr=None)
+        >>> run.steps, run.seed, run.lr
+        (300, 3, 0.004)
     """
     if budget not in BUDGETS:
         raise UserError(f'budget={budget!r}: expected one of {tuple(BUDGETS)}')

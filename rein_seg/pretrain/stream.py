@@ -1,6 +1,6 @@
-"""Batches of streets by their number: what a step sees follows from the seed and the step alone.
+"""Batches of streets by number: the batch of a step depends on the seed and the step alone.
 
-S streets, L looks, H x W pixels, N patches, V visible and G guessed ones.
+S streets, L looks, H x W pixels, N patches, V visible and G guessed patches.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rein_seg.scenes.streets.views import render_views
 
 
 class Streets(Dataset):
-    """(1 + L, 3, H, W) uint8, RGB, of a street by its number: neutral first."""
+    """Views (1 + L, 3, H, W) uint8, RGB, of a street by its number: the neutral view first."""
 
     def __init__(self, settings: PretrainSettings) -> None:
         self.settings = settings
@@ -34,9 +34,9 @@ class Streets(Dataset):
 
 
 def batches(settings: PretrainSettings, *, start: int, workers: int) -> Iterator[Tensor]:
-    """Yields (S, 1 + L, 3, H, W) of each step from ``start`` on; drawn in other processes."""
+    """Yields (S, 1 + L, 3, H, W) of each step from ``start`` on, drawn by other processes."""
     if workers:
-        # here, not in them: a forked process hangs when it ends a pool that it has no threads of
+        # before the fork: a child process hangs when it ends a thread pool that it did not start
         cv2.setNumThreads(0)
     numbers = range(start * settings.scenes, settings.steps * settings.scenes)
     loader = DataLoader(
@@ -50,7 +50,15 @@ def batches(settings: PretrainSettings, *, start: int, workers: int) -> Iterator
 
 
 def draw_masks(settings: PretrainSettings, step: int, *, patches: int) -> tuple[Tensor, Tensor]:
-    """Returns (S L, V) visible and (S L, G) guessed patch numbers of a step."""
+    """Returns (S L, V) visible and (S L, G) guessed patch numbers of a step.
+
+    Example:
+        >>> from rein_seg.pretrain import BUDGETS
+        >>> from rein_seg.pretrain.stream import draw_masks
+        >>> visible, guessed = draw_masks(BUDGETS['smoke'], 0, patches=20)
+        >>> visible.shape, guessed.shape, set(visible[0].tolist()) & set(guessed[0].tolist())
+        (torch.Size([4, 8]), torch.Size([4, 5]), set())
+    """
     generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
     pictures = settings.scenes * settings.looks
     order = torch.rand(pictures, patches, generator=generator).argsort(1)
