@@ -58,6 +58,7 @@ def quiet_imports() -> Iterator[None]:
 
     Example:
         >>> import warnings
+        >>> from rein_seg.environment import quiet_imports
         >>> before = list(warnings.filters)
         >>> with quiet_imports():
         ...     print('hidden')

@@ -34,7 +34,7 @@ def officially(names: Iterable[str] = OFFICIAL) -> Iterator[None]:
         >>> from rein_seg.bench.speed.official import officially
         >>> from rein_seg.fast.switches import SWITCHES
         >>> with officially():
-        ...     [name for name, switch in SWITCHES.items() if switch.on]
+        ...     [name for name in ('winograd', 'short_draws') if SWITCHES[name].on]
         ['short_draws']
     """
     names = list(names)
