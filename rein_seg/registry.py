@@ -46,13 +46,37 @@ def registered_name(cls: type) -> str:
         >>> registered_name(TinyViT)
         'rein_seg.TinyViT'
     """
-    package = cls.__module__.partition('.')[0]
+    package = _package(cls)
     for registry in _with_children(ENGINE_MODELS):
         names = [name for name, known in registry.module_dict.items() if known is cls]
         if names:
             name = cls.__name__ if cls.__name__ in names else names[0]
             return f'{"rein_seg" if package == "rein_seg" else registry.scope}.{name}'
     return f'{package}.{cls.__name__}'
+
+
+def name_from_path(path: str) -> str:
+    """Returns the registered name of a class from its path at some time in the past.
+
+    The class may have moved inside its package since. A class that is not registered (yet) is named
+    by its package and name.
+
+    Example:
+        >>> import rein_seg.encoders
+        >>> from rein_seg.registry import name_from_path
+        >>> name_from_path('rein_seg.an_old_file.TinyViT')
+        'rein_seg.TinyViT'
+    """
+    package, name = path.partition('.')[0], path.rpartition('.')[2]
+    for registry in _with_children(ENGINE_MODELS):
+        for cls in registry.module_dict.values():
+            if (_package(cls), cls.__name__) == (package, name):
+                return registered_name(cls)
+    return f'{package}.{name}'
+
+
+def _package(cls: type) -> str:
+    return cls.__module__.partition('.')[0]
 
 
 def _with_children(registry: Registry) -> Iterator[Registry]:

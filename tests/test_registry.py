@@ -1,9 +1,11 @@
-"""Methods by name, and their descriptions."""
+"""Names of encoders; methods by name, and their descriptions."""
 
 import pytest
+from mmseg.registry import MODELS
+from torch import nn
 
 from rein_seg.errors import UserError, near_misses
-from rein_seg.registry import build_method, describe_method
+from rein_seg.registry import build_method, describe_method, registered_name
 
 
 def test_near_misses_are_case_blind_and_fall_back_to_the_list():
@@ -26,6 +28,14 @@ def test_near_misses_are_case_blind_and_fall_back_to_the_list():
 def test_bad_method_configs(cfg, message):
     with pytest.raises(UserError, match=message):
         build_method(cfg)
+
+
+def test_registered_names_have_the_scope_of_their_package():
+    for name in ('mmseg.ResNet', 'mmpretrain.ResNet', 'mmpretrain.VisionTransformer'):
+        assert registered_name(MODELS.get(name)) == name
+    assert registered_name(MODELS.get('SAMViT')) == 'rein_seg.SAMViT'  # registers in mmseg's
+    unregistered = type('Mine', (nn.Module,), {'__module__': 'my_project.encoders'})
+    assert registered_name(unregistered) == 'my_project.Mine'
 
 
 def test_describe_fills_in_defaults():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rein_seg.registry import OLD_ARGUMENTS
+from rein_seg.registry import OLD_ARGUMENTS, name_from_path
 
 
 def translate_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def translate_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
     translated = dict(identity)
     if 'encoder' in translated:
         encoder = translated['encoder']
-        config = {**encoder['config'], 'type': _registered(encoder['config']['type'])}
+        config = {**encoder['config'], 'type': name_from_path(encoder['config']['type'])}
         translated['encoder'] = {**encoder, 'config': config}
     if 'method' in translated:
         translated['method'] = translate_method(translated['method'])
@@ -45,8 +45,3 @@ def translate_method(config: Any) -> Any:
     if isinstance(config, Mapping):
         return {OLD_ARGUMENTS.get(key, key): value for key, value in config.items()}
     return [translate_method(each) for each in config]
-
-
-def _registered(path: str) -> str:
-    """Returns ``package.Class`` for ``package.module.path.Class``: a class's registered name."""
-    return f'{path.partition(".")[0]}.{path.rpartition(".")[2]}'

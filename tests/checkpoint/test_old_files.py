@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from rein_seg.checkpoint import load_adapter, load_checkpoint, read_adapter, read_checkpoint
 from rein_seg.checkpoint.old_files import translate_identity
 from rein_seg.errors import UserError
+from rein_seg.registry import registered_name
 from tests.encoders.tiny import ENCODERS
 
 FOLDER = Path(__file__).parent / 'files_0_1'
@@ -83,6 +84,15 @@ def test_another_encoder_is_still_refused():
     model = model_for('own_tiny_vit', init_seed=1)
     with pytest.raises(UserError, match="another encoder.*'random:seed=0'.*'random:seed=1'"):
         load_adapter(FOLDER / 'own_tiny_vit.safetensors', model, model.identity)
+
+
+def test_a_class_of_a_user_in_another_registry_has_the_same_name_in_old_files(monkeypatch):
+    mine = type('MyEncoder', (torch.nn.Module,), {'__module__': 'my_project.encoders.mine'})
+    old = {'encoder': {'config': {'type': 'my_project.encoders.old_place.MyEncoder'}}}
+    assert translate_identity(old)['encoder']['config']['type'] == 'my_project.MyEncoder'
+    monkeypatch.setitem(MODELS.module_dict, 'MyEncoder', mine)
+    assert translate_identity(old)['encoder']['config']['type'] == registered_name(mine)
+    assert registered_name(mine) == 'mmseg.MyEncoder'
 
 
 def test_packages_that_share_a_class_name_stay_apart():
