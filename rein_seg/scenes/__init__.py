@@ -1,1 +1,4 @@
-"""Drawn worlds: pictures and labels made by a program. Needs NumPy and OpenCV only."""
+"""Drawn worlds: pictures and labels made by a program, for tests and demos without downloads.
+
+Needs NumPy and OpenCV only.
+"""

@@ -24,7 +24,7 @@ def ensure_cached(
     size: tuple[int, int] = (128, 128),
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Makes sure that the first pictures of a split are on disk and returns the split's folder.
+    """Renders missing pictures among the first of a split to disk; returns the split's folder.
 
     Args:
         root: Folder of all caches.
@@ -37,6 +37,11 @@ def ensure_cached(
 
     Raises:
         ValueError: If count < 1, or as `render`.
+
+    Example:
+        >>> from rein_seg.scenes.blobs import ensure_cached
+        >>> ensure_cached('cache', 'pale', 'val', 1, size=(32, 32)).as_posix()
+        'cache/v2-seed0-32x32/pale/val'
     """
     check_request(domain, split, domains=DOMAINS, seed=seed, size=size)
 

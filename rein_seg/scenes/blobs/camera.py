@@ -1,4 +1,4 @@
-"""What the camera makes of the picture."""
+"""Turns light into a picture: the frame of an endoscope, exposure, colour, noise, compression."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _GREY = np.float32([0.114, 0.587, 0.299])
 
 
 def draw_aperture(sketch: Sketch) -> np.ndarray | None:
-    """Draws what an endoscope's frame leaves open, (H, W), 0..1; None is all."""
+    """Draws the opening of an endoscope's frame, (H, W), 0..1; None without a frame."""
     if sketch.rng.random() >= sketch.look.aperture:
         return None
     x, y = (
@@ -30,7 +30,7 @@ def expose(sketch: Sketch, light: np.ndarray, *, aperture: np.ndarray | None) ->
     image = cv2.transform(cv2.merge(list(light)), _colour_matrix(sketch))
     x, y = sketch.grid
     corner = (x / sketch.extent[0] - 0.5) ** 2 + (y / sketch.extent[1] - 0.5) ** 2
-    # cameras set their own exposure; white is reached slowly
+    # cameras expose for the mean brightness; x / (1 + x^4)^(1/4) reaches white gradually
     gain = sketch.between(sketch.look.exposure) / max(float(image.mean()), 1e-3)
     vignette = gain - gain * sketch.between(sketch.look.vignette) * 2.0 * corner
     image = np.maximum(image * cv2.merge([vignette] * 3), 0.0)

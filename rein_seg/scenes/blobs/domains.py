@@ -1,4 +1,4 @@
-"""The domains: what lies around the blobs, how well they hide, and what light and camera do.
+"""The domains: surroundings of the blobs, their camouflage, light and camera.
 
 A pair (low, high) is a range that a picture draws from uniformly. Colours are BGR, 0..1.
 """
@@ -13,20 +13,20 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Look:
-    """One domain.
+    """Ranges of a domain.
 
     Args:
         ground: tissue or leaves.
         colours: Ends of the ranges of the ground's colour; each picture mixes two of its own.
-        mottle: How far colour wanders within a picture.
-        detail: Strength of what the ground has and a blob lacks: vessels, or single leaves.
+        mottle: Variation of colour within a picture.
+        detail: Strength of details that blobs lack: vessels, or single leaves.
         lumen: Chance of a view along the tube instead of onto its wall.
         fold: Height of folds, in sides of the picture.
-        decoys: Most soft swellings and stains that are no blobs.
-        radius: Of a blob, in sides; drawn uniformly in its logarithm.
+        decoys: Largest number of soft swellings and stains that are no blobs.
+        radius: Radius of a blob, in sides; drawn uniformly in its logarithm.
         counts: Weights of one, two and three blobs.
         dome: Height of a blob as a share of its radius.
-        cloak: How far a blob's colour differs from its surroundings.
+        cloak: Difference between the colours of a blob and its surroundings.
         patterns: Weights of a blob's texture: pits, coils, grain, patches.
         pattern: Strength of that texture.
         edge: Width in radii over which a blob's colour sets in.
@@ -34,12 +34,12 @@ class Look:
         spot: Radius of the light's cone, in sides.
         exposure: Mean brightness, 0..1.
         tint: Factors of blue, green and red.
-        saturation: 0 is grey, 1 leaves the colours.
+        saturation: 0 is grey, 1 keeps the colours.
         gamma: Exponent of the tone curve.
         vignette: Darkening of the corners.
         noise: Deviation of the sensor noise, in grey levels.
-        blur: In pixels of a picture of 128x128.
-        jpeg: Quality.
+        blur: Blur, in pixels of a picture of 128x128.
+        jpeg: JPEG quality.
         aperture: Chance of a black frame around the view.
     """
 

@@ -17,7 +17,7 @@ from rein_seg.scenes.drawing.draws import distance, weighted
 from rein_seg.scenes.drawing.request import check_request, generators
 
 GENERATOR_VERSION = 2
-# of the picture; below it blobs are drawn again
+# share of the picture; if the blobs cover less, they are drawn again
 _SMALLEST_SHARE = 0.006
 
 
@@ -37,7 +37,7 @@ class Picture:
 def render(
     domain: str, split: str, index: int, *, seed: int = 0, size: tuple[int, int] = (128, 128)
 ) -> Picture:
-    """Renders one picture; the same arguments always give the same picture.
+    """Renders a picture; the same arguments always give the same picture.
 
     Args:
         domain: One of DOMAINS.
@@ -57,6 +57,7 @@ def render(
         ((32, 48, 3), np.uint8(1))
     """
     check_request(domain, split, domains=DOMAINS, seed=seed, size=size)
+    # two sources of draws: a change of the drawing leaves outlines and labels as they are
     plan, drawing = (
         Sketch(rng, look_of(domain), *(int(side) for side in size))
         for rng in generators(domain, split, index, seed=seed, number=2)
@@ -72,10 +73,11 @@ def render(
 
 
 def _blobs(plan: Sketch, aperture: np.ndarray | None) -> tuple[list[Shape], np.ndarray]:
-    """Returns outlines and label, with enough of the blobs in view."""
+    """Draws blobs until enough of them is in view; returns outlines and label."""
     low, high = plan.look.radius
     while True:
         count = 1 + weighted(plan.rng, plan.look.counts)
+        # several blobs are smaller, so that they seldom merge
         most = high / (1.0 + 0.25 * (count - 1))
         shapes = [
             draw_shape(plan, plan.place(0.06), radius=distance(plan.rng, low, most))
@@ -89,7 +91,7 @@ def _blobs(plan: Sketch, aperture: np.ndarray | None) -> tuple[list[Shape], np.n
 
 
 def _cover(sketch: Sketch, ground: Ground, *, blobs: list[Shape]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns colour (3, H, W) and height (H, W) with blobs, and with swellings that are none."""
+    """Covers the ground with blobs and decoys; returns colour (3, H, W) and height (H, W)."""
     colour, height = ground.colour * ground.detail, ground.height
     for _ in range(int(sketch.rng.integers(sketch.look.decoys + 1))):
         swelling = draw_shape(sketch, sketch.place(), radius=sketch.between((0.06, 0.2)))
@@ -107,7 +109,7 @@ def _cover(sketch: Sketch, ground: Ground, *, blobs: list[Shape]) -> tuple[np.nd
 
 
 def _skin(sketch: Sketch, ground: Ground) -> np.ndarray:
-    """Returns a blob's colour (3, H, W) without texture: the ground's, nearly, and smoother."""
+    """Returns a blob's colour (3, H, W) without texture: close to the ground's, but smoother."""
     cloak = sketch.between(sketch.look.cloak)
     shift = 1.0 + cloak * (sketch.rng.uniform(-1, 1, 3) + sketch.rng.uniform(-1, 1))
     detail = 1.0 + sketch.between((0.0, 0.3)) * (ground.detail - 1.0)

@@ -1,4 +1,4 @@
-"""What lies around the blobs: the wall of a gut, or the floor of a forest."""
+"""Surroundings of the blobs: the wall of a gut, or the floor of a forest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rein_seg.scenes.blobs.shapes import draw_shape
 from rein_seg.scenes.blobs.sketch import Sketch, by_colour, smooth
 from rein_seg.scenes.blobs.textures import vessels
 
-# what blood takes from blue, green and red light
+# absorption of blue, green and red light by blood
 _BLOOD = (0.75, 0.85, 0.28)
 _SHIFT = 3
 
@@ -22,10 +22,10 @@ class Ground:
     """A surface without blobs.
 
     Args:
-        colour: (3, H, W), what ground and blobs share.
-        detail: (3, H, W), a factor that blobs lack.
+        colour: (3, H, W), shared by ground and blobs.
+        detail: (3, H, W), a factor for the ground alone.
         height: (H, W) in sides.
-        light: (H, W), a factor for both: how much light gets there.
+        light: (H, W), share of the light that reaches ground and blobs.
     """
 
     colour: np.ndarray
@@ -53,6 +53,7 @@ def tissue(sketch: Sketch) -> Ground:
 def leaves(sketch: Sketch) -> Ground:
     """Draws fallen leaves that lie over one another."""
     picture = _litter(sketch)
+    # blobs take on the blurred colours around them: edges of leaves must not shine through
     colour = cv2.GaussianBlur(picture, (0, 0), 0.06 * sketch.side)
     detail = np.stack(cv2.split((picture + 0.02) / (colour + 0.02)))
     detail = 1.0 + sketch.between(sketch.look.detail) * (detail - 1.0)
@@ -91,6 +92,7 @@ def _tube(sketch: Sketch) -> tuple[np.ndarray, np.ndarray]:
     distance, angle = cv2.cartToPolar(x - np.float32(centre[0]), y - np.float32(centre[1]))
     corners = sketch.between((0.05, 0.2)) * np.cos(3 * angle + np.float32(sketch.turn()))
     distance = distance * (1.0 + corners + 0.25 * sketch.noise(0.45)) + 0.01
+    # rings at equal distances along a tube appear at equal steps of the logarithm
     phase = sketch.between((1.3, 2.4)) * np.log(distance + 0.04) + sketch.rng.random()
     place = phase - np.floor(phase)  # 0 just behind a fold, rising towards the next, nearer one
     height = sketch.between(sketch.look.fold) * 2.2 * distance * np.exp(7.0 * place - 7.0)
@@ -121,6 +123,7 @@ def _litter(sketch: Sketch) -> np.ndarray:
     colours = colours * rng.uniform(0.5, 1.35, (count, 1)) * rng.normal(1.0, 0.13, (count, 3))
     outlines, ribs = _leaf_outlines(sketch, count)
     picture = np.full((sketch.height, sketch.width, 3), 0.4 * first, np.uint8)
+    # each leaf is painted over its own shadow
     drop = round(0.011 * sketch.side * (1 << _SHIFT))
     thick = max(1, round(0.7 * sketch.scale))
     for outline, rib, colour in zip(outlines, ribs, colours.tolist(), strict=True):

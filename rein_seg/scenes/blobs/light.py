@@ -14,7 +14,7 @@ def shine(sketch: Sketch, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lights a surface of heights (H, W) in sides.
 
     Returns:
-        A factor of the surface's colour, and highlights, 0..1, in the lamp's own; each (H, W).
+        Factor of the surface's colour, and highlights, 0..1, in the lamp's colour; each (H, W).
     """
     slopes = [
         cv2.Sobel(height, cv2.CV_32F, *axis, scale=sketch.side / 8) for axis in ((1, 0), (0, 1))
@@ -24,7 +24,7 @@ def shine(sketch: Sketch, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     away = x - np.float32(spot[0] * sketch.extent[0]), y - np.float32(spot[1] * sketch.extent[1])
     turn, tilt = sketch.turn(), sketch.between((0.1, 0.55))
     facing = 1.0 - (math.cos(turn) * tilt) * slopes[0] - (math.sin(turn) * tilt) * slopes[1]
-    # what stands out is nearer to the lamp
+    # higher places are nearer to the lamp, hence brighter
     diffuse = facing / np.sqrt(1.0 + slopes[0] ** 2 + slopes[1] ** 2) + 2.5 * height
     reach = sketch.between(sketch.look.spot)
     falloff = 1.0 / (1.0 + (away[0] ** 2 + away[1] ** 2) / reach**2)
@@ -34,7 +34,7 @@ def shine(sketch: Sketch, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _highlights(
     sketch: Sketch, slopes: list[np.ndarray], away: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """A wet surface mirrors the lamp where its slope points there; the film is uneven."""
+    """Draws highlights where the slope of the wet, uneven surface mirrors the lamp."""
     miss = [s + 0.16 * sketch.noise(0.04) + 1.1 * a for s, a in zip(slopes, away, strict=True)]
     hit = np.exp((miss[0] ** 2 + miss[1] ** 2) * -50.0)
     wet = smooth(0.35 + 1.2 * sketch.noise(0.2))

@@ -1,4 +1,4 @@
-"""Outlines: smooth, irregular, closed."""
+"""Draws smooth, irregular, closed outlines."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _ANGLES = 512
 
 @dataclass(frozen=True)
 class Shape:
-    """One outline.
+    """An outline.
 
     Args:
         level: (H, W), 1 at the centre, 0 on the outline, negative outside.
-        radius: In sides.
+        radius: Mean radius in sides.
     """
 
     level: np.ndarray
@@ -27,7 +27,7 @@ class Shape:
 
     @property
     def inside(self) -> np.ndarray:
-        """(H, W) bool."""
+        """Pixels inside the outline, (H, W) bool."""
         return self.level > 0
 
     def cover(self, edge: float) -> np.ndarray:
@@ -51,15 +51,17 @@ def draw_shape(sketch: Sketch, centre: tuple[float, float], *, radius: float) ->
     along = (cos / aspect) * x + (sin / aspect) * y
     across = (cos * aspect) * y - (sin * aspect) * x
     distance, angle = cv2.cartToPolar(along, across)
+    # a table of radii by angle is cheaper than sums of cosines at every pixel
     table = 1.0 / (radius * _outline(sketch.rng))
     nearness = table[(angle * (_ANGLES / (2 * math.pi))).astype(np.int32)]
     return Shape(1.0 - distance * nearness, radius)
 
 
 def _outline(rng: np.random.Generator) -> np.ndarray:
-    """Returns radii by angle, about 1; (_ANGLES + 1,), for rounding may reach the full turn."""
+    """Returns radii about 1 by angle, (_ANGLES + 1,): rounding may reach the full turn."""
     angles = np.arange(_ANGLES + 1) * (2 * math.pi / _ANGLES)
     orders = np.arange(2, 7)[:, None]
+    # smaller lobes for higher orders keep the outline smooth
     sizes = rng.normal(0.0, 0.16, (5, 1)) / orders
     phases = rng.uniform(0.0, 2 * math.pi, (5, 1))
     lobes = (sizes * np.cos(orders * angles + phases)).sum(axis=0)

@@ -16,7 +16,7 @@ _INK, _OUTLINE = (40, 40, 40), (80, 255, 80)
 
 
 def draw_sheet(*, count: int = 4, split: str = 'val', first: int = 0) -> np.ndarray:
-    """Draws a row for each domain: pictures, each beside itself with the blobs outlined."""
+    """Draws a row for each domain: pictures, each with a copy that outlines the blobs."""
     rows = []
     for domain in DOMAINS:
         pictures = [render(domain, split, first + i) for i in range(count)]
@@ -28,7 +28,7 @@ def draw_sheet(*, count: int = 4, split: str = 'val', first: int = 0) -> np.ndar
 
 
 def outlined(image: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Returns the picture with the outlines of its label's blobs."""
+    """Returns a copy of the picture with outlined blobs."""
     contours, _ = cv2.findContours(label, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(image.copy(), contours, -1, _OUTLINE, 1)
 
@@ -39,7 +39,7 @@ def _strip(images: list[np.ndarray]) -> np.ndarray:
 
 
 def main(path: str, first: str = '0') -> None:
-    """Writes the sheet; the file's ending says the format."""
+    """Writes the sheet; the suffix of the file chooses the format."""
     sheet = draw_sheet(first=int(first))
     done, code = cv2.imencode(Path(path).suffix, sheet, [cv2.IMWRITE_JPEG_QUALITY, 75])
     assert done

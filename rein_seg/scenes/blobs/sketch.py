@@ -1,4 +1,4 @@
-"""What every drawing function needs: the picture's pixels, its domain and a source of draws.
+"""The picture in the making: its pixels, its domain and a source of random draws.
 
 Lengths and places are in sides of the picture: 1 is the square root of its area in pixels. Arrays
 are (H, W), colours (3, H, W), blue first; all are float32.
@@ -16,7 +16,7 @@ from rein_seg.scenes.blobs.domains import Look, Range
 from rein_seg.scenes.drawing import noise
 from rein_seg.scenes.drawing.draws import between
 
-# pixels of a side in the usual size; larger pictures show the same, enlarged
+# side in pixels of the usual size; larger pictures show the same content, enlarged
 REFERENCE = 128
 
 
@@ -27,8 +27,8 @@ class Sketch:
     Args:
         rng: Source of draws.
         look: The domain.
-        width: In pixels.
-        height: In pixels.
+        width: Width in pixels.
+        height: Height in pixels.
     """
 
     rng: np.random.Generator
@@ -43,7 +43,7 @@ class Sketch:
 
     @property
     def scale(self) -> float:
-        """Pixels here for one pixel of a picture of the usual size."""
+        """Enlargement over a picture of the usual size."""
         return self.side / REFERENCE
 
     @property
@@ -65,7 +65,7 @@ class Sketch:
         return self.rng.uniform(0.0, 2 * math.pi)
 
     def place(self, margin: float = 0.0) -> tuple[float, float]:
-        """Draws a place that keeps a margin, a share of the picture, to its borders."""
+        """Draws a place at a distance from the borders, as a share of the picture."""
         x, y = self.rng.uniform(margin, 1.0 - margin, 2).tolist()
         return x * self.extent[0], y * self.extent[1]
 
@@ -75,7 +75,7 @@ class Sketch:
         cells = min(max(cells, 4), 128)
         stretch = cell * self.side * cells / noise.TILE
         field = noise.patch(self.rng, cells, height=self.height, width=self.width, stretch=stretch)
-        # the tiles are few: turned about, they repeat less
+        # flipped tiles repeat less visibly: there are only a few
         flips = int(self.rng.integers(4))
         return field[:: 1 - 2 * (flips & 1), :: 1 - (flips & 2)]
 

@@ -1,4 +1,4 @@
-"""Textures: what a blob's surface looks like, and the vessels that it lacks."""
+"""Textures of blobs, and vessels of the ground around them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from rein_seg.scenes.blobs.sketch import Sketch, smooth
 
 _SHIFT = 3
-_STEPS = 20  # N, of a vessel's path
+_STEPS = 20  # points N of a vessel's path
 
 
 def pits(sketch: Sketch) -> np.ndarray:
@@ -76,6 +76,7 @@ def _wander(
 ) -> np.ndarray:
     """Returns paths (M, N, 2) from places (M, 2) that bend as they go."""
     count = len(start)
+    # summed twice: a smooth change of curvature, not a random zigzag
     bends = np.cumsum(np.cumsum(rng.normal(0.0, 0.05, (count, _STEPS)), axis=1), axis=1)
     angles = heading[:, None] + bends + rng.normal(0.0, 0.15, (count, _STEPS))
     moves = np.stack([np.cos(angles), np.sin(angles)], axis=2) * (length / _STEPS)[:, None, None]

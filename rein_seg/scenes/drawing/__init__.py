@@ -1,1 +1,1 @@
-"""What the data sets that are drawn have in common. Needs NumPy and OpenCV only."""
+"""Random draws, noise and the cache, shared by all drawn worlds. Needs NumPy and OpenCV only."""

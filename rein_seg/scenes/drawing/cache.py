@@ -22,20 +22,29 @@ def fill_folder(
     draw: Callable[[int], tuple[np.ndarray, np.ndarray]],
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Makes sure that the first pictures of a split are in its folder, and returns it.
+    """Draws missing pictures among the first of a split; returns its folder.
 
-    It holds images/{index:05d}.png and labels/{index:05d}.png. Only missing pairs are drawn. Files
-    appear complete or not at all, so a killed run and processes that work side by side do no harm.
+    The folder holds images/{index:05d}.png and labels/{index:05d}.png. Files appear complete or not
+    at all, so killed runs and parallel processes do no harm.
 
     Args:
-        folder: Folder of the split; its name has to tell everything that its pictures depend on.
+        folder: Folder of the split; its name must contain everything that its pictures depend on.
         count: Number of pictures, >= 1.
         draw: Returns image (H, W, 3), uint8, BGR, and label (H, W), uint8, of an index.
-        progress: Called now and then with (pictures done, pictures to make); not when none is
-            missing.
+        progress: Called regularly with (pictures done, pictures to make), if any is missing.
 
     Raises:
         ValueError: If count < 1.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from rein_seg.scenes.drawing.cache import fill_folder
+        >>> def draw(index):
+        ...     return np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8)
+        >>> folder = fill_folder(Path('split'), 2, draw=draw)
+        >>> sorted(path.name for path in folder.glob('*/*'))
+        ['00000.png', '00000.png', '00001.png', '00001.png']
     """
     if count < 1:
         raise UserError(f'count: got {count}, expected a whole number >= 1')
@@ -72,6 +81,7 @@ def _numbers(folder: Path) -> set[str]:
 
 def _write(path: Path, picture: np.ndarray) -> None:
     """Writes a PNG under a temporary name in the same folder, then moves it into place."""
+    # a fast level, since drawing waits for the encoder
     done, code = cv2.imencode('.png', picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise OSError(f'{path}: OpenCV could not encode a {picture.shape} {picture.dtype} picture')
@@ -79,7 +89,7 @@ def _write(path: Path, picture: np.ndarray) -> None:
     try:
         with os.fdopen(handle, 'wb') as file:
             file.write(code.tobytes())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

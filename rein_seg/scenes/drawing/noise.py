@@ -1,4 +1,4 @@
-"""Noise tiles that wrap around, shared by all scenes and sampled at random offsets."""
+"""Noise tiles that wrap around; all scenes share them and cut patches at random offsets."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def tile(cells: int) -> np.ndarray:
     """Builds a smooth tile (TILE, TILE), float32, about -1..1, with the given cells per side."""
     rng = np.random.default_rng(cells)
     coarse = rng.uniform(-1.0, 1.0, (cells, cells)).astype(np.float32)
+    # cubic interpolation reads two cells to each side
     wrapped = np.pad(coarse, 2, mode='wrap')
     factor = TILE // cells
     size = (cells + 4) * factor
@@ -44,7 +45,8 @@ def patch(
 def add_grain(rng: np.random.Generator, image: np.ndarray, *, deviation: float) -> np.ndarray:
     """Adds sensor noise to an image (H, W, C), float32, and rounds it to uint8."""
     raw = np.frombuffer(rng.bytes(2 * image.size), np.uint8).reshape(2, *image.shape)
-    # The sum of two uniform bytes is close enough to a bell curve; its deviation is 104.5.
+    # The sum of two uniform bytes is close enough to a normal distribution and much cheaper to
+    # draw; its deviation is 104.5, its mean 255.
     total = cv2.add(raw[0], raw[1], dtype=cv2.CV_32F)
     factor = deviation / 104.5
     return cv2.addWeighted(image, 1.0, total, factor, -255.0 * factor, dtype=cv2.CV_8U)

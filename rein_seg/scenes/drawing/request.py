@@ -1,4 +1,4 @@
-"""What names a drawn picture: (seed, domain, split, index, size)."""
+"""The request for a drawn picture: (seed, domain, split, index, size)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SMALLEST, LARGEST = 32, 4096
 def check_request(
     domain: str, split: str, *, domains: Sequence[str], seed: int, size: tuple[int, int]
 ) -> None:
-    """Checks what names a data set.
+    """Checks domain, split, seed and size of a data set.
 
     Raises:
         ValueError: If domain is not one of domains or split not one of SPLITS, seed is negative, or
@@ -46,12 +46,19 @@ def check_request(
 def generators(
     domain: str, split: str, index: int, *, seed: int, number: int
 ) -> list[np.random.Generator]:
-    """Returns independent sources of random draws for one picture.
+    """Returns independent random generators for a picture.
 
     Raises:
         ValueError: If index is negative.
+
+    Example:
+        >>> from rein_seg.scenes.drawing.request import generators
+        >>> first, again = (generators('fog', 'val', 3, seed=0, number=1)[0] for _ in range(2))
+        >>> first.random() == again.random()
+        True
     """
     if index < 0:
         raise UserError(f'index: got {index}, expected a whole number >= 0')
+    # crc32, since Python salts its own hash of strings anew in each process
     entropy = (seed, zlib.crc32(domain.encode()), zlib.crc32(split.encode()), index)
     return [np.random.default_rng(s) for s in np.random.SeedSequence(entropy).spawn(number)]

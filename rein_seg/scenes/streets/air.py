@@ -9,7 +9,7 @@ import numpy as np
 
 from rein_seg.scenes.streets.looks import Colour, Look, Range
 
-_BEAM_REACH = 16.0
+_BEAM_REACH = 16.0  # metres; reach of the own headlights
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
@@ -29,7 +29,7 @@ def scaled(colour: Colour, factor: float) -> Colour:
 
 @dataclass(frozen=True)
 class Air:
-    """What light does on its way to the camera in one scene.
+    """Light, haze and weather of a scene.
 
     Args:
         look: The domain's look.
@@ -68,7 +68,7 @@ class Air:
         )
 
     def veil(self, z: float) -> float:
-        """Returns the share of haze in what is seen at distance z, 0..1."""
+        """Returns the share of haze in a colour at distance z, 0..1 (Beer and Lambert's law)."""
         return 1.0 - math.exp(-self.density * z)
 
     def light(self, z: float) -> float:
@@ -79,6 +79,7 @@ class Air:
 
     def facing(self, normals: np.ndarray) -> np.ndarray:
         """Shades faces by their unit normals (F, 3) as (x, h, z); 1 is a face with mean light."""
+        # the sky lights faces from above a little more than from the side
         sky = 0.94 + 0.08 * normals[:, 1]
         direct = np.maximum(normals @ np.asarray(self.sun_to), 0.0)
         return sky + (self.sun / self.look.ambient) * direct

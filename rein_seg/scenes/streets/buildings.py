@@ -46,7 +46,7 @@ class Building:
 
     @property
     def depth(self) -> float:
-        """Distance of the far end, so that what stands before the wall is painted later."""
+        """Distance of the far end, so that things before the wall are painted later."""
         return self.start + self.length
 
     @property

@@ -24,7 +24,7 @@ def ensure_cached(
     size: tuple[int, int] = (256, 128),
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Makes sure that the first scenes of a split are on disk and returns the split's folder.
+    """Renders missing scenes among the first of a split to disk; returns the split's folder.
 
     Args:
         root: Folder of all caches.
@@ -37,6 +37,11 @@ def ensure_cached(
 
     Raises:
         ValueError: If count < 1, or as `render`.
+
+    Example:
+        >>> from rein_seg.scenes.streets import ensure_cached
+        >>> ensure_cached('cache', 'rain', 'val', 1, size=(64, 32)).as_posix()
+        'cache/v1-seed0-64x32/rain/val'
     """
     check_request(domain, split, domains=DOMAINS, seed=seed, size=size)
 

@@ -1,8 +1,8 @@
-"""One pinhole camera that looks along a street.
+"""A pinhole camera that looks along a street.
 
 World axes, metres: x to the right of the road's centre line, h up from the ground, z forward from
-the camera. A street bends by moving every point sideways by bend * z^2, so that objects follow the
-curve without knowing it.
+the camera. A street bends because the camera moves every point sideways by bend * z^2: objects
+follow the curve without code of their own.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SHIFT = 3
-NEAR = 1.0
+SHIFT = 3  # fractional bits of pixel coordinates, as OpenCV takes them
+NEAR = 1.0  # metres; nearer points would fly off the picture
 _UNIT = 1 << SHIFT
 
 
@@ -59,7 +59,7 @@ class Camera:
         return pixels
 
     def fixed_few(self, points: Iterable[tuple[float, float, float]]) -> np.ndarray:
-        """Does what `fixed` does for a handful of points, without NumPy's cost per call."""
+        """Maps a few points as `fixed` does, without NumPy's cost per call."""
         pixels = []
         for x, h, z in points:
             z = z if z > NEAR else NEAR
@@ -84,7 +84,7 @@ class Camera:
         return -reach < column < self.width + reach
 
     def scale(self, z: float) -> float:
-        """Returns how many pixels a metre takes at distance z."""
+        """Returns the length of a metre at distance z, in pixels."""
         return self.focal / max(z, NEAR)
 
     @property
@@ -101,6 +101,7 @@ class Camera:
         Returns:
             x (h, w), z (h, w) in metres, float32, and the first row of the grid, in cells.
         """
+        # with a rolled camera the horizon is higher on one side
         reach = abs(self.roll) * self.width / 2
         first = int(np.clip(np.floor((self.horizon - reach) / step), 0, self.height // step - 1))
         rows = (np.arange(first, self.height // step, dtype=np.float32) + 0.5) * step

@@ -1,4 +1,4 @@
-"""The domains: how each looks (`looks.Look`) and what stands in its streets (`Town`).
+"""The domains: the look of each (`looks.Look`) and the contents of its streets (`Town`).
 
 A pair (low, high) is a range that a scene draws from uniformly.
 """
@@ -13,7 +13,7 @@ from rein_seg.scenes.streets.looks import Look, Range
 
 @dataclass(frozen=True)
 class Town:
-    """Scene statistics of a domain: the street, what lines it, who uses it, and the camera.
+    """Scene statistics of a domain: streets, buildings, plants, traffic, people and camera.
 
     Args:
         streets: Weight of each kind of street: inner, boulevard, suburb, outskirts.
@@ -21,7 +21,7 @@ class Town:
         lane: Width of a lane in metres.
         walk: Width of a sidewalk in metres.
         traffic: Vehicles on 100 m of a lane.
-        parked: Share of the kerb that is parked at.
+        parked: Share of the kerb with parked cars.
         trees: Trees on 100 m of a side.
         people: Mean number of people on foot.
         cycles: Mean number of bicycles and motorcycles, ridden or parked.

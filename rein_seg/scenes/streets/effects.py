@@ -1,4 +1,4 @@
-"""What happens to the finished picture: surface texture, wet ground, falling weather, the camera.
+"""Effects on the finished picture: surface texture, wet ground, falling weather, the camera.
 
 All functions take images (H, W, 3), uint8, BGR, and labels (H, W) of train ids.
 """
@@ -16,9 +16,9 @@ from rein_seg.scenes.streets import labels
 from rein_seg.scenes.streets.air import Air
 from rein_seg.scenes.streets.looks import Look
 
-# Grey levels of fine texture of each class, in a domain of texture strength 1.
+# Strength of the fine texture by class, in grey levels, where a domain has texture strength 1.
 _ROUGHNESS = (3, 4, 5, 8, 6, 3, 2, 2, 17, 9, 1.2, 4, 4, 2, 3, 2, 2, 4, 4)
-_REFERENCE_WIDTH = 256
+_REFERENCE_WIDTH = 256  # pixels; lengths of effects are given for pictures of this width
 _WET = (labels.ROAD, labels.SIDEWALK)
 
 
@@ -45,14 +45,16 @@ def _roughness_table() -> np.ndarray:
 def wet_ground(
     image: np.ndarray, label: np.ndarray, *, air: Air, rng: np.random.Generator
 ) -> np.ndarray:
-    """Mirrors in the road what stands behind each of its pixels."""
+    """Mirrors the scene in the wet road: each pixel shows the object above it."""
     height, width = label.shape
     ground = (label == labels.ROAD) | (label == labels.SIDEWALK)
     rows = np.arange(height, dtype=np.int32)[:, None]
+    # the lowest row above a ground pixel that is not ground: its mirror image starts there
     base = np.maximum.accumulate(np.where(ground, -1, rows), axis=0)
     source = np.clip(2 * base - rows + 1, 0, height - 1).astype(np.float32)
     columns = np.broadcast_to(np.arange(width, dtype=np.float32), label.shape)
     mirror = cv2.remap(image, np.ascontiguousarray(columns), source, cv2.INTER_NEAREST)
+    # waves of a rough road smear reflections along the view, hence vertically
     tall = max(3, height // 14) | 1
     mirror = cv2.blur(mirror, (max(3, width // 128) | 1, tall))
     # Puddles are seen at a low angle, hence wide and flat.
@@ -76,6 +78,7 @@ def streaks(image: np.ndarray, *, air: Air, rng: np.random.Generator) -> np.ndar
     lines = np.rint(np.stack([start, end], axis=1) * 8).astype(np.int32)
     mask = np.zeros((height, width), np.uint8)
     bright = rng.integers(20, 60, 3).tolist()
+    # three brightnesses, each drawn in a single call: cheaper than a colour a line
     for group, value in zip(np.array_split(lines, 3), bright, strict=True):
         cv2.polylines(mask, list(group), False, value, 1, cv2.LINE_AA, 3)
     share = mask.astype(np.float32) / 255.0
@@ -104,7 +107,7 @@ def lens_drops(image: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
         centre = (int(rng.integers(width)), int(rng.integers(height)))
         axes = (int(rng.uniform(0.008, 0.028) * width), int(rng.uniform(0.02, 0.06) * height))
         cv2.ellipse(mask, centre, axes, 0, 0, 360, 200, -1)
-    kernel = max(3, width // 24) | 1
+    kernel = max(3, width // 24) | 1  # OpenCV takes odd kernels only
     smear = cv2.blur(image, (kernel, kernel))
     mask = cv2.blur(mask, (3, 3))
     return _blend(image, smear, mask.astype(np.float32) / 255.0)
@@ -164,6 +167,7 @@ def own_hood(
     )
     pixels = [np.rint(points * 8).astype(np.int32)]
     shade = float(rng.uniform(0.25, 0.9))
+    # the hood takes on the light of the scene
     tone = cv2.mean(image[-max(1, height // 8) :])[:3]
     colour = tuple(shade * c + 18 * shade for c in tone)
     cv2.fillPoly(image, pixels, colour, cv2.LINE_AA, 3)
@@ -172,7 +176,7 @@ def own_hood(
 
 
 def ignore_borders(label: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
-    """Ignores thin bands on some of the borders between classes, as careful annotators do."""
+    """Ignores thin bands on some borders between classes, as careful annotators do."""
     height, width = label.shape
     border = np.zeros(label.shape, bool)
     border[:, 1:] |= label[:, 1:] != label[:, :-1]
@@ -185,7 +189,7 @@ def ignore_borders(label: np.ndarray, *, rng: np.random.Generator) -> np.ndarray
 def weather(
     image: np.ndarray, label: np.ndarray, *, air: Air, rng: np.random.Generator
 ) -> np.ndarray:
-    """Applies grain, wet ground, rain, snow and drops on the lens, as far as the air has them."""
+    """Applies texture, wet ground, rain, snow and drops on the lens, if the air has them."""
     image = roughen(image, label, air=air, rng=rng)
     if air.wet > 0.02:
         image = wet_ground(image, label, air=air, rng=rng)

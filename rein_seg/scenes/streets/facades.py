@@ -1,4 +1,4 @@
-"""One wall of a house: windows, doors, shops, plinth and cornice."""
+"""A wall of a house: windows, doors, shops, plinth and cornice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rein_seg.scenes.streets.air import mix, scaled
 from rein_seg.scenes.streets.canvas import Canvas
 from rein_seg.scenes.streets.looks import Colour
 
-STOREY = 3.1
+STOREY = 3.1  # metres
 SNOW = (242.0, 240.0, 238.0)
 _PLASTERS: tuple[Colour, ...] = (
     (150, 196, 222),
@@ -40,6 +40,7 @@ _SHOPS: tuple[Colour, ...] = (
     (40, 40, 44),
     (200, 200, 200),
 )
+# on smaller walls windows would be noise
 _STOREY_PIXELS = 12.0
 _PITCH_PIXELS = 3.5
 _MARGIN = 6.0
@@ -110,7 +111,7 @@ class Wall:
         return out
 
     def at(self, along: float) -> tuple[float, float]:
-        """Returns the foot (x, z) of the wall so many metres along."""
+        """Returns the foot (x, z) of the wall after some metres."""
         return self.foot[0] + self.along[0] * along, self.foot[1] + self.along[1] * along
 
     def even(self, count: int) -> np.ndarray:
@@ -119,7 +120,7 @@ class Wall:
 
 
 def _panes(columns: np.ndarray, rows: np.ndarray, *, width: float, tall: float) -> np.ndarray:
-    """Returns rectangles (C * R, 4) around every column and row."""
+    """Returns rectangles (C * R, 4) around all crossings of columns and rows."""
     out = np.empty((len(columns), len(rows), 4))
     out[..., 0] = (columns - width / 2)[:, None]
     out[..., 1] = (columns + width / 2)[:, None]
@@ -129,12 +130,12 @@ def _panes(columns: np.ndarray, rows: np.ndarray, *, width: float, tall: float) 
 
 
 class Facade:
-    """Paints one wall; what shares a colour is collected and drawn in one go.
+    """Paints a wall; rectangles of the same colour are collected and drawn in a single call.
 
     Args:
-        canvas: Where to paint.
-        wall: Where the wall stands.
-        plan: How the house looks.
+        canvas: Canvas to paint on.
+        wall: Place of the wall.
+        plan: Colours and measures of the house.
         storeys: Number of storeys.
         height: Height of the eaves in metres.
         shops: Whether the ground floor has shop windows.
@@ -145,6 +146,7 @@ class Facade:
     ):
         self._canvas, self._wall, self._plan = canvas, wall, plan
         self._storeys, self._height, self._shops = storeys, height, shops
+        # light and haze at one distance serve the whole wall
         self._z = wall.foot[1] + (0.35 * wall.length if wall.street else 0.0)
         self._shade = canvas.air.face(wall.normal[0], 0.0, wall.normal[1])
         if canvas.air.look.lamps:
@@ -155,7 +157,7 @@ class Facade:
         """Paints the wall.
 
         Args:
-            pierced: Whether it has windows and doors; far walls go without in any case.
+            pierced: Whether it has windows and doors; far walls never have.
             snowy: Whether snow lies on its top.
         """
         wall, camera = self._wall, self._canvas.camera

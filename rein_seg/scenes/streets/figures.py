@@ -1,4 +1,4 @@
-"""People: a skeleton with a heading, drawn limb by limb. They walk, stand or ride."""
+"""People who walk, stand or ride: a skeleton with a heading, drawn limb by limb."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ _RIDING = {
 
 @dataclass(frozen=True)
 class Person:
-    """Someone on foot or on a two-wheeler.
+    """A person on foot or on a two-wheeler.
 
     Args:
-        pose: Where the person is.
+        pose: Place and heading.
         joints: Skeleton (13, 3) as (l, h, w) in metres.
         top, bottom, skin, hair: Colours.
         label: Person or rider.
@@ -129,6 +129,7 @@ class Person:
         z, metre = self.pose.z, canvas.camera.scale(self.pose.z)
         world = self.pose.place(self.joints)
         pixels = canvas.camera.fixed(world)
+        # the farther shoulder tells which limbs the trunk hides
         far, near = (0, 1) if world[6, 2] > world[7, 2] else (1, 0)
         top = canvas.tone(self.top, z)
         self._arm(canvas, pixels, side=far, colour=canvas.tone(self.top, z, 0.82))
@@ -180,13 +181,14 @@ class Person:
 
 
 def make_person(rng: np.random.Generator, pose: Pose, *, umbrella: bool = False) -> Person:
-    """Makes someone on foot; walks with a random step, or stands."""
+    """Makes a person on foot, who stands or walks with a random step."""
     joints = np.array(_STANDING)
     step = side_of(rng) * between(rng, 0.1, 0.32) if rng.random() < 0.8 else 0.0
     joints[0, 0] += step
     joints[1, 0] -= step
     joints[2:4, 0] += np.array([0.55, -0.45]) * step
-    joints[8:12, 0] += np.array([-0.5, 0.5, -0.9, 0.9]) * step
+    joints[8:12, 0] += np.array([-0.5, 0.5, -0.9, 0.9]) * step  # arms swing against the legs
+    # every tenth is a child
     tall = between(rng, 0.6, 0.75) if rng.random() < 0.1 else between(rng, 0.92, 1.07)
     extras = ('', 'skirt', 'pack')
     extra = 'umbrella' if umbrella else extras[weighted(rng, (0.6, 0.18, 0.22))]

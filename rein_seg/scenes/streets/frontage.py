@@ -1,4 +1,4 @@
-"""What lines the sides of a street: rows of houses, yards, walls, fences and greenery."""
+"""The sides of a street: rows of houses, yards, walls, fences and greenery."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rein_seg.scenes.streets.items import Item
 from rein_seg.scenes.streets.plants import Hedge, Plant
 from rein_seg.scenes.streets.street import Street
 
-# Weights of the parts that a side is made of.
+# Weights of the parts of a side, by kind of street.
 _PARTS = ('house', 'wall', 'fence', 'hedge', 'grove', 'open')
 _WEIGHTS = {
     'inner': (0.9, 0.03, 0.03, 0.0, 0.02, 0.02),
@@ -25,7 +25,8 @@ _STYLES = 2**31
 
 
 def line_street(street: Street, town: Town, rng: np.random.Generator) -> list[Item]:
-    """Lines both sides of a street; walls and fences are forced in at the town's rates."""
+    """Lines both sides of a street; inserts walls and fences at the town's rates."""
+    # rare classes must be in view in a known share of the scenes, so they are not left to chance
     forced: dict[int, list[tuple[float, str]]] = {-1: [], 1: []}
     for word, chance in (('wall', town.wall), ('fence', town.fence)):
         if rng.random() < chance:
@@ -166,7 +167,7 @@ def _grove(
 
 
 def make_tree(rng: np.random.Generator, *, x: float, z: float, small: bool = False) -> Plant:
-    """Makes a tree; small ones suit a row along a kerb."""
+    """Makes a tree; small trees suit a row along a kerb."""
     size = between(rng, 1.3, 2.4) if small else between(rng, 1.6, 3.6)
     conifer = bool(not small and rng.random() < 0.18)
     trunk = 0.5 if conifer else between(rng, 2.0, 3.2)

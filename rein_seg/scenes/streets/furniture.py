@@ -1,4 +1,4 @@
-"""What stands on poles: street lamps, traffic lights, traffic signs; and bare posts."""
+"""Poles with street lamps, traffic lights or traffic signs, and bare posts."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Pole:
-    """A pole with what it carries.
+    """A pole with its lamp, signs and traffic lights.
 
     Args:
         x: Position in metres.
@@ -111,6 +111,7 @@ class Pole:
         if not canvas.camera.sees(self.x, self.z, 1.2 + abs(self.arm)):
             return
         metre = canvas.camera.scale(self.z)
+        # at least a pixel of the final picture: far poles must not vanish from the label
         thick = max(self.width * metre, 2.0)
         ends = [(self.x, 0.0, self.z), (self.x, self.height, self.z)]
         if self.arm:

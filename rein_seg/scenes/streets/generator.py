@@ -39,7 +39,7 @@ class Scene:
 def render(
     domain: str, split: str, index: int, *, seed: int = 0, size: tuple[int, int] = (256, 128)
 ) -> Scene:
-    """Renders one scene; the same arguments always give the same scene.
+    """Renders a scene; the same arguments always give the same scene.
 
     Args:
         domain: One of DOMAINS.
@@ -59,6 +59,7 @@ def render(
         ((32, 64, 3), (32, 64))
     """
     check_request(domain, split, domains=DOMAINS, seed=seed, size=size)
+    # two sources of draws: details of the drawing cannot change the contents of a scene
     plan, drawing = generators(domain, split, index, seed=seed, number=2)
     place = domain_of(domain)
     street = draw_street(place.town, plan)
@@ -75,7 +76,7 @@ def render(
 def draw_camera(
     street: Street, town: Town, rng: np.random.Generator, *, ego: int, size: tuple[int, int]
 ) -> Camera:
-    """Draws where the camera stands and how it looks, for a canvas of a (width, height) picture."""
+    """Draws the place and direction of the camera, for a canvas of a (width, height) picture."""
     width, height = (int(side) * SUPERSAMPLE for side in size)
     mean = (width * height) ** 0.5
     focal, eye, pitch = (rng.uniform(*span) for span in (town.focal, town.eye, town.pitch))
@@ -94,7 +95,7 @@ def draw_camera(
 
 
 def draw_items(street: Street, place: Domain, rng: np.random.Generator, *, ego: int) -> list[Item]:
-    """Draws all that stands in a street."""
+    """Draws everything that stands in a street."""
     items = frontage.line_street(street, place.town, rng)
     items += Traffic(street, place.town, ego=ego, rng=rng).fill()
     items += roadside.poles(street, rng)
@@ -110,6 +111,7 @@ def _paint(canvas: Canvas, street: Street, items: list[Item]) -> None:
     lamps = [(i.x + i.arm, i.z) for i in items if isinstance(i, Pole) and i.lamp]
     light_ground(canvas, street, items, lamps=np.reshape(np.float32(lamps), (-1, 2)))
     draw_skyline(canvas)
+    # from far to near: near things hide far things
     for item in sorted(items, key=lambda item: -item.depth):
         item.draw(canvas)
 

@@ -11,8 +11,9 @@ from rein_seg.scenes.streets.air import mix, scaled
 from rein_seg.scenes.streets.canvas import Canvas
 from rein_seg.scenes.streets.street import Street
 
-_FAR = 260.0
-_SIDE = 90.0
+_FAR = 260.0  # metres; beyond the skyline
+_SIDE = 90.0  # metres
+# a curved strip needs more corners; spaced by the logarithm they are even on the picture
 _LONG, _SHORT = np.linspace(0.0, 1.0, 12), np.linspace(0.0, 1.0, 5)
 _SNOW = (240.0, 238.0, 236.0)
 
@@ -35,6 +36,7 @@ class GroundPainter:
         street = self._street
         for side in (-1, 1):
             inner, outer = street.walk_span(side)
+            # without yards the pavement reaches the houses
             paved = street.kind == 'inner' and street.yard[side > 0] < 0.5
             base = (self._walk, labels.SIDEWALK) if paved else (self._grass, labels.TERRAIN)
             self._strip((street.kerb(side), side * _SIDE), *base)
@@ -106,7 +108,7 @@ class GroundPainter:
 
     def _markings(self) -> None:
         street = self._street
-        if self._canvas.air.snow > 0.9:
+        if self._canvas.air.snow > 0.9:  # markings are covered
             return
         if street.middle == 0 and street.lanes[0]:
             self._line(0.0, dashed=street.kind != 'boulevard')
@@ -136,6 +138,7 @@ class GroundPainter:
                     (x - half, x + half), self._mark, labels.ROAD, z=(piece[0], min(piece[1], 90.0))
                 )
             return
+        # a random phase: dashes must not start at the same row of every picture
         start = self._near - self._canvas.rng.uniform(0.0, sum(dash))
         z0 = np.arange(start, 80.0, sum(dash))
         z1 = z0 + dash[0]

@@ -1,4 +1,4 @@
-"""What weather and light do to the painted ground: texture, shadows, lamps, snow and haze."""
+"""Weather and light on the painted ground: texture, shadows, lamps, snow and haze."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rein_seg.scenes.streets.street import Street
 
 _FAR = 260.0
 _SNOW = (240.0, 238.0, 236.0)
-_SHADOW_REACH = 75.0
+_SHADOW_REACH = 75.0  # metres; farther shadows hardly show
 _STEPS = 140.0
 
 
@@ -28,7 +28,7 @@ def light_ground(
     Args:
         canvas: Canvas with sky and ground only.
         street: The street.
-        items: What casts shadows.
+        items: Things that cast shadows.
         lamps: Street lamps (L, 2) as (x, z) in metres.
     """
     x, z, first = canvas.camera.ground_grid(SUPERSAMPLE)
@@ -90,17 +90,18 @@ def _texture(canvas: Canvas, *, x: np.ndarray, z: np.ndarray, below: np.ndarray)
 
 
 def _shadows(canvas: Canvas, items: Sequence[Item], first: int) -> np.ndarray:
-    """Returns how much of the light (h, w) is missing below things, 0..1."""
+    """Returns the share of the light (h, w) that is missing below things, 0..1."""
     camera, air = canvas.camera, canvas.air
     mask = np.zeros((camera.height // SUPERSAMPLE, camera.width // SUPERSAMPLE), np.uint8)
     direct = air.sun * air.sun_to[1] / air.look.ambient
-    dark = direct / (0.94 + 0.08 + direct)
+    dark = direct / (0.94 + 0.08 + direct)  # the sun's share of the light of `Air.face`
     sun_h = max(air.sun_to[1], 0.3)
     shift = (-air.sun_to[0] / sun_h, -air.sun_to[2] / sun_h)
     prisms = [item.shade for item in items if item.depth < _SHADOW_REACH]
     prisms = [prism for prism in prisms if prism is not None]
     if dark > 0.1:
         _lay(camera, mask, cast_shadows(prisms, shift), value=int(255 * dark))
+    # without sun, too, it is dark right below cars and people
     low = [prism for prism in prisms if prism.height < 5.0 and prism.base == 0]
     if low:
         _lay(camera, mask, cast_shadows(low, (0.0, 0.0)), value=int(255 * min(0.85, dark + 0.3)))

@@ -1,4 +1,4 @@
-"""What a street is made of: things with a depth, a shadow and a way to draw themselves."""
+"""Things in a street: each has a depth and a shadow, and draws itself."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _CIRCLE = tuple(
 
 
 class Item(Protocol):
-    """Something that stands in the street."""
+    """A thing that stands in the street."""
 
     @property
     def depth(self) -> float:
-        """Distance by which items are painted, far ones first."""
+        """Distance in metres; far items are painted first."""
 
     @property
     def shade(self) -> Footprint | None:
-        """What its shadow is made from, None for things that cast none."""
+        """Prism that casts its shadow, None without a shadow."""
 
     def draw(self, canvas: Canvas) -> None:
         """Paints image and label."""
@@ -50,7 +50,7 @@ class Footprint:
     def rectangle(
         cls, x: float, z: float, *, length: float, width: float, heading: float, height: float
     ) -> Footprint:
-        """Makes the footprint of something with a heading."""
+        """Makes a rectangular footprint with a heading."""
         sin, cos = math.sin(heading) / 2, math.cos(heading) / 2
         ground = tuple(
             (x + a * length * sin + b * width * cos, z + a * length * cos - b * width * sin)
@@ -60,7 +60,7 @@ class Footprint:
 
     @classmethod
     def round(cls, x: float, z: float, *, radius: float, height: float, base: float) -> Footprint:
-        """Makes the footprint of something round."""
+        """Makes a round footprint."""
         return cls(tuple((x + radius * a, z + radius * b) for a, b in _CIRCLE), height, base)
 
 

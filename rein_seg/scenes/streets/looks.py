@@ -1,4 +1,4 @@
-"""How each domain looks: light, weather, ground colours and camera.
+"""The look of each domain: light, weather, ground colours and camera.
 
 Colours are BGR, 0..255. A pair (low, high) is a range that a scene draws from uniformly.
 """
@@ -25,8 +25,8 @@ class Look:
         sun: Light that only faces towards the sun get; 0 means no cast shadows.
         sun_height: Height of the sun as the tangent of its angle.
         lamps: Whether street lamps, head lamps and windows are lit.
-        wet: How mirror-like the ground is, 0..1.
-        snow: How much snow lies, 0..1.
+        wet: Mirroring of the ground, 0..1.
+        snow: Amount of snow on the ground, 0..1.
         streaks: Rain streaks per 10000 pixels.
         flakes: Snow flakes per 10000 pixels.
         drops: Chance that drops sit on the lens.

@@ -50,7 +50,7 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a model stands: x, z in metres, heading in radians (0 drives away from the camera)."""
+    """Place of a model: x, z in metres, heading in radians (0 drives away from the camera)."""
 
     x: float
     z: float
@@ -183,9 +183,9 @@ def draw_mesh(
     """Draws the faces that look at the camera.
 
     Args:
-        canvas: Where to draw.
+        canvas: Canvas to draw on.
         mesh: The model.
-        pose: Where it stands.
+        pose: Its place and heading.
         size: Factors on (at, h, w).
         paint: Colour of each material.
         label: Train id of the solid faces.

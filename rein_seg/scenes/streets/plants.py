@@ -27,7 +27,7 @@ _GREENS: tuple[Colour, ...] = (
 )
 _BARK = (52.0, 66.0, 82.0)
 _SNOW = (242.0, 240.0, 238.0)
-_TEMPLATES = 256
+_TEMPLATES = 256  # distinct crowns, kept in a cache
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _crown(style: int) -> _Crown:
     outline = np.stack([np.cos(angles), np.sin(angles)], axis=1) * ragged[:, None]
     radius, angle = np.sqrt(rng.random(22)) * 0.72, rng.uniform(0.0, 2 * math.pi, 22)
     spots = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-    spots = spots[np.argsort(-spots[:, 1])]
+    spots = spots[np.argsort(-spots[:, 1])]  # high blobs catch the light: painted last
     return _Crown(outline, spots, tuple(rng.uniform(0.16, 0.3, 22).tolist()), green)
 
 
@@ -120,6 +120,7 @@ class Plant:
         half = np.array(self.crown) * (metre * (1 << SHIFT))
         dark = canvas.tone(scaled(crown.green, 0.7), self.z)
         canvas.fill((heart + crown.outline * half).astype(np.int32), dark, labels.PLANT)
+        # far crowns need fewer blobs
         count = int(min(6 + 0.14 * self.crown[0] * metre, len(crown.sizes)))
         step = len(crown.sizes) / count
         places = (heart + crown.spots * half).astype(np.int32).tolist()
@@ -177,7 +178,7 @@ class Hedge:
 
     @property
     def shade(self) -> None:
-        """Casts no shadow: it would fall on the hedge's own foot."""
+        """None: the shadow would fall on the hedge's own foot."""
         return None
 
     def draw(self, canvas: Canvas) -> None:

@@ -1,8 +1,8 @@
 """Random looks and towns for pretraining: wide, continuous ranges, and no domain of the benchmark.
 
-Each part of a look is drawn by itself, so most combinations (snow under a low sun, rain in haze at
-dusk) are in no domain. The physics are the same: as a photo collection does, they hold wet roads
-and dark streets. Nothing here reads the domains' looks.
+Each part of a look is drawn independently, so most combinations (snow under a low sun, rain in haze
+at dusk) are in no domain. The physics are the same, so wet roads and dark streets occur, as they do
+in any photo collection. No code here reads the domains' looks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rein_seg.scenes.streets.air import mix, scaled
 from rein_seg.scenes.streets.domains import Town
 from rein_seg.scenes.streets.looks import Colour, Look, Range
 
-# How a scene would look in flat light through a clean lens: what pretraining reconstructs.
+# Flat light through a clean lens: the target of the pretraining.
 NEUTRAL = Look(
     sky_top=(190, 170, 150),
     sky_low=(215, 205, 195),
@@ -30,7 +30,7 @@ NEUTRAL = Look(
 
 
 def draw_look(rng: np.random.Generator) -> Look:
-    """Draws light, weather, ground colours and camera, each by itself."""
+    """Draws light, weather, ground colours and camera, each independently."""
     ambient = float(0.14 + 0.86 * rng.random() ** 0.8)
     low = scaled(_tinted(rng, 0.2), 255.0 * min(1.0, ambient * float(rng.uniform(0.7, 1.25))))
     top = scaled(mix(low, (235.0, 140.0, 60.0), float(rng.uniform(0.0, 0.8))), ambient)
@@ -56,7 +56,7 @@ def draw_look(rng: np.random.Generator) -> Look:
 
 
 def draw_town(rng: np.random.Generator) -> Town:
-    """Draws what stands in a street and where the camera is, in ranges that hold every domain's."""
+    """Draws scene statistics and camera, in ranges that include every domain's."""
     storeys = int(rng.integers(1, 5))
     return Town(
         streets=tuple(rng.uniform(0.1, 1.0, 4).tolist()),

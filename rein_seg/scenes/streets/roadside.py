@@ -1,4 +1,4 @@
-"""What stands and moves on the sidewalks: people, poles, trees and parked two-wheelers."""
+"""The sidewalks: people, poles, trees and parked two-wheelers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from rein_seg.scenes.streets.items import Item
 from rein_seg.scenes.streets.mesh import Pose
 from rein_seg.scenes.streets.street import Street
 
-_CLOSEST = 4.0
+_CLOSEST = 4.0  # metres; nearer people would hide the street
 
 
 def people(street: Street, domain: Domain, rng: np.random.Generator) -> list[Item]:
     """Puts people on the sidewalks, in small groups, and some on the zebra crossing."""
     items: list[Item] = []
-    rain = domain.look.wet[1] > 0.4
+    rain = domain.look.wet[1] > 0.4  # by look, not by name: random looks have umbrellas, too
     left = int(rng.poisson(domain.town.people * _liveliness(street)))
     while left > 0:
         group = min(left, 1 + weighted(rng, (0.6, 0.3, 0.1)))

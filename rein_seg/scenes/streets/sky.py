@@ -11,8 +11,8 @@ from rein_seg.scenes.streets import labels
 from rein_seg.scenes.streets.air import mix, scaled
 from rein_seg.scenes.streets.canvas import Canvas
 
-_SKYLINE = 175.0
-_CELL = 4
+_SKYLINE = 175.0  # metres
+_CELL = 4  # pixels; the sky is smooth, so it is painted coarsely and enlarged
 
 
 def draw_sky(canvas: Canvas) -> None:

@@ -1,4 +1,4 @@
-"""The cross-section of a street and where its parts lie, in metres."""
+"""The cross-section of a street and the places of its parts, in metres."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rein_seg.scenes.streets.domains import Town
 from rein_seg.scenes.streets.looks import Range
 
 KINDS = ('inner', 'boulevard', 'suburb', 'outskirts')
-PARKING = 2.1
-_TRACK = 1.65
+PARKING = 2.1  # width of a parking lane
+_TRACK = 1.65  # from the street's middle to the middle of a tram's rails
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Street:
         yard: Distance from the sidewalk to the houses.
         junction: Near and far edge of a crossing street, or None.
         zebra: Distance of a zebra crossing, or None.
-        view: Distance up to which things are placed.
+        view: Largest distance of things.
     """
 
     kind: str

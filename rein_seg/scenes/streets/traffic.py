@@ -1,4 +1,4 @@
-"""Who uses the road: driving, crossing and parked vehicles, trams on rails, two-wheelers."""
+"""The road: driving, crossing and parked vehicles, trams on rails, two-wheelers."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Traffic:
     """Fills a street with vehicles that do not overlap.
 
     Args:
-        street: Where to drive.
-        town: How much traffic there is.
+        street: Street to fill.
+        town: Amounts of traffic.
         ego: Lane index of the camera's car on the right side.
         rng: Source of randomness.
     """
@@ -43,8 +43,9 @@ class Traffic:
         self.items: list[Item] = []
 
     def fill(self) -> list[Item]:
-        """Places the scene's rare vehicles first, then the flow, then parked ones."""
+        """Places rare vehicles first, then the flow, then parked cars."""
         town, rng = self._town, self._rng
+        # rare classes get their places before the flow of cars takes them
         if self._street.rails:
             self._trams()
         for label, chance in ((labels.BUS, town.bus), (labels.TRUCK, town.truck)):
@@ -66,7 +67,7 @@ class Traffic:
 
     def _claim(self, lane: object, z: float, length: float) -> bool:
         """Takes a place in a lane unless it is taken."""
-        near, far = z - length / 2 - 1.2, z + length / 2 + 1.2
+        near, far = z - length / 2 - 1.2, z + length / 2 + 1.2  # with a gap of 1.2 m
         spans = self._taken.setdefault(lane, [])
         if near < _CLOSEST or any(near < b and far > a for a, b in spans):
             return False
@@ -80,6 +81,7 @@ class Traffic:
     def _drive(self, label: int, lane: tuple[int, int], z: float) -> bool:
         """Puts a vehicle into a lane at z if there is room."""
         length = _LENGTHS[label]
+        # a vehicle right ahead of the camera would hide the street
         if lane == (1, self._ego) and z - length / 2 < 6.0:
             return False
         if not self._claim(lane, z, length):
@@ -164,7 +166,7 @@ class Traffic:
             step = between(self._rng, 5.4, 6.6)
             if self._rng.random() < self._town.parked and self._may_park(z):
                 self.items.append(self._parked(side, x, z))
-            z += step
+            z += step  # an empty place, too, is as long as a car
 
     def _may_park(self, z: float) -> bool:
         zebra = self._street.zebra

@@ -1,4 +1,4 @@
-"""Vehicles with four or more wheels: choosing one's looks, drawing it, lighting it."""
+"""Vehicles with four or more wheels: their looks, drawing and lights."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _BASE = {
     'board': (30.0, 120.0, 190.0),
     'lit': (84.0, 72.0, 62.0),
 }
-# Lamps of a parked vehicle.
+# Colours of lamps that are off, on parked vehicles.
 _OFF = {'tail': (40.0, 34.0, 120.0), 'lamp': (150.0, 156.0, 160.0)}
 _LENGTHS = {labels.CAR: 4.4, labels.TRUCK: 8.4, labels.BUS: 12.0, labels.TRAIN: 27.0}
 _WIDTHS = {labels.CAR: 1.8, labels.TRUCK: 2.5, labels.BUS: 2.54, labels.TRAIN: 2.4}
@@ -120,7 +120,7 @@ class Vehicle:
             self._shine(canvas, ahead)
 
     def _shine(self, canvas: Canvas, ahead: float) -> None:
-        if abs(ahead) < 0.5:
+        if abs(ahead) < 0.5:  # from the side no lamp is visible
             return
         half = self.length / 2
         front = ahead < 0
@@ -154,7 +154,7 @@ def make_truck(rng: np.random.Generator, pose: Pose, *, driving: bool = True) ->
 
 
 def make_bus(rng: np.random.Generator, pose: Pose) -> Vehicle:
-    """Makes a city bus, a coach or, seldom, a double-decker."""
+    """Makes a city bus, a coach or, rarely, a double-decker."""
     style = large_models.BUS_STYLES[weighted(rng, (0.65, 0.23, 0.12))]
     body, second = pick(rng, _BUS_PAINTS)
     paint = {'body': body, 'roof': body, 'second': second} | _cabin_light(rng)

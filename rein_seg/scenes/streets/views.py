@@ -1,4 +1,4 @@
-"""Pictures of one street under several looks, aligned pixel by pixel, without labels."""
+"""Pictures of a street under several looks, aligned pixel by pixel, without labels."""
 
 from __future__ import annotations
 
@@ -32,20 +32,25 @@ def render_views(
 ) -> list[np.ndarray]:
     """Renders a random street in neutral light, then under random looks.
 
-    Street, things and camera are the same in all; light, weather, ground and sky colours, colour
+    All views share street, things and camera. Light, weather, ground and sky colours, colour
     rendering, lens and sensor differ.
 
     Args:
         index: Number of the street, >= 0.
-        seed: Of all streets and looks, >= 0.
+        seed: Seed of all streets and looks, >= 0.
         size: (width, height) in pixels.
         count: Number of random looks.
 
     Returns:
-        1 + count images (H, W, 3), uint8, BGR, the neutral one first.
+        1 + count images (H, W, 3), uint8, BGR, the neutral image first.
 
     Raises:
         UserError: If index is negative.
+
+    Example:
+        >>> from rein_seg.scenes.streets.views import render_views
+        >>> [view.shape for view in render_views(0, size=(64, 32), count=2)]
+        [(32, 64, 3), (32, 64, 3), (32, 64, 3)]
     """
     plan, looks, *drawing = generators(*NAMESPACE, index, seed=seed, number=3 + count)
     place = Domain(NAMESPACE[0], NEUTRAL, draw_town(plan))
@@ -82,7 +87,7 @@ def _paint(canvas: Canvas, street: Street, items: list[Item], *, shared: int) ->
 
 
 def _develop(canvas: Canvas, *, rng: np.random.Generator, hood: int | None) -> np.ndarray:
-    # the generator's own label picture says where it puts grain and mirrors; it goes no further
+    # the label picture only tells where to put texture and reflections; it is not returned
     image, surfaces = canvas.finish()
     image = effects.weather(image, surfaces, air=canvas.air, rng=rng)
     if hood is not None:
