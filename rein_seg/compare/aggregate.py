@@ -14,6 +14,7 @@ from typing import Any
 from rein_seg.errors import UserError
 
 FORMAT = 'rein_seg-comparison/1'
+# scores whose smaller values are better; all others are better if larger
 LOWER_IS_BETTER = frozenset({'MAE', 'BER'})
 # scores are comparable only if these are equal
 _SHARED = ('benchmark', 'protocol', 'source', 'targets', 'num_classes')
@@ -182,6 +183,7 @@ def scores_of(results: Results, metric: str) -> dict[str, Any]:
     """
     domains = {name: scores.get(metric) for name, scores in results['domains'].items()}
     source = domains.get(results.get('source'))
+    # the report's own mean counts: it may weigh domains in its own way
     means = results.get('mean_over_targets') or {}
     mean = means[metric] if metric in means else _mean_over_targets(results, domains)
     gap = None if source is None or mean is None else source - mean

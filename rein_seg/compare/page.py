@@ -54,6 +54,7 @@ def embed(value: Any) -> str:
     return text.translate(_ESCAPES)
 
 
+# JSON has no NaN: browsers refuse to parse it
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None

@@ -45,7 +45,7 @@ def picture(comparison: Mapping[str, Any]) -> bytes:
                     markerfacecolor=face, markersize=6, capsize=2, linewidth=1.2,
                 )  # fmt: skip
     axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_ylim(len(rows) - 0.4, -0.6)  # the first row on top
     axes.grid(axis='x', color='0.92')
     axes.set_axisbelow(True)
     axes.spines[['top', 'right', 'left']].set_visible(False)

@@ -176,6 +176,7 @@ def _check_names(names: Sequence[str]) -> None:
             raise UserError(
                 f'variant name {name!r} makes no folder: use letters, digits, "_", "+" and "-"'
             )
+        # macOS and Windows do not tell upper from lower case
         if name.lower() in (other.lower() for other in names[:i]):
             raise UserError(
                 f'two variants are called {name!r} (a file system may not tell upper from lower '

@@ -17,7 +17,7 @@ from typing import IO, Any
 from rein_seg.errors import UserError
 
 _POLL_SECONDS = 0.1
-_GRACE_SECONDS = 10
+_GRACE_SECONDS = 10  # to end by itself after an interrupt
 
 
 @dataclass
@@ -40,6 +40,7 @@ class Child:
             self.process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(_GRACE_SECONDS)
+        # the group includes loader processes, which outlive a killed parent
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -124,6 +125,7 @@ def slot_environment(
     """
     env = dict(base)
     if slots > 1:
+        # two runs with all threads each would be slower than one after the other
         env.setdefault('OMP_NUM_THREADS', str(max(1, cores // slots)))
         if gpus > 1:
             named = base.get('CUDA_VISIBLE_DEVICES') or ','.join(map(str, range(gpus)))

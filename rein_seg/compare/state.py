@@ -28,6 +28,7 @@ def code_fingerprint() -> dict[str, str]:
     """
     root = Path(rein_seg.__file__).parent
     digest = hashlib.sha256()
+    # sorted: file systems list in any order, and the digest depends on it
     for path in sorted(root.rglob('*.py')):
         if Path(__file__).parent not in path.parents:
             digest.update(path.relative_to(root).as_posix().encode() + b'\0')

@@ -17,7 +17,7 @@ from rein_seg.evaluation.tables import table
 Comparison = Mapping[str, Any]
 Table = tuple[Sequence[str], list[Sequence[str]]]
 
-_DECIMALS = {'%': 2, '0..1': 4}
+_DECIMALS = {'%': 2, '0..1': 4}  # the same precision in both units
 _COUNTS = {'method': 'method', 'head': 'neck_and_head'}
 
 
@@ -119,6 +119,7 @@ def cost_table(comparison: Comparison) -> Table:
 def csv_table(comparison: Comparison) -> str:
     """Returns csv: a line a variant, all shown metrics and costs with mean and std, unrounded."""
     lines = [dict(_csv_cells(variant, comparison)) for variant in comparison['variants']]
+    # variants may have different columns; a dict keeps the order of their first occurrence
     names = list(dict.fromkeys(name for line in lines for name in line))
     out = io.StringIO()
     writer = csv.DictWriter(out, names, lineterminator='\n')

@@ -115,6 +115,7 @@ def _list(part: Part) -> PartCheck:
     check.faults = faults
     alone = sum(f.kind == NO_LABEL for f in faults)
     check.found = len(check.infos) + alone
+    # a missing folder is reported once, not as a wrong number of images, too
     gone = any(f.kind in (MISSING, LISTING) for f in faults) and not check.infos
     if part.expected is not None and check.found != part.expected and not gone:
         message = f'{part.name} has {check.found} images, expected are {part.expected}'
@@ -160,6 +161,7 @@ def _find_duplicates(checks: Sequence[PartCheck]) -> None:
     for check in checks:
         if 'train' in check.part.uses:
             for info, sample in zip(check.infos, check.samples, strict=True):
+                # the first of equal images is named
                 trained.setdefault(sample.digest, info['img_path'])
     for check in checks:
         if 'train' in check.part.uses:

@@ -11,7 +11,7 @@ from rein_seg.datasets.files.faults import KINDS, Fault
 from rein_seg.evaluation.tables import table
 
 FORMAT = 'rein_seg-check_data/1'
-_SHOWN = 20
+_SHOWN = 20  # faults of a kind in the text; the JSON file lists all
 
 
 def report(name: str, checks: Sequence[PartCheck]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from rein_seg.datasets.files.listing import read_bytes
 from rein_seg.datasets.transforms.labels import load_classes
 from rein_seg.run.report import colour, legend, row, titles
 
-SAMPLES = 3
-_LABEL_SHARE = 0.55
+SAMPLES = 3  # of each data set
+_LABEL_SHARE = 0.55  # of the overlay's colours
 
 
 def write_report(folder: str | Path, name: str, checks: Sequence[PartCheck]) -> list[Path]:

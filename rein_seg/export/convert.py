@@ -44,7 +44,7 @@ def convert(cfg: Config, source: str, target: str) -> str:
         )
     if Path(target).resolve() == Path(source).resolve():
         raise UserError(f'target {target!r} is the file to convert: give it another name')
-    training = check_weights(source)
+    training = check_weights(source)  # before the model is built, which takes longer
     model = MODELS.build(cfg.model)
     report = load_weights(model, source)
     if suffix == '.safetensors':

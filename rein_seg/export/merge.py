@@ -30,7 +30,7 @@ from rein_seg.version import __version__
 FORMAT = 'rein_seg-encoder/1'
 LAYOUTS = ('official', 'mmpretrain')
 _SUFFIXES = ('.safetensors', '.pth')
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-4  # of the largest feature: float32 sums in another order stay well below
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ def _check_layout(layout: str | None, *, has_file: bool) -> str:
             '--layout official: the encoder of this config has random weights (init_seed), which '
             'come from no file that could give a layout; take --layout mmpretrain'
         )
+    # users load the merged file as they load the original, so the original's layout is the default
     return layout or ('official' if has_file else 'mmpretrain')
 
 
@@ -130,6 +131,7 @@ def _fold(model: Any) -> float:
     """Merges; returns the relative change of the features of a random image."""
     backbone, divisor = model.backbone, model.backbone.anatomy.divisor
     sides = model.data_preprocessor.size or (224, 224)
+    # encoders take multiples of their patch size or stride only
     sides = [max(1, round(side / divisor)) * divisor for side in sides]
     image = torch.randn(1, 3, *sides, generator=torch.Generator().manual_seed(0))
     before = backbone(image).maps
@@ -142,7 +144,7 @@ def _fold(model: Any) -> float:
     after = backbone(image).maps
     pairs = zip(before, after, strict=True)
     difference = max(((a - b).abs().max() / a.abs().max()).item() for a, b in pairs)
-    if not difference < _TOLERANCE:
+    if not difference < _TOLERANCE:  # NaN, too, ends here
         raise UserError(
             f'merging changed the features of a random image by {difference:.1e} of the largest, '
             f'more than rounding does ({_TOLERANCE:.0e}): the weights are not usable so; report it'

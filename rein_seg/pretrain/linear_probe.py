@@ -22,6 +22,7 @@ from rein_seg.errors import UserError
 from rein_seg.evaluation import find_domain_metric
 from rein_seg.evaluation.domain_iou import area_scores, count_areas
 
+# fixed, so that two encoders cannot differ in how much their probes were tuned
 _STEPS, _BATCH, _RATE, _DECAY = 800, 4096, 3e-3, 1e-3
 
 

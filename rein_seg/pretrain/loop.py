@@ -26,7 +26,7 @@ from rein_seg.pretrain.stream import batches, draw_masks
 from rein_seg.pretrain.targets import patch_targets
 
 LAST = 'last.pth'
-_LOG_EVERY = 10
+_LOG_EVERY = 10  # steps
 
 
 class Pretraining:
@@ -63,6 +63,7 @@ class Pretraining:
             The loss.
         """
         run, batch = self.settings, batch.to(self.device)
+        # all looks of a street share the targets of its neutral view
         targets = patch_targets(batch[:, 0].float() / 255).repeat_interleave(run.looks, 0)
         images = (batch[:, 1:].flatten(0, 1).float() - self.mean) / self.std
         visible, guessed = draw_masks(run, self.done, patches=targets.shape[1])
@@ -123,6 +124,7 @@ def check_same(theirs: dict[str, Any], ours: dict[str, Any], path: Path) -> None
     differ = [
         f'{name} was {theirs.get(name)!r} and is {value!r}'
         for name, value in ours.items()
+        # a tuple comes back from the file as a list
         if name != 'save_every' and _plain(theirs.get(name)) != _plain(value)
     ]
     if differ:

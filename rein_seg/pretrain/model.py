@@ -46,7 +46,7 @@ class NeutralView(nn.Module):
         )
         self.out_norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, NUM_COLOURS + NUM_EDGES)
-        self.unseen = nn.Parameter(torch.zeros(1, 1, width))
+        self.unseen = nn.Parameter(torch.zeros(1, 1, width))  # the query of a hidden patch
         places = sine_positions(encoder.patch_resolution, width)
         self.register_buffer('places', places, persistent=False)
         draw_weights(encoder, seed)

@@ -54,7 +54,9 @@ class Muon(Optimizer):
                     state['momentum'] = torch.zeros_like(param)
                 state['momentum'].lerp_(param.grad, 1 - momentum)
                 updates.append(param.grad.lerp(state['momentum'], momentum))
+            # (matrices x parts, rows, columns): one batched product serves all
             stack = torch.stack(updates).unflatten(1, (parts, -1)).flatten(0, 1)
+            # an orthogonal matrix then has the root mean square of an AdamW step
             scale = 0.2 * max(stack.shape[-2:]) ** 0.5
             change = orthogonal(stack).unflatten(0, (-1, parts)).flatten(1, 2) * scale
             for param, delta in zip(params, change, strict=True):

@@ -29,7 +29,7 @@ class Streets(Dataset):
     def __getitem__(self, number: int) -> Tensor:
         run = self.settings
         views = render_views(number, seed=run.seed, size=run.size, count=run.looks)
-        stack = np.stack(views)[..., ::-1].transpose(0, 3, 1, 2)
+        stack = np.stack(views)[..., ::-1].transpose(0, 3, 1, 2)  # BGR to RGB, channels first
         return torch.from_numpy(np.ascontiguousarray(stack))
 
 

@@ -31,6 +31,7 @@ def patch_targets(images: Tensor) -> Tensor:
         >>> patch_targets(torch.rand(2, 3, 16, 24)).shape, NUM_COLOURS + NUM_EDGES
         (torch.Size([2, 6, 80]), 80)
     """
+    # about the mean and the deviation over neutral views
     colours = F.avg_pool2d((images - 0.40) / 0.18, _COARSE)
     edges = (edge_energies(images) - 0.27) / 0.15
     return torch.cat(

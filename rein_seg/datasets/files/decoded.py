@@ -75,6 +75,7 @@ def cached(
 
 
 def _place(folder: str, source: str, flavour: str) -> Path:
+    # a changed source gets another name, so stale copies are never read
     state = os.stat(file_on_disk(source))
     key = f'{os.path.abspath(source)}|{state.st_mtime_ns}|{state.st_size}|{flavour}'
     name = hashlib.sha256(key.encode()).hexdigest()[:40]

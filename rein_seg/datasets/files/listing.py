@@ -154,6 +154,7 @@ def _common_folder(members: list[str]) -> str:
     return ''.join(common)
 
 
+# the cache is keyed by time and size of the file, so a zip that was replaced is read again
 def _contents(archive: str) -> dict[str, zipfile.ZipInfo]:
     """Returns name -> entry of a zip's members; read again when the file has changed."""
     try:

@@ -63,6 +63,7 @@ def pair_folders(
         [('images/a.jpg', 'labels/a_ids.png'), ('images/b.jpg', 'labels/b_ids.png')]
     """
     img_start, seg_start = starts
+    # labels such as a_mask.png would else count as images of their own
     together = Path(images_dir).resolve() == Path(labels_dir).resolve() and starts == ('', '')
     images = _stems(
         images_dir, img_suffixes, start=img_start, without=seg_suffixes if together else ()
@@ -177,6 +178,7 @@ def pair_csv(path: Path, *, root: Path, columns: Sequence[str] | None = None) ->
     """
     if not path.is_file():
         raise UserError(f'csv {str(path)!r} does not exist')
+    # utf-8-sig: spreadsheets begin their csv files with a byte order mark
     with path.open(newline='', encoding='utf-8-sig') as file:
         rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
     header = [cell.strip() for cell in rows[0]] if rows else []

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 T, R = TypeVar('T'), TypeVar('R')
-_MOST = 8
+_MOST = 8  # disks and memory seldom feed more threads
 
 
 def in_parallel(

@@ -171,7 +171,7 @@ def _label_kind(path: str, decode: Any) -> str:
 
 def _histogram(raw: np.ndarray) -> dict[int, int]:
     """Returns id -> pixels of (H, W) ids."""
-    if raw.size and int(raw.max()) < _SMALL:
+    if raw.size and int(raw.max()) < _SMALL:  # all label pictures of 8 and 16 bits
         counts = np.bincount(raw.ravel())
         ids = np.flatnonzero(counts)
         counts = counts[ids]
@@ -196,6 +196,7 @@ def _check_ids(info: Mapping[str, Any], found: SampleCheck) -> None:
         known = dict(zip(found.raw, classes_of(list(found.raw)), strict=True))
     except UserError as error:
         found.faults.append(Fault(IDS, info['seg_map_path'], str(error)))
+        # one by one: known ids still count, though another id is unknown
         for raw in found.raw:
             try:
                 known[raw] = classes_of([raw])[0]

@@ -115,6 +115,7 @@ def fingerprint(dataset: Any, infos: list[dict]) -> str:
 
     A label file is known by its path below the data root, its size and the time of its change.
     """
+    # relative paths: moved data keep their counts
     root = dataset.data_root or '.'
     files = [
         (os.path.relpath(info['seg_map_path'], root), *_stamp(info['seg_map_path']))
@@ -156,7 +157,7 @@ def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
         with np.load(path, allow_pickle=False) as file:
             counts = file['counts']
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        counts = np.empty(0)
+        counts = np.empty(0)  # of no valid shape: counted again below
     if counts.shape != shape:
         print_log(f'{str(path)!r} is damaged: classes are counted again', logger='current')
         return None

@@ -110,6 +110,7 @@ class RareClassSampler(StreamSampler):
     def at(self, position: int) -> RareClassIndex:
         """Returns the index at one position of the stream that all ranks share."""
         generator = np.random.default_rng((self.seed, position, _DRAW))
+        # times the last sum, which rounding leaves near 1, not at 1
         at = generator.random() * self._until[-1]
         rare_class = int(np.searchsorted(self._until, at, side='right'))
         index = int(generator.choice(self.images[rare_class]))
