@@ -90,6 +90,21 @@ def check_dense(site: OpSite, method: str) -> None:
         )
 
 
+def check_components(site: OpSite, method: str, rank: int) -> None:
+    """Checks that each slice of an operation's weight has ``rank`` singular components.
+
+    Raises:
+        UserError: If a slice has fewer.
+    """
+    slices = min(stop - start for start, stop in rows_of(site))
+    most = min(slices, site.module.weight[0].numel())
+    if rank > most:
+        raise UserError(
+            f'{method} rank={rank}: {site.name!r} has {most} singular components: choose a rank of '
+            f'at most {most}, or leave {site.role!r} out of targets'
+        )
+
+
 def check_pointwise(site: OpSite, method: str) -> None:
     """Checks that an operation is a linear or a dense 1x1 convolution.
 

@@ -6,14 +6,12 @@ r rank, s = alpha / r; W = U S V the singular value decomposition of a frozen we
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from rein_seg.errors import UserError
 from rein_seg.peft.arguments import Count, Names, Positive
-from rein_seg.peft.choose import Rows, check_dense, rows_of
+from rein_seg.peft.choose import Rows, check_components, check_dense, rows_of
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import OperationMethod
 from rein_seg.peft.parts.low_rank import (
@@ -24,38 +22,9 @@ from rein_seg.peft.parts.low_rank import (
     per_channel,
     scatter_rows,
 )
-from rein_seg.peft.parts.spectrum import decompose
+from rein_seg.peft.parts.spectrum import Components, split_rows
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, OpSite
-
-Components = Literal['minor', 'principal']
-
-
-def split(weight: Tensor, rank: int, scaling: float, *, components: str) -> tuple[Tensor, Tensor]:
-    """Computes A = sqrt(S_r / s) V_r and B = U_r sqrt(S_r / s) from r singular components.
-
-    Args:
-        weight: (out, in) or (out, in, k, k).
-        rank: r.
-        scaling: s.
-        components: ``minor``, the smallest, or ``principal``, the largest.
-
-    Returns:
-        (r, in) or (r, in, k, k) A and (out, r) B; s B A is the sum of these components.
-
-    Example:
-        >>> import torch
-        >>> from rein_seg.peft.methods.soma import split
-        >>> weight = torch.diag(torch.tensor([3.0, 1.0]))
-        >>> down, up = split(weight, rank=1, scaling=1.0, components='minor')
-        >>> (up @ down).tolist()
-        [[0.0, 0.0], [0.0, 1.0]]
-    """
-    left, values, right = decompose(weight)
-    kept = slice(-rank, None) if components == 'minor' else slice(rank)
-    root = (values[kept] / scaling).sqrt()
-    down = (root[:, None] * right[kept]).view(rank, *weight.shape[1:])
-    return down.to(weight), (left[:, kept] * root).to(weight)
 
 
 class SoMALayer(LowRankPair):
@@ -87,20 +56,17 @@ class SoMALayer(LowRankPair):
         *,
         rank: int,
         scaling: float,
-        components: str,
+        components: Components,
         train_bias: bool,
         random_start: bool,
     ) -> None:
         super().__init__(op, rows, rank=rank)
         self.scaling = scaling
         source = torch.randn_like(op.weight) * 0.02 if random_start else op.weight
-        parts = [
-            split(source[start:stop], rank, scaling, components=components)
-            for start, stop in self.rows
-        ]
+        down, up = split_rows(source, self.rows, rank, scaling=scaling, components=components)
         with torch.no_grad():
-            self.lora_A.copy_(torch.cat([down for down, _ in parts]))
-            self.lora_B.copy_(torch.cat([up for _, up in parts]))
+            self.lora_A.copy_(down)
+            self.lora_B.copy_(up)
         starts = (None, None) if random_start else (self.lora_A, self.lora_B)
         for name, start in zip(('start_A', 'start_B'), starts, strict=True):
             # not saved: every machine computes the start again from the pretrained weight
@@ -217,16 +183,10 @@ class SoMA(OperationMethod):
     def make_layer(self, site: OpSite) -> nn.Module:
         """Returns a `SoMALayer`."""
         check_dense(site, 'SoMA')
-        rows = rows_of(site)
-        most = min(min(stop - start for start, stop in rows), site.module.weight[0].numel())
-        if self.rank > most:
-            raise UserError(
-                f'SoMA rank={self.rank}: {site.name!r} has {most} singular components: choose a '
-                f'rank of at most {most}, or leave {site.role!r} out of targets'
-            )
+        check_components(site, 'SoMA', self.rank)
         return SoMALayer(
             site.module,
-            rows,
+            rows_of(site),
             rank=self.rank,
             scaling=self.scaling,
             components=self.components,
