@@ -59,6 +59,7 @@ CASES = [
         families=('resnet',),
     ),
     Case('pego', dict(type='PEGO', rank=2, groups=3)),
+    Case('kasa', dict(type='KaSA', rank=2), start=0.2),
     Case('soma', dict(type='SoMA', rank=4)),
     Case(
         'soma_principal',
