@@ -42,7 +42,7 @@ def _document(
     paragraphs = [
         *score_paragraphs(comparison, render),
         'What it costs (trainable parameters; means; encoder: its forward time over the frozen '
-        "encoder's; merged: with the method folded into weights, no: it cannot be):",
+        "encoder's; merged: with the method merged into weights, no: it cannot be):",
         render(*cost_table(comparison)),
     ]
     return '\n\n'.join([*paragraphs, *(f'Note: {note}.' for note in comparison['notes'])]) + '\n'

@@ -183,9 +183,9 @@ def test_files(tmp_path):
 
 def test_inference_cost():
     timed = dict(size=[128, 256], ms_per_image=20.0, encoder_ratio=1.25)
-    folded = dict(ms_per_image_merged=16.0, encoder_ratio_merged=1.0, not_mergeable=None)
-    whole = make_results(inference={**timed, **folded})
-    slower = make_results(inference={**timed, **folded, 'ms_per_image': 24.0})
+    merged = dict(ms_per_image_merged=16.0, encoder_ratio_merged=1.0, not_mergeable=None)
+    whole = make_results(inference={**timed, **merged})
+    slower = make_results(inference={**timed, **merged, 'ms_per_image': 24.0})
     rein = make_results(inference={**timed, 'not_mergeable': 'its softmax'})
     found = build_comparison([make_run('LoRA', 0, whole), make_run('LoRA', 1, slower)])
     (lora,) = found['variants']

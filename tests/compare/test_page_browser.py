@@ -13,7 +13,7 @@ pytestmark = [needs_browser, pytest.mark.slow]
 NAMES = {'Frozen': (0, 9.0), 'Full': (5_474_112, 14.0), 'LoRA': (1000, 12.0), 'Rein': (3000, 13.0)}
 INFERENCE = dict(size=[128, 256], ms_per_image=20.0, encoder_ratio=1.25)
 MERGED = dict(ms_per_image_merged=16.0, encoder_ratio_merged=1.0, not_mergeable=None)
-NOT = dict(not_mergeable='Rein cannot be folded: its softmax')
+NOT = dict(not_mergeable='Rein cannot be merged: its softmax')
 TABLES = """
 const all = (selector) => [...document.querySelectorAll(selector)];
 const texts = (row) => [...row.children].map((cell) => cell.textContent.trim());
@@ -79,7 +79,7 @@ def test_what_is_there(text, tmp_path):
     assert found['best'] == ['14.50 ± 0.71', '15.00 ± 1.41', '14.00 ± 0.00']
     assert found['costs'][2][-4:] == ['20.0', '16.0', '1.25×', '1.00×']
     assert found['costs'][3][-4:] == ['20.0', 'not mergeable', '1.25×', 'not mergeable']
-    assert found['footnotes'] == 'Rein: Rein cannot be folded: its softmax'
+    assert found['footnotes'] == 'Rein: Rein cannot be merged: its softmax'
     assert found['classes'][0] == ['road', '9.5', '14.5', '12.5', '13.5']
     assert found['classes'][1][0] == 'sky'
     assert found['classes'][1][1] == '–'

@@ -13,7 +13,7 @@ from tests.encoders.timm.official import official_dinov3, randomised
 from tests.encoders.tiny import ENCODERS
 from tests.peft.build import image, move, relative
 
-FOLDABLE = {
+MERGEABLE = {
     'LoRA': dict(rank=2),
     'LoRA patch': dict(targets=['patch', 'fc2'], rank=2),
     'DoRA': dict(rank=2),
@@ -48,10 +48,10 @@ def test_untouched_weights_are_the_file_again(layout, cfg, tmp_path):
     assert all(torch.equal(made.tensors[name], state[name]) for name in state)
 
 
-@pytest.mark.parametrize('name', FOLDABLE)
+@pytest.mark.parametrize('name', MERGEABLE)
 def test_merged_methods_go_back_into_the_published_layout(name, tmp_path):
     state = published(REGISTERS)
-    model = move(built_from(REGISTERS, state, tmp_path, type=name.split()[0], **FOLDABLE[name]))
+    model = move(built_from(REGISTERS, state, tmp_path, type=name.split()[0], **MERGEABLE[name]))
     with torch.no_grad():
         before = model(image()).maps
         model.merge()

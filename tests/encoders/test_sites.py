@@ -89,8 +89,8 @@ def test_norm_output_can_be_scaled_along_its_channels(family):
         norm.weight.data *= gamma
         norm.bias.data *= gamma
     with torch.no_grad():
-        folded = encoder(image())
-    for x, y in zip(hooked, folded, strict=True):
+        merged = encoder(image())
+    for x, y in zip(hooked, merged, strict=True):
         torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Adapters folded into ordinary weights files: loaded without this package, scored with a head."""
+"""Adapters merged into ordinary weights files: loaded without this package, scored with a head."""
 
 import json
 import os

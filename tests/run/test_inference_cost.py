@@ -57,7 +57,7 @@ def test_every_method(tmp_path, case):
         assert all(value > 0 for value in merged)
     else:
         assert merged == [None] * 3
-        assert 'cannot be folded' in found['not_mergeable']
+        assert 'cannot be merged' in found['not_mergeable']
 
 
 def test_what_is_timed_is_what_it_is_called(tmp_path):

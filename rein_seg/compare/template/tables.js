@@ -148,7 +148,7 @@ const COSTS = [
   ['peak_memory_mib', 'peak MiB', 'of the GPU where there is one, else of the process', (x) => x.toFixed(0)],
   ['adapter_bytes', 'adapter', 'size of adapter.safetensors', fileSize],
   ['inference_ms', 'ms / image', 'forward time of one image, as trained', (x) => x.toFixed(1)],
-  ['inference_ms_merged', 'ms merged', 'with the method folded into weights', (x) => x.toFixed(1)],
+  ['inference_ms_merged', 'ms merged', 'with the method merged into weights', (x) => x.toFixed(1)],
   ['encoder_ratio', 'encoder', "encoder and method over the frozen encoder's time", (x) => `${x.toFixed(2)}×`],
   ['encoder_ratio_merged', 'encoder merged', 'the same, with the method folded', (x) => `${x.toFixed(2)}×`],
 ];
@@ -177,7 +177,7 @@ function drawCosts() {
   const inference = size
     ? ` ms / image: forward time of one image or window of ${size[0]} × ${size[1]} pixels; encoder: time of `
       + "encoder and method over the frozen encoder's alone, the fastest calls in one process, so steadier "
-      + 'than the times; merged: with the method folded into weights.'
+      + 'than the times; merged: with the method merged into weights.'
     : '';
   find('#costs .about').textContent = `Means over seeds; a cell tells its deviation.${inference}`;
   drawTable(find('#costs .scroll'), 'costs', [variantColumn(), runsColumn(), parameters, ...columns], data.variants);
