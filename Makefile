@@ -36,7 +36,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 
 test: $(INSTALLED)
 	$(PYTEST)
 
-# Every method on every encoder and with every head, too.
+# Every method on every encoder and with every head, the tutorials and the docs site, too.
 test-all: $(INSTALLED)
 	$(PYTEST) --whole-matrix
 
