@@ -13,20 +13,34 @@ class UserError(ValueError):
     """
 
 
-def near_misses(word: str, known: Iterable[str], *, most: int = 3) -> str:
-    """Says which known words are close to ``word``, or lists them all where none is.
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: ends the program as Ctrl-C does, with an exit code of its own."""
+
+
+def near_misses(
+    word: str, known: Iterable[str], *, most: int = 3, otherwise: str | None = None
+) -> str:
+    """Names the known words that are close to ``word``.
 
     Args:
-        word: What came.
-        known: What would have been understood.
-        most: How many close words at most.
+        word: The word that is not known.
+        known: All words that are known.
+        most: Number of close words to name, at most.
+        otherwise: Clause to return if no word is close; by default it lists all known words.
 
     Returns:
         A clause such as ``did you mean 'LoRA'?`` or ``known: 'Frozen', 'Full'``.
+
+    Example:
+        >>> from rein_seg.errors import near_misses
+        >>> near_misses('lora', ['LoRA', 'Frozen'])
+        "did you mean 'LoRA'?"
+        >>> near_misses('x', ['LoRA', 'Frozen'])
+        "known: 'Frozen', 'LoRA'"
     """
     names = sorted({str(name) for name in known})
     lower = {name.lower(): name for name in names}
     close = difflib.get_close_matches(str(word).lower(), list(lower), n=most, cutoff=0.5)
     if close:
         return 'did you mean ' + ' or '.join(repr(lower[name]) for name in close) + '?'
-    return 'known: ' + ', '.join(repr(name) for name in names)
+    return otherwise or 'known: ' + ', '.join(repr(name) for name in names)

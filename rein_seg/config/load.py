@@ -17,7 +17,7 @@ def load_config(
     """Returns the resolved config of a file; `resolve` has the order of its steps.
 
     Args:
-        path: Config file.
+        path: Config file, or name of a shipped config.
         work_dir: Folder of the run; default ``work_dirs/<config name>``.
         cfg_options: Dotted names -> values, as from ``--cfg-options``.
 

@@ -19,8 +19,9 @@ from mmengine.config import Config, ConfigDict
 from mmengine.config.config import RESERVED_KEYS
 
 from rein_seg.config.builtin import find_benchmark
+from rein_seg.config.find import find_config
 from rein_seg.config.origins import Origins, inside, leaves
-from rein_seg.errors import UserError, near_misses
+from rein_seg.errors import UserError
 
 _BASE, _BENCHMARK = '_base_', 'benchmark'
 # what the definition of a benchmark may bring: another benchmark takes the place of all of it
@@ -54,10 +55,7 @@ def read(path: str) -> Source:
         UserError: If the file or a base is missing or has an error, two bases define one name, or
             there is no such benchmark.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        there = sorted(p.name for p in file.parent.glob('*.py')) or ['(no such folder)']
-        raise UserError(f'config {path!r} does not exist; {near_misses(file.name, there)}')
+    file = Path(find_config(path))
     text = file.read_text(encoding='utf-8')
     try:
         if file.suffix != '.py':  # JSON, YAML
@@ -66,7 +64,7 @@ def read(path: str) -> Source:
         bases = _take_bases(tree)
         if bases is None and any(isinstance(one, _NEW_STYLE) for one in tree.body):
             return _whole(Config.fromfile(file), str(path))
-        base = _join([read(os.path.normpath(file.parent / one)) for one in bases or ()], path)
+        base = _join([_read_base(base, file) for base in bases or ()], path)
         names: dict[str, Any] = {_BASE: base.content}
         exec(compile(tree, str(file), 'exec'), names)
         own = {key: value for key, value in names.items() if _is_content(key, value)}
@@ -174,6 +172,12 @@ def _take_bases(tree: ast.Module) -> list[str] | None:
             said = ast.literal_eval(statement.value)
             return [said] if isinstance(said, str) else list(said)
     return None
+
+
+def _read_base(base: str, file: Path) -> Source:
+    """Reads a base: a file beside the config, else a shipped config."""
+    beside = os.path.normpath(file.parent / base)
+    return read(beside if base.startswith('.') or Path(beside).is_file() else base)
 
 
 def _whole(cfg: Config, label: str) -> Source:

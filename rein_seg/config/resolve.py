@@ -23,6 +23,7 @@ from rein_seg.config.deviations import (
     check_selection,
     find_deviations,
 )
+from rein_seg.config.find import find_config
 from rein_seg.config.names import check_names, check_words
 from rein_seg.config.options import apply_options
 from rein_seg.config.origins import Origins, Trace, leaves
@@ -81,7 +82,7 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     12. deviations from the definitions of benchmark and protocol.
 
     Args:
-        source: Config file, or a config, which stays as it is.
+        source: Config file, name of a shipped config, or a config, which stays as it is.
         request: What the command asks.
 
     Raises:
@@ -121,14 +122,15 @@ def _read(source: str | Config, benchmark: str | None) -> tuple[Config, Origins]
                 'it with the config file'
             )
         return copy.deepcopy(source), {key: 'config' for key, _ in leaves(source.to_dict())}
-    found = read(source)
+    path = find_config(source)
+    found = read(path)
     if benchmark is not None:
         found = lay_over(found, {'benchmark': benchmark}, 'option')
     imports = found.content.get('custom_imports')
     if imports:
         import_modules_from_strings(**imports)
     # formatting its text as yapf does would take seconds, several times a run
-    cfg = Config(found.content, cfg_text=found.text, filename=source, format_python_code=False)
+    cfg = Config(found.content, cfg_text=found.text, filename=path, format_python_code=False)
     return cfg, found.origins
 
 

@@ -13,6 +13,7 @@ from mmseg.registry import DATASETS
 
 from rein_seg.config.builtin import benchmarks
 from rein_seg.config.config_paths import USES, datasets_of
+from rein_seg.config.find import find_config, shipped_configs
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
 from rein_seg.datasets import DomainDataset, DrawnDataset
@@ -57,8 +58,8 @@ def read_parts(
     """Returns the data sets of a benchmark, in the order train, val, test.
 
     Args:
-        name: Of a benchmark, the path of a config, or a folder: then the data sets of all
-            benchmarks that lie in it.
+        name: Name of a benchmark, name or path of a config, or a folder: then the data sets of
+            all benchmarks that lie in it.
         data_root: In the place of the config's.
         cfg_options: As `load_config`.
 
@@ -84,14 +85,16 @@ def read_parts(
 
 def _source(name: str) -> str | Config:
     """Returns a config file, or the config of a benchmark."""
-    if Path(name).suffix == '.py' and Path(name).is_file():
-        return name
     if name in benchmarks():
         return Config(benchmarks()[name].content())
-    raise UserError(
-        f'{name!r} is neither a benchmark nor a config (.py) nor a folder; '
-        f'{near_misses(name, benchmarks())}'
-    )
+    try:
+        return find_config(name)
+    except UserError:
+        known = [*benchmarks(), *shipped_configs()]
+        hint = near_misses(name, known, otherwise=f'benchmarks: {", ".join(sorted(benchmarks()))}')
+        raise UserError(
+            f'{name!r} is neither a benchmark nor a config nor a folder; {hint}'
+        ) from None
 
 
 def _lying_in(folder: Path) -> list[Part]:

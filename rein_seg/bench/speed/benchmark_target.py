@@ -23,6 +23,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 from rein_seg.bench.speed.official import officially
+from rein_seg.config.find import find_config
 from rein_seg.config.load import load_config
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
@@ -169,12 +170,11 @@ def make_subjects(
 def _read_entry(config: str, entry: str) -> tuple[str, dict[str, Any], dict[str, bool], str]:
     """Returns config file, options, switches and name of one thing to compare."""
     if '=' not in entry:
-        if not Path(entry).is_file():
-            raise UserError(
-                f'--compare {entry!r} is neither a config file nor options: give a file, or '
-                'KEY=VALUE[,KEY=VALUE]'
-            )
-        return entry, {}, {}, str(Path(entry).with_suffix(''))
+        try:
+            path = find_config(entry)
+        except UserError as error:
+            raise UserError(f'--compare: {error}, or options: KEY=VALUE[,KEY=VALUE]') from error
+        return path, {}, {}, str(Path(entry).with_suffix(''))
     parts = re.split(r',(?=[\w.]+=)', entry)
     if not all(re.match(r'[\w.]+=', part) for part in parts):
         raise UserError(f'--compare {entry!r}: expected KEY=VALUE[,KEY=VALUE]')

@@ -191,7 +191,7 @@ def test_options_are_compared_and_amp_and_compile_are_options(tmp_path):
         (dict(size=(32,)), r'size=\(32,\)'),
         (dict(size=(32, 60)), 'multiples of its patch, 8 pixels'),
         (dict(device='gpu'), "device='gpu' cannot be used here"),
-        (dict(compare_with=['none.py']), "'none.py' is neither a config file nor options"),
+        (dict(compare_with=['none.py']), "--compare: config 'none.py' does not exist"),
         (dict(compare_with=['amp=True,oops']), r"amp='True,oops'|expected"),
         (dict(compare_with=['amp=1']), 'amp=1: expected True or False'),
         (dict(compare_with=['amp=True', 'amp=True']), "'amp=True' comes twice"),
