@@ -4,20 +4,25 @@ VENV ?= .venv
 WORK_DIR ?= work_dirs/demo
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# make install CONSTRAINTS=constraints.txt takes the versions that the tests passed with
+CONSTRAINTS ?=
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -c ,$(CONSTRAINTS))
 
-.PHONY: demo test test-all test-full support docs lint format install clean
+.PHONY: demo test test-all test-full support docs lint format install constraints \
+	release-check clean
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml requirements.txt
+$(INSTALLED): pyproject.toml requirements.txt $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit(f"error: Python 3.10 or newer is needed, $(PYTHON) is {v[0]}.{v[1]}; run make PYTHON=/path/to/python3.12")'
 	@echo "Installing into $(VENV) (about 3 minutes, 6 GB: plain pip wheels, nothing is compiled from C++)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@# opencv-python needs libGL, which slim containers lack; the headless build does not
+	$(PIP_INSTALL) -r requirements.txt
+	@# where libGL is missing, the headless build takes the place of the other; never both
 	@$(BIN)/python -c 'import cv2' 2>/dev/null || { \
-	  $(BIN)/python -m pip uninstall --quiet -y opencv-python; \
-	  $(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless; }
+	  version=$$($(BIN)/python -c 'from importlib.metadata import version; print(version("opencv-python"))') && \
+	  $(BIN)/python -m pip uninstall --quiet -y opencv-python && \
+	  $(PIP_INSTALL) --no-deps opencv-python-headless==$$version; }
 	@touch $@
 
 # The main job: Rein on the embedded benchmark, trained on one domain, scored on six; beside it stored
@@ -59,6 +64,15 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+# The versions that the tests passed with, from an environment of each Python:
+# make constraints VENVS=".venv ../venv-3.10 ../venv-3.12 ../venv-3.13"
+constraints: $(INSTALLED)
+	$(BIN)/python tools/constraints.py $(VENVS)
+
+# The whole install from the index, into a fresh environment, used from an empty folder.
+release-check:
+	PYTHON=$(PYTHON) CONSTRAINTS=$(abspath $(CONSTRAINTS)) tools/release_check.sh
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

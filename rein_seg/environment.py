@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import io
+import logging
 import platform
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -13,13 +16,27 @@ from typing import Any
 
 from rein_seg.errors import UserError
 
-# import names are shared: with both installed, files of one overwrite files of the other
+# these share their import names with the onedl-* forks and overwrite their files
 _UPSTREAM = ('mmengine', 'mmengine-lite', 'mmcv', 'mmcv-lite', 'mmsegmentation', 'mmpretrain')
 _KNOWN_WARNINGS = (
     'Fail to import ``MultiScaleDeformableAttention``',
     '.*torch.jit.script.*',
     '.*``avg_non_ignore``.*',
 )
+# builds of OpenCV: all are imported as cv2, so a second one overwrites files of the first
+_OPENCV = (
+    'opencv-python',
+    'opencv-python-headless',
+    'opencv-contrib-python',
+    'opencv-contrib-python-headless',
+)
+# oldest and newest minor version that the test suite passed with; all versions: constraints.txt
+TESTED = {
+    'torch': ('2.14', '2.14'),
+    'numpy': ('2.2', '2.5'),
+    'timm': ('1.0', '1.0'),
+    'opencv-python': ('5.0', '5.0'),
+}
 _RECORDED = (
     'torch',
     'torchvision',
@@ -28,7 +45,6 @@ _RECORDED = (
     'onedl-mmsegmentation',
     'onedl-mmpretrain',
     'numpy',
-    'opencv-python',
     'safetensors',
     'scipy',
     'timm',
@@ -36,10 +52,15 @@ _RECORDED = (
 
 
 def check_environment() -> None:
-    """Refuses upstream mm* packages, which share their import names with the onedl-* forks.
+    """Checks that the installed packages can work; logs a line about untested versions, once.
 
     Raises:
-        UserError: If one is installed.
+        UserError: If an upstream mm* package is installed beside the onedl-* forks, or OpenCV
+            cannot be loaded.
+
+    Example:
+        >>> from rein_seg.environment import check_environment
+        >>> check_environment()
     """
     found = [name for name in _UPSTREAM if _version(name) is not None]
     if found:
@@ -48,6 +69,58 @@ def check_environment() -> None:
             f'files; run: pip uninstall {" ".join(found)} && pip install --force-reinstall '
             'onedl-mmengine onedl-mmcv onedl-mmsegmentation onedl-mmpretrain'
         )
+    _check_opencv()
+    _log_once(untested(), several_builds())
+
+
+def untested() -> str:
+    """Names the packages whose versions are outside of the tested range; empty if none is."""
+    found = []
+    for name, (oldest, newest) in TESTED.items():
+        version = _version(name)
+        if version and not _minor(oldest) <= _minor(version) <= _minor(newest):
+            tested = oldest if oldest == newest else f'{oldest} to {newest}'
+            found.append(f'{name} {version} (tested: {tested})')
+    return f'untested versions: {", ".join(found)}; tested ones: constraints.txt' if found else ''
+
+
+def several_builds() -> str:
+    """Names the builds of OpenCV that are installed beside each other; empty if one is."""
+    builds = _opencv()
+    if len(builds) < 2:
+        return ''
+    return (
+        f'several builds of OpenCV are installed and overwrite each other: {", ".join(builds)}; '
+        f'run: pip uninstall -y {" ".join(builds)} && pip install {builds[0]}'
+    )
+
+
+def _opencv() -> list[str]:
+    return [name for name in _OPENCV if _version(name)]
+
+
+@functools.cache
+def _log_once(*lines: str) -> None:
+    for line in filter(None, lines):
+        logging.getLogger('rein_seg').warning(line)
+
+
+def _check_opencv() -> None:
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        build = _version('opencv-python')
+        release = f'=={build}' if build else ''
+        raise UserError(
+            f'OpenCV cannot be loaded: {error}; install the library that is missing (libGL: '
+            'apt-get install libgl1 libglib2.0-0), or the build that needs none in its place: pip '
+            'uninstall -y opencv-python && pip install --no-deps opencv-python-headless'
+            f'{release}'
+        ) from None
+
+
+def _minor(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r'\d+', version)[:2]))
 
 
 @contextlib.contextmanager
@@ -86,7 +159,7 @@ def describe_environment() -> dict[str, Any]:
         'products': library(),
         'fast_forms': [name for name, switch in SWITCHES.items() if switch.on],
         'gpu': torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
-        'packages': {name: _version(name) for name in ('rein-seg', *_RECORDED)},
+        'packages': {name: _version(name) for name in ('rein-seg', *_RECORDED, *_opencv())},
     }
 
 

@@ -1,51 +1,9 @@
 #!/usr/bin/env python
-"""Pretrain the small encoder without labels: python tools/pretrain_tiny.py --budget small"""
+"""The same as `rein-seg pretrain-tiny`: python tools/pretrain_tiny.py --help"""
 
-import argparse
 import sys
 
-
-def parse_args():
-    parser = argparse.ArgumentParser(
-        description='Pretrains TinyViT on random streets under random looks, without labels. '
-        'Leaves tiny_vit.safetensors in the work folder; tools/linear_probe.py says how good it is.'
-    )
-    parser.add_argument(
-        '--budget',
-        default='full',
-        choices=['full', 'small', 'smoke'],
-        help='full: how the weights in the package were made; small: a fifth of the steps',
-    )
-    parser.add_argument(
-        '--work-dir', help='folder of the run (default: work_dirs/pretrain_tiny_BUDGET)'
-    )
-    parser.add_argument('--resume', action='store_true', help='go on from the last checkpoint')
-    parser.add_argument('--device', help='cpu or cuda (default: a GPU where there is one)')
-    parser.add_argument('--workers', type=int, help='processes that draw streets')
-    parser.add_argument('--seed', type=int, help='of streets, looks, masks and initial weights')
-    parser.add_argument('--steps', type=int, help='optimiser steps, in place of the budget’s')
-    parser.add_argument('--lr', type=float, help='peak learning rate')
-    return parser.parse_args()
-
-
-def main():
-    args = parse_args()
-    from rein_seg.pretrain.run import pretrain
-
-    made = pretrain(
-        args.work_dir or f'work_dirs/pretrain_tiny_{args.budget}',
-        budget=args.budget,
-        resume=args.resume,
-        device=args.device,
-        workers=args.workers,
-        seed=args.seed,
-        steps=args.steps,
-        lr=args.lr,
-    )
-    print(f'{made["weights"]}: {made["steps"]} steps, SHA-256 {made["sha256"]}')
-
+from rein_seg.cli import main
 
 if __name__ == '__main__':
-    from rein_seg.cli import run
-
-    sys.exit(run(main))
+    sys.exit(main(['pretrain-tiny', *sys.argv[1:]]))

@@ -1,63 +1,9 @@
 #!/usr/bin/env python
-"""Test a config: python tools/test.py CONFIG WORK_DIR/adapter.safetensors"""
+"""The same as `rein-seg test`: python tools/test.py --help"""
 
-import argparse
 import sys
 
-
-def parse_args():
-    from rein_seg.cli import add_common
-
-    parser = argparse.ArgumentParser(
-        description='Evaluates an adapter file or a checkpoint on the test domains of a config. '
-        'Leaves log, results.json and overview.png in the work folder.'
-    )
-    parser.add_argument('config', help='config file')
-    parser.add_argument(
-        'weights', help='adapter.safetensors, or a checkpoint (.pth), official ones too'
-    )
-    parser.add_argument(
-        '--protocol',
-        action='append',
-        default=[],
-        metavar='NAME',
-        help='protocol of the benchmark to evaluate under (default: that of the config); give it '
-        'several times for several tables of one model',
-    )
-    parser.add_argument(
-        '--out', help='folder for predictions as png files of class indexes; with --submit its zips'
-    )
-    kind = parser.add_mutually_exclusive_group()
-    kind.add_argument('--show-dir', help='folder for predictions painted over the images')
-    kind.add_argument(
-        '--submit',
-        metavar='SERVER',
-        help='predict the images of a test server instead, and pack them for it: acdc, a zip for '
-        'each condition (default folder: WORK_DIR/submit_SERVER)',
-    )
-    add_common(parser, work_dir='work_dirs/CONFIG_NAME/test')
-    return parser.parse_args()
-
-
-def main():
-    args = parse_args()
-    from rein_seg.apis import submit, test
-    from rein_seg.config.request import Request
-    from rein_seg.config.resolve import resolve
-
-    # in a folder of its own: the results of the training run stay
-    request = Request(work_dir=args.work_dir, subfolder='test', options=args.cfg_options or {})
-    cfg = resolve(args.config, request).cfg
-    common = dict(amp=args.amp, launcher=args.launcher)
-    if args.submit:
-        where = dict(server=args.submit, protocols=args.protocol, folder=args.out)
-        submit(cfg, args.weights, **where, **common)
-        return
-    folders = dict(out=args.out, show_dir=args.show_dir)
-    test(cfg, args.weights, protocols=args.protocol, **folders, **common)
-
+from rein_seg.cli import main
 
 if __name__ == '__main__':
-    from rein_seg.cli import run
-
-    sys.exit(run(main))
+    sys.exit(main(['test', *sys.argv[1:]]))

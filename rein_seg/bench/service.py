@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -161,15 +159,10 @@ def _in_process(
     cfg_options: Sequence[str],
     size: tuple[int, int],
 ) -> dict[str, Any]:
-    root = Path(__file__).parents[2]
-    tool = root / 'tools' / 'benchmark_service.py'
-    path = os.pathsep.join(filter(None, (str(root), os.environ.get('PYTHONPATH'))))
-    command = [sys.executable, str(tool), config, '--way', way, '--methods', *methods]
-    command += ['--size', *map(str, size)]
+    command = [sys.executable, '-m', 'rein_seg', 'benchmark-service', config]
+    command += ['--way', way, '--methods', *methods, '--size', *map(str, size)]
     command += ['--cfg-options', *cfg_options] if cfg_options else []
-    result = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': path}
-    )
+    result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         lines = result.stderr.strip().splitlines() or ['it said nothing']
         raise UserError(f'measuring {way} failed: {lines[-1].removeprefix("error: ")}')

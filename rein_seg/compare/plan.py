@@ -46,7 +46,7 @@ class Variant:
     def write(self, folder: Path) -> Path:
         """Writes the resolved config below the comparison's folder; returns its path."""
         path = folder / self.name / f'{self.name}.py'
-        lines = [f'# {self.name}, resolved from {Path(self.config).name} by tools/compare.py']
+        lines = [f'# {self.name}, resolved from {Path(self.config).name} by rein-seg compare']
         lines += [f'{key} = {value!r}' for key, value in self.content.items()]
         with atomic_path(path) as temporary:
             temporary.write_text('\n'.join(lines) + '\n')

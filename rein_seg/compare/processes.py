@@ -7,7 +7,6 @@ import fcntl
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -163,24 +162,6 @@ def locked(folder: Path) -> Iterator[int]:
 def _read(file: IO[str]) -> str:
     file.seek(0)
     return file.read().strip() or '?'
-
-
-@contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """Makes SIGTERM end the block as Ctrl-C does, so that no child process outlives us."""
-    # only the main thread may set signal handlers
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def tail(path: Path, lines: int = 20) -> str:

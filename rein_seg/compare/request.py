@@ -8,7 +8,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rein_seg.config.read import read
@@ -62,8 +61,6 @@ def ask(configs: Sequence[str], **given: Sequence[Any] | None) -> Asked:
 
 
 def _read(path: str) -> dict[str, Any]:
-    if not Path(path).is_file():  # `load_config` has the better message
-        return {}
     said = read(path).content.to_dict().get(KEY, {})
     expected = f"{KEY} = dict(peft=['Rein', 'LoRA'], seeds=[0, 1], metrics=['mIoU'])"
     fields = list(Asked.__dataclass_fields__)
@@ -85,7 +82,7 @@ def command_line(
     amp: bool,
 ) -> str:
     """Returns the command that repeats the comparison, in the default folder."""
-    words = ['python', 'tools/compare.py', *configs]
+    words = ['rein-seg', 'compare', *configs]
     flags = {'peft': '--peft', 'seeds': '--seeds', 'metrics': '--metric'}
     for key, flag in flags.items():
         words += [flag, *map(str, given.get(key) or ())] if given.get(key) else []

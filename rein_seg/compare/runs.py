@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ from typing import Any
 from mmengine.logging import print_log
 
 from rein_seg.compare.plan import Variant, plan_variants
-from rein_seg.compare.processes import locked, terminable
+from rein_seg.compare.processes import locked
 from rein_seg.compare.request import Method, ask, command_line
 from rein_seg.compare.session import TRAIN, Session, Settings
 from rein_seg.errors import UserError
+from rein_seg.signals import terminable
 
 
 def compare(
@@ -28,7 +28,7 @@ def compare(
     amp: bool = False,
     other_code: bool = False,
     say: Callable[[str], object] = print_log,
-    script: str | os.PathLike = TRAIN,
+    train: Sequence[str] = TRAIN,
 ) -> dict[str, Any]:
     """Trains every variant with every seed, one process a run, and compares their results.
 
@@ -37,7 +37,7 @@ def compare(
     ``comparison`` sets the defaults of methods, seeds and metrics.
 
     Args:
-        configs: Config files, of one benchmark.
+        configs: Config files or names of shipped configs, of one benchmark.
         peft: Methods that replace the configs' own: ``TYPE``, ``NAME=TYPE`` or ``NAME={JSON}``;
             empty keeps the configs' methods.
         seeds: Seeds that each variant is run with; defaults to 0, 1, 2.
@@ -50,7 +50,7 @@ def compare(
         amp: Whether to train with bfloat16 autocast.
         other_code: Whether to accept earlier runs made by other code.
         say: Gets progress lines, and the tables at the end.
-        script: The training tool.
+        train: Command that trains a config.
 
     Returns:
         The content of ``comparison.json``.
@@ -70,7 +70,7 @@ def compare(
         jobs=jobs,
         amp=amp,
         other_code=other_code,
-        script=Path(script),
+        train=tuple(train),
         command=command_line(configs, given=given, cfg_options=cfg_options, amp=amp),
     )
     with locked(settings.folder) as lock, terminable():

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-import rein_seg
 from rein_seg.compare import processes
 from rein_seg.compare import state as disk
 from rein_seg.compare.aggregate import Run, build_comparison
@@ -20,8 +19,7 @@ from rein_seg.compare.plan import Variant
 from rein_seg.compare.tables import WRITERS, decimals, text_tables, write_comparison
 from rein_seg.errors import UserError
 
-ROOT = Path(rein_seg.__file__).resolve().parents[1]
-TRAIN = ROOT / 'tools' / 'train.py'
+TRAIN = (sys.executable, '-m', 'rein_seg', 'train')
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Settings:
     jobs: int = 1
     amp: bool = False
     other_code: bool = False
-    script: Path = TRAIN
+    train: tuple[str, ...] = TRAIN
     command: str | None = None
 
 
@@ -123,7 +121,7 @@ class Session:
         folder, settings = self._folder(run), self.settings
         resumed = run.state == 'interrupted'
         config = settings.folder / run.variant / f'{run.variant}.py'
-        command = [sys.executable, str(settings.script), str(config), '--work-dir', str(folder)]
+        command = [*settings.train, str(config), '--work-dir', str(folder)]
         command += ['--cfg-options', f'randomness.seed={run.seed}', '--inference-cost']
         command += ['--resume'] * resumed + ['--amp'] * settings.amp
         env = processes.slot_environment(
@@ -133,7 +131,6 @@ class Session:
             cores=os.cpu_count() or 1,
             base=os.environ,
         )
-        env['PYTHONPATH'] = os.pathsep.join(filter(None, [str(ROOT), env.get('PYTHONPATH')]))
         disk.begin_session(
             folder, self._asked(run), disk.code_fingerprint(), resumed=resumed, jobs=self.slots
         )

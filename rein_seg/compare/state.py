@@ -24,13 +24,15 @@ _SHOWN = 3  # differences in a message
 def code_fingerprint() -> dict[str, str]:
     """Returns the versions of all packages that results depend on, and a digest of our sources.
 
-    The sources of this folder are left out: they only start runs and read their results.
+    Left out are the sources of this folder, which only start runs and read their results, and the
+    shipped configs: a run stores the config it was made with.
     """
     root = Path(rein_seg.__file__).parent
+    aside = {Path(__file__).parent, root / 'configs'}
     digest = hashlib.sha256()
     # sorted: file systems list in any order, and the digest depends on it
     for path in sorted(root.rglob('*.py')):
-        if Path(__file__).parent not in path.parents:
+        if not aside & set(path.parents):
             digest.update(path.relative_to(root).as_posix().encode() + b'\0')
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     packages = describe_environment()['packages'].items()

@@ -77,9 +77,7 @@ def method_name(method: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
 
 def _commands(runs: Sequence[Run]) -> dict[str, str]:
     """Returns variant -> the command that trained it, if its config is known."""
-    return {
-        run.variant: f'python tools/train.py configs/{run.config}' for run in runs if run.config
-    }
+    return {run.variant: f'rein-seg train {run.config}' for run in runs if run.config}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,6 +19,6 @@ def fake(tmp_path):
         peft=['LoRA', 'Frozen'],
         work_dir=str(tmp_path / 'work'),
         say=said.append,
-        script=write_fake_train(tmp_path),
+        train=write_fake_train(tmp_path),
     )
     return call, said

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
 
 from rein_seg.compare import Run, build_comparison
@@ -53,7 +54,7 @@ def make_run(variant='LoRA', seed=0, results=None, **more):
     return Run(variant, seed, **{**content, **more})
 
 
-# behaves as tools/train.py does, by seed: 7 fails, 8 with LoRA waits to be stopped, 9 is killed
+# behaves as rein-seg train does, by seed: 7 fails, 8 with LoRA waits to be stopped, 9 is killed
 FAKE = """
 import json, os, pathlib, re, signal, sys, time
 args = sys.argv[1:]
@@ -79,13 +80,13 @@ for scores in results['domains'].values():
 
 
 def write_fake_train(folder):
-    """Writes the tool; returns its path."""
+    """Writes a program; returns the command that starts it."""
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / 'made.json'
     results.write_text(json.dumps(make_results()))
     path = folder / 'fake_train.py'
     path.write_text(FAKE.format(results=str(results)))
-    return path
+    return sys.executable, str(path)
 
 
 def binary_results(dice=80.0, mae=0.02, target_mae=0.05):

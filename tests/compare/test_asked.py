@@ -64,10 +64,10 @@ def test_it_is_no_part_of_a_run(tmp_path):
 def test_a_comparison_of_one_word(fake, tmp_path):  # noqa: F811
     call, _ = fake
     path = config(tmp_path)
-    found = call.func([path], work_dir=str(tmp_path / 'w'), script=call.keywords['script'], say=str)
+    found = call.func([path], work_dir=str(tmp_path / 'w'), train=call.keywords['train'], say=str)
     assert [variant['name'] for variant in found['variants']] == ['Frozen', 'R4']
     assert [run['seed'] for run in found['runs']] == [0, 2, 0, 2]
-    assert found['command'] == f'python tools/compare.py {path}'
+    assert found['command'] == f'rein-seg compare {path}'
 
 
 def test_the_command_that_makes_it_again():
@@ -79,6 +79,6 @@ def test_the_command_that_makes_it_again():
         amp=True,
     )
     assert shlex.split(text) == [
-        'python', 'tools/compare.py', 'a.py', '--peft', *peft, '--seeds', '0', '1',
+        'rein-seg', 'compare', 'a.py', '--peft', *peft, '--seeds', '0', '1',
         '--cfg-options', 'max_iters=40', 'model.x=[1,2]', '--amp',
     ]  # fmt: skip

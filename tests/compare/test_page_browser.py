@@ -40,7 +40,7 @@ def runs():
 
 @pytest.fixture(scope='module')
 def text():
-    return page(build_comparison(list(runs()), command='python tools/compare.py x.py'))
+    return page(build_comparison(list(runs()), command='rein-seg compare x.py'))
 
 
 def test_what_is_there(text, tmp_path):
@@ -84,7 +84,7 @@ def test_what_is_there(text, tmp_path):
     assert found['classes'][1][0] == 'sky'
     assert found['classes'][1][1] == '–'
     assert len(found['runs']) == 9
-    assert found['command'] == 'python tools/compare.py x.py'
+    assert found['command'] == 'rein-seg compare x.py'
     assert 'miniscapes-256x128' in found['facts']
 
 

@@ -59,5 +59,5 @@ def test_two_methods_two_seeds(tmp_path):
     assert entry['scores']['mIoU']['source'] == results['domains']['clear']['mIoU']
     assert results['parameters_sha256'] == straight['parameters_sha256']
     # the same again: nothing runs, nothing changes
-    again = compare([config], **options, script=tmp_path / 'none.py')
+    again = compare([config], **options, train=['none'])
     assert again == found

@@ -1,22 +1,20 @@
-"""Whole comparisons with a training tool that takes milliseconds."""
+"""Whole comparisons with a training command that takes milliseconds."""
 
 import functools
 import json
 import os
 import signal
-import sys
 import threading
 import time
 
 import pytest
 
 import rein_seg.compare as package
-from rein_seg import cli
+from rein_seg.cli import main
 from rein_seg.compare import compare
 from rein_seg.compare.processes import exit_reason, locked, slot_environment, tail
 from rein_seg.compare.session import duration, seconds_left
 from rein_seg.errors import UserError
-from tests.run.calls import load_tool
 
 
 def calls(folder):
@@ -126,28 +124,21 @@ def test_bad_numbers_and_a_folder_in_use(fake, tmp_path):
         call(seeds=[0])
 
 
-def test_the_tool(fake, tmp_path, monkeypatch, capsys):
+def test_the_command(fake, tmp_path, monkeypatch, capsys):
     call, said = fake
-    tool = load_tool('compare')
     monkeypatch.setattr(
-        package, 'compare', functools.partial(compare, script=call.keywords['script'])
+        package, 'compare', functools.partial(compare, train=call.keywords['train'])
     )
 
-    def main(*args):
-        config = str(tmp_path / 'tiny.py')
+    def run(*args):
         common = ['--work-dir', str(tmp_path / 'work'), '--peft', 'LoRA']
-        monkeypatch.setattr(sys, 'argv', ['tools/compare.py', config, *common, *args])
-        return cli.run(tool.main)
+        return main(['compare', str(tmp_path / 'tiny.py'), *common, *args])
 
-    with pytest.raises(SystemExit) as done:
-        main('--seeds', '0', '1', '--metric', 'aAcc', '--cfg-options', 'max_iters=5')
-    assert done.value.code == 0
+    assert run('--seeds', '0', '1', '--metric', 'aAcc', '--cfg-options', 'max_iters=5') == 0
     assert 'aAcc in % (higher is better)' in capsys.readouterr().out
-    with pytest.raises(SystemExit) as done:
-        main('--seeds', '7')
-    assert done.value.code == 1
+    assert run('--seeds', '7') == 1
     assert 'ValueError: no good' in capsys.readouterr().out
-    assert main('--seeds', '-1') == 2
+    assert run('--seeds', '-1') == 2
 
 
 def test_time_that_is_left():

@@ -26,9 +26,7 @@ def test_runs_are_shown_with_what_trained_them(tmp_path):
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line}
     assert rows['Rein'][4:] == ['20.00', '11.00', '9.00', '10.00', '12.00']
     assert rows['Full'][4:] == ['30.00', '10.00', '20.00', '8.00', '12.00']
-    assert text.endswith(
-        'Rein: python tools/train.py configs/rein.py\nFull: python tools/train.py configs/full.py'
-    )
+    assert text.endswith('Rein: rein-seg train rein.py\nFull: rein-seg train full.py')
 
 
 def test_seeds_of_one_method_are_one_row(tmp_path):

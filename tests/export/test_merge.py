@@ -17,9 +17,9 @@ from rein_seg.encoders.pretrained import package_file
 from rein_seg.errors import UserError
 from rein_seg.export.merge import merge
 from rein_seg.run.results import adapter_metadata
+from tests.cli.calls import assert_refused, call
 from tests.encoders.plain_vit.official import PLAIN, published
 from tests.peft.build import move, relative
-from tests.run.calls import assert_refused, call, load_tool
 from tests.run.tiny_run import tiny_config
 
 ENCODER = """
@@ -199,27 +199,24 @@ def test_random_weights_have_no_official_layout(tmp_path):
     assert MODELS.build(frozen).identity['encoder']['weights'].startswith('sha256:')
 
 
-def test_what_cannot_be_merged_says_why_and_writes_nothing(tmp_path, monkeypatch, capsys):
-    both = dict(monkeypatch=monkeypatch, capsys=capsys)
+def test_what_cannot_be_merged_says_why_and_writes_nothing(tmp_path):
     cfg, _ = prepare(tmp_path, dict(type='ConvLoRA', num_experts=2))
     config, adapter = str(tmp_path / 'tiny.py'), str(tmp_path / 'adapter.safetensors')
     there = set(tmp_path.iterdir())
-    assert_refused(*call('merge', config, adapter, **both), 'cannot be merged: ConvLoRA')
+    assert_refused(*call('merge', config, adapter), 'cannot be merged: ConvLoRA')
     source = str(tmp_path / 'official.pth')
-    assert_refused(*call('merge', config, adapter, '--out', source, **both), 'would overwrite')
-    bad = call('merge', config, adapter, '--out', 'a.bin', **both)
+    assert_refused(*call('merge', config, adapter, '--out', source), 'would overwrite')
+    bad = call('merge', config, adapter, '--out', 'a.bin')
     assert_refused(*bad, "--out 'a.bin': expected a name in .safetensors or .pth")
-    bad = call('merge', config, adapter, '--layout', 'timm', **both)
+    bad = call('merge', config, adapter, '--layout', 'timm')
     assert_refused(*bad, "--layout 'timm': expected one of")
-    assert_refused(*call('merge', config, str(tmp_path / 'no.pth'), **both), 'does not exist')
+    assert_refused(*call('merge', config, str(tmp_path / 'no.pth')), 'does not exist')
     assert set(tmp_path.iterdir()) == there
 
 
-def test_tool_says_what_it_wrote(tmp_path, monkeypatch, capsys):
+def test_tool_says_what_it_wrote(tmp_path, capsys):
     prepare(tmp_path, METHODS[0])
-    args = [str(tmp_path / 'tiny.py'), str(tmp_path / 'adapter.safetensors')]
-    monkeypatch.setattr(sys, 'argv', ['merge.py', *args])
-    load_tool('merge').main()
+    assert call('merge', tmp_path / 'tiny.py', tmp_path / 'adapter.safetensors')[0] == 0
     out = capsys.readouterr().out
     assert 'wrote' in out
     assert 'merged_encoder_config.py' in out

@@ -1,20 +1,15 @@
 """Bad input ends before training starts, with one clear line and exit code 2."""
 
-import argparse
-import subprocess
-import sys
-
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from rein_seg import cli
 from rein_seg.apis import train
 from rein_seg.checkpoint import read_adapter, save_adapter
 from rein_seg.errors import UserError
+from tests.cli.calls import assert_refused, call
 from tests.paths import REPO
-from tests.run.calls import assert_refused, call, load_tool
 from tests.run.tiny_run import tiny_config, write_config
 
 
@@ -71,33 +66,30 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize(('options', 'parts'), OPTIONS, ids=[o[0][0] for o in OPTIONS])
-def test_bad_option(folder, tmp_path, options, parts, monkeypatch, capsys):
+def test_bad_option(folder, tmp_path, options, parts):
     config = write_config(folder)
     work_dir = tmp_path / 'run'
     code, err = call(
         'train', config, '--work-dir', str(work_dir), '--cfg-options', *options,
-        monkeypatch=monkeypatch, capsys=capsys,
     )  # fmt: skip
     assert_refused(code, err, *parts)
     assert not list(work_dir.glob('*.pth'))
 
 
-def test_crop_larger_than_the_image(folder, monkeypatch, capsys):
+def test_crop_larger_than_the_image(folder):
     extra = (
         'train_dataloader = dict(batch_size=2, dataset=dict(count=7, size=(64, 32), pipeline=['
         "dict(type='LoadImageFromFile'), dict(type='LoadLabels'), "
         "dict(type='RandomCrop', crop_size=(48, 48)), dict(type='PackDomainInputs')]))\n"
     )
-    code, err = call(
-        'train', write_config(folder, extra=extra), monkeypatch=monkeypatch, capsys=capsys
-    )
+    code, err = call('train', write_config(folder, extra=extra))
     assert_refused(code, err, 'crop_size (48, 48) is larger than the image (32, 64)')
 
 
-def test_resuming_under_another_seed(folder, monkeypatch, capsys):
+def test_resuming_under_another_seed(folder):
     code, err = call(
         'train', write_config(folder), '--resume', '--work-dir', str(folder / 'run'),
-        '--cfg-options', 'randomness.seed=4', monkeypatch=monkeypatch, capsys=capsys,
+        '--cfg-options', 'randomness.seed=4',
     )  # fmt: skip
     assert_refused(code, err, 'has seed 3, this one 4', 'randomness.seed=3')
 
@@ -109,20 +101,10 @@ def test_averaging_hooks_are_refused(folder):
         train(cfg)
 
 
-def test_error_on_another_rank_is_seen(monkeypatch, capsys):
-    def fail():
-        raise UserError('bad label')
-
-    monkeypatch.setenv('RANK', '1')
-    assert cli.run(fail) == 2
-    assert '[rank 1] error: bad label' in capsys.readouterr().err
-
-
-def test_missing_config_and_nothing_to_resume(folder, tmp_path, monkeypatch, capsys):
-    both = dict(monkeypatch=monkeypatch, capsys=capsys)
-    code, err = call('train', 'configs/rein_tiny_miniscape.py', **both)
+def test_missing_config_and_nothing_to_resume(folder, tmp_path):
+    code, err = call('train', 'configs/rein_tiny_miniscape.py')
     assert_refused(code, err, 'does not exist', "did you mean 'rein_tiny_miniscapes.py'")
-    code, err = call('train', write_config(folder), '--resume', '--work-dir', str(tmp_path), **both)
+    code, err = call('train', write_config(folder), '--resume', '--work-dir', str(tmp_path))
     assert_refused(code, err, '--resume', 'holds no checkpoint')
 
 
@@ -136,11 +118,11 @@ def camvid(tmp_path):
     return tmp_path / 'camvid'
 
 
-def test_data_mistakes(camvid, tmp_path, monkeypatch, capsys):
+def test_data_mistakes(camvid, tmp_path):
     def attempt(root):
         return call(
             'train', str(REPO / 'configs/rein_tiny_camvid.py'), '--work-dir', str(tmp_path / 'r'),
-            '--cfg-options', f'data_root={root}', monkeypatch=monkeypatch, capsys=capsys,
+            '--cfg-options', f'data_root={root}',
         )  # fmt: skip
 
     code, err = attempt(tmp_path / 'nowhere')
@@ -166,15 +148,14 @@ def adapter_with(folder, **metadata):
     return path
 
 
-def test_weights_that_do_not_fit(folder, tmp_path, monkeypatch, capsys):
+def test_weights_that_do_not_fit(folder, tmp_path):
     config = write_config(folder)
 
     def attempt(path, *options):
         more = ['--cfg-options', *options] if options else []
         return call(
             'test', config, str(path), '--work-dir', str(tmp_path), *more,
-            monkeypatch=monkeypatch, capsys=capsys,
-        )  # fmt: skip
+            )  # fmt: skip
 
     good = folder / 'run/adapter.safetensors'
     assert_refused(
@@ -206,18 +187,17 @@ def test_weights_that_do_not_fit(folder, tmp_path, monkeypatch, capsys):
     assert_refused(*attempt(folder / 'none.pth'), 'does not exist')
 
 
-def test_damaged_and_dangerous_files(folder, tmp_path, monkeypatch, capsys):
+def test_damaged_and_dangerous_files(folder, tmp_path):
     config = write_config(folder)
-    both = dict(monkeypatch=monkeypatch, capsys=capsys)
     for name, reason in (('adapter.safetensors', 'truncated'), ('iter_2.pth', 'truncated')):
         content = (folder / 'run' / name).read_bytes()
         (tmp_path / name).write_bytes(content[: len(content) // 2])
-        assert_refused(*call('test', config, str(tmp_path / name), **both), reason)
+        assert_refused(*call('test', config, str(tmp_path / name)), reason)
     tampered = bytearray((folder / 'run/adapter.safetensors').read_bytes())
     tampered[-3] ^= 1
     (tmp_path / 'adapter.safetensors').write_bytes(tampered)
     assert_refused(
-        *call('test', config, str(tmp_path / 'adapter.safetensors'), **both), 'was changed after'
+        *call('test', config, str(tmp_path / 'adapter.safetensors')), 'was changed after'
     )
 
     class Evil:
@@ -226,54 +206,11 @@ def test_damaged_and_dangerous_files(folder, tmp_path, monkeypatch, capsys):
 
     torch.save(dict(state_dict={}, extra=Evil()), tmp_path / 'iter_9.pth')
     assert_refused(
-        *call('test', config, str(tmp_path / 'iter_9.pth'), **both),
+        *call('test', config, str(tmp_path / 'iter_9.pth')),
         'would run pickled code',
         'exec',
     )
     assert_refused(
-        *call('train', config, '--resume', '--work-dir', str(tmp_path), **both),
+        *call('train', config, '--resume', '--work-dir', str(tmp_path)),
         'would run pickled code',
     )
-
-
-TOOLS = sorted(path.stem for path in (REPO / 'tools').glob('*.py'))
-
-
-@pytest.mark.parametrize('tool', TOOLS)
-def test_help_describes_every_argument(tool, monkeypatch):
-    monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', lambda self: self)
-    parser = load_tool(tool).parse_args()
-    assert parser.description
-    assert [action.dest for action in parser._actions if not action.help] == []
-    work_dir = next((a for a in parser._actions if a.dest == 'work_dir'), None)
-    if work_dir is not None:
-        expected = {
-            'train': 'work_dirs/CONFIG_NAME)',
-            'test': 'work_dirs/CONFIG_NAME/test)',
-            'compare': 'CONFIG_NAME, several configs: the name of their benchmark)',
-            'pretrain_tiny': 'work_dirs/pretrain_tiny_BUDGET)',
-        }
-        assert work_dir.help.endswith(expected[tool])
-
-
-@pytest.mark.parametrize('tool', TOOLS)
-def test_exit_code_of_the_real_command(tool, tmp_path):
-    given = {'test': ['in.pth'], 'merge': ['in.pth'], 'convert': ['in.pth', 'out.pth']}
-    more = given.get(tool, [])
-    told = {
-        'benchmark_loader': 'benchmark_loader.py: error: unrecognized arguments: none.py',
-        'benchmark_service': "error: measuring shared failed: config 'none.py' does not exist",
-        'check_data': "error: 'none.py' is neither a benchmark nor a config (.py) nor a folder",
-        'pretrain_tiny': 'pretrain_tiny.py: error: unrecognized arguments: none.py',
-        'show_results': "error: 'none.py' does not exist: give the folder of a finished",
-    }
-    result = subprocess.run(
-        [sys.executable, str(REPO / f'tools/{tool}.py'), 'none.py', *more],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 2, result.stderr
-    error = told.get(tool, "error: config 'none.py' does not exist")
-    assert result.stderr.splitlines()[-1].startswith(error)
-    assert 'Traceback' not in result.stderr

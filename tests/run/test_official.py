@@ -1,8 +1,5 @@
 """Official Rein checkpoints through the tools: tested, converted there and back; sizes refused."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from mmseg.registry import MODELS
@@ -21,7 +18,7 @@ from rein_seg.export.count import build_shapes
 from rein_seg.run.test import load_weights
 from rein_seg.run.test import test as run_test
 from tests.checkpoint import official_model
-from tests.run.calls import assert_refused, call
+from tests.cli.calls import assert_refused, call
 from tests.run.tiny_run import tiny_config, write_config
 
 MODEL = """
@@ -120,19 +117,18 @@ def test_full_model_has_the_published_tensors(repo):
     assert state['backbone.reins.merge.weight'].shape == (256, 768)
 
 
-def test_conversions_that_make_no_sense(folder, tmp_path, monkeypatch, capsys):
+def test_conversions_that_make_no_sense(folder, tmp_path):
     config = write_config(folder, extra=extra(folder))
-    both = dict(monkeypatch=monkeypatch, capsys=capsys)
     official = str(folder / 'adapter19.pth')
-    assert_refused(*call('convert', config, official, 'x.bin', **both), 'expected a name in .safet')
-    assert_refused(*call('convert', config, official, official, **both), 'is the file to convert')
-    missing = call('convert', config, 'none.pth', str(tmp_path / 'a.safetensors'), **both)
+    assert_refused(*call('convert', config, official, 'x.bin'), 'expected a name in .safet')
+    assert_refused(*call('convert', config, official, official), 'is the file to convert')
+    missing = call('convert', config, 'none.pth', str(tmp_path / 'a.safetensors'))
     assert_refused(*missing, "'none.pth' does not exist")
-    five = call('convert', config, str(folder / 'adapter.pth'), str(tmp_path / 'a.pth'), **both)
+    five = call('convert', config, str(folder / 'adapter.pth'), str(tmp_path / 'a.pth'))
     assert_refused(*five, 'made for 5 classes, the config has num_classes=19')
     lost = ['--cfg-options', 'model.backbone.encoder.checkpoint=lost.pth']
     assert_refused(
-        *call('convert', config, official, str(tmp_path / 'a.pth'), *lost, **both),
+        *call('convert', config, official, str(tmp_path / 'a.pth'), *lost),
         "'tiny': weights file 'lost.pth' does not exist",
     )
     assert not list(tmp_path.iterdir())
@@ -148,14 +144,11 @@ def test_model_without_official_layout(folder, tmp_path):
     assert not (tmp_path / 'b.pth').exists()
 
 
-def test_sizes_that_the_patch_does_not_divide(folder, tmp_path, monkeypatch, capsys):
+def test_sizes_that_the_patch_does_not_divide(folder, tmp_path):
     config = write_config(folder, extra=extra(folder))
 
     def attempt(*options):
-        return call(
-            'train', config, '--work-dir', str(tmp_path / 'run'), '--cfg-options', *options,
-            monkeypatch=monkeypatch, capsys=capsys,
-        )  # fmt: skip
+        return call('train', config, '--work-dir', tmp_path / 'run', '--cfg-options', *options)
 
     assert_refused(
         *attempt('model.crop_size=[40,72]'),
@@ -175,12 +168,3 @@ def test_whole_test_images_of_a_size_the_patch_does_not_divide(folder):
         UserError, match=r"domain 'night'.*: .* 16 pixels, not \(40, 72\) .*\(32, 64\)"
     ):
         run_test(cfg, str(folder / 'adapter19.pth'))
-
-
-@pytest.mark.parametrize('tool', ['convert', 'count_parameters'])
-def test_help_helps(tool):
-    command = [sys.executable, f'tools/{tool}.py', '--help']
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0
-    assert 'config' in result.stdout
-    assert '--cfg-options' in result.stdout

@@ -8,6 +8,7 @@ from rein_seg.apis import load_config, train
 from rein_seg.checkpoint import read_adapter
 from rein_seg.datasets import PackDomainInputs
 from rein_seg.run.test import check_weights
+from tests.cli.calls import assert_refused, call
 from tests.paths import REPO
 from tests.run.calls import assert_refused, call
 from tests.run.driving_trees import write_trees
@@ -57,11 +58,9 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def tool(trained, monkeypatch, capsys):
+def tool(trained):
     def run(name, *args):
-        return call(
-            name, str(trained[0] / 'leaf.py'), *args, monkeypatch=monkeypatch, capsys=capsys
-        )
+        return call(name, trained[0] / 'leaf.py', *args)
 
     return run
 

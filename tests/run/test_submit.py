@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rein_seg.apis import init_model, load_config, predict, train
-from tests.run.calls import assert_refused, call
+from tests.cli.calls import assert_refused, call
 from tests.run.tiny_run import tiny_config, write_config
 
 CONDITIONS = ('fog', 'night', 'rain', 'snow')
@@ -34,12 +34,12 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def tool(trained, monkeypatch, capsys):
+def tool(trained):
     def run(*args, data='data', options=()):
         adapter = str(trained / 'run/adapter.safetensors')
         small = ('test_dataloader.batch_size=1', f'data_root={trained / data}', *options)
         args = ('test', write_config(trained), adapter, *args, '--cfg-options', *small)
-        return call(*args, monkeypatch=monkeypatch, capsys=capsys)
+        return call(*args)
 
     return run
 

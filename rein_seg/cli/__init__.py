@@ -1,0 +1,120 @@
+"""The command line: ``rein-seg COMMAND``, the same as ``python -m rein_seg COMMAND``.
+
+A command is a module of this package, named like the command with ``_`` for ``-``, and a word in
+`COMMANDS`. Its docstring is the help: the first line stands in the list of commands. It has
+
+    add_arguments(parser)   gives the parser its arguments
+    main(args)              does the work; an int that it returns is the exit code
+    EXAMPLES                optional: command lines, shown below the help
+    INTERRUPTED             optional: advice after Ctrl-C
+
+and imports what is slow to load, PyTorch above all, inside of ``main``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from rein_seg.cli.exits import HELP, Exit, run
+from rein_seg.environment import check_environment
+from rein_seg.errors import UserError, near_misses
+from rein_seg.version import __version__
+
+COMMANDS = (
+    'train',
+    'test',
+    'compare',
+    'show-results',
+    'check-data',
+    'merge',
+    'convert',
+    'count',
+    'benchmark',
+    'benchmark-loader',
+    'benchmark-sam',
+    'benchmark-service',
+    'benchmark-slide',
+    'linear-probe',
+    'pretrain-tiny',
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code; see `rein_seg.cli.exits.Exit`.
+
+    Args:
+        argv: Name of the command and its arguments; by default those of the process.
+
+    Example:
+        >>> from rein_seg.cli import main
+        >>> main(['--version'])
+        rein-seg 0.1.0
+        0
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words[0] if words else ''
+    try:
+        if not name or name.startswith('-'):
+            _overview().parse_args(words)
+            _overview().print_help()
+            return Exit.USER_ERROR
+        if name not in COMMANDS:
+            return run(lambda: _refuse(name))
+        command = _module(name)
+        args = _parser(name, command).parse_args(words[1:])
+    except SystemExit as ended:  # argparse's, after a help or an error
+        return ended.code if isinstance(ended.code, int) else Exit.USER_ERROR
+    interrupted = getattr(command, 'INTERRUPTED', 'start it again')
+    return run(lambda: _work(command, args), interrupted=interrupted)
+
+
+def prepare() -> None:
+    """Checks the environment and puts in the faster forms that hold for the whole process."""
+    check_environment()
+    from rein_seg.fast.dispatch import use_in_process
+
+    use_in_process()
+
+
+def _work(command: ModuleType, args: argparse.Namespace) -> object:
+    prepare()
+    return command.main(args)
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f'rein_seg.cli.{name.replace("-", "_")}')
+
+
+def _parser(name: str, command: ModuleType) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f'rein-seg {name}',
+        description=command.__doc__,
+        epilog=getattr(command, 'EXAMPLES', None),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    return parser
+
+
+def _overview() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    firsts = {name: (_module(name).__doc__ or '').partition('\n')[0] for name in COMMANDS}
+    commands = '\n'.join(f'  {name:<{width}}  {first}' for name, first in firsts.items())
+    parser = argparse.ArgumentParser(
+        prog='rein-seg',
+        usage='rein-seg [-h] [--version] COMMAND ...',
+        description='Frozen vision foundation models, parameter-efficient tuning, segmentation on '
+        'unseen domains.',
+        epilog=f'commands:\n{commands}\n\nrein-seg COMMAND --help describes a command.\n\n{HELP}',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--version', action='version', version=f'rein-seg {__version__}')
+    return parser
+
+
+def _refuse(name: str) -> None:
+    raise UserError(f'{name!r} is not a command; {near_misses(name, COMMANDS)}')

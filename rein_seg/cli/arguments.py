@@ -1,0 +1,94 @@
+"""Arguments that commands share, spelled as in mmseg."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+class Options(argparse.Action):
+    """Reads ``KEY=VALUE`` words as mmengine does, which is imported only if there are any."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Stores names -> values."""
+        from mmengine.config import DictAction
+
+        action = DictAction(self.option_strings, self.dest, nargs='+')
+        action(parser, namespace, values, option_string)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--cfg-options``.
+
+    Example:
+        >>> import argparse
+        >>> from rein_seg.cli.arguments import add_options
+        >>> parser = argparse.ArgumentParser()
+        >>> add_options(parser)
+        >>> parser.parse_args(['--cfg-options', 'max_iters=30', 'model.x=[1,2]']).cfg_options
+        {'max_iters': 30, 'model.x': [1, 2]}
+    """
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Options,
+        metavar='KEY=VALUE',
+        help='override parts of the config: a.b=1 c="[1,2]"',
+    )
+
+
+def add_config(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
+    """Adds the positional ``config``; with a default it may be left out."""
+    parser.add_argument(
+        'config',
+        nargs='?' if default else None,
+        default=default,
+        help='config file, or name of a shipped config'
+        + (' (default: %(default)s)' if default else ', such as rein_tiny_miniscapes'),
+    )
+
+
+def add_run(parser: argparse.ArgumentParser, *, work_dir: str = 'work_dirs/CONFIG_NAME') -> None:
+    """Adds the arguments of commands that train or test.
+
+    Args:
+        parser: Parser of the command.
+        work_dir: Default folder of the run, for the help.
+    """
+    add_options(parser)
+    parser.add_argument('--work-dir', help=f'folder of the run (default: {work_dir})')
+    parser.add_argument('--amp', action='store_true', help='bfloat16 autocast')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch'],
+        default='none',
+        help='pytorch under torchrun; tools/dist_*.sh sets it',
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_json(parser: argparse.ArgumentParser, what: str = 'figures') -> None:
+    """Adds ``--json FILE``."""
+    parser.add_argument('--json', metavar='FILE', help=f'write the {what} to this file, too')
+
+
+def positive(text: str) -> int:
+    """Returns a whole number above 0, as the ``type`` of an argument.
+
+    Raises:
+        argparse.ArgumentTypeError: If the text is no such number.
+
+    Example:
+        >>> from rein_seg.cli.arguments import positive
+        >>> positive('4')
+        4
+    """
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a whole number above 0')
+    return int(text)

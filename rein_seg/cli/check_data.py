@@ -1,0 +1,50 @@
+"""Reads all images and labels of a benchmark and reports faults.
+
+Leaves check_data.json and overlays.png in the folder of --out. The exit code is
+1 if there are faults.
+"""
+
+import argparse
+
+from rein_seg.cli.arguments import add_options, positive
+
+EXAMPLES = """examples:
+  rein-seg check-data gtav_to_urban --data-root data
+  rein-seg check-data data          # all data sets of the benchmarks that lie there"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.add_argument(
+        'name',
+        metavar='NAME|CONFIG|DIR',
+        help='a benchmark (a file of configs/_base_/benchmarks), a config, or a folder with data '
+        'sets of benchmarks in it',
+    )
+    parser.add_argument('--data-root', help="in the place of the config's data_root")
+    parser.add_argument('--out', help='folder for the files (default: work_dirs/check_data/NAME)')
+    parser.add_argument('--workers', type=positive, help='threads (default: one a core, 8 at most)')
+    parser.add_argument(
+        '--duplicates', action='store_true', help='look for training images among the others, too'
+    )
+    parser.add_argument('--json', action='store_true', help='print the report as json')
+    add_options(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Checks; returns 1 if there are faults."""
+    import json
+    from pathlib import Path
+
+    from rein_seg import data_check as doctor
+
+    name = Path(args.name).resolve().stem
+    parts = doctor.read_parts(args.name, data_root=args.data_root, cfg_options=args.cfg_options)
+    checks = doctor.check_data(parts, workers=args.workers, duplicates=args.duplicates)
+    paths = doctor.write_report(args.out or f'work_dirs/check_data/{name}', name, checks)
+    if args.json:
+        print(json.dumps(doctor.report(name, checks)))
+    else:
+        print(doctor.report_text(name, checks))
+        print('\n'.join(f'wrote {path}' for path in paths))
+    return int(any(check.wrong for check in checks))

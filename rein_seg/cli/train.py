@@ -1,0 +1,46 @@
+"""Trains a config.
+
+Leaves log, config, checkpoints, results.json, adapter.safetensors and
+overview.png in the work folder.
+"""
+
+import argparse
+
+from rein_seg.cli.arguments import add_config, add_run
+
+INTERRUPTED = 'go on with --resume'
+EXAMPLES = """examples:
+  the embedded benchmark: no data, no weights, about ten minutes on two cores
+    rein-seg train rein_tiny_miniscapes
+  a config of your own, shorter
+    rein-seg train my_config.py --cfg-options max_iters=1000
+  two GPUs
+    torchrun --nproc_per_node 2 -m rein_seg train rein_dinov2_gtav --launcher pytorch"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add_config(parser)
+    parser.add_argument(
+        '--resume', action='store_true', help='go on from the newest checkpoint of the work folder'
+    )
+    parser.add_argument(
+        '--inference-cost',
+        action='store_true',
+        help='time inference, too: as trained, with the method merged, and the frozen encoder',
+    )
+    add_run(parser)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Trains."""
+    from rein_seg.apis import load_config, train
+
+    cfg = load_config(args.config, work_dir=args.work_dir, cfg_options=args.cfg_options)
+    train(
+        cfg,
+        resume=args.resume,
+        amp=args.amp,
+        launcher=args.launcher,
+        inference_cost=args.inference_cost,
+    )

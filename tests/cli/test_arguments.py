@@ -1,0 +1,31 @@
+"""Arguments that commands share."""
+
+import argparse
+
+import pytest
+
+from rein_seg.cli.arguments import add_config, add_options, positive
+
+
+def parse(add, *words, **kwargs):
+    parser = argparse.ArgumentParser()
+    add(parser, **kwargs)
+    return parser.parse_args(words)
+
+
+def test_options_are_values_as_mmengine_reads_them():
+    words = ['--cfg-options', 'a.b=1', 'c=[1,2]', 'd=None', 'e=x']
+    assert parse(add_options, *words).cfg_options == {'a.b': 1, 'c': [1, 2], 'd': None, 'e': 'x'}
+    assert parse(add_options).cfg_options is None
+
+
+def test_a_config_with_a_default_may_be_left_out():
+    assert parse(add_config, default='rein_tiny_camvid').config == 'rein_tiny_camvid'
+    with pytest.raises(SystemExit):
+        parse(add_config)
+
+
+@pytest.mark.parametrize('text', ['0', '-3', 'x', '1.5', ''])
+def test_what_is_no_positive_number(text):
+    with pytest.raises(argparse.ArgumentTypeError, match='expected a whole number above 0'):
+        positive(text)
