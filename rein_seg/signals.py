@@ -20,11 +20,14 @@ def terminable() -> Iterator[None]:
 
     Example:
         >>> import os, signal
+        >>> from rein_seg.errors import Terminated
         >>> from rein_seg.signals import terminable
         >>> with terminable():
-        ...     os.kill(os.getpid(), signal.SIGTERM)
-        Traceback (most recent call last):
-        rein_seg.errors.Terminated
+        ...     try:
+        ...         os.kill(os.getpid(), signal.SIGTERM)
+        ...     except Terminated:
+        ...         print('stopped')
+        stopped
     """
     if 'RANK' in os.environ or threading.current_thread() is not threading.main_thread():
         yield

@@ -60,7 +60,7 @@ def run(main: Callable[[], object], *, interrupted: str = 'start it again') -> i
         return _say(f'terminated: {interrupted}', Exit.TERMINATED)
     except KeyboardInterrupt:
         return _say(f'interrupted: {interrupted}', Exit.INTERRUPTED)
-    return code if isinstance(code, int) else Exit.DONE
+    return int(code) if isinstance(code, int) else int(Exit.DONE)
 
 
 def describe(error: OSError) -> str:
@@ -81,4 +81,4 @@ def describe(error: OSError) -> str:
 def _say(line: str, code: int) -> int:
     rank = f'[rank {os.environ["RANK"]}] ' if 'RANK' in os.environ else ''
     sys.stderr.write(f'{rank}{line}\n')
-    return code
+    return int(code)

@@ -34,7 +34,8 @@ def test_what_is_given_comes_first(tmp_path):
 def test_without_a_word_in_the_config(tmp_path):
     assert ask([config(tmp_path, '')]) == Asked((), (0, 1, 2), ())
     assert ask([config(tmp_path), 'other.py']) == Asked()
-    assert ask([str(tmp_path / 'none.py')]) == Asked()  # refused when it is loaded
+    with pytest.raises(UserError, match="none.py' does not exist"):
+        ask([str(tmp_path / 'none.py')])
 
 
 REFUSED = [

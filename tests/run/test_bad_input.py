@@ -103,7 +103,7 @@ def test_averaging_hooks_are_refused(folder):
 
 def test_missing_config_and_nothing_to_resume(folder, tmp_path):
     code, err = call('train', 'configs/rein_tiny_miniscape.py')
-    assert_refused(code, err, 'does not exist', "did you mean 'rein_tiny_miniscapes.py'")
+    assert_refused(code, err, 'does not exist', "did you mean 'configs/rein_tiny_miniscapes.py'")
     code, err = call('train', write_config(folder), '--resume', '--work-dir', str(tmp_path))
     assert_refused(code, err, '--resume', 'holds no checkpoint')
 
