@@ -7,6 +7,7 @@ python tools/constraints.py .venv /path/to/venv-3.10 /path/to/venv-3.12 /path/to
 import re
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,13 +33,16 @@ def installed(venv):
 
 
 def lines_of(name, environments):
-    """Yields the lines of a package: one, or one for each Python where versions differ."""
+    """Yields the lines of a package: a line for each run of Pythons with the same version."""
     versions = {python: there[name] for python, there in environments.items() if name in there}
-    if len(set(versions.values())) == 1:
-        yield f'{name}=={versions.popitem()[1]}'
-        return
-    for python, version in versions.items():
-        yield f'{name}=={version}; python_version == "{python}"'
+    runs = [(version, list(run)) for version, run in groupby(versions, versions.get)]
+    for i, (version, pythons) in enumerate(runs):
+        first, last = pythons[0], pythons[-1]
+        ends = [f'>= "{first}"'] * (i > 0) + [f'<= "{last}"'] * (i < len(runs) - 1)
+        if len(ends) == 2 and first == last:
+            ends = [f'== "{first}"']
+        where = ' and '.join(f'python_version {end}' for end in ends)
+        yield f'{name}=={version}' + (f'; {where}' if where else '')
 
 
 def main(venvs):
