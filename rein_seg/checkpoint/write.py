@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -13,8 +14,12 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
+
+# of errors that PyTorch and safetensors raise if a write fails; neither is an OSError
+_WRITE_FAILED = ('inline_container.cc', 'I/O error')
 
 
 @contextlib.contextmanager
@@ -22,6 +27,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary name beside ``path``; renames it to ``path`` if the block succeeds.
 
     A killed process leaves at most a stray temporary file, never half of ``path``.
+
+    Raises:
+        OSError: If the file cannot be written; it names ``path`` or the folder above.
 
     Example:
         >>> from pathlib import Path
@@ -34,18 +42,35 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         ['scores.txt']
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f'.{target.name}.', suffix='.tmp')
-    os.close(handle)
-    temporary = Path(name)
+    with _naming(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f'.{target.name}.', suffix='.tmp')
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would hide results from the group
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Turns errors of writing into an OSError that names the file, not its temporary name."""
     try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would hide results from the group
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        own = error.filename is not None and not str(error.filename).endswith('.tmp')
+        name = str(error.filename if own else target)
+        raise OSError(error.errno, error.strerror or str(error), name) from error
+    except (RuntimeError, SafetensorError) as error:
+        if not any(words in str(error) for words in _WRITE_FAILED):
+            raise
+        reason = 'cannot be written; is the disk full?'
+        raise OSError(errno.EIO, reason, str(target)) from error
 
 
 def write_png(path: str | os.PathLike, picture: np.ndarray) -> None:

@@ -149,8 +149,10 @@ def test_settings_of_the_process_are_left_out_when_named(monkeypatch):
 
 CODE = """
 import sys
-from rein_seg.cli import run
+from rein_seg.cli import prepare
+from rein_seg.cli.exits import run
 def main():
+    prepare()
     from rein_seg.environment import describe_environment
     found = describe_environment()
     print(found['products'], *found['fast_forms'])
