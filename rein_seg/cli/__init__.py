@@ -20,7 +20,6 @@ from importlib import import_module
 from types import ModuleType
 
 from rein_seg.cli.exits import HELP, Exit, run
-from rein_seg.environment import check_environment
 from rein_seg.errors import UserError, near_misses
 from rein_seg.version import __version__
 
@@ -73,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def prepare() -> None:
-    """Checks the environment and puts in the faster forms that hold for the whole process."""
-    check_environment()
+    """Checks the environment, registers everything, sets up the process for speed."""
+    import rein_seg.apis  # noqa: F401  quietly, whatever of the stack a command imports next
     from rein_seg.fast.dispatch import use_in_process
 
     use_in_process()

@@ -81,7 +81,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Measures and prints the tables."""
-    import rein_seg.apis  # noqa: F401  registers everything
     from rein_seg.bench.speed import benchmark_speed, speed_tables
     from rein_seg.checkpoint import write_json
 

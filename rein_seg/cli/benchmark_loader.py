@@ -41,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Measures and prints the figures."""
-    import rein_seg.apis  # noqa: F401  registers everything
     from rein_seg.bench.loader import benchmark_loader
     from rein_seg.checkpoint import write_json
 
