@@ -44,3 +44,16 @@ def test_a_wrong_name_gives_the_near_misses(tmp_path, monkeypatch):
         find_config('my_rum.py')
     with pytest.raises(UserError, match='does not exist.*give a path, or a name such as'):
         find_config('x')
+
+
+def test_a_config_of_ones_own_names_a_shipped_one_as_its_base(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for base in ('rein_tiny_miniscapes', 'rein_tiny_miniscapes.py'):
+        (tmp_path / 'my_run.py').write_text(f'_base_ = [{base!r}]\ndata_root = "here"\n')
+        cfg = load_config('my_run.py')
+        assert cfg.data_root == 'here'
+        assert cfg.work_dir == 'work_dirs/my_run'
+        assert cfg.model.backbone.peft.type == 'Rein'
+    (tmp_path / 'rein_tiny_miniscapes.py').write_text("_base_ = ['./rein_tiny_miniscape.py']")
+    with pytest.raises(UserError, match="config 'rein_tiny_miniscape.py' does not exist"):
+        load_config('my_run.py')  # the file beside it comes first

@@ -15,7 +15,6 @@ from rein_seg.data_check import check_data, read_parts
 from rein_seg.datasets.files import faults as kinds
 from rein_seg.errors import UserError
 from tests.datasets.trees import TREES
-from tests.paths import REPO
 
 TEXT = """
 data_root = 'data'
