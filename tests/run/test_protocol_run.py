@@ -10,7 +10,6 @@ from rein_seg.datasets import PackDomainInputs
 from rein_seg.run.test import check_weights
 from tests.cli.calls import assert_refused, call
 from tests.paths import REPO
-from tests.run.calls import assert_refused, call
 from tests.run.driving_trees import write_trees
 
 LEAF = """
