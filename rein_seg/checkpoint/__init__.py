@@ -1,12 +1,7 @@
 """Reading and writing weights: strict, with a coverage report, atomic, never unpickling."""
 
-from rein_seg.checkpoint.adapter import (
-    IDENTITY_FORMAT,
-    load_adapter,
-    load_checkpoint,
-    read_adapter,
-    save_adapter,
-)
+from rein_seg.checkpoint.adapter import read_adapter, save_adapter
+from rein_seg.checkpoint.load import IDENTITY_FORMAT, load_adapter, load_checkpoint
 from rein_seg.checkpoint.official import is_official, to_official
 from rein_seg.checkpoint.read import read_checkpoint, read_state_dict, state_dict_of
 from rein_seg.checkpoint.strict import load_strict, tensors_sha256

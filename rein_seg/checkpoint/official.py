@@ -231,15 +231,7 @@ def _check_encoder(have: dict[str, Tensor], model: Any, source: str) -> int:
         raise UserError(
             f"{source}: the backbone in the file is not the config's {info.name!r}: {error}"
         ) from error
-    own = encoder.state_dict()
-    other = [
-        key
-        for key in sorted(own | state)
-        if key not in own
-        or key not in state
-        or own[key].shape != state[key].shape
-        or not torch.allclose(own[key].cpu().float(), state[key].float(), **_TOLERANCE)
-    ]
+    other = _differing(encoder.state_dict(), state)
     if other:
         more = f' and {len(other) - 3} more' if len(other) > 3 else ''
         raise UserError(
@@ -248,3 +240,13 @@ def _check_encoder(have: dict[str, Tensor], model: Any, source: str) -> int:
             'and image size that it was trained with'
         )
     return len(state)
+
+
+def _differing(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
+    """Returns the names of tensors that are in one place only, or not close."""
+
+    def close(a: Tensor, b: Tensor) -> bool:
+        return a.shape == b.shape and torch.allclose(a.cpu().float(), b.float(), **_TOLERANCE)
+
+    shared = own.keys() & other.keys()
+    return sorted(own.keys() ^ other.keys() | {n for n in shared if not close(own[n], other[n])})

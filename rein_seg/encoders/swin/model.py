@@ -18,12 +18,10 @@ from rein_seg.encoders.checks import (
     check_number,
     check_out_indices,
 )
-from rein_seg.encoders.sites import Place, map_block_sites, norm_site, op_site, param_sites
 from rein_seg.encoders.swin.attention import MapMerging, ShiftedWindowAttention
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError
-from rein_seg.registry import register_anatomy
-from rein_seg.structures import Anatomy, RunState, Site
+from rein_seg.structures import RunState
 
 with quiet_imports():
     from mmpretrain.models.backbones.swin_transformer import SwinTransformer
@@ -147,54 +145,3 @@ def _sizes(arch: Any) -> dict[str, Any]:
                 f'stage {stage}: expected a width that the number of heads divides'
             )
     return arch
-
-
-@register_anatomy(Swin)
-def swin_anatomy(encoder: Swin) -> Anatomy:
-    """Returns the anatomy of a Swin transformer.
-
-    The stream, both branches and the merging are (B, H, W, C), whose shape shows the grid of the
-    stage. Inside the attention, OP qkv and proj see (B nW, w, w, C), zero padding included. The
-    layout is NHWC as well: a method treats each window as an image. SEQ tokens lie in rows below
-    the map.
-    """
-    stages, patch = encoder.out_indices, encoder.patch_embed.projection.stride[0]
-    depths = tuple(encoder.depths[: stages[-1] + 1])  # no site beyond the last output
-    widths = tuple(encoder.embed_dims * 2**stage for stage in range(len(depths)))
-    places: dict[str, Place] = {}
-    mergings: dict[str, Place] = {}
-    for stage, depth in enumerate(depths):
-        if stage:
-            mergings[f'stages.{stage - 1}.downsample'] = (-1, stage, -1, widths[stage])
-        for index in range(depth):
-            block = sum(depths[:stage]) + index
-            places[f'stages.{stage}.blocks.{index}'] = (block, stage, index, widths[stage])
-    sites: list[Site] = [*param_sites(encoder, {**places, **mergings})]
-    start = (-1, 0, -1, widths[0])
-    sites.append(op_site(encoder, 'patch_embed.projection', 'patch', start))
-    sites.append(norm_site(encoder, 'patch_embed.norm', 'patch', start, layout='NHWC'))
-    for stage, width in enumerate(widths):
-        for name, place in mergings.items():
-            if place[1] == stage:
-                sites.append(norm_site(encoder, f'{name}.norm', 'merge', place, layout='NHWC'))
-                sites.append(op_site(encoder, f'{name}.reduction', 'merge', place, layout='NHWC'))
-        for name, place in places.items():
-            if place[1] == stage:
-                first = stage > 0 and place[2] == 0
-                merging = encoder.stages[stage - 1].downsample if first else None
-                norms = ('norm1', 'norm2')
-                sites += map_block_sites(encoder, name, place, norms=norms, merging=merging)
-        if stage in stages:
-            place = (-1, stage, -1, width)
-            sites.append(norm_site(encoder, f'norm{stage}', 'final', place, layout='NHWC'))
-    return Anatomy(
-        family='swin',
-        sites=tuple(sites),
-        num_prefix=0,
-        patch_size=patch,
-        out_channels=tuple(widths[stage] for stage in stages),
-        out_strides=tuple(patch * 2**stage for stage in stages),
-        stage_depths=depths,
-        stage_channels=widths,
-        state=encoder.state,
-    )

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from rein_seg.encoders.resampling import resize_patch_kernel, resize_positions
+from rein_seg.encoders.timm.model import TimmEncoder, build_timm
 from rein_seg.encoders.weights import Converted, strip_prefix
 from rein_seg.errors import UserError
+from rein_seg.registry import register_key_map
 
 _RESIZED = ('patch_embed.proj.weight', 'pos_embed')
 _UNUSED = (
@@ -27,6 +29,20 @@ _ANCHORS = (
     *('visual.patch_embed.proj.weight', 'vision_encoder.patch_embed.proj.weight'),
     'patch_embed.proj.weight',
 )
+
+
+@register_key_map(TimmEncoder)
+def timm_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
+    """Returns a weights file under the encoder's names; see `convert_timm_weights`."""
+    with torch.device('meta'):
+        reference = build_timm(encoder.model_name, encoder.model_args)
+    return convert_timm_weights(
+        state,
+        reference,
+        wanted=set(encoder.state_dict()),
+        resample=encoder.resample,
+        name=encoder.model_name,
+    )
 
 
 def convert_timm_weights(

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from rein_seg.encoders import build_encoder
 from rein_seg.encoders.resampling import resize_patch_kernel, resize_positions
-from rein_seg.encoders.timm.model import timm_weights
+from rein_seg.encoders.timm.weights import timm_weights
 from rein_seg.errors import UserError
 from tests.encoders.files import from_file
 from tests.encoders.timm.official import DINOV3, EVA02, SIGLIP, official_dinov3, randomised

@@ -1,0 +1,113 @@
+"""Loads adapters and checkpoints into the model they were made for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from rein_seg.checkpoint.adapter import read_adapter
+from rein_seg.checkpoint.official import is_official, load_official
+from rein_seg.checkpoint.old_files import translate_identity
+from rein_seg.checkpoint.read import state_dict_of
+from rein_seg.checkpoint.strict import load_strict
+from rein_seg.errors import UserError
+
+IDENTITY_FORMAT = 2  # of checkpoints; files without the key are of format 1
+# an adapter and its model must have these in common; values: their names in messages
+IDENTITY = {'method': 'PEFT method', 'num_classes': 'number of classes', 'encoder': 'encoder'}
+
+
+def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source: str) -> None:
+    """Checks that weights were made for the model they go into.
+
+    Args:
+        made: ``method``, ``encoder`` and ``num_classes`` in the file.
+        given: ``method``, ``encoder`` and ``num_classes`` of the model.
+        source: The file, for messages.
+
+    Raises:
+        UserError: If they differ; the message names the first difference.
+
+    Example:
+        >>> from rein_seg.checkpoint.load import check_identity
+        >>> made = dict(method={'type': 'LoRA', 'rank': 4}, encoder={'name': 'toy'}, num_classes=2)
+        >>> check_identity(made, made, source='adapter')
+        >>> check_identity(made, {**made, 'num_classes': 19}, source='adapter')
+        Traceback (most recent call last):
+        rein_seg.errors.UserError: adapter was made for another number of classes: it says
+        num_classes=2, the config gives 19; use the config it was trained with
+    """
+    for key, name in IDENTITY.items():
+        theirs, ours = _flat(made.get(key), key), _flat(given[key], key)
+        for part in sorted(theirs | ours):
+            a, b = theirs.get(part), ours.get(part)
+            if a != b:
+                raise UserError(
+                    f'{source} was made for another {name}: it says {part}={a!r}, the config gives '
+                    f'{b!r}; use the config it was trained with'
+                )
+
+
+def load_checkpoint(checkpoint: Mapping[str, Any], model: nn.Module, *, source: str) -> str:
+    """Loads the content of a checkpoint into a model; returns the coverage report.
+
+    Checkpoints of the official Rein repository are taken, too: see `load_official`.
+
+    Args:
+        checkpoint: From `read_checkpoint`.
+        model: The segmentor.
+        source: Path of the file, for messages.
+
+    Raises:
+        UserError: If it was made for another model. Files of other programs carry no identity;
+            only their tensors are compared.
+    """
+    meta = checkpoint.get('meta')
+    if isinstance(meta, Mapping) and 'identity' in meta:
+        made = meta['identity']
+        if 'identity_format' not in meta:
+            made = translate_identity(made)
+        check_identity(made, model.identity, source=f'checkpoint {source!r}')
+    state = state_dict_of(checkpoint, source)
+    if is_official(state):
+        return load_official(state, model, source=source)
+    return load_strict(model, state, what='checkpoint', source=source)
+
+
+def _flat(value: Any, name: str) -> dict[str, Any]:
+    """Returns dotted names -> JSON values."""
+    value = json.loads(json.dumps(value, default=str))
+    if not isinstance(value, dict):
+        return {name: value}
+    return {k: v for key, part in value.items() for k, v in _flat(part, f'{name}.{key}').items()}
+
+
+def load_adapter(path: str | os.PathLike, model: nn.Module, identity: Mapping[str, Any]) -> str:
+    """Loads an adapter into a model it was made for.
+
+    Args:
+        path: The adapter file.
+        model: The segmentor.
+        identity: ``method``, ``encoder`` and ``num_classes`` of the model.
+
+    Returns:
+        The coverage report.
+
+    Raises:
+        UserError: If the adapter was made for another encoder, method or class count.
+
+    Example:
+        >>> from torch import nn
+        >>> from rein_seg.checkpoint import load_adapter, save_adapter
+        >>> identity = dict(method={'type': 'LoRA'}, encoder={'name': 'toy'}, num_classes=2)
+        >>> _ = save_adapter('adapter.safetensors', nn.Linear(3, 2), identity)
+        >>> load_adapter('adapter.safetensors', nn.Linear(3, 2), identity)
+        'adapter from adapter.safetensors: 2/2 tensors, 0 unexpected'
+    """
+    adapter = read_adapter(path)
+    check_identity(adapter.metadata, identity, source=f'adapter {str(path)!r}')
+    return load_strict(model, adapter.tensors, what='adapter', source=str(path))
