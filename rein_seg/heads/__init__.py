@@ -1,8 +1,17 @@
 """Decode heads and losses of our own. Heads of mmseg work as they are."""
 
 from rein_seg.heads.binary_losses import BalancedBCELoss, StructureLoss
+from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.linear_head import LinearHead
 from rein_seg.heads.mask2former import Mask2FormerHead
 from rein_seg.heads.sam import SAMHead
 
-__all__ = ['BalancedBCELoss', 'LinearHead', 'Mask2FormerHead', 'SAMHead', 'StructureLoss']
+__all__ = [
+    'BalancedBCELoss',
+    'DecodeHead',
+    'HeadInputs',
+    'LinearHead',
+    'Mask2FormerHead',
+    'SAMHead',
+    'StructureLoss',
+]

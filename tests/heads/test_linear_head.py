@@ -1,7 +1,9 @@
-"""LinearHead: the vote of the queries."""
+"""LinearHead: the vote of the queries, ignored pixels."""
 
 import torch
 
+from rein_seg.heads import LinearHead
+from rein_seg.structures import Features
 from tests.models.tiny import REIN, UNLINKED, build
 
 
@@ -19,3 +21,15 @@ def test_linear_head_vote_starts_at_zero_and_uses_queries():
     expected = plain + torch.arange(4.0).view(1, 4, 1, 1)
     torch.testing.assert_close(head(features), expected)
     assert not hasattr(build(peft=UNLINKED).decode_head, 'query_proj')
+
+
+def test_features_of_ignored_pixels_change_no_loss():
+    head = LinearHead([8], in_index=[0], num_classes=3)
+    labels = torch.randint(0, 3, (2, 6, 8))
+    labels[:, 2:4, 1:5] = 255
+    ignored = (labels == 255)[:, None]
+    x = torch.randn(2, 8, 6, 8)
+    noisy = torch.where(ignored, torch.randn_like(x), x)
+    values = [head.loss(Features((maps,)), labels) for maps in (x, noisy)]
+    assert torch.equal(values[0]['loss_ce'], values[1]['loss_ce'])
+    assert torch.equal(values[0]['acc_seg'], values[1]['acc_seg'])

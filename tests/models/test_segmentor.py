@@ -1,5 +1,7 @@
 """Segmentor: training steps, predictions, the state it keeps."""
 
+import copy
+
 import pytest
 import torch
 from mmseg.registry import MODELS
@@ -104,3 +106,34 @@ def test_normalisation_is_the_encoders():
         )
     )
     assert other.data_preprocessor.std.flatten().tolist() == [4, 5, 6]
+
+
+def test_heads_of_mmseg_keep_the_names_of_their_parameters():
+    model = build('convnext', UPER, UNLINKED, auxiliary_head=dict(type='FCNHead', channels=8))
+    heads = {key.partition('.peft.')[0] for key in model.state_dict()} - {'backbone'}
+    own = {f'decode_head.{key}' for key in model.decode_head.state_dict()}
+    own |= {f'auxiliary_head.0.{key}' for key in model.auxiliary_head[0].state_dict()}
+    assert heads == own
+    assert {'decode_head.conv_seg.weight', 'auxiliary_head.0.conv_seg.weight'} < own
+    assert list(model.heads) == ['decode', 'aux_0']
+
+
+@torch.no_grad()
+def test_a_deep_copy_has_heads_of_its_own():
+    model = build('vit', UPER, UNLINKED).eval()
+    twin, image = copy.deepcopy(model), torch.randn(1, 3, 32, 64)
+    before = model.encode_decode(image)
+    assert torch.equal(twin.encode_decode(image), before)
+    twin.decode_head.conv_seg.bias.add_(1)
+    torch.testing.assert_close(twin.encode_decode(image), before + 1)
+    assert torch.equal(model.encode_decode(image), before)
+
+
+@pytest.mark.parametrize(('head', 'peft'), [(LINEAR, REIN), (UPER, UNLINKED)])
+@torch.no_grad()
+def test_a_call_gives_the_heads_own_result(head, peft):
+    model, image = build(head=head, peft=peft).eval(), torch.randn(1, 3, 32, 64)
+    logits = model(image)
+    assert logits.shape == (1, 4, 4, 8)
+    resized = torch.nn.functional.interpolate(logits, (32, 64), mode='bilinear')
+    assert torch.equal(model.encode_decode(image), resized)
