@@ -1,4 +1,4 @@
-"""What is particular to adapters at the end of branches."""
+"""adapters at the end of branches alone."""
 
 import pytest
 import torch

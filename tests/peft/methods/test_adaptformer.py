@@ -1,4 +1,4 @@
-"""What is particular to AdaptFormer."""
+"""AdaptFormer alone."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is particular to BitFit, and to parameters that stand in for frozen ones."""
+"""BitFit, and to parameters that stand in for frozen ones alone."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is particular to Conv-Adapter."""
+"""Conv-Adapter alone."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is particular to ConvLoRA."""
+"""ConvLoRA alone."""
 
 import gc
 import weakref

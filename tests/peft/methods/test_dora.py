@@ -1,4 +1,4 @@
-"""What is particular to DoRA."""
+"""DoRA alone."""
 
 import torch
 import torch.nn.functional as F

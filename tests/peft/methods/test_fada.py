@@ -1,4 +1,4 @@
-"""What is particular to FADA."""
+"""FADA alone."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is particular to KaSA."""
+"""KaSA alone."""
 
 import copy
 
@@ -9,7 +9,7 @@ from torch import nn
 from rein_seg.errors import UserError
 from rein_seg.peft import KaSA
 from tests.golden.toy import Toy
-from tests.peft.build import backbone, image, move
+from tests.peft.build import backbone, move
 
 
 def test_the_smallest_components_of_each_part_are_removed():
@@ -36,18 +36,6 @@ def test_the_loss_is_the_mean_over_the_updates():
         )
     ]
     torch.testing.assert_close(model.peft.aux_losses()['loss_kasa'], sum(each) / 2)
-
-
-def test_a_file_holds_the_update_alone():
-    model = move(backbone(type='KaSA', rank=4)).eval()
-    assert {name.rsplit('.', 1)[-1] for name in model.state_dict()} == {
-        'lora_A',
-        'lora_B',
-        'lora_diag',
-    }
-    other = backbone(type='KaSA', rank=4).eval()
-    other.load_state_dict(model.state_dict())
-    torch.testing.assert_close(other(image()).maps[-1], model(image()).maps[-1])
 
 
 def test_a_rank_above_the_number_of_components_is_refused():

@@ -1,4 +1,4 @@
-"""What is particular to Mona."""
+"""Mona alone."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is particular to PEGO."""
+"""PEGO alone."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is particular to Pro-tuning."""
+"""Pro-tuning alone."""
 
 import pytest
 import torch

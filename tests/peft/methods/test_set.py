@@ -1,4 +1,4 @@
-"""What is particular to SET."""
+"""SET alone."""
 
 import pytest
 import torch

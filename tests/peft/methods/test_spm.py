@@ -1,4 +1,4 @@
-"""What is particular to SPM: its maps, their loss, and where its prompts go."""
+"""SPM: its maps, their loss, and where its prompts go alone."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""What is particular to SSF."""
+"""SSF alone."""
 
 from types import SimpleNamespace
 

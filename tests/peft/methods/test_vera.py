@@ -1,4 +1,4 @@
-"""What is particular to VeRA."""
+"""VeRA alone."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is particular to VPT."""
+"""VPT alone."""
 
 import pytest
 import torch

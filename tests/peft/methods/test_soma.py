@@ -1,4 +1,4 @@
-"""What is particular to SoMA and SVF: parts of pretrained weights, computed again on loading."""
+"""SoMA alone: its start, blocks, biases and recipe."""
 
 import pytest
 import torch
@@ -7,10 +7,9 @@ from torch import nn
 
 from rein_seg.apis import load_config
 from rein_seg.errors import UserError
-from rein_seg.peft.parts.spectrum import decompose
 from rein_seg.structures import OpSite
 from tests.paths import REPO
-from tests.peft.build import backbone, image, move
+from tests.peft.build import backbone
 
 
 def layers(model, role='qkv'):
@@ -19,46 +18,8 @@ def layers(model, role='qkv'):
     return [(op, layers[key]) for op, layers, key in pairs if key in layers]
 
 
-@pytest.mark.parametrize('shape', [(7, 5), (5, 7), (6, 2, 3, 3)])
-def test_decomposition_is_the_weight_with_fixed_signs(shape):
-    weight = torch.randn(shape)
-    left, values, right = decompose(weight)
-    assert left.dtype == torch.float64
-    torch.testing.assert_close((left * values @ right).float(), weight.flatten(1))
-    assert torch.equal(values, values.sort(descending=True).values)
-    assert (right.gather(1, right.abs().argmax(1, keepdim=True)) > 0).all()
-    torch.testing.assert_close(values.float(), torch.linalg.svdvals(weight.flatten(1)))
-
-
-def elsewhere(weight):
-    """What another machine might compute: other signs, other last digits."""
-    left, values, right = decompose(weight)
-    signs = torch.where(torch.rand(len(values)) < 0.5, -1.0, 1.0).double()
-    noise = 1e-12 * torch.randn(len(values)).double()
-    return left * signs, values + noise, right * signs[:, None] + noise[:, None]
-
-
-@pytest.mark.parametrize('method', ['SoMA', 'SVF'])
-def test_a_file_computes_the_same_on_a_machine_with_another_svd(method, monkeypatch):
-    model = move(backbone(type=method)).eval()
-    user = {'SoMA': 'parts.spectrum', 'SVF': 'methods.svf'}[method]
-    monkeypatch.setattr(f'rein_seg.peft.{user}.decompose', elsewhere)
-    other = backbone(type=method).eval()
-    other.load_state_dict(model.state_dict())
-    torch.testing.assert_close(
-        other(image()).maps[-1], model(image()).maps[-1], rtol=1e-5, atol=1e-5
-    )
-
-
-@pytest.mark.parametrize('method', ['SoMA', 'SVF'])
-def test_what_is_saved_is_what_trains(method):
-    model = backbone(type=method)
-    saved = {name.rsplit('.', 1)[-1] for name in model.state_dict()}
-    assert saved == ({'lora_A', 'lora_B', 'bias'} if method == 'SoMA' else {'delta'})
-
-
 @pytest.mark.parametrize('components', ['minor', 'principal'])
-def test_soma_starts_from_singular_components_of_the_loaded_weights(components):
+def test_starts_from_singular_components_of_the_loaded_weights(components):
     model = backbone(type='SoMA', rank=4, alpha=8, components=components)
     for op, layer in layers(model):
         for part in range(3):
@@ -70,14 +31,14 @@ def test_soma_starts_from_singular_components_of_the_loaded_weights(components):
             torch.testing.assert_close(product, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_soma_leaves_the_first_third_alone_unless_told_otherwise():
+def test_leaves_the_first_third_alone_unless_told_otherwise():
     blocks = [name.split('_')[1] for name in backbone(type='SoMA').peft.layers]
     assert set(blocks) == {'1', '2'}
     model = backbone(type='SoMA', blocks=[0, -1])
     assert {name.split('_')[1] for name in model.peft.layers} == {'0', '2'}
 
 
-def test_soma_biases_start_as_the_pretrained_ones_and_train():
+def test_biases_start_as_the_pretrained_ones_and_train():
     model = backbone(type='SoMA', targets=['q', 'v'])
     (op, layer), *_ = layers(model)
     torch.testing.assert_close(layer.bias, torch.cat((op.bias[:32], op.bias[64:])))
@@ -88,7 +49,7 @@ def test_soma_biases_start_as_the_pretrained_ones_and_train():
     assert all(layer.bias is None for layer in without.layers.values())
 
 
-def test_soma_random_start_is_the_official_order():
+def test_random_start_is_the_official_order():
     model = backbone(type='SoMA', random_start=True)
     for op, layer in layers(model):
         assert layer.start_A is None
@@ -97,27 +58,6 @@ def test_soma_random_start_is_the_official_order():
         assert torch.equal(op.weight, weight)
         assert 0 < layer.change().norm() < 0.2 * weight.norm()
     assert not model.peft.exact_at_start
-
-
-def test_svf_has_one_value_a_component_and_skips_those_of_zero():
-    model = backbone('resnet', type='SVF')
-    site = model.anatomy.find(OpSite, role='conv2')[0]
-    with torch.no_grad():
-        site.module.weight[3:5] = 0  # dead filters
-    model.peft.layers.clear()
-    model.peft.build(model.anatomy)
-    layer = model.peft.layers[site.name.replace('.', '_')]
-    assert layer.delta.shape == (1, 8)
-    assert layer.left.any(0).tolist() == [True] * 6 + [False] * 2
-
-
-def test_svf_rank_multiple_cuts_components_and_says_that_the_start_moves():
-    model = backbone('convnext', type='SVF', targets=['patch'], rank_multiple=5)
-    layer = model.peft.layers['downsample_layers_0_0']
-    assert (layer.delta.shape, layer.removed.shape) == ((1, 15), (1, 1))  # of min(16, 3 4 4)
-    assert not model.peft.exact_at_start
-    with pytest.raises(UserError, match='rank_multiple=0'):
-        backbone(type='SVF', rank_multiple=0)
 
 
 @pytest.mark.parametrize(
@@ -130,18 +70,11 @@ def test_svf_rank_multiple_cuts_components_and_says_that_the_start_moves():
             "components='all': expected minor or",
         ),
         ('convnext', dict(type='SoMA', targets=['dw']), 'SoMA cannot update the grouped'),
-        ('convnext', dict(type='SVF', targets=['dw']), 'SVF cannot update the grouped'),
     ],
 )
 def test_what_cannot_work_is_refused(family, options, message):
     with pytest.raises(UserError, match=message):
         backbone(family, **options)
-
-
-def test_sizes_of_large_encoders_need_no_decomposition():
-    """On the meta device: as in counting parameters."""
-    with torch.device('meta'):
-        assert decompose(torch.empty(64, 32, 3, 3))[2].shape == (64, 288)
 
 
 @pytest.mark.filterwarnings('ignore:Detected call of')  # no step is taken
