@@ -7,7 +7,6 @@ import argparse
 import ast
 import io
 import re
-import subprocess
 import sys
 import tokenize
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ WHAT = re.compile(
 THAT_OF = re.compile(r'\b(?:that|those)\s+of\b', re.I)
 PRIVATE = re.compile('|'.join((r'\bspecs/', r'\bDESIGN\b', r'\b(?:our|the) ' + 'notes')))
 WORD = re.compile(r"[A-Za-z][\w'-]*")
+FOLDERS = ('rein_seg', 'configs', 'docs', 'tests', 'tools')
 READ = ('.py', '.md', '.toml', '.json', '.cff', '.html', '.css', '.js')
 
 
@@ -111,13 +111,12 @@ def matches(lines: list[Line], pattern: re.Pattern) -> list[Line]:
 
 
 def private_references(below: Path = REPO) -> list[Line]:
-    """Finds references to papers that only the authors have, in all files under version control."""
-    names = subprocess.run(
-        ['git', 'ls-files', '--cached', '--others', '--exclude-standard', below],
-        cwd=REPO, capture_output=True, text=True, check=True,
-    ).stdout.splitlines()  # fmt: skip
+    """Finds references to papers that only the authors have, in all folders that we write."""
+    folders = [REPO / name for name in FOLDERS] if below == REPO else [below]
+    paths = [path for folder in folders for path in sorted(folder.rglob('*'))]
+    paths += [path for path in REPO.iterdir() if below == REPO] + [below]
     lines = []
-    for path in (REPO / name for name in names):
+    for path in paths:
         if path.suffix in READ and path.is_file() and path != Path(__file__).resolve():
             text = path.read_text(errors='replace').splitlines()
             lines += [Line(path, i, 'file', line) for i, line in enumerate(text, start=1)]

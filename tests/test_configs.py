@@ -143,8 +143,8 @@ def test_gtav_needs_its_weights():
         MODELS.build(load_config(path).model)
 
 
-# specs/rein.md, section 7: method, neck and head, frozen; None is not published. DINOv2's final
-# norm and mask token (3 C values) are counted there, and are not in our encoder: nothing uses them
+# Published numbers of parameters: method, neck and head, frozen; None is not published. They count
+# DINOv2's final norm and mask token (3 C values), which our encoder lacks: nothing uses them.
 PUBLISHED = {
     'rein_dinov2_small_gtav': (684_033, None, 21_993_216 - 3 * 384),
     'rein_dinov2_base_gtav': (1_741_569, None, 86_453_760 - 3 * 768),
@@ -163,7 +163,7 @@ PUBLISHED = {
     'conv_lora_sam_base_polyp': (119_232, 3_505_536, None),
     'conv_lora_sam_large_polyp': (312_192, 3_505_536, None),
     'frozen_dinov2_gtav': (0, 20_565_204, 304_199_680 - 3 * 1024),
-    # specs/peft_methods.md, section 1, in full digits
+    # from the formulas of the papers, in full digits
     'bitfit_dinov2_gtav': (11 * 24 * 1024 + 1024, None, None),
     'lora_qv_dinov2_gtav': (786_432, None, None),
     'dora_dinov2_gtav': (835_584, None, None),

@@ -133,7 +133,7 @@ def test_mapillary_names_are_in_the_order_of_the_ids():
 
 
 def test_mapillary_ids_by_name():
-    """specs/benchmarks.md, section 2."""
+    """Classes of the same name, and names that published conversions put into another class."""
     id_of = {name: raw for raw, (name, _) in enumerate(MAPILLARY_CLASSES)}
     expected = {
         'road': [

@@ -109,7 +109,7 @@ def test_training_checkpoint_into_both(folder, tmp_path):
 
 
 def test_full_model_has_the_published_tensors(repo):
-    """303 tensors, 23 569 877 values (specs/rein.md, section 9), without any weights."""
+    """303 tensors, 23 569 877 values, as in the released checkpoint; without any weights."""
     model = build_shapes(load_config(str(repo / 'configs/rein_dinov2_gtav.py')))
     state = to_official(model.state_dict())
     assert (len(state), sum(t.numel() for t in state.values())) == (303, 23_569_877)
