@@ -1,4 +1,4 @@
-"""What is installed: a check that it can work, and a record of it."""
+"""The installed packages: a check that they work together, and a record of their versions."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Training, testing, predicting, serving: what a config is run for, and what a run leaves."""
+"""Runs configs: training, testing, predicting and serving, with the files of a run."""

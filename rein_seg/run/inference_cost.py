@@ -1,4 +1,4 @@
-"""What a trained model costs to use: forward time as it stands, merged, and of its frozen encoder.
+"""Measures the cost of a trained model: forward time unmerged, merged, and of its frozen encoder.
 
 B batch, H x W image.
 """

@@ -1,4 +1,4 @@
-"""What a run leaves: results.json, adapter.safetensors, overview.png, environment.json."""
+"""The files of a run: results.json, adapter.safetensors, overview.png, environment.json."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def adapter_metadata(
     config: str,
     training: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Returns what an adapter file says of itself.
+    """Returns the metadata of an adapter file.
 
     Args:
         cfg: Config of the run.
