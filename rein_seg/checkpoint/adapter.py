@@ -104,7 +104,7 @@ def read_adapter(path: str | os.PathLike) -> Adapter:
     if tensors_sha256(tensors) != metadata.get('sha256'):
         raise UserError(
             f'adapter {str(path)!r} was changed after it was written: the SHA-256 of its tensors '
-            'is not the one in its metadata; get it again from its source'
+            'differs from its metadata; get it again from its source'
         )
     if metadata['format'] == _FIRST_FORMAT:
         metadata = translate_identity(metadata)

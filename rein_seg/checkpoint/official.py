@@ -108,7 +108,7 @@ def load_official(state: Mapping[str, Tensor], model: nn.Module, *, source: str)
 
     Raises:
         UserError: If the method is not Rein, sizes differ, the encoder's weights are random, or
-            the encoder in the file is not the one that the model has.
+            the file holds another encoder.
     """
     source_text = f'official Rein checkpoint {source!r}'
     content = from_official(state)

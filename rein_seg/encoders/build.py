@@ -26,7 +26,7 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
     Args:
         cfg: Registry config of the encoder (``type`` and its arguments), with further keys:
             ``checkpoint``, a file of weights, or ``package:NAME`` for a file of the package;
-            ``pretrained=True``, weights by hub id, for classes that have one; ``init_seed``, a
+            ``pretrained=True``, weights by hub id, for classes with hub ids; ``init_seed``, a
             seed of random weights, for tests and demonstrations; ``init_filters=True`` beside it,
             random weights that tell textures apart (`draw_filters`); ``name``, the encoder's name
             in results; ``mean`` and ``std`` of its images (default: of the class, else

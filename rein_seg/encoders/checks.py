@@ -14,10 +14,14 @@ ARCH_SIZES = ('embed_dims', 'num_layers', 'num_heads', 'feedforward_channels')
 
 
 def check_config(args: Mapping[str, Any]) -> None:
-    """Checks an encoder's arguments for one that would have no effect.
+    """Refuses ``init_cfg`` in an encoder's arguments: it would have no effect.
 
     Raises:
-        UserError: If ``init_cfg`` is among them.
+        UserError: If it is there.
+
+    Example:
+        >>> from rein_seg.encoders.checks import check_config
+        >>> check_config(dict(img_size=512))
     """
     if args.get('init_cfg') is not None:
         raise UserError(
@@ -155,7 +159,8 @@ def check_arch(arch: Mapping[str, Any]) -> None:
     """Checks the sizes of a plain transformer, `ARCH_SIZES`.
 
     Raises:
-        UserError: If one is no whole number of at least 1, or the heads do not divide the width.
+        UserError: If a size is not a whole number of at least 1, or the heads do not divide the
+            width.
     """
     for key in ARCH_SIZES:
         check_count(f'arch.{key}', arch[key])

@@ -56,7 +56,7 @@ class TimmEncoder(nn.Module):
         model_args: Further arguments of the timm model.
 
     Shapes:
-        (B, 3, H p, W p) normalised image -> one (B, C, H, W) for each of ``out_indices``.
+        (B, 3, H p, W p) normalised image -> (B, C, H, W) for each of ``out_indices``.
 
     Raises:
         UserError: If timm has no such model or argument, the model is not a plain pre-norm vision

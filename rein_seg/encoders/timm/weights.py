@@ -23,7 +23,7 @@ _UNUSED = (
     *('head.', 'head_dist.', 'fc_norm.', 'norm.', 'attn_pool.', 'lm_head.', 'mask_token'),
     *('rope.', 'text.', 'logit_scale', 'logit_bias', 'dino_head.', 'ibot_head.'),
 )
-# timm's filters recognise files by these names; a prefix before the first one found is taken off
+# timm's filters recognise files by these names; the prefix of the first name found is taken off
 _ANCHORS = (
     *('visual.class_embedding', 'visual.conv1.weight', 'visual.trunk.patch_embed.proj.weight'),
     *('visual.patch_embed.proj.weight', 'vision_encoder.patch_embed.proj.weight'),
@@ -79,8 +79,8 @@ def convert_timm_weights(
         filtered = filter_names(dict(sized), reference)
     except Exception as error:  # timm's filters index by name without checking
         raise UserError(
-            f'the weights file is not one that timm reads for {name!r} '
-            f'({type(error).__name__}: {error})'
+            f'timm cannot read the weights file for {name!r} ({type(error).__name__}: {error}); '
+            'give the file of this model'
         ) from error
     settled = own_names or resample == 'bicubic'
     filtered = _square_to_grid(filtered, sized, reference, same_grid=settled)
