@@ -6,9 +6,9 @@ make support
 from __future__ import annotations
 
 import rein_seg.apis  # noqa: F401  registers the classes
-from tests.docs import config_page, fast_page
+from tests.docs import commands_page, config_page, fast_page
 
-PAGES = (config_page, fast_page)
+PAGES = (commands_page, config_page, fast_page)
 
 
 def main() -> None:

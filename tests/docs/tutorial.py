@@ -27,7 +27,10 @@ SHELL = f"""rein-seg() {{
 SHORTER = [
     (r'max_iters=\d+', 'max_iters=21'),
     (r'range\(40\)', 'range(10)'),
+    # the copied configs in the place of the shipped ones
     (r'(rein-seg (?:train|test|compare) )(\w+)(?= |$)', r'\1configs/\2.py'),
+    (r"'_base_/", "'./configs/_base_/"),
+    (r"_base_ = '(\w+)'", r"_base_ = './configs/\1.py'"),
 ]
 FEW_SCENES = """
 pipeline = [dict(type='LoadDomainImage'), dict(type='LoadLabels'), dict(type='PackDomainInputs')]
