@@ -143,7 +143,7 @@ def _is_score(value: Any) -> bool:
     return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
 
 
-def choose_metrics(known: Sequence[str], asked: Sequence[str]) -> list[str]:
+def choose_metrics(known: Sequence[str], wanted: Sequence[str]) -> list[str]:
     """Returns the metrics to show: the requested metrics, else Dice_image (binary), else mIoU.
 
     Raises:
@@ -154,13 +154,13 @@ def choose_metrics(known: Sequence[str], asked: Sequence[str]) -> list[str]:
         >>> choose_metrics(['aAcc', 'mIoU'], []), choose_metrics(['aAcc', 'mIoU'], ['aAcc'])
         (['mIoU'], ['aAcc'])
     """
-    for name in asked:
+    for name in wanted:
         if name not in known:
             raise UserError(
                 f'--metric {name}: the results have no such score; they have {", ".join(known)}'
             )
     default = next((name for name in ('Dice_image', 'mIoU') if name in known), None)
-    return list(dict.fromkeys(asked)) or ([default] if default else list(known[:1]))
+    return list(dict.fromkeys(wanted)) or ([default] if default else list(known[:1]))
 
 
 def _better(metric: str) -> str:

@@ -75,15 +75,15 @@ def plan_variants(
     if any(key.split('.')[0] == KEY for key in cfg_options or {}):
         raise UserError(f'--cfg-options {KEY}: use --peft, --seeds and --metric')
     methods = parse_peft(peft)
-    asked = []
+    wanted = []
     for config in configs:
         stem = Path(config).stem
         if not methods:
-            asked.append((stem, config, None))
+            wanted.append((stem, config, None))
         for name, method in methods.items():
-            asked.append((name if len(configs) == 1 else f'{stem}-{name}', config, method))
+            wanted.append((name if len(configs) == 1 else f'{stem}-{name}', config, method))
     # names and benchmarks are checked before any model is built, which may take a while
-    loaded = [(name, path, _load(name, path, method, cfg_options)) for name, path, method in asked]
+    loaded = [(name, path, _load(name, path, method, cfg_options)) for name, path, method in wanted]
     _check_names([name for name, *_ in loaded])
     _check_benchmark({name: cfg for name, _, cfg in loaded})
     for name, _, cfg in loaded:

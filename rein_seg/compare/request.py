@@ -19,7 +19,7 @@ Method = str | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ComparisonRequest:
     """The request for a comparison.
 
     Args:
@@ -33,12 +33,12 @@ class Asked:
     metrics: Sequence[str] = ()
 
 
-def ask(configs: Sequence[str], **given: Sequence[Any] | None) -> Asked:
+def read_request(configs: Sequence[str], **given: Sequence[Any] | None) -> ComparisonRequest:
     """Returns the request: from the arguments, else from the config, else the default.
 
     Args:
         configs: Config files. With several, their ``comparison`` is not read.
-        **given: Fields of `Asked`; None leaves a field to the config.
+        **given: Fields of `ComparisonRequest`; None leaves a field to the config.
 
     Raises:
         UserError: If the config's ``comparison`` has other fields, or the seeds are not different
@@ -46,24 +46,26 @@ def ask(configs: Sequence[str], **given: Sequence[Any] | None) -> Asked:
 
     Example:
         >>> from pathlib import Path
-        >>> from rein_seg.compare.request import ask
+        >>> from rein_seg.compare.request import read_request
         >>> _ = Path('c.py').write_text("comparison = dict(peft=['Rein', 'LoRA'], seeds=[0, 1])")
-        >>> ask(['c.py'], seeds=[5])
-        Asked(peft=['Rein', 'LoRA'], seeds=[5], metrics=())
+        >>> read_request(['c.py'], seeds=[5])
+        ComparisonRequest(peft=['Rein', 'LoRA'], seeds=[5], metrics=())
     """
     said = _read(configs[0]) if len(configs) == 1 else {}
-    asked = Asked(**{**said, **{key: value for key, value in given.items() if value is not None}})
-    seeds = list(asked.seeds)
+    request = ComparisonRequest(
+        **{**said, **{key: value for key, value in given.items() if value is not None}}
+    )
+    seeds = list(request.seeds)
     whole = all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds)
     if not seeds or not whole or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise UserError(f'--seeds {seeds}: expected different whole numbers >= 0')
-    return asked
+    return request
 
 
 def _read(path: str) -> dict[str, Any]:
     said = read(path).content.to_dict().get(KEY, {})
     expected = f"{KEY} = dict(peft=['Rein', 'LoRA'], seeds=[0, 1], metrics=['mIoU'])"
-    fields = list(Asked.__dataclass_fields__)
+    fields = list(ComparisonRequest.__dataclass_fields__)
     for key, value in said.items() if isinstance(said, Mapping) else [(KEY, said)]:
         if key not in fields:
             raise UserError(

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 
 from rein_seg.compare.plan import Variant, plan_variants
 from rein_seg.compare.processes import locked
-from rein_seg.compare.request import Method, ask, command_line
+from rein_seg.compare.request import Method, command_line, read_request
 from rein_seg.compare.session import TRAIN, Session, Settings
 from rein_seg.errors import UserError
 from rein_seg.signals import terminable
@@ -60,13 +60,13 @@ def compare(
             run of another config; at the end, if a metric is not in the results.
     """
     given = dict(peft=peft, seeds=seeds, metrics=metrics)
-    asked = ask(configs, **given)
+    request = read_request(configs, **given)
     if jobs < 1:
         raise UserError(f'--jobs {jobs}: expected 1 or more runs at a time')
-    variants = plan_variants(configs, peft=asked.peft, cfg_options=cfg_options)
+    variants = plan_variants(configs, peft=request.peft, cfg_options=cfg_options)
     settings = Settings(
         folder=Path(work_dir or _default_folder(variants)),
-        metrics=tuple(asked.metrics),
+        metrics=tuple(request.metrics),
         jobs=jobs,
         amp=amp,
         other_code=other_code,
@@ -74,7 +74,7 @@ def compare(
         command=command_line(configs, given=given, cfg_options=cfg_options, amp=amp),
     )
     with locked(settings.folder) as lock, terminable():
-        return Session(settings, variants, asked.seeds, say=say).work(lock)
+        return Session(settings, variants, request.seeds, say=say).work(lock)
 
 
 def _default_folder(variants: Sequence[Variant]) -> str:

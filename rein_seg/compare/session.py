@@ -60,8 +60,8 @@ class Session:
         self.variants = {variant.name: variant for variant in variants}
         code = disk.code_fingerprint()
         # all variants with the first seed come first, so that early tables compare all variants
-        asked = [Run(v.name, seed, config=v.config) for seed in seeds for v in variants]
-        self.runs = {(run.variant, run.seed): self._look(run, code) for run in asked}
+        wanted = [Run(v.name, seed, config=v.config) for seed in seeds for v in variants]
+        self.runs = {(run.variant, run.seed): self._look(run, code) for run in wanted}
         self.numbers = {key: i for i, key in enumerate(self.runs, start=1)}
         self.slots = settings.jobs
 
@@ -99,14 +99,16 @@ class Session:
     def _folder(self, run: Run) -> Path:
         return self.settings.folder / run.variant / f'seed_{run.seed}'
 
-    def _asked(self, run: Run) -> dict[str, Any]:
+    def _request(self, run: Run) -> dict[str, Any]:
         config = self.variants[run.variant].with_seed(run.seed)
-        return disk.request(config, amp=self.settings.amp)
+        return disk.run_request(config, amp=self.settings.amp)
 
     def _look(self, run: Run, code: Mapping[str, str] | None) -> Run:
         """Returns the run with the state of its folder; ``code`` None accepts any code."""
         folder = self._folder(run)
-        state = disk.run_state(folder, self._asked(run), None if self.settings.other_code else code)
+        state = disk.run_state(
+            folder, self._request(run), None if self.settings.other_code else code
+        )
         if state == 'new':
             return replace(run, state='waiting')
         sessions = disk.read_run(folder)['sessions']
@@ -132,7 +134,7 @@ class Session:
             base=os.environ,
         )
         disk.begin_session(
-            folder, self._asked(run), disk.code_fingerprint(), resumed=resumed, jobs=self.slots
+            folder, self._request(run), disk.code_fingerprint(), resumed=resumed, jobs=self.slots
         )
         self._update(replace(run, state='running'))
         self.say(

@@ -18,7 +18,7 @@ from rein_seg.environment import describe_environment
 from rein_seg.errors import UserError
 
 RUN_FILE = 'run.json'
-_SHOWN = 3  # differences in a message
+_SHOWN = 3  # deviations in a message
 
 
 def code_fingerprint() -> dict[str, str]:
@@ -40,12 +40,12 @@ def code_fingerprint() -> dict[str, str]:
     return {'rein_seg': digest.hexdigest()[:16], **versions}
 
 
-def request(config: Mapping[str, Any], *, amp: bool = False) -> dict[str, Any]:
+def run_request(config: Mapping[str, Any], *, amp: bool = False) -> dict[str, Any]:
     """Returns the request for a run (config and precision), as JSON would read it back."""
     return json.loads(json.dumps({'config': config, 'amp': amp}, default=str))
 
 
-def run_state(folder: Path, asked: Mapping[str, Any], code: Mapping[str, str] | None) -> str:
+def run_state(folder: Path, request: Mapping[str, Any], code: Mapping[str, str] | None) -> str:
     """Returns the state of a run: ``new``, ``interrupted`` (it has a checkpoint) or ``finished``.
 
     A folder with neither results nor checkpoint holds nothing to lose, so its run is new. Results
@@ -53,7 +53,7 @@ def run_state(folder: Path, asked: Mapping[str, Any], code: Mapping[str, str] | 
 
     Args:
         folder: Folder of the run.
-        asked: From `request`.
+        request: From `run_request`.
         code: From `code_fingerprint`; None accepts runs of any code.
 
     Raises:
@@ -69,8 +69,8 @@ def run_state(folder: Path, asked: Mapping[str, Any], code: Mapping[str, str] | 
             'made with is not known; move it away or name another --work-dir'
         )
     stored = read_run(folder)
-    made = {key: stored.get(key) for key in asked}
-    found = list(differences(made, asked))
+    made = {key: stored.get(key) for key in request}
+    found = list(deviations(made, request))
     if found:
         more = f' (and {len(found) - _SHOWN} more)' if len(found) > _SHOWN else ''
         raise UserError(
@@ -84,7 +84,7 @@ def run_state(folder: Path, asked: Mapping[str, Any], code: Mapping[str, str] | 
 
 def _check_code(folder: Path, stored: Mapping[str, Any], code: Mapping[str, str]) -> None:
     for session in stored['sessions']:
-        found = list(differences(session['code'], code, now='now'))
+        found = list(deviations(session['code'], code, now='now'))
         if found:
             raise UserError(
                 f'{folder} holds a run that other code made: {"; ".join(found)}; delete that '
@@ -114,12 +114,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def begin_session(
-    folder: Path, asked: Mapping[str, Any], code: Mapping[str, str], *, resumed: bool, jobs: int
+    folder: Path, request: Mapping[str, Any], code: Mapping[str, str], *, resumed: bool, jobs: int
 ) -> None:
     """Records in ``run.json`` that a process is about to start."""
     sessions = read_run(folder)['sessions'] if resumed else []
     session = {'code': dict(code), 'jobs': jobs, 'seconds': None, 'exit': None}
-    write_json(folder / RUN_FILE, {**asked, 'sessions': [*sessions, session]})
+    write_json(folder / RUN_FILE, {**request, 'sessions': [*sessions, session]})
 
 
 def end_session(folder: Path, seconds: float, exit_code: int) -> None:
@@ -141,20 +141,20 @@ def wall_seconds(sessions: list[dict[str, Any]]) -> float | None:
     return None if not seconds or None in seconds else round(sum(seconds), 1)
 
 
-def differences(made: Any, asked: Any, *, now: str = 'asked for') -> Iterator[str]:
+def deviations(made: Any, request: Any, *, now: str = 'asked for') -> Iterator[str]:
     """Yields a phrase for each place where two JSON values differ.
 
     Args:
         made: The stored value.
-        asked: The requested value.
-        now: Word for ``asked``.
+        request: The requested value.
+        now: Word for ``request``.
 
     Example:
-        >>> from rein_seg.compare.state import differences
-        >>> list(differences({'peft': {'rank': 16}}, {'peft': {'rank': 8}}))
+        >>> from rein_seg.compare.state import deviations
+        >>> list(deviations({'peft': {'rank': 16}}, {'peft': {'rank': 8}}))
         ['peft.rank is 16 there, 8 asked for']
     """
-    theirs, ours = dict(_flat(made)), dict(_flat(asked))
+    theirs, ours = dict(_flat(made)), dict(_flat(request))
     for place in [*ours, *(place for place in theirs if place not in ours)]:
         there, here = _short(theirs, place), _short(ours, place)
         if place not in theirs or place not in ours or theirs[place] != ours[place]:

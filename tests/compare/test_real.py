@@ -7,7 +7,7 @@ import pytest
 from rein_seg.apis import load_config, train
 from rein_seg.compare import compare
 from rein_seg.compare.plan import plan_variants
-from rein_seg.compare.state import begin_session, code_fingerprint, request
+from rein_seg.compare.state import begin_session, code_fingerprint, run_request
 from tests.compare.made import data_of
 from tests.run.tiny_run import CACHE_KEY, write_config
 
@@ -33,7 +33,7 @@ def test_two_methods_two_seeds(tmp_path):
     straight = train_here(tmp_path, tmp_path / 'straight')
     # what a killed run leaves: checkpoints, no results
     run = work / 'LoRA/seed_1'
-    begin_session(run, request(lora.with_seed(1)), code_fingerprint(), resumed=False, jobs=1)
+    begin_session(run, run_request(lora.with_seed(1)), code_fingerprint(), resumed=False, jobs=1)
     train_here(tmp_path, run, **{'train_cfg.max_iters': 4, 'train_cfg.val_interval': 4})
     (run / 'results.json').unlink()
 

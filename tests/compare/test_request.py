@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from rein_seg.compare.plan import parse_peft, plan_variants
-from rein_seg.compare.request import Asked, ask, command_line
+from rein_seg.compare.request import ComparisonRequest, command_line, read_request
 from rein_seg.errors import UserError
 from tests.run.tiny_run import write_config
 
@@ -17,25 +17,25 @@ def config(folder, says=SAYS):
 
 
 def test_the_config_says(tmp_path):
-    asked = ask([config(tmp_path)], peft=None, seeds=None, metrics=None)
-    assert asked.seeds == [0, 2]
-    assert parse_peft(asked.peft) == {
+    request = read_request([config(tmp_path)], peft=None, seeds=None, metrics=None)
+    assert request.seeds == [0, 2]
+    assert parse_peft(request.peft) == {
         'Frozen': {'type': 'Frozen'},
         'R4': {'type': 'LoRA', 'rank': 4},
     }
 
 
 def test_what_is_given_comes_first(tmp_path):
-    asked = ask([config(tmp_path)], peft=['Rein'], seeds=[1], metrics=['aAcc'])
-    assert asked == Asked(peft=['Rein'], seeds=[1], metrics=['aAcc'])
-    assert ask([config(tmp_path)], peft=[], seeds=None).peft == []
+    request = read_request([config(tmp_path)], peft=['Rein'], seeds=[1], metrics=['aAcc'])
+    assert request == ComparisonRequest(peft=['Rein'], seeds=[1], metrics=['aAcc'])
+    assert read_request([config(tmp_path)], peft=[], seeds=None).peft == []
 
 
 def test_without_a_word_in_the_config(tmp_path):
-    assert ask([config(tmp_path, '')]) == Asked((), (0, 1, 2), ())
-    assert ask([config(tmp_path), 'other.py']) == Asked()
+    assert read_request([config(tmp_path, '')]) == ComparisonRequest((), (0, 1, 2), ())
+    assert read_request([config(tmp_path), 'other.py']) == ComparisonRequest()
     with pytest.raises(UserError, match="none.py' does not exist"):
-        ask([str(tmp_path / 'none.py')])
+        read_request([str(tmp_path / 'none.py')])
 
 
 REFUSED = [
@@ -50,7 +50,7 @@ REFUSED = [
 @pytest.mark.parametrize(('says', 'message'), REFUSED, ids=[r[0] for r in REFUSED])
 def test_a_word_that_is_no_good(tmp_path, says, message):
     with pytest.raises(UserError, match=message):
-        ask([config(tmp_path, says)])
+        read_request([config(tmp_path, says)])
 
 
 def test_it_is_no_part_of_a_run(tmp_path):
