@@ -71,6 +71,7 @@ class Sketch:
 
     def noise(self, cell: float) -> np.ndarray:
         """Draws smooth noise, about -1..1; ``cell`` is the distance of its knots. Read only."""
+        # tiles exist for powers of two; the patch is enlarged to the exact distance
         cells = 2 ** round(math.log2(noise.TILE / (cell * REFERENCE)))
         cells = min(max(cells, 4), 128)
         stretch = cell * self.side * cells / noise.TILE

@@ -35,7 +35,7 @@ def patches(sketch: Sketch) -> np.ndarray:
     return np.tanh(5.0 * sketch.noise(sketch.between((0.035, 0.06))) + 1.5 * grain(sketch))
 
 
-PATTERNS = (pits, coils, grain, patches)
+PATTERNS = (pits, coils, grain, patches)  # in the order of Look.patterns
 
 
 def vessels(sketch: Sketch) -> np.ndarray:

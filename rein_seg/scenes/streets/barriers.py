@@ -28,7 +28,7 @@ _FENCES: dict[str, tuple[Colour, ...]] = {
     'rail': ((170, 172, 174), (150, 152, 156)),
 }
 _SNOW = (242.0, 240.0, 238.0)
-_PIECE = 5.0
+_PIECE = 5.0  # metres
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Barrier:
             return
         dx, dz = self.end[0] - self.start[0], self.end[1] - self.start[1]
         length = math.hypot(dx, dz)
+        # the normal that points to the street
         toward = -1.0 if dz * self.start[0] > 0 else 1.0
         shade = canvas.air.face(toward * dz / length, 0.0, -toward * dx / length)
         z = 0.6 * min(self.start[1], self.end[1]) + 0.4 * self.depth
@@ -97,7 +98,7 @@ class Barrier:
     def _wall(self, canvas: Canvas, length: float, *, z: float, shade: float) -> None:
         stone = _STONES[self.style[1] % len(_STONES)]
         canvas.face(self._box(0.0, self.height), canvas.tone(stone, z, shade), labels.WALL)
-        if canvas.camera.scale(z) * 0.5 > 3:
+        if canvas.camera.scale(z) * 0.5 > 3:  # joints of less than 3 pixels are not drawn
             dark = canvas.tone(scaled(stone, 0.84), z, shade)
             rows = np.arange(0.5, self.height - 0.2, 0.5)
             joints = [self._bars(np.array([0.5]), 0.5, (h, h + 0.05)) for h in rows]
@@ -119,7 +120,9 @@ class Barrier:
         if name == 'planks':
             canvas.fill(pixels, canvas.tone(scaled(colour, 0.72), z, shade), labels.FENCE)
         else:
+            # far bars merge into an even tone, the denser the farther
             canvas.veil(pixels, tone, min(1.0, solid + 1.2 / max(metre * 0.12, 1.0)))
+            # as in Cityscapes, the label covers the gaps of a fence
             canvas.fill_label(pixels, labels.FENCE)
         gap, half = {
             'bars': (0.28, 0.03),

@@ -63,7 +63,7 @@ class Building:
             return
         plan = plan_of(self.style % 512)
         foot, side = (self.front, self.start), float(self.side)
-        snowy = canvas.air.snow > 0 and not self.pitched
+        snowy = canvas.air.snow > 0 and not self.pitched  # pitched roofs show their snow themselves
         if self.pitched:
             self._roof(canvas, plan)
         size = {'storeys': self.storeys, 'height': self.height}
@@ -78,7 +78,7 @@ class Building:
         return column > -8 if self.side < 0 else column < canvas.camera.width + 8
 
     def _roof(self, canvas: Canvas, plan: Plan) -> None:
-        rise = min(0.32 * self.deep, 4.0)
+        rise = min(0.32 * self.deep, 4.0)  # metres from the eaves to the ridge
         inner, ridge = self.front, self.front + self.side * self.deep / 2
         outer, far, top = self.front + self.side * self.deep, self.start + self.length, self.height
         gable = [

@@ -17,7 +17,7 @@ from rein_seg.scenes.streets.air import Air
 from rein_seg.scenes.streets.camera import SHIFT, Camera
 from rein_seg.scenes.streets.looks import Colour
 
-SUPERSAMPLE = 2
+SUPERSAMPLE = 2  # four canvas pixels a pixel: edges are smooth enough, at four times the cost
 _UNIT = 1 << SHIFT
 
 
@@ -52,7 +52,7 @@ class Canvas:
 
     def emit(self, colour: Colour, z: float) -> Colour:
         """Fades the colour of something that shines by itself."""
-        veil = 0.6 * self.air.veil(z)
+        veil = 0.6 * self.air.veil(z)  # lights are visible farther through haze than surfaces
         haze = self.air.haze
         return (
             colour[0] * (1 - veil) + haze[0] * veil,
@@ -130,6 +130,7 @@ class Canvas:
         x, y = max(x, 0), max(y, 0)
         if x1 <= x or y1 <= y:
             return
+        # only the bounding box is copied and blended
         patch = self.image[y:y1, x:x1]
         painted = patch.copy()
         cv2.fillPoly(painted, [pixels - np.array([x, y]) * _UNIT], colour, 8, SHIFT)
@@ -152,11 +153,13 @@ class Canvas:
         """Averages down to the scene's size: image (H, W, 3) and label (H, W), uint8."""
         size = (self.camera.width // SUPERSAMPLE, self.camera.height // SUPERSAMPLE)
         image = cv2.resize(self.image, size, interpolation=cv2.INTER_AREA)
+        # class indexes cannot be averaged: one pixel of each block gives the label
         return image, np.ascontiguousarray(self.label[::SUPERSAMPLE, ::SUPERSAMPLE])
 
 
 def _round_radius(radius: float) -> int:
     radius = int(min(max(radius, 2.0), 160.0))
+    # few distinct radii: halos come from a cache
     return radius if radius < 16 else radius // 4 * 4
 
 

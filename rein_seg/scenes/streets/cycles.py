@@ -26,7 +26,7 @@ _PAINTS: tuple[Colour, ...] = (
     (40, 160, 220),
     (110, 110, 110),
 )
-_RADIUS = 0.34
+_RADIUS = 0.34  # of a wheel, in metres
 _ANGLES = np.linspace(0.0, 2 * math.pi, 15)[:-1]
 
 
@@ -46,6 +46,7 @@ _GRIPS = ((0.38, 1.04, -0.28), (0.38, 1.04, 0.28))
 _POINTS = np.concatenate(
     [_wheel(-0.53), _wheel(0.53), np.array([*_HUBS, _CRANK, _SEAT, _HEAD, _SADDLE, *_GRIPS])]
 )
+# pairs of points: frame, fork, saddle and handlebar
 _BARS = ((28, 30), (30, 31), (31, 28), (30, 32), (31, 32), (32, 29), (31, 33), (34, 35))
 
 
@@ -107,13 +108,15 @@ class Cycle:
         tyre = canvas.tone((34, 33, 33), z)
         wheels = [pixels[:14], pixels[14:28]]
         fine = max(1, int(0.05 * metre + 0.5))
-        if _RADIUS * metre < 5:
+        if _RADIUS * metre < 5:  # a thin rim would vanish
             cv2.fillPoly(canvas.image, wheels, tyre, 8, SHIFT)
         else:
             cv2.polylines(canvas.image, wheels, True, tyre, fine, 8, SHIFT)
+        # as in Cityscapes, wheels and frame are labelled with their gaps
         for wheel in wheels:
             cv2.fillPoly(canvas.label, [wheel], self.label, 8, SHIFT)
         cv2.polylines(canvas.label, wheels, True, self.label, fine, 8, SHIFT)
+        # seen along the street a wheel is a line without area: a bar keeps it visible
         for hub in pixels[28:30]:
             tall = np.array([0, int(_RADIUS * metre * (1 << SHIFT))])
             canvas.limb(hub - tall, hub + tall, 0.05 * metre, colour=tyre, label=self.label)

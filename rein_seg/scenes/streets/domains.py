@@ -67,6 +67,7 @@ class Domain:
     town: Town = field(default_factory=Town)
 
 
+# targets differ from the source in the contents of their streets, too, not in their look alone
 _TABLE = {
     'clear': Domain('clear', looks.CLEAR),
     'overcast': Domain(

@@ -39,6 +39,7 @@ def _window_row(
     for i in range(count):
         l0, l1 = span[0] + i * step + gap / 2, span[0] + (i + 1) * step - gap / 2
         pane = ((l0, heights[0]), (l0, heights[1]), (l1, heights[1]), (l1, heights[0]))
+        # a centimetre in front of the wall, which it must hide
         build.sides(pane, lambda h: half + 0.01, material=material, solid=False)
 
 
@@ -97,6 +98,7 @@ def truck(style: str) -> tuple[Mesh, ...]:
         'tipper': (-3.9, 3.8, 2.5),
         'semi': (-7.5, 6.5, 3.9),
     }[style]
+    # two models: the farther is drawn first, whichever way the truck drives
     cargo, cab = MeshBuilder(), MeshBuilder()
     split = nose - 1.95
     chassis = ((rear, 0.55), (rear, 0.95), (split, 0.95), (split, 0.55))

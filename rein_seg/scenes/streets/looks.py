@@ -70,6 +70,7 @@ class Look:
     grass: Colour = (56, 132, 92)
 
 
+# the source: vivid, sharp, without noise, as in a computer game
 CLEAR = Look(
     sky_top=(225, 150, 70),
     sky_low=(250, 222, 185),
@@ -126,6 +127,7 @@ NIGHT = Look(
     jpeg=(50, 85),
 )
 
+# visibility of about 100 m: extinction 0.03 leaves 5 % of the contrast there
 FOG = replace(
     OVERCAST,
     sky_top=(206, 203, 200),

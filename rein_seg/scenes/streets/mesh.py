@@ -147,6 +147,7 @@ class MeshBuilder:
         angles = np.linspace(0, 2 * math.pi, 11)[:-1]
         for at in axles:
             rim = [(at + radius * math.cos(a), radius + radius * math.sin(a)) for a in angles]
+            # the hub lies on top of the tyre, a centimetre farther out
             hub = [(at + (x - at) * 0.55, radius + (h - radius) * 0.55) for x, h in rim]
             self.sides(rim, lambda h: half, material='tyre')
             self.sides(hub, lambda h: half + 0.01, material='hub', solid=False)
@@ -203,11 +204,12 @@ def draw_mesh(
     snow, lamps = canvas.air.snow, canvas.air.look.lamps
     for index in np.flatnonzero(seen > 0).tolist():
         face = mesh.faces[index]
-        if not (face.solid or detail):
+        if not (face.solid or detail):  # windows and lamps of a far model are less than a pixel
             continue
+        # cabins are lit at night only
         material = face.material if lamps or face.material != 'lit' else 'glass'
         colour = paint[material]
-        if snow and mesh.normals[index, 1] > 0.75:
+        if snow and mesh.normals[index, 1] > 0.75:  # snow lies on faces that look up
             share = min(1.0, 1.1 * snow)
             colour = tuple(c + (s - c) * share for c, s in zip(colour, _SNOW, strict=True))
         if lamps and material in _SHINING:

@@ -121,7 +121,7 @@ def _narrowing(half: float, belt: float, lean: float) -> Callable[[float], float
 def car(style: str) -> Mesh:
     """Builds a car."""
     outline, strips, windows = _CARS[style]
-    width = _narrowing(0.9, 0.95, 0.28)
+    width = _narrowing(0.9, 0.95, 0.28)  # windows lean inwards
     build = MeshBuilder()
     build.extrude(outline, width, edges=[_STRIPS[s] for s in strips[:-1]] + [''], side='body')
     lower = [
