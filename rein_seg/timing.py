@@ -1,4 +1,4 @@
-"""Measures several ways to do the same work in turn: time, peak memory, and their ratio."""
+"""Measures several ways to do the same work in turn: time, peak memory, and their ratios."""
 
 from __future__ import annotations
 
@@ -6,29 +6,44 @@ import contextlib
 import ctypes
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+T = TypeVar('T')
 _STATUS = Path('/proc/self/status')
 
 
 @dataclass
 class Measured:
-    """Of one way: seconds of each call and peak memory over what there was before, MiB."""
+    """Measurements of one way.
+
+    Attributes:
+        seconds: Of each call.
+        peak_mib: Peak memory of each call over the memory before it, in MiB.
+    """
 
     seconds: list[float] = field(default_factory=list)
     peak_mib: list[float] = field(default_factory=list)
 
 
 class PeakMemory:
-    """Measures peak memory over a stretch of code: of the GPU, or resident memory on Linux.
+    """Measures peak memory of the code inside it: of the GPU, or resident memory on Linux.
 
     Attributes:
-        mib: Over what there was at its start; None where the system does not tell.
+        mib: Peak over the memory at its start, in MiB; None where the system does not report it.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.timing import PeakMemory
+        >>> with PeakMemory(torch.device('cpu')) as peak:
+        ...     _ = torch.ones(2**24).sum()  # 64 MiB
+        >>> peak.mib is None or peak.mib > 40
+        True
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -52,52 +67,125 @@ class PeakMemory:
             self.mib = status_mib('VmHWM') - self._start
 
 
+def in_turn(
+    ways: Mapping[str, Callable[[], T]],
+    *,
+    repeats: int,
+    warmup: int = 0,
+    seconds: float = 0.0,
+    most: int | None = None,
+    after_round: Callable[[int, Mapping[str, list[T]]], Any] | None = None,
+) -> dict[str, list[T]]:
+    """Calls A B A B ..., so that all ways see the same machine.
+
+    Args:
+        ways: Functions by name.
+        repeats: Rounds, at least.
+        warmup: Rounds before these, whose results are dropped.
+        seconds: Goes on for so long where the rounds are short.
+        most: Rounds at most; default ``repeats``.
+        after_round: Called with the number of the round (0 and less: warm-up) and the results.
+
+    Returns:
+        The results of each way, a value a round.
+
+    Example:
+        >>> from rein_seg.timing import in_turn
+        >>> calls = []
+        >>> in_turn({'a': lambda: calls.append('a'), 'b': lambda: calls.append('b')}, repeats=2)
+        {'a': [None, None], 'b': [None, None]}
+        >>> ''.join(calls)
+        'abab'
+    """
+    found: dict[str, list[T]] = {name: [] for name in ways}
+    begun, number = time.perf_counter(), 1 - warmup
+    while number <= repeats or (
+        number <= (most or repeats) and time.perf_counter() - begun <= seconds
+    ):
+        for name, way in ways.items():
+            result = way()
+            if number > 0:
+                found[name].append(result)
+        if after_round is not None:
+            after_round(number, found)
+        if number == 0:
+            begun = time.perf_counter()
+        number += 1
+    return found
+
+
 def interleave(
     ways: Mapping[str, Callable[[], Any]],
     *,
     repeats: int,
     device: torch.device,
     warmup: int = 1,
+    seconds: float = 0.0,
+    most: int | None = None,
     memory: bool = True,
     settle: bool = False,
     report: Callable[[str], None] | None = None,
 ) -> dict[str, Measured]:
-    """Calls A B A B ..., so that all see the same machine; calls to warm up are not counted.
+    """Measures ways in turn, A B A B ...; see `in_turn`.
 
     Args:
-        ways: What to call.
-        repeats: Counted calls of each.
-        device: Where they run.
-        warmup: Calls of each before these.
-        memory: Whether to measure peak memory, too. It gives free memory back to the system before
-            each call, which then asks for it again: a few percent of a long call.
-        settle: Whether to call each once more before each of its calls, uncounted: what ran before
-            may have given memory back that it would have kept.
+        ways: Functions to measure, by name.
+        repeats: Counted calls of each way, at least.
+        device: Device that they run on.
+        warmup: Calls of each way before these.
+        seconds: Goes on for so long where calls are short.
+        most: Counted calls of each way at most; default ``repeats``.
+        memory: Measures peak memory, too. To do so it returns free memory to the system before each
+            call, which then asks for it again: a few percent of a long call.
+        settle: Runs each way once more before each of its calls, uncounted: the way before it may
+            have released memory that it would have kept.
         report: Called with a line of progress after each round.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.timing import compare, interleave
+        >>> x = torch.randn(64, 64)
+        >>> ways = {'one': lambda: x @ x, 'three': lambda: x @ x @ x @ x}
+        >>> measured = interleave(ways, repeats=3, device=torch.device('cpu'), memory=False)
+        >>> compare(measured, 'one')['one']['time_ratio']
+        1.0
     """
-    measured = {name: Measured() for name in ways}
-    for round_ in range(1 - warmup, repeats + 1):
-        for name, way in ways.items():
-            if settle:
-                way()
-            with PeakMemory(device) if memory else contextlib.nullcontext() as peak:
-                start = time.perf_counter()
-                way()
-                if device.type == 'cuda':
-                    torch.cuda.synchronize()
-                seconds = time.perf_counter() - start
-            if round_ > 0:
-                measured[name].seconds.append(seconds)
-            if peak is not None and peak.mib is not None:
-                measured[name].peak_mib.append(peak.mib)
+
+    def call(way: Callable[[], Any]) -> tuple[float, float | None]:
+        if settle:
+            way()
+        with PeakMemory(device) if memory else contextlib.nullcontext() as peak:
+            start = time.perf_counter()
+            way()
+            if device.type == 'cuda':
+                torch.cuda.synchronize()
+            took = time.perf_counter() - start
+        return took, None if peak is None else peak.mib
+
+    def say(number: int, found: Mapping[str, list[tuple[float, float | None]]]) -> None:
+        took = ', '.join(f'{name} {each[-1][0]:.2f} s' for name, each in found.items() if each)
         if report is not None:
-            took = ', '.join(f'{k} {v.seconds[-1]:.2f} s' for k, v in measured.items() if v.seconds)
-            report(f'round {max(round_, 0)}/{repeats}: {took or "warm-up"}')
-    return measured
+            report(f'round {max(number, 0)}/{repeats}: {took or "warm-up"}')
+
+    calls = {name: partial(call, way) for name, way in ways.items()}
+    options = dict(repeats=repeats, warmup=warmup, seconds=seconds, most=most)
+    found = in_turn(calls, **options, after_round=say)
+    return {
+        name: Measured([took for took, _ in each], [mib for _, mib in each if mib is not None])
+        for name, each in found.items()
+    }
 
 
 def compare(measured: Mapping[str, Measured], reference: str) -> dict[str, Any]:
-    """Returns medians, and each way's ratios to ``reference``: median of the rounds, and range."""
+    """Returns for each way medians, and ratios to ``reference``: median of the rounds, and range.
+
+    Example:
+        >>> from rein_seg.timing import Measured, compare
+        >>> ways = {'ours': Measured([1.0, 2.0, 1.0]), 'plain': Measured([3.0, 4.0, 2.0])}
+        >>> figures = compare(ways, 'ours')['plain']
+        >>> figures['seconds'], figures['time_ratio'], figures['time_ratio_range']
+        (3.0, 2.0, [2.0, 3.0])
+    """
     figures: dict[str, Any] = {}
     base = measured[reference]
     for name, way in measured.items():
@@ -112,23 +200,12 @@ def compare(measured: Mapping[str, Measured], reference: str) -> dict[str, Any]:
     return figures
 
 
-@contextlib.contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Puts ``value`` in the place of an attribute for a while."""
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
-
-
 def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
     return max(ours) / max(theirs) if ours and theirs else None
 
 
 def return_free_memory() -> None:
-    """Gives freed pages that glibc keeps back to the system: the next peak counts them again."""
+    """Returns the freed pages that glibc keeps to the system: the next peak counts them again."""
     trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
     if trim is not None:
         trim(0)

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from rein_seg.bench.sam import benchmark_sam
 from rein_seg.errors import UserError
-from rein_seg.timing import Measured, PeakMemory, compare, interleave, replaced
+from rein_seg.timing import Measured, PeakMemory, compare, in_turn, interleave
 from tests.encoders.tiny import ENCODERS
 
 CPU = torch.device('cpu')
@@ -55,14 +55,13 @@ def test_peak_memory_counts_what_was_freed_within():
     assert 50 < peak.mib < 120
 
 
-def test_replaced_puts_it_back():
-    class Thing:
-        name = 'before'
-
-    with pytest.raises(KeyError), replaced(Thing, 'name', 'within'):
-        assert Thing.name == 'within'
-        raise KeyError
-    assert Thing.name == 'before'
+def test_short_calls_go_on_for_a_while():
+    calls = []
+    ways = {'a': lambda: calls.append(1)}
+    assert len(in_turn(ways, repeats=3, warmup=1, seconds=60.0, most=50)['a']) == 50
+    assert len(calls) == 51
+    assert len(in_turn(ways, repeats=3, seconds=0.0, most=50)['a']) == 3
+    assert len(in_turn(ways, repeats=3, seconds=60.0)['a']) == 3
 
 
 def config(method):

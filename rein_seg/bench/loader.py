@@ -1,6 +1,6 @@
-"""Loading and augmenting training images: this package beside plain mmseg, the same output.
+"""Loading and augmenting training images: this package beside plain mmseg, with equal outputs.
 
-One process without threads does what one worker of a loader does.
+One process without threads stands for one worker of a loader.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def benchmark_loader(
     """Measures images/s of the training pipeline of gtav_to_urban, way by way in turn.
 
     Five ways: mmseg's transforms on labels that hold class indexes already, mmseg's mapping raw
-    ids, ours on raw ids, and ours with decoded copies, compressed and raw (the first round, which
-    is not counted, makes them).
+    ids, ours on raw ids, and ours with decoded copies, compressed and raw. The first round, which
+    is not counted, makes the copies.
 
     Args:
-        images: How many, each once a round.
+        images: Number of images, each once a round.
         repeats: Counted rounds.
         size: (width, height) of drawn images, of street scenes in png files.
         crop: Side of the crop in pixels; shortest edges are drawn from 0.5 to 2 times this.
@@ -61,12 +61,11 @@ def benchmark_loader(
 
     Returns:
         For each way ``images_per_s``, ``ratio`` to mmseg (median of the rounds), ``ratio_range``,
-        and ``steps``: ms an image of each transform; ``mapping`` with ms and the share of ours;
-        ``files`` with mean MB of images and of copies
-        with their labels.
+        and ``steps``: ms an image of each transform. Also ``mapping``: ms and share of ours; and
+        ``files``: mean MB of images, and of copies with their labels.
 
     Raises:
-        UserError: If there are not so many images.
+        UserError: If the folder has fewer images.
     """
     init_default_scope('mmseg')
     with TemporaryDirectory() as folder, _one_thread():
@@ -113,7 +112,7 @@ def _size(paths: Iterable[Path]) -> int:
 
 
 def _draw(root: Path, images: int, size: tuple[int, int]) -> None:
-    """Writes street scenes as GTAV comes: raw ids in palette pngs."""
+    """Writes street scenes in the format of GTAV: raw ids in palette pngs."""
     raw_of = {index: raw for raw, index in CITYSCAPES_LABEL_IDS.items() if index != 255}
     table = np.array([raw_of.get(i, 0) for i in range(256)], np.uint8)
     for kind in ('images', 'labels'):
@@ -133,13 +132,15 @@ def _infos(root: str, images: int) -> list[dict[str, Any]]:
         )
     )
     if len(dataset) < images:
-        raise UserError(f'{root!r} has {len(dataset)} images of GTAV; {images} are asked for')
+        raise UserError(
+            f'{root!r} has {len(dataset)} images of GTAV, but images={images}: give less'
+        )
     at = np.linspace(0, len(dataset) - 1, images).astype(int)
     return [dataset.get_data_info(int(index)) for index in at]
 
 
 def _ways(infos: list[dict], folder: Path, crop: int) -> dict[str, tuple[list[dict], list[Any]]]:
-    """Returns name -> (what the data set says of each image, transforms)."""
+    """Returns for each way the records of the images and the transforms."""
     resize = dict(
         type='RandomChoiceResize',
         scales=[int(crop * x * 0.1) for x in range(5, 21)],
@@ -199,7 +200,7 @@ def _check_equal(outputs: Mapping[str, list[dict]]) -> None:
 
 
 def _steps(infos: list[dict], steps: list[Any]) -> dict[str, float]:
-    """Returns ms an image that each transform takes."""
+    """Returns the ms an image of each transform."""
     spent = dict.fromkeys((type(step).__name__ for step in steps), 0.0)
     for index, info in enumerate(infos):
         seed_everything(index, torch_too=False)
@@ -212,7 +213,7 @@ def _steps(infos: list[dict], steps: list[Any]) -> dict[str, float]:
 
 
 def _mapping_ms(infos: list[dict], rounds: int = 5) -> float:
-    """Returns ms that mapping the raw ids of a label takes, without reading it."""
+    """Returns the ms of mapping the raw ids of a label, without reading it."""
     spent = []
     for info in infos:
         raw = read_label(info['seg_map_path'], info['decode'])

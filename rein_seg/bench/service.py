@@ -1,4 +1,4 @@
-"""Adapters on one encoder against models loaded one by one: memory of each, and time to switch."""
+"""Adapters on one encoder beside models loaded one by one: memory of both, and time to switch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from rein_seg.config.load import load_config
 from rein_seg.errors import UserError
 from rein_seg.run.predict import init_model, predict
 from rein_seg.run.service import AdapterService
-from rein_seg.timing import return_free_memory, status_mib
+from rein_seg.timing import in_turn, return_free_memory, status_mib
 
 METHODS = ('Rein', 'LoRA', 'DoRA', 'SSF', 'BitFit')
 WAYS = ('shared', 'separate')
@@ -33,32 +34,34 @@ def benchmark_service(
     size: tuple[int, int] = (512, 512),
     report: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Measures both ways in processes of their own, in turn.
+    """Measures both ways in turn, each in a process of its own.
 
     Args:
         config: Config file; its method is replaced by each of ``methods``, with defaults.
-        methods: Names of methods; adapters are as they are drawn, which costs what trained ones do.
+        methods: Names of methods; their adapters are random, which costs as much as trained ones.
         cfg_options: ``KEY=VALUE`` of each process, as on a command line.
         repeats: Processes of each way.
         size: (H, W) of the image that is segmented.
         report: Called with a line of progress.
 
     Returns:
-        ``memory_ratio``: growth of memory by loading, shared over separate (resident memory, or
-        the GPU's where there is one); ``switch_ratio``: seconds of a switch over those of loading
-        one model again; medians of what they are made of; and ``equal``, whether both ways predict
-        the same.
+        ``memory_ratio``: growth of memory by loading, shared over separate (of the GPU, else
+        resident memory); ``switch_ratio``: seconds of a switch over seconds of loading one model;
+        the medians behind both; and ``equal``: whether both ways predict the same.
 
     Raises:
         UserError: If a process fails.
     """
-    runs: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
-    for round_ in range(repeats):
-        for way in WAYS:
-            runs[way].append(_in_process(way, config, methods, cfg_options, size))
-            if report is not None:
-                said = runs[way][-1]
-                report(f'round {round_ + 1}/{repeats}, {way}: {said["memory_mib"]:.0f} MiB')
+
+    def say(number: int, runs: Mapping[str, list[dict[str, Any]]]) -> None:
+        if report is not None:
+            took = ', '.join(
+                f'{way} {each[-1]["memory_mib"]:.0f} MiB' for way, each in runs.items()
+            )
+            report(f'round {number}/{repeats}: {took}')
+
+    ways = {way: partial(_in_process, way, config, methods, cfg_options, size) for way in WAYS}
+    runs = in_turn(ways, repeats=repeats, after_round=say)
     figures: dict[str, Any] = {'adapters': list(methods)}
     for way in WAYS:
         for key in ('memory_mib', 'load_s', 'predict_s'):
@@ -80,8 +83,8 @@ def measure(
     """Loads the adapters one way, in this process, and segments one image with each, twice.
 
     Returns:
-        ``memory_mib`` that the loaded models hold, ``load_s`` of all, ``switch_s`` of each switch,
-        ``predict_s`` of one image, and a sum of all predicted classes.
+        ``memory_mib`` of the loaded models, ``load_s`` of all, ``switch_s`` of each switch,
+        ``predict_s`` of one image, and ``sum`` of all predicted classes.
     """
     configs = [_with_method(config, method, cfg_options) for method in methods]
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -126,12 +129,12 @@ def _load_separate(configs: Sequence[Config]) -> list[tuple[Callable, Callable]]
 
 @torch.no_grad()
 def _redraw(model: Any, seed: int) -> None:
-    """Gives what an adapter file would hold the same values in both ways."""
+    """Draws the tensors of an adapter, the same for both ways."""
     generator = torch.Generator().manual_seed(seed)
     for _, tensor in sorted(model.state_dict().items()):
         if tensor.is_floating_point():
             drawn = torch.randn(tensor.shape, generator=generator) * 0.02
-            # scales stay near 1, all else near 0, whatever either way had drawn
+            # scales stay near 1, all others near 0
             tensor.copy_(drawn.to(tensor) + tensor.mean().round())
 
 

@@ -36,6 +36,7 @@ from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
 from rein_seg.engine.ema import RAW, TrainableEMAHook
 from rein_seg.errors import UserError
 from rein_seg.evaluation import DomainMetric, OverlappingEvaluator
+from rein_seg.fast.dispatch import announcement
 from rein_seg.version import __version__
 
 
@@ -62,6 +63,7 @@ class PEFTRunner(Runner):
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
                 handler.addFilter(worth_showing)
+        logger.info(announcement())
         return logger
 
     @property

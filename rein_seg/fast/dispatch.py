@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from rein_seg.errors import UserError, near_misses
@@ -75,8 +75,9 @@ def without(*names: str) -> Iterator[None]:
         False
     """
     with contextlib.ExitStack() as stack:
+        check_names(names)
         for name in names or SWITCHES:
-            stack.enter_context(SWITCHES[_checked(name)].left_out())
+            stack.enter_context(SWITCHES[name].left_out())
         yield
 
 
@@ -144,14 +145,20 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, str]:
                 f'{VARIABLE}={said!r}: {word} has no effect, since all forms but {_ONEDNN} are on '
                 'wherever they apply: remove it'
             )
-        signs[_checked(name)] = sign
+        check_names([name])
+        signs[name] = sign
     return signs
 
 
-def _checked(name: str) -> str:
-    if name not in SWITCHES:
-        raise UserError(f'fast form {name!r}: {near_misses(name, SWITCHES)}')
-    return name
+def check_names(names: Iterable[str]) -> None:
+    """Checks names of `SWITCHES`.
+
+    Raises:
+        UserError: If there is no form of such a name.
+    """
+    for name in names:
+        if name not in SWITCHES:
+            raise UserError(f'fast form {name!r}: {near_misses(name, SWITCHES)}')
 
 
 def _leave_out(signs: Mapping[str, str]) -> None:

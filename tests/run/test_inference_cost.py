@@ -10,7 +10,7 @@ from rein_seg.run.inference_cost import (
     _figures,
     _frozen,
     _merged,
-    _take_turns,
+    _with_backbone,
     time_inference,
 )
 from tests.peft.cases import CASES
@@ -80,11 +80,18 @@ def test_a_window_is_what_goes_through_at_once(tmp_path):
     assert time_inference(model, (32, 64), repeats=1, seconds=0, amp=True)['size'] == [16, 32]
 
 
-def test_short_calls_are_repeated_and_the_fastest_make_the_ratio():
-    calls = []
-    took = _take_turns({'a': lambda: calls.append(1)}, 3, 60.0, torch.device('cpu'))
-    assert (len(calls), len(took['a'])) == (51, 50)  # one is not counted
-    assert len(_take_turns({'a': lambda: None}, 3, 0.0, torch.device('cpu'))['a']) == 3
-    found = _figures({'ms_per_image': [4, 9, 5], 'encoder_ms': [3, 9], 'encoder_ms_frozen': [8, 2]})
-    assert found['ms_per_image'] == 5
+def test_medians_are_milliseconds_and_the_fastest_calls_make_the_ratio():
+    found = _figures(
+        {'ms_per_image': [0.4, 0.9, 0.5], 'encoder_ms': [3, 9], 'encoder_ms_frozen': [8, 2]}
+    )
+    assert found['ms_per_image'] == 500
     assert (found['encoder_ratio'], found['encoder_ratio_merged']) == (1.5, None)
+
+
+def test_the_model_with_another_backbone_shares_all_else(tmp_path):
+    model = build(tmp_path, dict(type='LoRA', rank=4)).eval()
+    other = build(tmp_path, dict(type='Frozen')).backbone.eval()
+    twin = _with_backbone(model, other)
+    assert twin.decode_head is model.decode_head
+    assert (twin.backbone is other, model.backbone is other) == (True, False)
+    assert not torch.equal(logits(twin), logits(model))

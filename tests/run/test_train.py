@@ -42,7 +42,9 @@ def test_a_run_leaves_its_files(finished):
     wanted = {'results.json', 'adapter.safetensors', 'overview.png', 'environment.json', 'tiny.py'}
     assert wanted <= names
     assert {f'iter_{i}.pth' for i in (2, 4, 6)} <= names
-    assert list(run.glob('*/*.log'))
+    log = next(run.glob('*/*.log')).read_text()
+    assert log.count('fast forms: ') == 1
+    assert '; off with REIN_SEG_FAST=0' in log
     assert not [n for n in names if n.endswith('.tmp')]
     assert json.loads((run / 'results.json').read_text()) == results
 

@@ -1,4 +1,4 @@
-"""What is measured: a config's model with one step of its training, or one prediction.
+"""The target of a benchmark: a config's model with one step of its training, or one prediction.
 
 B batch, H x W image, K classes.
 """
@@ -9,7 +9,7 @@ import argparse
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -28,16 +28,17 @@ from rein_seg.config.load import load_config
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
 from rein_seg.errors import UserError
+from rein_seg.fast.dispatch import check_names, without
 
 MODES = ('train', 'predict')
-# besides keys of the config, what --compare takes
-SWITCHES = ('amp', 'compile', 'official')
-_SQUARES = 4  # a side, of the labels: about eleven of nineteen classes in an image, as in a crop
+# keys of --compare beside the keys of a config
+OPTIONS = ('amp', 'compile', 'official', 'without')
+_SQUARES = 4  # of the labels, on a side: about eleven of nineteen classes in an image, as in a crop
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a subject is to do.
+    """The work of a target.
 
     Attributes:
         mode: train or predict.
@@ -45,9 +46,10 @@ class Work:
         batch: B.
         amp: bfloat16 autocast.
         compile: Through ``torch.compile``, as mmengine's runner does it.
-        official: Rein with Mask2Former computed as it is officially; see official.py.
-        random: Random weights even where the file of the encoder's is there.
-        device: Where.
+        official: Rein with Mask2Former computed as in the official code; see official.py.
+        without: Fast forms to leave out, by name.
+        random: Random weights even if the encoder's file exists.
+        device: Device to run on.
     """
 
     mode: str = 'train'
@@ -56,16 +58,17 @@ class Work:
     amp: bool = False
     compile: bool = False
     official: bool = False
+    without: tuple[str, ...] = ()
     random: bool = False
     device: torch.device = torch.device('cpu')
 
 
-class Subject:
-    """A model on its device with what it trains with, and one step of its work.
+class BenchmarkTarget:
+    """A model and its optimizer on a device, with one step of its work.
 
     Args:
         cfg: Resolved config; it stays as it is.
-        work: What to do.
+        work: The work to do.
 
     Raises:
         UserError: If the encoder takes no images of this size, or a loss of the config has no
@@ -105,13 +108,20 @@ class Subject:
 
     @property
     def plain(self) -> bool:
-        """Whether it runs our own forms in float32 on a CPU, not compiled."""
-        plain = self.dtype == torch.float32 and not (self.work.compile or self.work.official)
-        return plain and self.work.device.type == 'cpu'
+        """Whether it runs in float32 on a CPU, eager, with all fast forms."""
+        work = self.work
+        changed = work.compile or work.official or work.without
+        return self.dtype == torch.float32 and not changed and work.device.type == 'cpu'
+
+    @property
+    def frees_memory(self) -> bool:
+        """Whether its steps return freed memory to the system."""
+        left_out = self.work.official or 'kept_memory' in self.work.without
+        return left_out and self.work.device.type == 'cpu'
 
     @cached_property
     def step(self) -> Callable[[], Any]:
-        """Does the work once: compiled if asked for."""
+        """Does the work once, compiled where ``work.compile`` says so."""
         function = self._function()
         return partial(self._call, torch.compile(function) if self.work.compile else function)
 
@@ -120,11 +130,11 @@ class Subject:
         return self._call(self._function())
 
     def _function(self) -> Callable[..., Any]:
-        """Returns what mmengine's loops call, and its runner compiles."""
+        """Returns the method that mmengine's loops call, and its runner compiles."""
         return self.model.test_step if self.optim_wrapper is None else self.model.train_step
 
     def _call(self, function: Callable[..., Any]) -> Any:
-        # what a step puts into its samples is not to be there in the next
+        # copies: a step writes into its samples
         data = {
             'inputs': list(self._data['inputs']),
             'data_samples': [sample.clone() for sample in self._data['data_samples']],
@@ -132,6 +142,8 @@ class Subject:
         with contextlib.ExitStack() as stack:
             if self.work.official:
                 stack.enter_context(officially())
+            if self.work.without:
+                stack.enter_context(without(*self.work.without))
             if self.optim_wrapper is not None:
                 return function(data, self.optim_wrapper)
             stack.enter_context(torch.no_grad())
@@ -140,35 +152,35 @@ class Subject:
             return function(data)
 
 
-def make_subjects(
+def make_targets(
     config: str, compare: Sequence[str], work: Work, *, cfg_options: Mapping[str, Any]
-) -> dict[str, Subject]:
-    """Builds ``config`` and what it is compared with, by name.
+) -> dict[str, BenchmarkTarget]:
+    """Builds ``config`` and the targets to compare it with, by name.
 
     Args:
         config: Config file.
-        compare: Config files, or options for ``config``: ``KEY=VALUE[,KEY=VALUE]``, where amp,
-            compile and official, True or False, are keys too.
-        work: What to do.
-        cfg_options: Further options of all of them.
+        compare: Config files, or options for ``config``: ``KEY=VALUE[,KEY=VALUE]``. Further keys
+            are amp, compile and official (True or False), and without (names of fast forms).
+        work: The work of all targets.
+        cfg_options: Further options of all configs.
 
     Raises:
-        UserError: If an entry is neither, or two have one name.
+        UserError: If an entry is neither, or two have the same name.
     """
-    subjects: dict[str, Subject] = {}
-    for path, options, switches, name in [
+    targets: dict[str, BenchmarkTarget] = {}
+    for path, options, changes, name in [
         (config, {}, {}, Path(config).stem),
         *(_read_entry(config, entry) for entry in compare),
     ]:
-        if name in subjects:
-            raise UserError(f'--compare: {name!r} comes twice; each is to be something else')
+        if name in targets:
+            raise UserError(f'--compare: {name!r} comes twice: give each entry once')
         cfg = load_config(path, cfg_options={**cfg_options, **options})
-        subjects[name] = Subject(cfg, Work(**{**vars(work), **switches}))
-    return subjects
+        targets[name] = BenchmarkTarget(cfg, replace(work, **changes))
+    return targets
 
 
-def _read_entry(config: str, entry: str) -> tuple[str, dict[str, Any], dict[str, bool], str]:
-    """Returns config file, options, switches and name of one thing to compare."""
+def _read_entry(config: str, entry: str) -> tuple[str, dict[str, Any], dict[str, Any], str]:
+    """Returns config file, options, changes of `Work` and name of an entry of ``compare``."""
     if '=' not in entry:
         try:
             path = find_config(entry)
@@ -181,11 +193,15 @@ def _read_entry(config: str, entry: str) -> tuple[str, dict[str, Any], dict[str,
     parser = argparse.ArgumentParser()
     parser.add_argument('--options', nargs='+', action=DictAction)
     options = parser.parse_args(['--options', *parts]).options
-    switches = {key: options.pop(key) for key in SWITCHES if key in options}
-    for key, value in switches.items():
-        if not isinstance(value, bool):
+    changes = {key: options.pop(key) for key in OPTIONS if key in options}
+    if 'without' in changes:
+        names = changes['without']
+        changes['without'] = tuple(names) if isinstance(names, list) else (names,)
+        check_names(changes['without'])
+    for key, value in changes.items():
+        if key != 'without' and not isinstance(value, bool):
             raise UserError(f'--compare {key}={value!r}: expected True or False')
-    return config, options, switches, entry
+    return config, options, changes, entry
 
 
 def _draws_weights(cfg: Config, *, always: bool) -> bool:
@@ -202,7 +218,7 @@ def _random_weights(cfg: Config) -> dict[str, Any]:
 
 
 def _leaves_out_ignored(model: nn.Module) -> bool:
-    """Tells whether the losses of a set leave ignored pixels out, which is not official."""
+    """Tells whether set losses leave ignored pixels out, which the official code does not."""
     return getattr(getattr(model.decode_head, 'set_loss', None), 'leave_out_ignored', False)
 
 
@@ -231,7 +247,15 @@ def _draw_batch(model: nn.Module, size: tuple[int, int], work: Work) -> dict[str
 
 @contextlib.contextmanager
 def threads(number: int | None) -> Iterator[None]:
-    """Has PyTorch use so many threads for a while; None leaves them."""
+    """Sets the number of PyTorch's threads for a while; None leaves it.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.bench.speed.benchmark_target import threads
+        >>> with threads(1):
+        ...     torch.get_num_threads()
+        1
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(number or before)
     try:

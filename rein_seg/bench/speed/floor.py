@@ -1,4 +1,4 @@
-"""How fast a machine multiplies matrices, hence the least time that FLOPs take; the reference."""
+"""The rate of a machine's matrix products, the least time that FLOPs take, and the reference."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Product:
     """A square matrix product, called between the steps: the machine's rate at that moment.
 
     Args:
-        device: Where.
-        dtype: Of the matrices; on a GPU float32 goes as ``torch.backends.cuda.matmul`` says.
-        side: Of the matrices; default 2048 on a CPU, 8192 on a GPU, and on a CPU that is slow in a
-            type that it lacks instructions for, less.
-        own: By PyTorch's own library, also where the steps' products are oneDNN's.
+        device: Device of the matrices.
+        dtype: Of the matrices; on a GPU float32 follows ``torch.backends.cuda.matmul``.
+        side: Of the matrices; default 2048 on a CPU, 8192 on a GPU, and less on a CPU without
+            instructions for the type.
+        own: Multiplies with PyTorch's own library, also where the steps use oneDNN.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Product:
         self._out = torch.empty_like(self._a)
 
     def _shrink(self, most: float = 2.0) -> None:
-        """Halves the side until a call takes ``most`` seconds at the most, as a small one tells."""
+        """Halves the side until a call is estimated to take at most ``most`` seconds."""
         wanted, self.times = self.side, 1
         self._take(128)
         self()
@@ -78,8 +78,13 @@ def floors(flops: Mapping[str, Mapping[str, int]], rate: float) -> dict[str, dic
     """Returns ``gflop`` and ``floor_s``, the time they take at ``rate``, of encoder, head, step.
 
     Args:
-        flops: What `count_flops` returns.
+        flops: From `count_flops`.
         rate: GFLOP/s.
+
+    Example:
+        >>> from rein_seg.bench.speed.floor import floors
+        >>> floors({'encoder blocks': {'forward': 30 * 10**9, 'backward': 0}}, rate=150)['encoder']
+        {'gflop': 30.0, 'floor_s': 0.2}
     """
     total = {part: sum(each.values()) for part, each in flops.items()}
     groups = {'encoder': ENCODER, 'head': HEAD, 'step': tuple(total)}
@@ -115,14 +120,14 @@ REFERENCES = {
 def find_reference(
     model: nn.Module, *, mode: str, size: Sequence[int], batch: int, plain: bool
 ) -> Reference | None:
-    """Returns the reference for what is measured, None where there is none.
+    """Returns the reference for a target, None where none is known.
 
     Args:
         model: `PEFTSegmentor`.
         mode: train or predict.
         size: (H, W) of the images.
         batch: Images a step.
-        plain: Whether it runs in float32 on a CPU, without compiling.
+        plain: Whether it runs in float32 on a CPU, eager.
     """
     backbone = model.backbone
     official = isinstance(backbone.peft, Rein) and isinstance(model.decode_head, Mask2FormerHead)
@@ -138,8 +143,14 @@ def find_reference(
 def against(reference: Reference, seconds: float, rate: float) -> dict[str, Any]:
     """Returns ``seconds`` of the reference scaled to a machine of ``rate``, and our ratio to it.
 
-    Of both machines the rate is that of PyTorch's own library, which multiplied for the reference.
-    ``ratio`` is to its median at the middle of its rates, ``strict`` to its best at the lowest.
+    Both rates are of PyTorch's own library, which the reference used. ``ratio`` is to its median at
+    the middle of its rates, ``strict`` to its best time at the lowest rate.
+
+    Example:
+        >>> from rein_seg.bench.speed.floor import Reference, against
+        >>> found = against(Reference(typical=6.0, best=5.0), seconds=2.9, rate=145)
+        >>> round(found['ratio'], 2), round(found['strict'], 2)  # the same machine: 2.9 / 6
+        (0.48, 0.6)
     """
     low, high = REFERENCE_RATE
     scaled = reference.typical * (low + high) / 2 / rate

@@ -23,17 +23,17 @@ Counts = dict[str, dict[str, int]]
 def count_flops(step: Callable[[], Any], model: nn.Module, optim_wrapper: Any = None) -> Counts:
     """Counts matrix products, convolutions, attention and bilinear samples of one step.
 
-    A multiplication and its addition are two. Attention that computes its scores again in the
+    A multiplication with its addition counts two. Attention that computes its scores again in the
     backward pass, and blocks under activation checkpointing, count as often as they run. Norms,
     activations, resizes and the optimizer do not count.
 
     Args:
-        step: Runs it.
+        step: Function that runs the step.
         model: `PEFTSegmentor` that it runs.
         optim_wrapper: Of the model, in training.
 
     Returns:
-        Part -> ``forward`` and ``backward``, of the parts that have any.
+        FLOPs by part, ``forward`` and ``backward``.
     """
     counter = FlopCounterMode(display=False, custom_mapping=FURTHER)
     with tracked(model, optim_wrapper) as track, counter, _ByPart(counter, track) as by_part:
@@ -42,7 +42,7 @@ def count_flops(step: Callable[[], Any], model: nn.Module, optim_wrapper: Any = 
 
 
 class _ByPart(TorchDispatchMode):
-    """Gives what each operation adds to a counter to the part that runs it."""
+    """Assigns the FLOPs of each operation to the part that runs it."""
 
     def __init__(self, counter: FlopCounterMode, track: PartTrack) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class _ByPart(TorchDispatchMode):
 
 
 def _gathered(table: Sequence[int], index: Sequence[int], *args: Any, **kwargs: Any) -> int:
-    """Of a weighted sum of rows (R, d) at K indexes: d products and sums for each."""
+    """Counts a weighted sum of rows (R, d) at K indexes: d products and sums for each."""
     return 2 * math.prod(index) * table[-1]
 
 
@@ -74,7 +74,7 @@ def _weights_of_gathered(
 
 
 def _sampled_products(pattern: Any, grad: Any, table: Any, *args: Any, **kwargs: Any) -> int:
-    """Of products of rows (I, d) with those of a table that a sparse pattern names."""
+    """Counts products of rows (I, d) with the rows of a table that a sparse pattern names."""
     return 2 * pattern.values().numel() * grad.shape[-1]
 
 
@@ -82,12 +82,12 @@ _sampled_products._get_raw = True  # type: ignore[attr-defined]  # tensors, not 
 
 
 def _sampled(*args: Any, out_shape: Sequence[int], **kwargs: Any) -> int:
-    """Of bilinear samples: four corners each."""
+    """Counts bilinear samples: four corners each."""
     return 8 * math.prod(out_shape)
 
 
 def _sampled_back(grad: Sequence[int], *args: Any, **kwargs: Any) -> int:
-    """Of their backward pass: each corner's value, and the two directions of its place."""
+    """Counts their backward pass: each corner's value, and the two directions of its place."""
     return 24 * math.prod(grad)
 
 

@@ -1,4 +1,4 @@
-"""The parts of a model, and which of them runs: of every operation, in the backward pass too."""
+"""The parts of a model, and the part that each operation belongs to, also in the backward pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rein_seg.structures import StreamSite
 
 REST = 'other'
 OPTIMIZER = 'optimizer'
-# those of one name are inside one another: what runs belongs to the innermost
+# parts lie inside one another: an operation belongs to the innermost
 ENCODER = ('encoder, rest', 'encoder blocks', 'method')
 HEAD = (
     'neck',
@@ -42,10 +42,10 @@ RANGE = 'part:'
 
 
 class PartTrack:
-    """Notes which part runs.
+    """Records the part that runs.
 
-    An operation that is differentiated makes a node of the graph, and nodes are numbered as they
-    are made: the numbers at which a part began tell whose a node is when the backward pass runs it.
+    An operation that is differentiated makes a node of the graph, and nodes are numbered in order.
+    So the number at which each part began tells the part of a node that the backward pass runs.
     """
 
     def __init__(self) -> None:
@@ -59,12 +59,12 @@ class PartTrack:
         """The part that runs now."""
         part, again = self._stack[-1]
         node = torch._C._current_autograd_node()
-        # what activation checkpointing computes again says itself what it is
+        # operations that activation checkpointing runs again enter their part again
         return part if node is None or again else self.of_node(node._sequence_nr())
 
     @contextlib.contextmanager
     def inside(self, part: str) -> Iterator[None]:
-        """Says that ``part`` runs."""
+        """Records that ``part`` runs."""
         self._stack.append((part, torch._C._current_autograd_node() is not None))
         self._note()
         try:
@@ -79,7 +79,7 @@ class PartTrack:
         return self._names[at] if at >= 0 and number < 2**63 else 'backward, rest'
 
     def _note(self) -> None:
-        # numbers are each thread's own, and what is computed again is no part of the graph
+        # each thread has its own numbers, and operations run again make no nodes
         if torch._C._current_autograd_node() is None:
             self._numbers.append(torch._C._autograd._get_sequence_nr())
             self._names.append(self._stack[-1][0])
@@ -87,9 +87,9 @@ class PartTrack:
 
 @contextlib.contextmanager
 def tracked(model: nn.Module, optim_wrapper: Any = None) -> Iterator[PartTrack]:
-    """Tracks the parts of a `PEFTSegmentor`, and of its optimizer, until it ends.
+    """Tracks the parts of a `PEFTSegmentor` and of its optimizer.
 
-    Each part is a range ``part:NAME`` of a profiler that runs.
+    In a profiler each part is a range ``part:NAME``.
     """
     track = PartTrack()
     with contextlib.ExitStack() as stack:
@@ -161,7 +161,7 @@ def _head_places(head: nn.Module) -> Iterator[tuple[Any, str, str]]:
 
 @contextlib.contextmanager
 def _attribute(owner: Any, name: str, decorate: Callable[[Callable], Callable]) -> Iterator[None]:
-    """Decorates a function of an object; takes what it put there away again."""
+    """Decorates a method of an object for a while."""
     own = vars(owner).get(name)
     setattr(owner, name, decorate(getattr(owner, name)))
     try:
@@ -183,7 +183,7 @@ def _hooks(encoder: nn.Module) -> Iterator[dict[int, Callable]]:
 def _method_hooks(
     hooks: dict[int, Callable], decorate: Callable[[Callable], Callable]
 ) -> Iterator[None]:
-    """Decorates those hooks of a module that a method has put there."""
+    """Decorates the hooks of a module that belong to a PEFT method."""
     own = {
         key: hook
         for key, hook in hooks.items()

@@ -1,4 +1,4 @@
-"""Where the time of a step goes: by part, and in each by kind of operation."""
+"""Profiles a step: the time of each part, and in each part of each kind of operation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from rein_seg.bench.speed.parts import RANGE, REST, PartTrack, tracked
 
-# the first that fits an operation's name; of others, aten's are element by element
+# the first rule that matches an operation's name; other operations of aten are elementwise
 _RULES = (
     ('convolution', r'conv(olution|\d|_|$)'),
     ('attention', r'scaled_dot_product|flash_attention|efficient_attention'),
@@ -37,8 +37,8 @@ _RULES = (
 KINDS = (*(kind for kind, _ in _RULES), 'Python')
 _RULES_COMPILED = tuple((kind, re.compile(rule)) for kind, rule in _RULES)
 _BACKWARD = 'autograd::engine::evaluate_function'
-# What a step may spend its time on without a question; of other parts none should take much. A
-# layer of the pixel decoder is attention and feed-forward, as a block of the encoder is.
+# Parts that may take much of a step; of the others none should. A layer of the pixel decoder is
+# attention and feed-forward, like a block of the encoder.
 EXEMPT_PARTS = ('encoder blocks', '3x3 convolution', 'deformable attention', 'feed-forward')
 EXEMPT_KINDS = ('convolution', 'attention')
 
@@ -49,7 +49,7 @@ def profile_step(
     """Profiles one step.
 
     Args:
-        step: Runs it, in eager mode: a compiled graph has no parts.
+        step: Function that runs the step, eager: a compiled graph has no parts.
         model: `PEFTSegmentor` that it runs.
         device: Of the model.
         optim_wrapper: Of the model, in training.
@@ -72,7 +72,7 @@ def profile_step(
 
 
 def summarise(events: Any, track: PartTrack, *, on_gpu: bool) -> dict[str, Any]:
-    """Returns what `profile_step` says of the profiler's events."""
+    """Returns the figures of `profile_step` from the profiler's events."""
     places: dict[int, tuple[str | None, bool]] = {}
     parts: dict[str, dict[str, Any]] = {}
     wall = sum(e.cpu_time_total for e in events if _is_outermost(e)) / 1000
@@ -100,7 +100,13 @@ def summarise(events: Any, track: PartTrack, *, on_gpu: bool) -> dict[str, Any]:
 
 
 def kind_of(name: str) -> str:
-    """Returns the kind of an operation; Python is what runs between operations, too."""
+    """Returns the kind of an operation; Python is also the time between operations.
+
+    Example:
+        >>> from rein_seg.bench.speed.profiling import kind_of
+        >>> kind_of('aten::addmm'), kind_of('aten::gelu'), kind_of('part:matching')
+        ('matrix product', 'elementwise', 'Python')
+    """
     return next((kind for kind, rule in _RULES_COMPILED if rule.search(name)), 'Python')
 
 
@@ -113,7 +119,7 @@ def _place(
 ) -> tuple[str | None, bool]:
     """Returns the part of an event, and whether it belongs to the backward pass.
 
-    None is what runs before and after the step.
+    The part is None before and after the step.
     """
     if id(event) in places:
         return places[id(event)]

@@ -1,4 +1,4 @@
-"""Measures a config's speed, beside others in turn, and says where the time goes."""
+"""Measures the speed of configs in turn, and where the time of a step goes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from typing import Any
 
 import torch
 
-from rein_seg.bench.speed.benchmark_target import MODES, Subject, Work, make_subjects, threads
+from rein_seg.bench.speed.benchmark_target import (
+    MODES,
+    BenchmarkTarget,
+    Work,
+    make_targets,
+    threads,
+)
 from rein_seg.bench.speed.data import time_data
 from rein_seg.bench.speed.floor import Product, against, find_reference, floors
 from rein_seg.bench.speed.flops import count_flops
@@ -21,7 +27,7 @@ from rein_seg.fast import onednn_matmul
 from rein_seg.timing import PeakMemory, compare, interleave
 
 Report = Callable[[str], None]
-OWN = "float32, PyTorch's own"  # products, beside those of the steps
+OWN = "float32, PyTorch's own"  # matrix products, beside the library that the steps use
 
 
 def benchmark_speed(
@@ -50,26 +56,26 @@ def benchmark_speed(
 
     Args:
         config: Config file.
-        compare_with: Further config files, or options for ``config``; see `make_subjects`.
+        compare_with: Further config files, or options for ``config``; see `make_targets`.
         mode: train or predict (whole, or in windows as the config's ``test_cfg`` says).
         size: (H, W) of the images; default the config's crop size.
         batch: Images a step.
         amp: bfloat16 autocast.
-        compiled: Steps go through ``torch.compile``; parts and FLOPs are those of the eager step.
-        random: Random weights in any case.
+        compiled: Steps go through ``torch.compile``; parts and FLOPs are of the eager step.
+        random: Random weights, also where the encoder's file exists.
         device: Such as ``cuda:0``; default the first GPU, else the CPU.
         num_threads: Of PyTorch.
         repeats: Counted steps of each.
         warmup: Steps of each before these.
         profile: Whether to count FLOPs and to profile a step of each, after the timing.
-        cfg_options: Dotted names -> values, for all that is compared.
+        cfg_options: Dotted names -> values, for all targets.
         report: Takes lines of progress.
 
     Returns:
-        ``rates``: type of the products, and `OWN` where PyTorch's own library is another than the
-        steps' -> GFLOP/s, median and range; ``subjects``: name -> type, seconds, images/s, ratios
-        to ``config`` (median of the rounds, range), peak memory over what the models hold, and with
-        ``profile`` ``flops``, ``floor``, ``profile``, ``reference``; ``data``; ``settings``;
+        ``rates``: GFLOP/s of matrix products, median and range, by type; also `OWN` where the steps
+        use another library than PyTorch's own. ``targets``: by name type, seconds, images/s, ratios
+        to ``config`` (median of the rounds, range), peak memory over the models' own, and with
+        ``profile`` ``flops``, ``floor``, ``profile``, ``reference``. ``data``, ``settings``,
         ``environment``.
 
     Raises:
@@ -78,19 +84,19 @@ def benchmark_speed(
     work = _check(mode, size, batch, amp, compiled, random, device)
     said = report or (lambda line: None)
     with threads(num_threads):
-        subjects = make_subjects(config, compare_with, work, cfg_options=cfg_options or {})
-        for name, subject in subjects.items():
-            said(f'{name}: {"random" if subject.random else "pretrained"} weights')
-        figures = _time(subjects, repeats=repeats, warmup=warmup, report=said)
-        for name, subject in subjects.items():
-            one = figures['subjects'][name]
+        targets = make_targets(config, compare_with, work, cfg_options=cfg_options or {})
+        for name, target in targets.items():
+            said(f'{name}: {"random" if target.random else "pretrained"} weights')
+        figures = _time(targets, repeats=repeats, warmup=warmup, report=said)
+        for name, target in targets.items():
+            one = figures['targets'][name]
             with PeakMemory(work.device) as peak:
-                subject.step()
+                target.step()
             one['peak_mib'] = peak.mib
             if profile:
                 said(f'{name}: FLOPs and profile')
-                one.update(_examine(subject, one['seconds'], figures['rates']))
-        first = next(iter(subjects.values()))
+                one.update(_examine(target, one['seconds'], figures['rates']))
+        first = next(iter(targets.values()))
         if mode == 'train':
             figures['data'] = time_data(first.cfg, batch=batch, repeats=repeats)
         return {
@@ -121,7 +127,7 @@ def _check(
     random: bool,
     device: str | None,
 ) -> Work:
-    """Returns what to do.
+    """Returns the work of all targets.
 
     Raises:
         UserError: If there is no such mode or device, or a number is below 1.
@@ -148,21 +154,20 @@ def _check(
 
 
 def _time(
-    subjects: Mapping[str, Subject], *, repeats: int, warmup: int, report: Report
+    targets: Mapping[str, BenchmarkTarget], *, repeats: int, warmup: int, report: Report
 ) -> dict[str, Any]:
-    """Returns ``rates`` and ``subjects`` with times and ratios."""
-    first, device = next(iter(subjects)), next(iter(subjects.values())).work.device
-    types = dict.fromkeys(subject.dtype for subject in subjects.values())
+    """Returns ``rates`` and ``targets`` with times and ratios."""
+    first, device = next(iter(targets)), next(iter(targets.values())).work.device
+    types = dict.fromkeys(target.dtype for target in targets.values())
     squares = {_name(dtype): Product(device, dtype) for dtype in types}
     if device.type == 'cpu' and torch.float32 in types and onednn_matmul.library() == 'oneDNN':
         squares[OWN] = Product(device, torch.float32, own=True)
     ways = {
         **{f'matrix product, {name}': square for name, square in squares.items()},
-        **{name: subject.step for name, subject in subjects.items()},
+        **{name: target.step for name, target in targets.items()},
     }
-    # the official form gives freed memory back, which the next step would pay for
-    official = any(subject.work.official for subject in subjects.values())
-    settle = official and len(subjects) > 1 and device.type == 'cpu'
+    # a target that returns freed memory to the system slows the step after it
+    settle = len(targets) > 1 and any(target.frees_memory for target in targets.values())
     measured = interleave(
         ways,
         repeats=repeats,
@@ -184,27 +189,27 @@ def _time(
     for name, one in compare(measured, first).items():
         seconds = measured[name].seconds
         found[name] = {
-            'dtype': _name(subjects[name].dtype),
+            'dtype': _name(targets[name].dtype),
             'seconds': one['seconds'],
             'seconds_range': [min(seconds), max(seconds)],
-            'images_per_s': subjects[name].work.batch / one['seconds'],
+            'images_per_s': targets[name].work.batch / one['seconds'],
             'time_ratio': one['time_ratio'],
             'time_ratio_range': one['time_ratio_range'],
         }
-    return {'rates': rates, 'subjects': found}
+    return {'rates': rates, 'targets': found}
 
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix('torch.')
 
 
-def _examine(subject: Subject, seconds: float, rates: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns ``flops``, ``profile``, ``floor`` and, where there is one, ``reference``."""
-    used = rates[_name(subject.dtype)]
-    model, optim_wrapper = subject.model, subject.optim_wrapper
-    flops = count_flops(subject.eager_step, model, optim_wrapper)
-    subject.eager_step()  # what counting left behind in memory and caches is not profiled
-    profiled = profile_step(subject.eager_step, model, subject.work.device, optim_wrapper)
+def _examine(target: BenchmarkTarget, seconds: float, rates: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns ``flops``, ``profile``, ``floor`` and, where one is known, ``reference``."""
+    used = rates[_name(target.dtype)]
+    model, optim_wrapper = target.model, target.optim_wrapper
+    flops = count_flops(target.eager_step, model, optim_wrapper)
+    target.eager_step()  # counting changes caches and memory
+    profiled = profile_step(target.eager_step, model, target.work.device, optim_wrapper)
     floor = floors(flops, used['gflop_per_s'])
     spent = {'encoder': _sum(profiled, ENCODER), 'head': _sum(profiled, HEAD)}
     for name, group in floor.items():
@@ -212,9 +217,9 @@ def _examine(subject: Subject, seconds: float, rates: Mapping[str, Any]) -> dict
         group['seconds'] = seconds if name == 'step' else spent[name]
         group['ratio'] = group['seconds'] / group['floor_s'] if group['floor_s'] else None
     found = {'flops': flops, 'profile': profiled, 'floor': floor}
-    work = subject.work
+    work = target.work
     reference = find_reference(
-        model, mode=work.mode, size=subject.size, batch=work.batch, plain=subject.plain
+        model, mode=work.mode, size=target.size, batch=work.batch, plain=target.plain
     )
     if reference is not None:
         found['reference'] = against(reference, seconds, rates.get(OWN, used)['gflop_per_s'])

@@ -1,4 +1,4 @@
-"""What `benchmark_speed` returns, as text for a terminal."""
+"""The figures of `benchmark_speed` as text for a terminal."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from rein_seg.bench.speed.parts import PARTS
 from rein_seg.bench.speed.profiling import EXEMPT_KINDS, EXEMPT_PARTS, KINDS
 
-# above this share of a step a part is named
+# a part with a larger share of a step is named
 MUCH = 0.1
 _NONE = '-'
 
 
 def speed_tables(figures: Mapping[str, Any]) -> str:
-    """Returns the tables of all that was measured."""
+    """Returns the tables of all figures."""
     rates = figures['rates']
-    blocks = [_heading(figures), _times(figures['subjects'])]
-    for name, one in figures['subjects'].items():
+    blocks = [_heading(figures), _times(figures['targets'])]
+    for name, one in figures['targets'].items():
         if 'profile' in one:
             rate = rates[one['dtype']]['gflop_per_s']
             blocks += [f'## {name}', _floor(one), _parts(one, rate), _kinds(one), _much(one)]
@@ -51,11 +51,11 @@ def _heading(figures: Mapping[str, Any]) -> str:
     return '\n'.join(lines)
 
 
-def _times(subjects: Mapping[str, Any]) -> str:
+def _times(targets: Mapping[str, Any]) -> str:
     rows = [
         ('', 'type', 'median s', 'range', 'images/s', 'ratio', 'range', 'peak MiB', 'to reference')
     ]
-    for name, one in subjects.items():
+    for name, one in targets.items():
         reference = one.get('reference')
         rows.append(
             (
@@ -106,7 +106,7 @@ def _parts(one: Mapping[str, Any], rate: float) -> str:
 
 
 def _kinds(one: Mapping[str, Any]) -> str:
-    """Of each part the ms of each kind of operation."""
+    """Returns the ms of each kind of operation in each part."""
     parts = one['profile']['parts']
     kinds = [kind for kind in KINDS if any(kind in each['kinds'] for each in parts.values())]
     rows = [('ms', *kinds)]
@@ -152,7 +152,7 @@ def _range(pair: Sequence[float]) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Returns rows as columns: the first to the left, others to the right."""
+    """Returns rows as aligned columns: the first to the left, others to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return '\n'.join(
         '  '.join(

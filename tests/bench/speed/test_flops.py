@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rein_seg.bench.speed import flops as module
-from rein_seg.bench.speed.benchmark_target import Subject, Work
+from rein_seg.bench.speed.benchmark_target import BenchmarkTarget, Work
 from rein_seg.bench.speed.flops import count_flops
 from rein_seg.fast import gathered_sampling
 from rein_seg.heads.mask2former.deform_attn import deform_sample
@@ -19,15 +19,15 @@ ATTENTION = 2 * 2 * TOKENS * TOKENS * WIDTH
 
 
 def counts(folder, batch=1, mode='train', **options):
-    subject = Subject(tiny_config(folder, **options), Work(mode, batch=batch))
-    return subject, count_flops(subject.eager_step, subject.model, subject.optim_wrapper)
+    target = BenchmarkTarget(tiny_config(folder, **options), Work(mode, batch=batch))
+    return target, count_flops(target.eager_step, target.model, target.optim_wrapper)
 
 
 @pytest.mark.parametrize('batch', [1, 2])
 def test_a_frozen_encoder_and_a_linear_head(tmp_path, batch):
     peft = dict(type='Frozen', _delete_=True)
-    subject, found = counts(tmp_path, batch, model__backbone__peft=peft)
-    classes = subject.model.num_classes
+    target, found = counts(tmp_path, batch, model__backbone__peft=peft)
+    classes = target.model.num_classes
     head = 2 * PATCHES * (2 * WIDTH) * classes  # two maps, one after the other
     assert found == {
         'encoder, rest': {'forward': batch * 2 * PATCHES * 3 * 8 * 8 * WIDTH, 'backward': 0},

@@ -8,7 +8,7 @@ import torch
 
 from rein_seg.apis import load_config
 from rein_seg.bench.speed import benchmark_speed, run
-from rein_seg.bench.speed.benchmark_target import Subject, Work, make_subjects
+from rein_seg.bench.speed.benchmark_target import BenchmarkTarget, Work, make_targets
 from rein_seg.bench.speed.floor import Product
 from rein_seg.bench.speed.official import OFFICIAL, SCORES, officially
 from rein_seg.errors import UserError
@@ -26,10 +26,10 @@ def outcome(config, mode, names):
         'model.test_cfg.keep_logits': True,
     }
     work = Work(mode, size=(64, 64 if mode == 'train' else 96), random=True)
-    subject = Subject(load_config(config, cfg_options=options), work)
+    target = BenchmarkTarget(load_config(config, cfg_options=options), work)
     torch.manual_seed(0)
     with officially(names):
-        done = subject.step()
+        done = target.step()
     if mode == 'train':
         return torch.stack([value for name, value in done.items() if 'loss_' in name])
     return done[0].seg_logits.data
@@ -85,7 +85,7 @@ def test_scores_of_attention_are_in_memory():
 
 def test_is_a_switch_of_the_benchmark(tmp_path):
     config = mask2former_file(tmp_path)
-    plain, official = make_subjects(
+    plain, official = make_targets(
         config, ['official=True'], Work(size=(64, 64)), cfg_options={}
     ).values()
     assert (plain.plain, official.plain) == (True, False)
@@ -99,21 +99,21 @@ def test_ours_is_ours_beside_it(tmp_path, monkeypatch):
     made = {}
 
     def look(*args, **kwargs):
-        made.update(make_subjects(*args, **kwargs))
+        made.update(make_targets(*args, **kwargs))
         return made
 
-    monkeypatch.setattr(run, 'make_subjects', look)
+    monkeypatch.setattr(run, 'make_targets', look)
     monkeypatch.setattr(run, 'Product', partial(Product, side=64))
     config = mask2former_file(tmp_path)
     options = dict(compare_with=['official=True'], size=(64, 64), repeats=1, profile=False)
     benchmark_speed(config, device='cpu', **options)
-    assert [subject.work.official for subject in made.values()] == [False, True]
+    assert [target.work.official for target in made.values()] == [False, True]
 
 
 def test_what_is_not_official_is_refused(tmp_path):
     options = {'model.decode_head.loss.leave_out_ignored': True}
     cases = mask2former_file(tmp_path), ['official=True']
     with pytest.raises(UserError, match='leave_out_ignored=True: compare with'):
-        make_subjects(*cases, Work(size=(64, 64)), cfg_options=options)
+        make_targets(*cases, Work(size=(64, 64)), cfg_options=options)
     predict = Work('predict', size=(64, 64))
-    assert len(make_subjects(*cases, predict, cfg_options=options)) == 2  # it has no losses
+    assert len(make_targets(*cases, predict, cfg_options=options)) == 2  # it has no losses

@@ -5,7 +5,7 @@ import torch
 from mmseg.registry import MODELS
 
 from rein_seg.apis import load_config
-from rein_seg.bench.speed.benchmark_target import Subject, Work
+from rein_seg.bench.speed.benchmark_target import BenchmarkTarget, Work
 from rein_seg.bench.speed.parts import PARTS, PartTrack, tracked
 from rein_seg.bench.speed.profiling import EXEMPT_PARTS, KINDS, kind_of, profile_step
 from tests.bench.speed.tiny import mask2former_file
@@ -16,15 +16,15 @@ CPU = torch.device('cpu')
 
 
 @pytest.fixture(scope='module')
-def subject(tmp_path_factory):
+def target(tmp_path_factory):
     cfg = load_config(mask2former_file(tmp_path_factory.mktemp('speed')))
-    return Subject(cfg, Work(size=(64, 64)))
+    return BenchmarkTarget(cfg, Work(size=(64, 64)))
 
 
 @pytest.fixture(scope='module')
-def profiled(subject):
-    subject.eager_step()
-    return profile_step(subject.eager_step, subject.model, CPU, subject.optim_wrapper)
+def profiled(target):
+    target.eager_step()
+    return profile_step(target.eager_step, target.model, CPU, target.optim_wrapper)
 
 
 def test_times_add_up_to_the_step(profiled):
@@ -61,29 +61,29 @@ def test_what_is_outside_leaves_the_exempt_out(profiled):
     assert outside['pixel decoder'] == pytest.approx(left / profiled['ms'])
 
 
-def test_a_prediction_has_its_parts(subject, tmp_path):
+def test_a_prediction_has_its_parts(target, tmp_path):
     slide = dict(mode='slide', crop_size=(64, 64), stride=(32, 32))
     cfg = load_config(mask2former_file(tmp_path), cfg_options={'model.test_cfg': slide})
-    own = Subject(cfg, Work('predict', size=(64, 96)))
+    own = BenchmarkTarget(cfg, Work('predict', size=(64, 96)))
     found = profile_step(own.eager_step, own.model, CPU)
     assert {'windows', 'labels', 'prediction', 'encoder blocks'} <= set(found['parts'])
     assert all(part['backward_ms'] == 0 for part in found['parts'].values())
 
 
-def test_the_model_is_left_as_it_was(subject):
-    own = {id(module): dict(vars(module)) for module in subject.model.modules()}
+def test_the_model_is_left_as_it_was(target):
+    own = {id(module): dict(vars(module)) for module in target.model.modules()}
     hooks = {
         key: [*value['_forward_hooks'].values(), *value['_forward_pre_hooks'].values()]
         for key, value in own.items()
     }
-    with pytest.raises(KeyError), tracked(subject.model, subject.optim_wrapper):
-        assert 'forward' in vars(subject.model.backbone)
+    with pytest.raises(KeyError), tracked(target.model, target.optim_wrapper):
+        assert 'forward' in vars(target.model.backbone)
         raise KeyError
-    for module in subject.model.modules():
+    for module in target.model.modules():
         assert vars(module).keys() == own[id(module)].keys()
         now = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
         assert now == hooks[id(module)]
-    assert not {'step', 'backward', 'zero_grad'} & vars(subject.optim_wrapper).keys()
+    assert not {'step', 'backward', 'zero_grad'} & vars(target.optim_wrapper).keys()
 
 
 def test_a_head_of_sam_that_matches_classes_is_tracked():

@@ -8,11 +8,12 @@ import torch
 
 from rein_seg.apis import load_config
 from rein_seg.bench.speed import benchmark_speed, run, speed_tables
-from rein_seg.bench.speed.benchmark_target import Subject, Work, make_subjects
+from rein_seg.bench.speed.benchmark_target import BenchmarkTarget, Work, make_targets
 from rein_seg.bench.speed.data import time_data
 from rein_seg.bench.speed.floor import Product, Reference, against, find_reference, floors
 from rein_seg.checkpoint import write_json
 from rein_seg.errors import UserError
+from rein_seg.fast.switches import FORMS
 from tests.bench.speed.tiny import mask2former_file
 from tests.paths import REPO
 from tests.run.tiny_run import tiny_config, write_config
@@ -74,9 +75,9 @@ def test_all_figures_are_there(tmp_path):
         device='cpu',
         num_threads=1,
     )
-    name, other = figures['subjects']
+    name, other = figures['targets']
     assert name == 'mask2former'
-    one, two = figures['subjects'].values()
+    one, two = figures['targets'].values()
     assert one['time_ratio'] == 1
     assert two['time_ratio_range'][0] <= two['time_ratio'] <= two['time_ratio_range'][1]
     assert one['images_per_s'] == pytest.approx(2 / one['seconds'])
@@ -111,7 +112,7 @@ def test_the_reference_is_scaled_by_the_rate_of_its_own_library(tmp_path, monkey
     )
     rates = figures['rates']
     assert set(rates) == ({'float32', run.OWN} if onednn else {'float32'})
-    one = figures['subjects']['mask2former']
+    one = figures['targets']['mask2former']
     own = rates[run.OWN if onednn else 'float32']['gflop_per_s']
     assert one['reference']['scaled_s'] == pytest.approx(10 * 145 / own)
     assert one['floor']['step']['floor_s'] * rates['float32']['gflop_per_s'] == pytest.approx(
@@ -126,7 +127,7 @@ def test_a_prediction_is_measured_in_bfloat16(tmp_path):
     )
     assert set(figures['rates']) == {'bfloat16'}
     assert 'data' not in figures
-    assert 'profile' not in figures['subjects']['tiny']
+    assert 'profile' not in figures['targets']['tiny']
     assert 'bfloat16' in speed_tables(figures)
 
 
@@ -140,12 +141,12 @@ def test_training_data_are_timed_where_they_are(tmp_path):
 
 
 def test_a_step_trains_and_a_prediction_does_not(tmp_path):
-    subject = Subject(tiny_config(tmp_path), Work(batch=2))
-    before = {name: p.clone() for name, p in subject.model.named_parameters() if p.requires_grad}
-    assert 'loss' in subject.step()
-    after = dict(subject.model.named_parameters())
+    target = BenchmarkTarget(tiny_config(tmp_path), Work(batch=2))
+    before = {name: p.clone() for name, p in target.model.named_parameters() if p.requires_grad}
+    assert 'loss' in target.step()
+    after = dict(target.model.named_parameters())
     assert any(not torch.equal(after[name], value) for name, value in before.items())
-    predicts = Subject(tiny_config(tmp_path), Work('predict', size=(32, 96), batch=2))
+    predicts = BenchmarkTarget(tiny_config(tmp_path), Work('predict', size=(32, 96), batch=2))
     results = predicts.step()
     assert [tuple(r.pred_sem_seg.data.shape) for r in results] == [(1, 32, 96)] * 2
     assert not predicts.model.training
@@ -153,8 +154,8 @@ def test_a_step_trains_and_a_prediction_does_not(tmp_path):
 
 
 def test_labels_hold_several_classes_and_ignored_pixels(tmp_path):
-    subject = Subject(tiny_config(tmp_path), Work(batch=1))
-    label = subject._data['data_samples'][0].gt_sem_seg.data
+    target = BenchmarkTarget(tiny_config(tmp_path), Work(batch=1))
+    label = target._data['data_samples'][0].gt_sem_seg.data
     assert label.shape == (1, 32, 64)
     assert len(label.unique()) > 4
     assert (label == 255).any()
@@ -163,29 +164,45 @@ def test_labels_hold_several_classes_and_ignored_pixels(tmp_path):
 def test_a_missing_file_of_weights_means_random_ones():
     arch = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64, _delete_=True)
     cfg = load_config(SMALL, cfg_options={'model.backbone.encoder.arch': arch})
-    subject = Subject(cfg, Work('predict', size=(64, 64)))
-    assert subject.random
-    assert subject.model.backbone.encoder_info.weights == 'random:seed=0'
+    target = BenchmarkTarget(cfg, Work('predict', size=(64, 64)))
+    assert target.random
+    assert target.model.backbone.encoder_info.weights == 'random:seed=0'
 
 
 def test_options_are_compared_and_amp_and_compile_are_options(tmp_path):
     entries = ['amp=True', 'model.test_cfg.mode=slide,model.test_cfg.crop_size=[32,32],'
                'model.test_cfg.stride=[16,16],compile=True']  # fmt: skip
     config = write_config(tmp_path)
-    plain, amp, slide = make_subjects(config, entries, Work('predict'), cfg_options={}).values()
+    plain, amp, slide = make_targets(config, entries, Work('predict'), cfg_options={}).values()
     assert (plain.plain, amp.plain, slide.plain) == (True, False, False)
     assert amp.work.amp
     assert slide.work.compile
     assert slide.model.test_cfg.crop_size == [32, 32]
-    trains = make_subjects(config, ['amp=True'], Work(), cfg_options={})
-    assert [subject.dtype for subject in trains.values()] == [torch.float32, torch.bfloat16]
+    trains = make_targets(config, ['amp=True'], Work(), cfg_options={})
+    assert [target.dtype for target in trains.values()] == [torch.float32, torch.bfloat16]
     assert not trains['amp=True'].plain
     assert type(trains['amp=True'].optim_wrapper).__name__ == 'AutocastOptimWrapper'
+
+
+def test_fast_forms_are_left_out_by_name(tmp_path):
+    entries = ['without=winograd', 'without=[short_softmax,kept_memory],official=True']
+    config = write_config(tmp_path)
+    whole, one, two = make_targets(config, entries, Work(), cfg_options={}).values()
+    assert [target.work.without for target in (whole, one, two)] == [
+        (), ('winograd',), ('short_softmax', 'kept_memory')]  # fmt: skip
+    assert [target.frees_memory for target in (whole, one, two)] == [False, False, True]
+    assert (whole.plain, one.plain) == (True, False)
+    seen = []
+    one._function = lambda: lambda *args: seen.append(FORMS['winograd'].on)
+    one.eager_step()
+    assert seen == [False]
+    assert FORMS['winograd'].on
 
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
+        (dict(compare_with=['without=winogard']), "fast form 'winogard': did you mean"),
         (dict(mode='trian'), "mode='trian': expected one of"),
         (dict(batch=0), 'batch=0'),
         (dict(size=(32,)), r'size=\(32,\)'),
