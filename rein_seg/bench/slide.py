@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from typing import Any
 
 import torch
@@ -11,6 +9,7 @@ from mmseg.models.segmentors import EncoderDecoder
 
 from rein_seg.config.load import load_config
 from rein_seg.run.predict import init_model
+from rein_seg.timing import compare, interleave
 
 
 def benchmark_slide(
@@ -47,21 +46,14 @@ def benchmark_slide(
         'serial': lambda: EncoderDecoder.slide_inference(model, image, [dict(img_shape=size)]),
         'batched': lambda: model.slide_inference(image, [dict(img_shape=size)]),
     }
-    times: dict[str, list[float]] = {name: [] for name in ways}
     with torch.no_grad():
         outputs = {name: way() for name, way in ways.items()}
-        for _ in range(repeats):  # A B A B: both see the same machine
-            for name, way in ways.items():
-                start = time.perf_counter()
-                way()
-                if device.type == 'cuda':
-                    torch.cuda.synchronize()
-                times[name].append(time.perf_counter() - start)
-    ratios = [b / s for s, b in zip(times['serial'], times['batched'], strict=True)]
+        measured = interleave(ways, repeats=repeats, device=device, warmup=0, memory=False)
+    figures = compare(measured, 'serial')
     return {
         'max_difference': (outputs['serial'] - outputs['batched']).abs().max().item(),
-        'serial_s': statistics.median(times['serial']),
-        'batched_s': statistics.median(times['batched']),
-        'ratio': statistics.median(ratios),
-        'ratio_range': [min(ratios), max(ratios)],
+        'serial_s': figures['serial']['seconds'],
+        'batched_s': figures['batched']['seconds'],
+        'ratio': figures['batched']['time_ratio'],
+        'ratio_range': figures['batched']['time_ratio_range'],
     }

@@ -21,6 +21,8 @@ EXAMPLES = """examples:
     rein-seg benchmark rein_dinov2_small_gtav --random
   our forms of Rein + Mask2Former against the official ones, in turn
     rein-seg benchmark rein_dinov2_small_gtav --random --compare official=True
+  the gain of a fast form
+    rein-seg benchmark rein_dinov2_small_gtav --random --compare without=winograd
   two methods in turn
     rein-seg benchmark rein_dinov2_gtav --compare lora_dinov2_gtav
   eager float32 against bfloat16, and against both compiled and bfloat16
@@ -38,8 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         default=[],
         metavar='CONFIG|KEY=VALUE[,KEY=VALUE]',
-        help='further configs, or options for CONFIG (amp, compile and official, which computes '
-        'Rein and Mask2Former as officially, are keys, too), run in turn with it',
+        help='further configs, or options for CONFIG, run in turn with it. Further keys: amp, '
+        'compile, official (Rein and Mask2Former as the official code computes them), without '
+        '(names of fast forms)',
     )
     parser.add_argument(
         '--mode',
