@@ -58,8 +58,14 @@ def shorter(text: str) -> str:
     return text
 
 
-def run_page(page: str, folder: Path) -> None:
-    """Runs a page in ``folder``, with a copy of the configs that draws few images."""
+def run_page(page: str, folder: Path, *, commands: bool = True) -> None:
+    """Runs a page in ``folder``, with a copy of the configs that draws few images.
+
+    Args:
+        page: File name.
+        folder: An empty folder.
+        commands: Whether to run the blocks that call rein-seg, too: seconds to minutes each.
+    """
     shutil.copytree(REPO / 'configs', folder / 'configs')
     with (folder / 'configs/_base_/benchmarks/miniscapes.py').open('a') as benchmark:
         benchmark.write(FEW_SCENES)
@@ -70,7 +76,7 @@ def run_page(page: str, folder: Path) -> None:
             assert not missing, f'{page}: {missing} not in\n{printed}'
         elif language == 'python' and title:
             (folder / title).write_text(shorter(text))
-        elif language in ('python', 'bash'):
+        elif language in ('python', 'bash') and (commands or 'rein-seg ' not in text):
             printed = _run(language, shorter(text), folder)
 
 
