@@ -162,7 +162,7 @@ def check_labels(dataset: Any) -> None:
     """Reads images and labels of a data set (500 at most, spread evenly), as the doctor does.
 
     Raises:
-        UserError: For the first fault; tools/check_data.py lists all.
+        UserError: For the first fault; rein-seg check-data lists all.
     """
     if not isinstance(dataset, DomainDataset):
         print_log(f'data: {type(dataset).__name__}: label ids not checked', logger='current')

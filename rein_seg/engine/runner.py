@@ -115,7 +115,7 @@ class PEFTRunner(Runner):
         """
         if str(filename).endswith('.safetensors'):
             raise UserError(
-                f'load_from={filename!r} is an adapter file: test it with tools/test.py; training '
+                f'load_from={filename!r} is an adapter file: test it with rein-seg test; training '
                 'goes on from a checkpoint (.pth)'
             )
         # on the CPU: the model copies the tensors to its own device
@@ -292,7 +292,8 @@ def setup_distributed(launcher: str) -> None:
         return
     if 'RANK' not in os.environ:
         raise UserError(
-            f'--launcher {launcher}: RANK is not set; start with tools/dist_train.sh or torchrun'
+            f'--launcher {launcher}: RANK is not set; start with torchrun, as '
+            'tools/dist_train.sh does: torchrun --nproc_per_node N -m rein_seg train ...'
         )
     if torch.cuda.is_available():
         dist.init_dist(launcher)

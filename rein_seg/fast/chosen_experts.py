@@ -1,6 +1,6 @@
 """A mixture of experts that computes the chosen experts alone, on the rows that chose them.
 
-Measured: see `tools/benchmark_sam.py`.
+Measured: see `rein-seg benchmark-sam`.
 
 B rows, r channels, H x W grid, n experts, k experts chosen for a row.
 """

@@ -123,7 +123,7 @@ def test_latest_checkpoint_is_the_highest_iteration(tmp_path):
 def test_launcher_without_torchrun_is_explained(monkeypatch):
     monkeypatch.delenv('RANK', raising=False)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(UserError, match='RANK is not set; start with tools/dist_train.sh'):
+    with pytest.raises(UserError, match='RANK is not set; start with torchrun'):
         setup_distributed('pytorch')
 
 
