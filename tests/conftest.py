@@ -11,7 +11,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '2')
 import rein_seg.apis  # noqa: E402, F401  registers everything
 from tests.paths import REPO  # noqa: E402
 
-_LONG = {'whole_matrix', 'tutorial'}  # marks of tests that make test leaves out
+_LONG = {'whole_matrix', 'tutorial', 'wheel'}  # marks of tests that make test leaves out
 
 
 @pytest.fixture(autouse=True)

@@ -146,6 +146,7 @@ def test_use_from_an_empty_folder(installed, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.wheel
 def test_a_comparison_starts_the_installed_package(installed, tmp_path):
     options = ['--peft', 'Frozen', '--seeds', '0', '--cfg-options', 'max_iters=21', *FEW]
     out = run(installed / 'rein-seg', 'compare', 'rein_tiny_miniscapes', *options, cwd=tmp_path)
