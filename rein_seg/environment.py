@@ -74,7 +74,7 @@ def check_environment() -> None:
 
 
 def untested() -> str:
-    """Names the packages whose versions are outside of the tested range; empty if none is."""
+    """Returns a line that names packages with versions outside of the tested range, or ''."""
     found = []
     for name, (oldest, newest) in TESTED.items():
         version = _version(name)
@@ -85,7 +85,7 @@ def untested() -> str:
 
 
 def several_builds() -> str:
-    """Names the builds of OpenCV that are installed beside each other; empty if one is."""
+    """Returns a line that names builds of OpenCV installed beside each other, or ''."""
     builds = _opencv()
     if len(builds) < 2:
         return ''

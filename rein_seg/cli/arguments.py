@@ -44,7 +44,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_config(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
-    """Adds the positional ``config``; with a default it may be left out."""
+    """Adds the positional ``config``; with a default it may be left out.
+
+    Example:
+        >>> import argparse
+        >>> from rein_seg.cli.arguments import add_config
+        >>> parser = argparse.ArgumentParser()
+        >>> add_config(parser, default='rein_tiny_miniscapes')
+        >>> parser.parse_args([]).config
+        'rein_tiny_miniscapes'
+    """
     parser.add_argument(
         'config',
         nargs='?' if default else None,

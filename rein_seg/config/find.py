@@ -11,7 +11,13 @@ CONFIGS = Path(str(files('rein_seg') / 'configs'))
 
 
 def shipped_configs() -> list[str]:
-    """Returns the names of the configs in the package, sorted."""
+    """Returns the names of the configs in the package, sorted.
+
+    Example:
+        >>> from rein_seg.config.find import shipped_configs
+        >>> [name for name in shipped_configs() if name.startswith('rein_tiny')]
+        ['rein_tiny_camvid', ...]
+    """
     return sorted(path.stem for path in CONFIGS.glob('*.py'))
 
 
