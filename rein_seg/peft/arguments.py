@@ -68,7 +68,7 @@ def checked(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def with_checks(self: Any, *args: Any, **kwargs: Any) -> None:
-        hints = get_type_hints(init, include_extras=True)
+        hints = _hints(init)
         try:
             given = signature.bind(self, *args, **kwargs).arguments
         except TypeError:
@@ -82,6 +82,13 @@ def checked(init: Callable[..., None]) -> Callable[..., None]:
         init(self, *args, **kwargs)
 
     return with_checks
+
+
+def _hints(init: Callable[..., None]) -> dict[str, Any]:
+    try:
+        return get_type_hints(init, include_extras=True)
+    except NameError:  # names imported for the type checker only; such a method checks itself
+        return {}
 
 
 def fits(value: Any, hint: Any) -> bool:

@@ -69,7 +69,7 @@ class Composed(PEFTMethod):
         for method in sorted(self._each(), key=lambda m: m.replaces_parameters):
             method.attach(encoder, anatomy)
         self._anatomy = anatomy
-        try:
+        try:  # only attached methods know their operations
             self._check_operations()
         except UserError:
             self.detach()

@@ -102,3 +102,11 @@ def test_the_signature_stays():
     assert described == dict(
         type='VPT', num_tokens=150, form='deep', project_dims=None, dropout=0.0
     )
+
+
+def test_annotations_that_cannot_be_read_check_nothing():
+    class Foreign(PEFTMethod):
+        def __init__(self, size: 'NotImported' = 1) -> None:  # noqa: F821
+            super().__init__()
+
+    assert isinstance(Foreign('anything'), PEFTMethod)

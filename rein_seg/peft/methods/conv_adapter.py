@@ -46,6 +46,7 @@ class ConvAdapterLayer(nn.Module):
                 f'ConvAdapter reduction={reduction}: expected a divisor of the {inputs} channels'
             )
         hidden = inputs // reduction
+        # each group of g channels becomes one channel
         self.conv1 = nn.Conv2d(inputs, hidden, groups=hidden, **conv)
         self.act = make_act(act)
         self.conv2 = nn.Conv2d(hidden, outputs, 1)

@@ -97,9 +97,10 @@ class SpatialFADA(nn.Module):
         count = flat.shape[1] // 4
         low = self.low.delta(flat[:, :count], layer)
         high = self.high.delta(flat[:, count:], layer)
+        # back to (B, C, 4, H/2, W/2)
         delta = torch.cat((low, high), dim=1).transpose(1, 2).reshape(bands.shape)
         ll, lh, hl, hh = delta.unbind(2)
-        planes = inverse_haar((ll, lh, hl, hh))[..., :height, :width]
+        planes = inverse_haar((ll, lh, hl, hh))[..., :height, :width]  # without the padding
         return self.scale * planes.flatten(2).transpose(1, 2)
 
 

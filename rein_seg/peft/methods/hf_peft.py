@@ -132,6 +132,7 @@ class HFPeft(PEFTMethod):
         peft, sites = import_peft(), anatomy.find(OpSite, blocks=self.blocks)
         stands = {site.name: _stand(site.module) for site in sites}
         self.model = _tree(stands)
+        # some starts (PiSSA, OLoRA) write into the base weight: detach() could not restore it
         before = [_mark(site.module) for site in sites]
         # the library reads the device from the model's first parameter; this model has none
         self.model.device_of = nn.Parameter(sites[0].module.weight.new_empty(0))
@@ -149,6 +150,7 @@ class HFPeft(PEFTMethod):
                 f'HFPeft {self.config["peft_type"]}: this start changes the pretrained weights '
                 'themselves, which an adapter must not do; choose another initialisation'
             )
+        # noted before the backbone switches all gradients off and its own back on
         self._trained = {name for name, p in self.named_parameters() if p.requires_grad}
         if not self._trained:
             raise UserError(
@@ -184,6 +186,7 @@ class HFPeft(PEFTMethod):
         base = importlib.import_module('peft.tuners.tuners_utils').BaseTunerLayer
         kind = f'HFPeft {self.config["peft_type"]}'
         layers: list[Any] = [self.model.get_submodule(s.name) for s in self._sites(self._anatomy)]
+        # asked for all layers first: a failure halfway would leave a half merged encoder
         if any(type(layer).merge is base.merge for layer in layers):
             raise NotImplementedError(f'{kind} cannot be merged: the library merges no such layer')
         try:

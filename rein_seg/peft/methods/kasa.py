@@ -61,6 +61,7 @@ class KaSALayer(LowRankPair):
         inner = apply_down(self.dropout(x), self.lora_A, self.conv)
         inner = inner * per_channel(self.lora_diag.flatten(), self.conv).to(inner.dtype)
         update = apply_up(inner, self.up(self.lora_B), self.conv)
+        # without dropout: the removed components belong to the weight, not to the update
         removed = apply_pair(x, self.minor_A, self.up(self.minor_B), self.conv)
         return y + self.scaling * update - removed
 

@@ -17,7 +17,7 @@ from rein_seg.peft.parts import tokens
 from rein_seg.peft.parts.tokens import TokenBranch, TokenCount, TokenMethod, TokenRank
 from rein_seg.registry import PEFT_METHODS
 
-_TINY = 1e-5  # official
+_TINY = 1e-5  # the official constant
 
 
 class SETStage(nn.Module):
@@ -119,6 +119,7 @@ def from_polar(amplitude: Tensor, phase: Tensor, mode: str, grid: tuple[int, int
 
 
 def _off_zero(x: Tensor) -> Tensor:
+    # sqrt and atan2 have no finite gradient at zero
     return torch.where(x.abs() < _TINY, _TINY, x)
 
 

@@ -62,6 +62,7 @@ class Matcher(nn.Module):
         for _ in range(self.num_steps):
             logits.append((self.classify(self.norm(tokens)), grid))
             tokens = tokens + self.prompt(tokens, logits[-1][0], grid)
+        # maps of the second pass of activation checkpointing have another graph
         if self.training and not context.recomputing:
             self.logits = logits
         return context.from_tokens(tokens - start, x)

@@ -99,6 +99,7 @@ class VPT(PEFTMethod):
                 function = self.insert
             else:
                 function = self.next_prompts
+            # shallow prompts travel: each block but the last stores them for the next
             on_the_way = self.form == 'shallow' and site is not sites[-1]
             self.hook(site, function, collect=self.store_prompts if on_the_way else None)
 

@@ -99,6 +99,7 @@ class TokenBranch(nn.Module):
         fan = 3 * init_patch_size**2
         if rank > 0:
             bound = math.sqrt(6 / (fan + math.sqrt(channels * rank)))
+            # low-rank factors: each block has its own A and B
             self.learnable_tokens_a = nn.Parameter(torch.empty(depth, num_tokens, rank))
             self.learnable_tokens_b = nn.Parameter(torch.empty(depth, rank, channels))
             nn.init.uniform_(self.learnable_tokens_a, -bound, bound)
