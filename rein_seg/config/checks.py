@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
-from rein_seg.config.config_paths import deviations_in, hooks_of
+from rein_seg.config.config_paths import deviations_in
 from rein_seg.datasets import DomainDataset, leaf_datasets
 from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.files.sample_check import SampleCheck, check_sample, indexes_for_ids
@@ -49,7 +49,6 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
     Raises:
         UserError: For the first thing that would go wrong later.
     """
-    _check_hooks(cfg)
     checked = Checked()
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
@@ -73,8 +72,7 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
             checked.sizes[f'{key}, domain {getattr(part, "domain", "?")!r}'] = size
         if key != 'train_dataloader':
             evaluator = cfg[key.replace('dataloader', 'evaluator')]
-            check_domains(parts, evaluator)
-            check_scores(evaluator, cfg.model.get('test_cfg') or {})
+            check_evaluator(parts, evaluator, cfg.model.get('test_cfg') or {})
     return checked
 
 
@@ -103,20 +101,17 @@ def check_sizes(backbone: Any, sizes: Mapping[str, tuple[int, int]]) -> None:
             raise UserError(f'{place}: {error}') from error
 
 
-def _check_hooks(cfg: Config) -> None:
-    averaging = [hook['type'] for _, hook in hooks_of(cfg) if 'EMA' in str(hook.get('type'))]
-    if averaging:
-        raise UserError(
-            f'hook {averaging[0]!r} averages weights for validation only: the adapter written '
-            'would not be the one scored; use ema=dict(begin=..., momentum=...) instead'
-        )
+def check_evaluator(parts: list[Any], evaluator: Any, test_cfg: Mapping[str, Any]) -> None:
+    """Checks that metric, data sets and model fit.
 
-
-def check_domains(parts: list[Any], evaluator: Any) -> None:
-    """Checks that the metric's domains are those of the data sets, and that samples name theirs.
+    Args:
+        parts: Data sets of the loader.
+        evaluator: Config of a metric, or a list of them.
+        test_cfg: Of the model.
 
     Raises:
-        UserError: If not, or if no `DomainMetric` evaluates.
+        UserError: If no `DomainMetric` evaluates, it names a domain that no data set has, samples
+            name no domain, or it needs scores that the model does not keep.
     """
     metric = find_domain_metric(evaluator)
     if metric is None:
@@ -124,6 +119,16 @@ def check_domains(parts: list[Any], evaluator: Any) -> None:
             'the evaluator has neither DomainIoUMetric nor BinarySegMetric: results are made by '
             'domain'
         )
+    needs_scores = metric_class(metric).needs_scores
+    _check_domains(parts, metric)
+    if needs_scores and not test_cfg.get('keep_scores', False):
+        raise UserError(
+            f'{metric["type"]} reads the scores of the foreground, which the model does not keep: '
+            'set model.test_cfg.keep_scores=True'
+        )
+
+
+def _check_domains(parts: list[Any], metric: Any) -> None:
     domains = {getattr(part, 'domain', None) for part in parts}
     named = [metric.get('source'), *(metric.get('targets') or [])]
     for name in (n for n in named if n is not None and n not in domains):
@@ -142,20 +147,6 @@ def check_domains(parts: list[Any], evaluator: Any) -> None:
                 f'samples of {part.domain if hasattr(part, "domain") else type(part).__name__!r} '
                 'carry no domain: use a DomainDataset and end its pipeline with PackDomainInputs'
             )
-
-
-def check_scores(evaluator: Any, test_cfg: Mapping[str, Any]) -> None:
-    """Checks that the model keeps the scores if the metric needs them.
-
-    Raises:
-        UserError: If not.
-    """
-    metric = find_domain_metric(evaluator)
-    if metric_class(metric).needs_scores and not test_cfg.get('keep_scores', False):
-        raise UserError(
-            f'{metric["type"]} reads the scores of the foreground, which the model throws away: '
-            'set model.test_cfg.keep_scores=True'
-        )
 
 
 def check_labels(dataset: Any) -> None:

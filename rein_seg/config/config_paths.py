@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmseg.registry import METRICS
 
-from rein_seg.evaluation import DomainMetric, metric_class
+from rein_seg.evaluation import DomainMetric
 
 USES = ('train', 'val', 'test')
 LOADERS = tuple(f'{use}_dataloader' for use in USES)
-EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 
 def datasets_of(cfg: Config, loaders: Iterable[str] = LOADERS) -> Iterator[Any]:
@@ -20,6 +20,7 @@ def datasets_of(cfg: Config, loaders: Iterable[str] = LOADERS) -> Iterator[Any]:
 
     Example:
         >>> from mmengine.config import Config
+    from mmseg.registry import METRICS
         >>> from rein_seg.config.config_paths import datasets_of
         >>> several = dict(type='ConcatDataset', datasets=[dict(domain='fog'), dict(domain='rain')])
         >>> cfg = Config(dict(val_dataloader=dict(dataset=several)))
@@ -41,34 +42,61 @@ def inner_datasets(dataset: Any) -> list[Any]:
     return dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
 
 
-def wrappers_of(cfg: Config, use: str) -> Iterator[Any]:
-    """Yields the config of every data set that holds others."""
-    waiting = [(cfg.get(f'{use}_dataloader') or {}).get('dataset')]
-    while waiting:
-        node = waiting.pop()
-        inner = node and inner_datasets(node)
-        if inner:
-            yield node
-            waiting += inner
+class Parts:
+    """The parts of a config that several steps need: to write into them changes the config.
+
+    Args:
+        cfg: A config whose data sets and metrics stay in their places.
+
+    Attributes:
+        datasets: train, val, test -> every data set, inside ConcatDataset and the like too.
+        wrappers: train, val, test -> every data set that holds others.
+        metrics: val, test -> every `DomainMetric`.
+    """
+
+    def __init__(self, cfg: Config) -> None:
+        self._cfg = cfg
+        self.datasets = {use: list(datasets_of(cfg, (f'{use}_dataloader',))) for use in USES}
+        self.wrappers = {
+            use: list(_wrappers((cfg.get(f'{use}_dataloader') or {}).get('dataset')))
+            for use in USES
+        }
+        self.metrics = {
+            use: [
+                metric
+                for metric in _listed(cfg.get(f'{use}_evaluator'))
+                if _measures_domains(metric.get('type'))
+            ]
+            for use in ('val', 'test')
+        }
+
+    @property
+    def tested(self) -> list[Any]:
+        """The data sets of validation and test."""
+        return [*self.datasets['val'], *self.datasets['test']]
+
+    def hooks(self) -> list[tuple[str, Any]]:
+        """Returns place and config of every hook that is not switched off."""
+        default, custom = self._cfg.get('default_hooks') or {}, self._cfg.get('custom_hooks') or []
+        places = [(f'default_hooks.{name}', hook) for name, hook in default.items() if hook]
+        return places + [(f'custom_hooks.{i}', hook) for i, hook in enumerate(custom)]
 
 
-def domain_metrics(cfg: Config, evaluators: Iterable[str] = EVALUATORS) -> Iterator[Any]:
-    """Yields the config of every `DomainMetric`."""
-    for key in evaluators:
-        metrics = cfg.get(key) or []
-        for metric in [metrics] if isinstance(metrics, Mapping) else metrics:
-            known = metric_class(metric) if metric.get('type') else None
-            if isinstance(known, type) and issubclass(known, DomainMetric):
-                yield metric
+def _wrappers(dataset: Any) -> Iterator[Any]:
+    inner = inner_datasets(dataset) if dataset else []
+    if inner:
+        yield dataset
+    for one in inner:
+        yield from _wrappers(one)
 
 
-def hooks_of(cfg: Config) -> Iterator[tuple[str, Any]]:
-    """Yields place and config of every hook that is not switched off."""
-    for name, hook in (cfg.get('default_hooks') or {}).items():
-        if hook:
-            yield f'default_hooks.{name}', hook
-    for i, hook in enumerate(cfg.get('custom_hooks') or []):
-        yield f'custom_hooks.{i}', hook
+def _listed(metrics: Any) -> list[Any]:
+    return [metrics] if isinstance(metrics, Mapping) else list(metrics or [])
+
+
+def _measures_domains(kind: Any) -> bool:
+    known = METRICS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(known, type) and issubclass(known, DomainMetric)
 
 
 def same(a: Any, b: Any) -> bool:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmengine.config import Config
-
-from rein_seg.config.config_paths import datasets_of, deviations_in, wrappers_of
-from rein_seg.config.protocol import shipped_benchmark
-from rein_seg.evaluation import find_domain_metric
+from rein_seg.config.config_paths import Parts, deviations_in
+from rein_seg.config.definitions import Benchmark
 
 # how and where files lie, and what happens to them later, does not make other data
 _NO_DATA = (
@@ -19,17 +16,17 @@ _NO_DATA = (
 _NO_METRIC = ('protocol', 'changed', 'output_dir', 'prefix', 'collect_device')
 
 
-def data_deviations(cfg: Config, use: str) -> Iterator[str]:
+def data_deviations(benchmark: Benchmark | None, parts: Parts, use: str) -> Iterator[str]:
     """Yields how the data of a loader deviate from a shipped benchmark.
 
     Args:
-        cfg: Completed config.
+        benchmark: Its definition; from a user's own nothing deviates.
+        parts: Of the config.
         use: train, val or test.
     """
-    benchmark = shipped_benchmark(cfg)
     if benchmark is None:
         return
-    ours = [_without(node, _NO_DATA) for node in datasets_of(cfg, (f'{use}_dataloader',))]
+    ours = [_without(node, _NO_DATA) for node in parts.datasets[use]]
     theirs = [_without(domain.node, _NO_DATA) for domain in benchmark.domains(use)]
     name = 'training data' if use == 'train' else f'{use} data'
     domains = [[node.get('domain') for node in nodes] for nodes in (ours, theirs)]
@@ -37,17 +34,16 @@ def data_deviations(cfg: Config, use: str) -> Iterator[str]:
     if domains[0] == domains[1]:
         for our, their in zip(ours, theirs, strict=True):
             yield from deviations_in(f'{name} of {their["domain"]}', our, their)
-    for node in wrappers_of(cfg, use):
+    for node in parts.wrappers[use]:
         if 'pipeline' in node:
             yield f'{name} through {node["type"]}'
 
 
-def metric_deviations(cfg: Config, use: str) -> Iterator[str]:
+def metric_deviations(benchmark: Benchmark | None, parts: Parts, use: str) -> Iterator[str]:
     """Yields how the metric deviates from a shipped benchmark; ``use`` is val or test."""
-    benchmark = shipped_benchmark(cfg)
     if benchmark is not None:
-        ours = find_domain_metric(cfg.get(f'{use}_evaluator') or []) or {}
-        yield from deviations_in('metric', _without(ours, _NO_METRIC), benchmark.metric_node(use))
+        ours = _without(next(iter(parts.metrics[use]), {}), _NO_METRIC)
+        yield from deviations_in('metric', ours, benchmark.metric_node(use))
 
 
 def _without(node: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
-from rein_seg.config.config_paths import LOADERS, datasets_of
+from rein_seg.config.config_paths import Parts
 from rein_seg.errors import UserError
 
 FROM_BENCHMARK = 'benchmark'
@@ -20,7 +20,7 @@ def fill_sizes(cfg: Config) -> None:
     cfg.model.test_cfg = {**test_cfg, **(cfg.model.get('test_cfg') or {})}
 
 
-def fill_roots(cfg: Config) -> None:
+def fill_roots(cfg: Config, parts: Parts) -> None:
     """Gives data sets the ``data_root`` and the ``cache_dir`` of the config, in place.
 
     A data set keeps its own; copies are cached for training alone.
@@ -29,12 +29,13 @@ def fill_roots(cfg: Config) -> None:
         UserError: If ``data_root`` reaches no data set.
     """
     if cfg.get('cache_dir') is not None:
-        for dataset in datasets_of(cfg, LOADERS[:1]):
+        for dataset in parts.datasets['train']:
             dataset.setdefault('cache_dir', cfg.cache_dir)
     root = cfg.get('data_root')
     if root is None:
         return
-    roots = [dataset.setdefault('data_root', root) for dataset in datasets_of(cfg)]
+    datasets = [*parts.datasets['train'], *parts.tested]
+    roots = [dataset.setdefault('data_root', root) for dataset in datasets]
     if roots and root not in roots:
         raise UserError(
             f'data_root={root!r} reaches no data set: each has a data_root of its own; set those'

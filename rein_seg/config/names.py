@@ -22,7 +22,7 @@ from mmengine.registry import (
     Registry,
 )
 
-from rein_seg.config.config_paths import LOADERS, datasets_of
+from rein_seg.config.config_paths import LOADERS, Parts
 from rein_seg.config.options import OPEN_NAMES
 from rein_seg.errors import UserError, near_misses
 from rein_seg.registry import PEFT_METHODS
@@ -70,13 +70,13 @@ def check_words(cfg: Config) -> None:
             raise UserError(f'benchmark has a key {name!r}; {near_misses(name, _BENCHMARK_WORDS)}')
 
 
-def check_names(cfg: Config) -> None:
+def check_names(cfg: Config, parts: Parts) -> None:
     """Checks that every registered name in the config exists.
 
     Raises:
         UserError: For the first that does not, with its place and the near misses.
     """
-    for place, registry, node in _named(cfg):
+    for place, registry, node in _named(cfg, parts):
         name = node.get('type') if isinstance(node, Mapping) else None
         if registry is PEFT_METHODS:
             PEFT_METHODS.import_from_location()
@@ -87,7 +87,7 @@ def check_names(cfg: Config) -> None:
             )
 
 
-def _named(cfg: Config) -> Iterator[tuple[str, Registry, Mapping[str, Any]]]:
+def _named(cfg: Config, parts: Parts) -> Iterator[tuple[str, Registry, Mapping[str, Any]]]:
     """Yields place, registry and node of everything that is built by name."""
     _check_backbone(cfg.model.get('backbone', {}))
     yield from _inside('model', MODELS, cfg.model)
@@ -95,7 +95,7 @@ def _named(cfg: Config) -> Iterator[tuple[str, Registry, Mapping[str, Any]]]:
         if cfg.get(key):
             for part, registry in (('dataset', DATASETS), ('sampler', DATA_SAMPLERS)):
                 yield f'{key}.{part}', registry, cfg[key].get(part)
-    for dataset in datasets_of(cfg):
+    for dataset in [*parts.datasets['train'], *parts.tested]:
         yield 'dataset', DATASETS, dataset
         for step in dataset.get('pipeline', []):
             yield 'pipeline', TRANSFORMS, step

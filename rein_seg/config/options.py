@@ -37,6 +37,8 @@ def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
         >>> cfg.train_cfg
         {'max_iters': 50, 'val_interval': 50}
     """
+    if not options:
+        return
     names = {key.split('.', 1)[0] for key in options}
     known = set(cfg) | OPEN_NAMES
     for name in sorted(names - known):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from mmengine.config import Config
 
 Origins = dict[str, str]
-T = TypeVar('T')
 
 
 def leaves(content: Any, place: str = '') -> Iterator[tuple[str, Any]]:
@@ -58,10 +57,10 @@ class Trace:
     def __call__(
         self,
         label: str,
-        function: Callable[..., T],
+        function: Callable[..., object],
         *args: Any,
         like: Callable[[str], str] | None = None,
-    ) -> T:
+    ) -> None:
         """Calls ``function(cfg, *args)``; new and changed values were set by ``label``.
 
         Args:
@@ -70,7 +69,7 @@ class Trace:
             *args: Its further arguments.
             like: Key -> key of the value that it copies: it is from there, if there is such a key.
         """
-        result = function(self._cfg, *args)
+        function(self._cfg, *args)
         values, before = dict(leaves(self._cfg.to_dict())), self.origins
         self.origins = {
             key: before[key]
@@ -81,4 +80,3 @@ class Trace:
             for key, value in values.items()
         }
         self._values = values
-        return result

@@ -9,10 +9,11 @@ from typing import Any
 from mmengine.config import Config
 
 from rein_seg.config.builtin import benchmarks, protocols
-from rein_seg.config.config_paths import LOADERS, datasets_of, domain_metrics, same
-from rein_seg.config.definitions import Benchmark, Pipeline, Protocol, to_config
+from rein_seg.config.config_paths import Parts, same
+from rein_seg.config.definitions import Pipeline, Protocol, to_config
 from rein_seg.errors import UserError, near_misses
 
+_SIZES = ('crop_size', 'test_cfg')
 _PARENT = 'base'  # of a protocol in a config: the name of the protocol that it changes
 
 
@@ -37,189 +38,196 @@ class Fact:
     copies: tuple[Any, ...] = ()
 
 
-def shipped_benchmark(cfg: Config) -> Benchmark | None:
-    """Returns the definition of the config's benchmark, None for a user's own."""
-    return benchmarks().get(cfg.benchmark.get('name'))
+class ConfigProtocols:
+    """The protocols of a config: which there are, which it chooses, which facts each fixes.
 
+    Args:
+        cfg: A config.
+        parts: Its parts.
 
-def defined(cfg: Config, name: str) -> Protocol:
-    """Returns a protocol as this config has it: its own changes over the shipped definition.
-
-    Raises:
-        UserError: If the config's definition has an unknown key, or changes an unknown protocol.
+    Attributes:
+        benchmark: The definition of its benchmark, None for a user's own.
     """
-    own = dict((cfg.get('protocols') or {}).get(name) or {})
-    parent = own.pop(_PARENT, name)
-    if parent != name and parent not in protocols():
-        raise UserError(
-            f'protocols.{name}.{_PARENT}={parent!r}; {near_misses(parent, protocols())}'
-        )
-    return protocols().get(parent, Protocol()).changed(name, own)
+
+    def __init__(self, cfg: Config, parts: Parts | None = None) -> None:
+        self.cfg, self.parts = cfg, parts or Parts(cfg)
+        self.benchmark = benchmarks().get(cfg.benchmark.get('name'))
+
+    @property
+    def name(self) -> str:
+        """The name that the config chooses: its ``protocol``, else ``benchmark.protocol``."""
+        return self.cfg.get('protocol') or self.cfg.benchmark.get('protocol') or ''
+
+    def defined(self, name: str) -> Protocol:
+        """Returns a protocol as this config has it: its own changes over the shipped definition.
+
+        Raises:
+            UserError: If the config's definition has an unknown key, or changes an unknown
+                protocol.
+        """
+        own = dict((self.cfg.get('protocols') or {}).get(name) or {})
+        parent = own.pop(_PARENT, name)
+        if parent != name and parent not in protocols():
+            raise UserError(
+                f'protocols.{name}.{_PARENT}={parent!r}; {near_misses(parent, protocols())}'
+            )
+        return protocols().get(parent, Protocol()).changed(name, own)
+
+    def definition(self, name: str | None) -> Protocol | None:
+        """Returns a protocol by definition, None for a name that nothing defines."""
+        if name in protocols():
+            return protocols()[name]
+        return self.defined(name) if name in (self.cfg.get('protocols') or {}) else None
+
+    def stated(self, name: str | None = None) -> Protocol:
+        """Returns a protocol by definition, with the sizes that it leaves to the benchmark.
+
+        Args:
+            name: None is the chosen protocol.
+        """
+        name = self.name if name is None else name
+        shipped = protocols().get(name)
+        if shipped is not None and self.benchmark is None:
+            return shipped
+        own = self.benchmark is None or name not in self.benchmark.protocol_names
+        about = self.cfg.benchmark if own else vars(self.benchmark)
+        protocol = shipped or self.defined(name)
+        sizes = {key: getattr(protocol, key) or about.get(key) for key in _SIZES}
+        return replace(protocol, **sizes)
+
+    def available(self) -> list[str]:
+        """Returns the names of the protocols that say how each test domain is evaluated."""
+        open_ones = [dataset for dataset in self.parts.tested if 'pipeline' not in dataset]
+        return [name for name in self._candidates() if self._serves(name, open_ones)]
+
+    def _candidates(self) -> list[str]:
+        """Returns the names of the benchmark's protocols; a user's own benchmark may take any."""
+        names = list(protocols()) if self.benchmark is None else self.benchmark.protocol_names
+        said = self.cfg.benchmark.get('protocol')
+        own = [*(self.cfg.get('protocols') or {}), *([said] if said is not None else [])]
+        return list(dict.fromkeys([*names, *(name for name in own if name not in protocols())]))
+
+    def _serves(self, name: str, datasets: Sequence[Any]) -> bool:
+        """A protocol of sizes alone serves nobody and excludes nobody."""
+        protocol = self.defined(name)
+        if not protocol.test_pipelines and name not in protocols():
+            return True
+        return all(self._test_pipeline(protocol, dataset) is not None for dataset in datasets)
+
+    def chosen(self) -> Protocol:
+        """Returns the protocol that the config chooses.
+
+        Raises:
+            UserError: If there is no such protocol for this benchmark, or its definition has an
+                unknown key.
+        """
+        if not self.name and not self.cfg.get('protocols'):
+            return Protocol()
+        there = self.available()
+        if self.name not in there:
+            raise UserError(self._unavailable(there))
+        return self.defined(self.name)
+
+    def _unavailable(self, there: Sequence[str]) -> str:
+        name, names = self.name, ', '.join(there) or 'none'
+        benchmark = f'benchmark {self.cfg.benchmark.get("name")!r} has {names}'
+        if 'protocol' not in self.cfg and name in protocols():
+            return (
+                f'protocol {name!r} is one of this package, and {benchmark}: give your own a name '
+                'of its own'
+            )
+        return f'protocol={name!r}; {near_misses(name, there) + " " if there else ""}{benchmark}'
+
+    def facts(self, protocol: Protocol) -> Iterator[Fact]:
+        """Yields what a protocol fixes, with the places where this config has it."""
+        cfg = self.cfg
+        for use, key in (('training', 'crop_size'), ('scoring', 'test_cfg')):
+            copies = (cfg.get('model') or {},)
+            yield Fact(use, key, cfg.benchmark, key, getattr(protocol, key), copies)
+        yield from self._pipelines(protocol)
+        if cfg.get('train_dataloader'):
+            for key in ('batch_size', 'sampler'):
+                yield Fact('training', key, cfg.train_dataloader, key, getattr(protocol, key))
+        for key in ('optim_wrapper', 'ema'):
+            yield Fact('training', key, cfg, key, getattr(protocol, key))
+        if cfg.get('train_cfg'):
+            loop, schedule = cfg.train_cfg, self._schedule(protocol)
+            yield Fact('training', 'max_iters', loop, 'max_iters', protocol.max_iters, (cfg,))
+            yield Fact('training', 'val_interval', loop, 'val_interval', protocol.val_interval)
+            yield Fact('training', 'param_scheduler', cfg, 'param_scheduler', schedule)
+        checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint')
+        if isinstance(protocol.selection, Mapping) and checkpoint:
+            for key, word in (('save_best', 'metric'), ('rule', 'rule')):
+                yield Fact('training', 'selection', checkpoint, key, protocol.selection[word])
+
+    def _pipelines(self, protocol: Protocol) -> Iterator[Fact]:
+        for dataset in self.parts.datasets['train']:
+            pipeline = protocol.train_pipeline
+            yield Fact('training', 'train_pipeline', dataset, 'pipeline', pipeline)
+        for use in ('val', 'test'):
+            for dataset in self.parts.datasets[use]:
+                name = f'test_pipeline of {dataset.get("domain")}'
+                pipeline = self._test_pipeline(protocol, dataset)
+                yield Fact(use, name, dataset, 'pipeline', pipeline)
+
+    def _test_pipeline(self, protocol: Protocol, dataset: Any) -> Pipeline | None:
+        """Returns the transforms of a test domain; the names of a shipped one are by definition."""
+        domain, like = dataset.get('domain'), self.cfg.benchmark.get('evaluated_as') or {}
+        shipped = [] if self.benchmark is None else self.benchmark.every_domain()
+        if domain in [one.name for one in shipped]:
+            like = self.benchmark.evaluated_as()
+        return protocol.pipeline_of(like.get(domain, domain))
+
+    def _schedule(self, protocol: Protocol) -> list[Any] | None:
+        """Returns the protocol's schedules, ended by this config's last iteration."""
+        if protocol.param_scheduler is None:
+            return None
+        end = self.iterations() or protocol.max_iters
+        parts = [dict(part) for part in protocol.param_scheduler]
+        return [{**part, 'end': end} if part.get('end', 0) is None else part for part in parts]
+
+    def iterations(self) -> int | None:
+        """Returns the iterations that the config itself says."""
+        loop = self.cfg.get('train_cfg') or {}
+        return loop.get('max_iters') or self.cfg.get('max_iters')
 
 
-def stated(cfg: Config, name: str) -> Protocol:
-    """Returns a protocol by definition: as shipped if its name and its benchmark are shipped."""
-    benchmark = shipped_benchmark(cfg)
-    if benchmark is not None and name in benchmark.protocol_names:
-        sizes = {'crop_size': benchmark.crop_size, 'test_cfg': benchmark.test_cfg}
-    else:
-        sizes = {key: cfg.benchmark.get(key) for key in ('crop_size', 'test_cfg')}
-    shipped = protocols().get(name)
-    if shipped is not None and benchmark is None:
-        return shipped
-    protocol = shipped or defined(cfg, name)
-    return replace(
-        protocol, **{key: getattr(protocol, key) or value for key, value in sizes.items()}
-    )
-
-
-def available(cfg: Config) -> list[str]:
-    """Returns the names of the protocols that say how each test domain is evaluated."""
-    testing = list(datasets_of(cfg, LOADERS[1:]))
-    open_ones = [dataset for dataset in testing if 'pipeline' not in dataset]
-    return [
-        name
-        for name in _candidates(cfg)
-        if not open_ones or _serves(cfg, defined(cfg, name), open_ones)
-    ]
-
-
-def _serves(cfg: Config, protocol: Protocol, datasets: Sequence[Any]) -> bool:
-    """A protocol of sizes alone serves nobody and excludes nobody."""
-    if not protocol.test_pipelines and protocol.name not in protocols():
-        return True
-    return all(_test_pipeline(cfg, protocol, dataset) is not None for dataset in datasets)
-
-
-def _candidates(cfg: Config) -> list[str]:
-    """Returns the names of the benchmark's protocols; a user's own benchmark may take any."""
-    benchmark = shipped_benchmark(cfg)
-    names = list(protocols()) if benchmark is None else benchmark.protocol_names
-    said = cfg.benchmark.get('protocol')
-    own = [*(cfg.get('protocols') or {}), *([said] if said is not None else [])]
-    return list(dict.fromkeys([*names, *(name for name in own if name not in protocols())]))
-
-
-def protocol_name(cfg: Config) -> str:
-    """Returns the name that a config chooses: its ``protocol``, else ``benchmark.protocol``."""
-    return cfg.get('protocol') or cfg.benchmark.get('protocol') or ''
-
-
-def choose(cfg: Config) -> Protocol:
-    """Returns the protocol that a config chooses.
-
-    Raises:
-        UserError: If there is no such protocol for this benchmark, or its definition has an unknown
-            key.
-    """
-    name = protocol_name(cfg)
-    if not name and not cfg.get('protocols'):
-        return Protocol()
-    there = available(cfg)
-    if name not in there:
-        raise UserError(_unavailable(cfg, name, there))
-    return defined(cfg, name)
-
-
-def _unavailable(cfg: Config, name: str, there: Sequence[str]) -> str:
-    benchmark = f'benchmark {cfg.benchmark.get("name")!r} has {", ".join(there) or "none"}'
-    if 'protocol' not in cfg and name in protocols():
-        return (
-            f'protocol {name!r} is one of this package, and {benchmark}: give your own a name of '
-            'its own'
-        )
-    return f'protocol={name!r}; {near_misses(name, there) + " " if there else ""}{benchmark}'
-
-
-def fill_protocol(cfg: Config) -> Protocol:
+def fill_protocol(cfg: Config, known: ConfigProtocols) -> None:
     """Fills the gaps of a config with the facts of its protocol, in place.
 
     The values of the protocol that filled it before are taken out first: the config that a run left
     can be evaluated under any protocol of its benchmark.
 
-    Returns:
-        The protocol.
+    Args:
+        cfg: The config.
+        known: Its protocols.
 
     Raises:
-        UserError: As `choose`, or if the config names another protocol than before and no test
-            data set would change.
+        UserError: If there is no such protocol, or if the config names another protocol than before
+            and no test data set would change.
     """
     before = cfg.benchmark.get('protocol')
     switched = before is not None and before != cfg.get('protocol', before)
     if switched:
-        for fact in list(facts(cfg, defined(cfg, before))):
+        for fact in list(known.facts(known.defined(before))):
             for node in (fact.node, *fact.copies):
                 _take_out(node, fact.key, fact.value)
-    protocol = choose(cfg)
-    testing = list(datasets_of(cfg, LOADERS[1:]))
-    if switched and testing and all('pipeline' in dataset for dataset in testing):
+    protocol, tested = known.chosen(), known.parts.tested
+    if switched and tested and all('pipeline' in dataset for dataset in tested):
         raise UserError(
             f'protocol={protocol.name!r} reaches no data set: each has a pipeline of its own, as '
             f'under {before!r}; set those, or start from the config that this one was made of'
         )
-    fixed = list(facts(cfg, protocol))
-    iterations = _iterations(cfg) or protocol.max_iters
+    fixed = list(known.facts(protocol))
+    iterations = known.iterations() or protocol.max_iters
     if iterations is not None and cfg.get('train_cfg'):
         cfg['max_iters'] = cfg.train_cfg['max_iters'] = iterations
     for fact in fixed:
         _fill_in(fact.node, fact.key, fact.value)
     if protocol.name:
         cfg.benchmark['protocol'] = protocol.name
-        for metric in domain_metrics(cfg):
+        for metric in [*known.parts.metrics['val'], *known.parts.metrics['test']]:
             metric['protocol'] = protocol.name
-    return protocol
-
-
-def facts(cfg: Config, protocol: Protocol) -> Iterator[Fact]:
-    """Yields what a protocol fixes, with the places where this config has it."""
-    for use, key in (('training', 'crop_size'), ('scoring', 'test_cfg')):
-        yield Fact(use, key, cfg.benchmark, key, getattr(protocol, key), (cfg.get('model') or {},))
-    for use, loader in zip(('training', 'val', 'test'), LOADERS, strict=True):
-        for dataset in datasets_of(cfg, (loader,)):
-            if use == 'training':
-                yield Fact(use, 'train_pipeline', dataset, 'pipeline', protocol.train_pipeline)
-            else:
-                name = f'test_pipeline of {dataset.get("domain")}'
-                pipeline = _test_pipeline(cfg, protocol, dataset)
-                yield Fact(use, name, dataset, 'pipeline', pipeline)
-    if cfg.get('train_dataloader'):
-        for key in ('batch_size', 'sampler'):
-            yield Fact('training', key, cfg.train_dataloader, key, getattr(protocol, key))
-    for key in ('optim_wrapper', 'ema'):
-        yield Fact('training', key, cfg, key, getattr(protocol, key))
-    if cfg.get('train_cfg'):
-        loop = cfg.train_cfg
-        yield Fact('training', 'max_iters', loop, 'max_iters', protocol.max_iters, (cfg,))
-        yield Fact('training', 'val_interval', loop, 'val_interval', protocol.val_interval)
-        yield Fact('training', 'param_scheduler', cfg, 'param_scheduler', _schedule(cfg, protocol))
-    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint')
-    if isinstance(protocol.selection, Mapping) and checkpoint:
-        for key, word in (('save_best', 'metric'), ('rule', 'rule')):
-            yield Fact('training', 'selection', checkpoint, key, protocol.selection[word])
-
-
-def _schedule(cfg: Config, protocol: Protocol) -> list[Any] | None:
-    """Returns the protocol's schedules, ended by this config's last iteration."""
-    if protocol.param_scheduler is None:
-        return None
-    end = _iterations(cfg) or protocol.max_iters
-    parts = [dict(part) for part in protocol.param_scheduler]
-    return [{**part, 'end': end} if part.get('end', 0) is None else part for part in parts]
-
-
-def _iterations(cfg: Config) -> int | None:
-    loop = cfg.get('train_cfg') or {}
-    return loop.get('max_iters') or cfg.get('max_iters')
-
-
-def _test_pipeline(cfg: Config, protocol: Protocol, dataset: Any) -> Pipeline | None:
-    """Returns the transforms of a test domain; the names of a shipped one are by definition."""
-    domain, benchmark = dataset.get('domain'), shipped_benchmark(cfg)
-    shipped = [] if benchmark is None else [one.name for one in benchmark.every_domain()]
-    like = cfg.benchmark.get('evaluated_as') or {}
-    if benchmark is not None and domain in shipped:
-        like = benchmark.evaluated_as()
-    return protocol.pipeline_of(like.get(domain, domain))
 
 
 def _fill_in(node: Any, key: str, value: Any) -> None:

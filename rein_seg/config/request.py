@@ -1,4 +1,4 @@
-"""What a command asks of a config beside its files, and the words that it sets."""
+"""The wishes of a command beside a config's files, and the words that they set."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmengine import dist
 from mmengine.config import Config
 
-from rein_seg.config.config_paths import domain_metrics
+from rein_seg.config.config_paths import Parts
 from rein_seg.engine.runner import latest_checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a command asks of a config.
+    """The wishes of a command.
 
     Args:
         options: Dotted names -> values, as from ``--cfg-options``.
@@ -60,7 +59,7 @@ class Request:
         return {key: value for key, value in self.options.items() if key != aside}
 
 
-def set_run(cfg: Config, request: Request) -> None:
+def set_run(cfg: Config, parts: Parts, request: Request) -> None:
     """Sets protocol, folder, start and outputs of the run, in place.
 
     Raises:
@@ -78,22 +77,9 @@ def set_run(cfg: Config, request: Request) -> None:
     elif request.weights_given:  # the runner would load it over these weights
         cfg.load_from, cfg.resume = None, False
     if request.out is not None:
-        for metric in list(domain_metrics(cfg, ('test_evaluator',)))[:1]:
+        for metric in parts.metrics['test'][:1]:
             metric['output_dir'] = request.out
     if request.show_dir is not None:
         hook = dict(type='SegVisualizationHook', draw=True, interval=1)
         cfg.default_hooks['visualization'] = hook
         cfg.visualizer['save_dir'] = request.show_dir
-
-
-def set_machine(cfg: Config, request: Request) -> None:
-    """Sets launcher, distributed wrapper and autocast, in place."""
-    if request.launcher is not None:
-        cfg.launcher = request.launcher
-    if request.launcher == 'pytorch' and dist.get_backend() == 'gloo':
-        wrapper = cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel')
-        cfg.model_wrapper_cfg = {**wrapper, 'device_ids': None}
-    if request.amp:
-        cfg.optim_wrapper = {**cfg.optim_wrapper, 'type': 'AutocastOptimWrapper'}
-        hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != 'AutocastHook']
-        cfg.custom_hooks = [*hooks, dict(type='AutocastHook')]

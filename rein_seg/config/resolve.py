@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
+from rein_seg.config.config_paths import Parts
 from rein_seg.config.defaults import fill_roots, fill_selection, fill_sizes
 from rein_seg.config.definitions import Protocol
 from rein_seg.config.deviations import (
@@ -24,13 +25,14 @@ from rein_seg.config.deviations import (
     find_deviations,
 )
 from rein_seg.config.find import find_config
+from rein_seg.config.machine import set_machine
 from rein_seg.config.names import check_names, check_words
 from rein_seg.config.options import apply_options
 from rein_seg.config.origins import Origins, Trace, leaves
-from rein_seg.config.protocol import fill_protocol, protocol_name, stated
+from rein_seg.config.protocol import ConfigProtocols, fill_protocol
 from rein_seg.config.read import lay_over, read
-from rein_seg.config.request import Request, set_machine, set_run
-from rein_seg.config.schedule import check_decay, check_schedules, fill_iterations
+from rein_seg.config.request import Request, set_run
+from rein_seg.config.schedule import check_training, fill_iterations
 from rein_seg.config.spelling import unify_spelling
 from rein_seg.errors import UserError
 
@@ -77,8 +79,8 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     7. roots: ``data_root`` and ``cache_dir`` of data sets that have none.
     8. selection: the benchmark's metric where a hook says ``'benchmark'``.
     9. machine: launcher, autocast.
-    10. schedule, of a training run: epochs become iterations.
-    11. checks: of words and registered names; of a training run also of schedules and choices.
+    10. names: checks of words and registered names.
+    11. schedule, of a training run: epochs become iterations; checks of schedules and choices.
     12. deviations from the definitions of benchmark and protocol.
 
     Args:
@@ -91,27 +93,29 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     cfg, origins = _read(source, request.benchmark)  # 1
     step = Trace(cfg, origins)
     step('option', apply_options, request.plain_options)  # 2
-    step('spelling', partial(unify_spelling, from_file=isinstance(source, str)))  # 3
-    step('command', set_run, request)  # 4
-    _check_parts(cfg, request)
-    if not request.data_only:
-        step(f'protocol {protocol_name(cfg)}', fill_protocol, like=_iterations)  # 5
-        step('benchmark', fill_sizes, like=_size)  # 6
-    step('data_root', fill_roots, like=_root)  # 7
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    parts = Parts(cfg)
+    step('spelling', partial(unify_spelling, from_file=isinstance(source, str)), parts)  # 3
+    step('command', set_run, parts, request)  # 4
+    if request.data_only:
+        step('data_root', fill_roots, parts, like=_root)
+        return Resolved(cfg, Protocol(), NO_DEVIATIONS, step.origins)
+    for key in ('model', 'benchmark'):
+        if not isinstance(cfg.get(key), dict):
+            raise UserError(f'the config has no {key!r}: name a base of _base_ that defines it')
+    known = ConfigProtocols(cfg, parts)
+    step(f'protocol {known.name}', fill_protocol, known, like=_iterations)  # 5
+    step('benchmark', fill_sizes, like=_size)  # 6
+    step('data_root', fill_roots, parts, like=_root)  # 7
     step('benchmark', fill_selection)  # 8
     step('command', set_machine, request)  # 9
+    check_words(cfg)  # 10
+    check_names(cfg, parts)
     if request.training:
-        step('epochs', fill_iterations)  # 10
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
-    if request.data_only:
-        return Resolved(cfg, Protocol(), NO_DEVIATIONS, step.origins)
-    check_words(cfg)  # 11
-    check_names(cfg)
-    if request.training:
-        check_schedules(cfg)
-        check_decay(cfg)
-        check_selection(cfg)
-    return Resolved(cfg, stated(cfg, protocol_name(cfg)), find_deviations(cfg), step.origins)  # 12
+        step('epochs', fill_iterations)  # 11
+        check_training(cfg, parts)
+        check_selection(known)
+    return Resolved(cfg, known.stated(), find_deviations(known), step.origins)  # 12
 
 
 def _read(source: str | Config, benchmark: str | None) -> tuple[Config, Origins]:
@@ -132,12 +136,6 @@ def _read(source: str | Config, benchmark: str | None) -> tuple[Config, Origins]
     # formatting its text as yapf does would take seconds, several times a run
     cfg = Config(found.content, cfg_text=found.text, filename=path, format_python_code=False)
     return cfg, found.origins
-
-
-def _check_parts(cfg: Config, request: Request) -> None:
-    for key in () if request.data_only else ('model', 'benchmark'):
-        if not isinstance(cfg.get(key), dict):
-            raise UserError(f'the config has no {key!r}: name a base of _base_ that defines it')
 
 
 # where the values come from that a step copies

@@ -6,7 +6,25 @@ from mmengine import dist
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
+from rein_seg.config.config_paths import Parts
 from rein_seg.errors import UserError
+
+
+def check_training(cfg: Config, parts: Parts) -> None:
+    """Checks schedules, decay and hooks of a training run.
+
+    Raises:
+        UserError: If a schedule ends before it begins or would make norms and tokens decay, or a
+            hook averages weights for validation alone.
+    """
+    check_schedules(cfg)
+    check_decay(cfg)
+    averaging = [hook['type'] for _, hook in parts.hooks() if 'EMA' in str(hook.get('type'))]
+    if averaging:
+        raise UserError(
+            f'hook {averaging[0]!r} averages weights for validation only: the adapter written '
+            'would not be the one scored; use ema=dict(begin=..., momentum=...) instead'
+        )
 
 
 def check_schedules(cfg: Config) -> None:

@@ -6,8 +6,8 @@ from mmengine.config import Config
 
 from rein_seg.checkpoint.old_files import translate_method
 from rein_seg.config.builtin import protocols
-from rein_seg.config.config_paths import domain_metrics, same
-from rein_seg.config.protocol import defined
+from rein_seg.config.config_paths import Parts, same
+from rein_seg.config.protocol import ConfigProtocols
 from rein_seg.engine.ema import TrainableEMAHook
 from rein_seg.errors import UserError
 
@@ -16,11 +16,12 @@ COMPARISON = 'comparison'  # of several runs: no part of a single run
 _MMENGINES = ('runtime_info', 'timer', 'logger', 'param_scheduler', 'checkpoint', 'sampler_seed')
 
 
-def unify_spelling(cfg: Config, *, from_file: bool) -> None:
+def unify_spelling(cfg: Config, parts: Parts, *, from_file: bool) -> None:
     """Rewrites a config, in place.
 
     Args:
         cfg: With its options.
+        parts: Its parts.
         from_file: Whether a file holds it: if a run of version 0.1.0 left that file, its method has
             the argument names of then.
 
@@ -36,9 +37,9 @@ def unify_spelling(cfg: Config, *, from_file: bool) -> None:
     for name in [name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None]:
         if name not in _MMENGINES:
             del cfg.default_hooks[name]
-    for metric in domain_metrics(cfg):
+    for metric in [*parts.metrics['val'], *parts.metrics['test']]:
         metric.pop('changed', None)  # of the run that left this config
-    _drop_shipped_protocols(cfg)
+    _drop_shipped_protocols(cfg, parts)
 
 
 def _is_resolved(cfg: Config) -> bool:
@@ -61,12 +62,13 @@ def _move_average(cfg: Config) -> None:
         cfg['ema'] = {'begin': 0, **{key: hook[key] for key in hook if key != 'type'}}
 
 
-def _drop_shipped_protocols(cfg: Config) -> None:
+def _drop_shipped_protocols(cfg: Config, parts: Parts) -> None:
     """Drops definitions that are the shipped ones: version 0.1.0 wrote all of a benchmark's."""
     own = cfg.get('protocols') or {}
     shipped = [name for name in own if name in protocols()]
+    known = ConfigProtocols(cfg, parts) if shipped else None
     for name in shipped:
-        if same(vars(defined(cfg, name)), vars(protocols()[name])):
+        if same(vars(known.defined(name)), vars(protocols()[name])):
             own.pop(name)
     if shipped and not own:
         cfg.pop('protocols')

@@ -30,7 +30,7 @@ SLIPS = [
         "protocols.mine has a key 'max_",
     ),
     (
-        "protocols = dict(mine=dict(crop=3)); protocol = 'min'",
+        "protocols = dict(mine=dict()); protocol = 'min'",
         "protocol='min'; did you mean 'mine'",
     ),
 ]

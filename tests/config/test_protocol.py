@@ -9,7 +9,7 @@ from rein_seg.config.builtin import protocols
 from rein_seg.config.config_paths import datasets_of, same
 from rein_seg.config.deviations import check_selection, inherited_deviations, on_targets
 from rein_seg.config.load import with_protocol
-from rein_seg.config.protocol import stated
+from rein_seg.config.protocol import ConfigProtocols
 from rein_seg.config.resolve import resolve
 from rein_seg.config.schedule import check_decay
 from rein_seg.errors import UserError
@@ -49,6 +49,10 @@ def evaluation_deviations(cfg, use='test'):
     return list(getattr(resolve(cfg).deviations, use))
 
 
+def check_selection_of(cfg):
+    check_selection(ConfigProtocols(cfg))
+
+
 def selection_text(cfg):
     return resolve(cfg).deviations.selection
 
@@ -66,7 +70,7 @@ def test_one_word_is_the_whole_protocol(rein512, name):
     cfg = with_protocol(rein512, name)
     crop, batch, iterations, lr, decay, *sizes, halved, stride = TABLE[name]
     assert tuple(cfg.model.crop_size) == (crop, crop)
-    gpus = stated(cfg, name).gpus or 1
+    gpus = ConfigProtocols(cfg).stated(name).gpus or 1
     assert (cfg.train_dataloader.batch_size * gpus, cfg.train_cfg.max_iters) == (batch, iterations)
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.lr, optimizer.weight_decay) == (lr, decay)
@@ -312,13 +316,13 @@ def test_weights_bring_what_was_changed_in_their_training(path, rein512, repo):
 def refused(path, **options):
     cfg = load(path, **options)
     with pytest.raises(UserError) as caught:
-        check_selection(cfg)
+        check_selection_of(cfg)
     return str(caught.value)
 
 
 def test_nothing_is_chosen_on_targets_unless_the_protocol_does(path, rein512):
-    check_selection(rein512)
-    check_selection(with_protocol(rein512, 'soma512'))
+    check_selection_of(rein512)
+    check_selection_of(with_protocol(rein512, 'soma512'))
     message = refused(path, default_hooks__checkpoint__save_best='mean/mIoU')
     assert "default_hooks.checkpoint.save_best='mean/mIoU' chooses on target domains" in message
     assert "protocol 'rein512' does not" in message
@@ -330,7 +334,7 @@ def test_nothing_is_chosen_on_targets_unless_the_protocol_does(path, rein512):
     both = dict(protocol='soma512', default_hooks__checkpoint__save_best='bdd100k/mIoU')
     assert 'its numbers are of the best checkpoint by mean/mIoU' in refused(path, **both)
     one = dict(default_hooks__checkpoint__save_best='cityscapes/mIoU')
-    check_selection(load(path, protocol='vfmseg', **one))
+    check_selection_of(load(path, protocol='vfmseg', **one))
     assert 'vfmseg' in refused(path, **one)
     # neither another definition of the protocol nor another source of the metric allows it
     own = dict(one, protocols__rein512__also_selects=['cityscapes/mIoU'])
@@ -341,13 +345,13 @@ def test_nothing_is_chosen_on_targets_unless_the_protocol_does(path, rein512):
 def test_the_source_may_choose(repo, tmp_path):
     path = str(repo / 'configs/rein_tiny_miniscapes.py')
     cfg = load(path, default_hooks__checkpoint__save_best='clear/mIoU')
-    check_selection(cfg)
+    check_selection_of(cfg)
     assert selection_text(cfg) == 'best of clear/mIoU, every 320 iterations'
     assert 'chooses on target' in refused(path, default_hooks__checkpoint__save_best='night/mIoU')
     task = load_config(str(repo / 'configs/conv_lora_sam_huge_polyp.py'))
     assert task.default_hooks.checkpoint.save_best == 'polyp_val/S'
-    check_selection(task)  # its validation images are held out of the source's
-    assert not on_targets(task, 'polyp_val/S')
+    check_selection_of(task)  # its validation images are held out of the source's
+    assert not on_targets(ConfigProtocols(task), 'polyp_val/S')
 
 
 def test_decay_that_would_rise_is_refused(rein512):

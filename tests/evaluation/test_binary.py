@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 
-from rein_seg.config.checks import check_domains, check_scores
+from rein_seg.config.checks import check_evaluator
 from rein_seg.errors import UserError
 from rein_seg.evaluation import BinarySegMetric, class_table, domain_table, find_domain_metric
 from rein_seg.run.report import _title
@@ -194,8 +194,9 @@ def test_the_apis_find_the_metric():
     evaluator.metrics[1].report = {'protocol': 'toy'}
     assert find_report(evaluator) == {'protocol': 'toy'}
     with pytest.raises(UserError, match='neither DomainIoUMetric nor BinarySegMetric'):
-        check_domains([], dict(type='IoUMetric'))
-    check_scores(cfg, dict(keep_scores=True))
-    check_scores(dict(type='DomainIoUMetric'), {})
+        check_evaluator([], dict(type='IoUMetric'), {})
+    cfg = dict(type='BinarySegMetric')
+    check_evaluator([], cfg, dict(keep_scores=True))
+    check_evaluator([], dict(type='DomainIoUMetric'), {})
     with pytest.raises(UserError, match=r'model\.test_cfg\.keep_scores=True'):
-        check_scores(cfg, dict(mode='whole'))
+        check_evaluator([], cfg, dict(mode='whole'))
