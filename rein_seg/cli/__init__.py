@@ -29,6 +29,7 @@ COMMANDS = (
     'compare',
     'show-results',
     'check-data',
+    'show',
     'merge',
     'convert',
     'count',
