@@ -10,7 +10,6 @@ from rein_seg.config.find import find_config
 from tests.paths import REPO
 
 PAGES = [*REPO.glob('*.md'), *(REPO / 'docs').rglob('*.md')]
-SOON = {'show'}
 BLOCK = re.compile(r'```(?:bash|sh)\n(.*?)```', re.S)
 INLINE = re.compile(r'`((?:\w+=\S+ )*rein-seg [a-z-]+ [^-`][^`]+)`')
 
@@ -29,8 +28,6 @@ def _lines(block: str) -> list[str]:
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
 def test_commands_are_accepted(page):
     for name, *arguments in commands(page.read_text()):
-        if name in SOON:
-            continue
         assert name in cli.COMMANDS, f'{page}: {name}'
         if '...' in arguments:
             continue
