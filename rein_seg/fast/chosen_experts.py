@@ -1,6 +1,6 @@
 """A mixture of experts that computes the chosen experts alone, on the rows that chose them.
 
-Measured: see `rein-seg benchmark-sam`.
+Measured by ``rein-seg benchmark-sam`` (``dense experts``).
 
 B rows, r channels, H x W grid, n experts, k experts chosen for a row.
 """

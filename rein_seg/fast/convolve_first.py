@@ -1,8 +1,8 @@
 """A 1x1 convolution before the enlarging of its map.
 
 The weights of a bilinear resize sum to one, so a 1x1 convolution commutes with it and may run on
-the smaller map. Measured: a map of 384 (1024) channels enlarged four times in a quarter (a ninth)
-of the time.
+the smaller map. Measured: 384 (1024) channels to 256, enlarged from 32 to 128 pixels a side,
+forward and backward, in 0.40 (0.13) of the time.
 
 B batch, C channels, H x W map, s scale.
 """

@@ -1,9 +1,12 @@
 """Rein with Mask2Former as the official code computes it, to time our forms beside it.
 
-Heads and encoders hold the plain forms, which are the official ones, so nearly all is done by
-leaving the fast forms out. Two differences remain: the official attention holds its scores in
-memory, and it runs windows one by one and an optimizer without fused updates (`benchmark_target`).
-Rein itself, the reading of the labels and the ReLU of the feed-forward layers are ours in both.
+Heads and encoders hold the plain forms, which are the official forms, so nearly all is done by
+leaving the fast forms out. Three differences remain: the official code holds the scores of
+attention in memory, predicts windows one by one, and updates one tensor at a time (the latter two
+are set in `benchmark_target`). Rein itself, the reading of the labels, the random points and the
+ReLU of the feed-forward layers are shared.
+
+Differs from it: masks for the attention of the next layer are computed again for the losses.
 """
 
 from __future__ import annotations

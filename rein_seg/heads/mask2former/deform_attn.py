@@ -32,6 +32,14 @@ class DeformAttention(nn.Module):
         added. ``reference`` is (x, y) in 0..1.
 
     Source: Zhu et al., "Deformable DETR" (ICLR 2021), Eq. 3. Parameter names are mmcv's.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.mask2former.deform_attn import DeformAttention
+        >>> x = torch.randn(1, 6 + 24, 16)  # two levels, 2 x 3 and 4 x 6, in rows
+        >>> attention = DeformAttention(16, num_heads=4, num_levels=2)
+        >>> attention(x, torch.zeros_like(x), x, torch.rand(30, 2), [(2, 3), (4, 6)]).shape
+        torch.Size([1, 30, 16])
     """
 
     def __init__(

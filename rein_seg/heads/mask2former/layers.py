@@ -24,6 +24,12 @@ class ConvGN(nn.Module):
         kernel: Side in pixels; padded to keep the size.
         groups: Of the norm.
         bias: Of the convolution.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.mask2former.layers import ConvGN
+        >>> ConvGN(4, 8, groups=2, bias=True)(torch.randn(1, 4, 3, 5), scale=2).shape
+        torch.Size([1, 8, 6, 10])
     """
 
     resize = staticmethod(resize_by)
@@ -51,11 +57,20 @@ class ConvGN(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention; its parameters are those of `torch.nn.MultiheadAttention`, in ``attn``.
+    """Multi-head attention with the parameters of `torch.nn.MultiheadAttention`, in ``attn``.
 
     Shapes:
         query (B, N, D), key and value (B, S, D), mask (B, 1, N, S) bool, True where a query may
         look -> (B, N, D).
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.mask2former.layers import Attention
+        >>> x = torch.randn(1, 3, 8)
+        >>> mask = torch.tensor([[[[True, False, False]] * 3]])  # all look at the first row
+        >>> y = Attention(8, num_heads=2)(x, x, x, mask)
+        >>> torch.allclose(y[:, 0], y[:, 1])
+        True
     """
 
     def __init__(self, embed_dims: int, num_heads: int) -> None:
@@ -76,7 +91,7 @@ class Attention(nn.Module):
 
 
 class FFN(nn.Module):
-    """Linear, ReLU, linear; the residual sum is the caller's."""
+    """Linear, ReLU, linear, without a residual sum."""
 
     def __init__(self, embed_dims: int, hidden: int) -> None:
         super().__init__()

@@ -69,7 +69,7 @@ class SetLoss(nn.Module):
         class_weight: Of the class loss.
         mask_weight: Of the binary cross-entropy loss.
         dice_weight: Of the dice loss.
-        cost_weights: Of the class, mask and dice costs of matching; None takes those of the losses.
+        cost_weights: Of the class, mask and dice costs of matching; None takes the losses' weights.
         no_object_weight: Of queries without a match in the class loss.
         leave_out_ignored: Leaves points with a share of a pixel without a class out of mask losses
             and costs, and out of the uncertain points.
@@ -82,6 +82,16 @@ class SetLoss(nn.Module):
         scalars.
 
     Source: Cheng et al., "Mask2Former" (CVPR 2022), Sec. 3.2.3 and 4.1.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.mask2former.losses import SetLoss
+        >>> labels = torch.zeros(1, 8, 8, dtype=torch.long)  # one class, everywhere
+        >>> classes = torch.tensor([[[[9.0, 0.0, 0.0], [0.0, 0.0, 9.0]]]])  # class 0, no object
+        >>> masks = torch.full((1, 1, 2, 4, 4), 20.0)
+        >>> losses = SetLoss(2, num_points=16)(classes, masks, labels)
+        >>> sorted(losses), losses['loss_cls'].item() < 0.01
+        (['loss_cls', 'loss_dice', 'loss_mask'], True)
     """
 
     draws = Draws()
@@ -176,7 +186,7 @@ class SetLoss(nn.Module):
 
     def present_classes(self, labels: Tensor) -> list[Tensor]:
         """Returns the class ids of each image, rising, on the CPU."""
-        bins = self.num_classes + 1  # the last holds what belongs to no mask
+        bins = self.num_classes + 1  # the last counts pixels of no mask
         ids = torch.where(is_class(labels, self.num_classes), labels.long(), self.num_classes)
         image = torch.arange(len(labels), device=labels.device).view(-1, 1, 1)
         counts = (ids + image * bins).flatten().bincount(minlength=bins * len(labels))
@@ -224,7 +234,7 @@ class SetLoss(nn.Module):
             points: (L, B, P, 2).
 
         Returns:
-            (3, L, B, Q, K): class, mask, dice; of classes that an image lacks, any number.
+            (3, L, B, Q, K): class, mask, dice; undefined for classes that an image lacks.
         """
         costs = classes.new_zeros(3, *classes.shape[:-1], self.num_classes)
         present = self.present_classes(labels)

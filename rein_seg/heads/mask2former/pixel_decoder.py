@@ -62,6 +62,15 @@ class PixelDecoder(nn.Module):
         coarsest first.
 
     Source: Cheng et al., "Mask2Former" (CVPR 2022), Sec. 3.2.2. Parameter names are mmdet's.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.mask2former.pixel_decoder import PixelDecoder
+        >>> decoder = PixelDecoder([4] * 4, embed_dims=8, num_layers=1, num_heads=2, groups=2)
+        >>> maps = [torch.randn(1, 4, 8, 8)] * 4  # of one stride, as a plain transformer has them
+        >>> pixels, memory = decoder(maps, scales=(4, 2, 1, 0.5))
+        >>> pixels.shape, [tuple(level.shape[-2:]) for level in memory]
+        (torch.Size([1, 8, 32, 32]), [(4, 4), (8, 8), (16, 16)])
     """
 
     def __init__(
