@@ -57,6 +57,7 @@ def benchmark_sam(
 
     ways = {'ours': step, 'dense experts': dense, 'naive attention': naive}
     device = next(model.parameters()).device
+    # with peak memory: the plain forms differ more in memory than in time
     measured = interleave(ways, repeats=repeats, device=device, report=report)
     return compare(measured, 'ours')
 

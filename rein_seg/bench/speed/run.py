@@ -90,6 +90,7 @@ def benchmark_speed(
         figures = _time(targets, repeats=repeats, warmup=warmup, report=said)
         for name, target in targets.items():
             one = figures['targets'][name]
+            # a step of its own: measuring returns free memory to the system, which takes time
             with PeakMemory(work.device) as peak:
                 target.step()
             one['peak_mib'] = peak.mib
@@ -159,6 +160,7 @@ def _time(
     """Returns ``rates`` and ``targets`` with times and ratios."""
     first, device = next(iter(targets)), next(iter(targets.values())).work.device
     types = dict.fromkeys(target.dtype for target in targets.values())
+    # between the steps: the machine's rate at the same moments, whatever else it does
     squares = {_name(dtype): Product(device, dtype) for dtype in types}
     if device.type == 'cpu' and torch.float32 in types and onednn_matmul.library() == 'oneDNN':
         squares[OWN] = Product(device, torch.float32, own=True)

@@ -80,6 +80,7 @@ class Attention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         """Returns (B, N, D)."""
+        # not self.attn(...): its mask would be (B H, N, S), a copy for each head
         weights = self.attn.in_proj_weight.chunk(3)
         biases = self.attn.in_proj_bias.chunk(3)
         q, k, v = (
@@ -126,6 +127,7 @@ def sine_positions(height: int, width: int, channels: int, *, like: Tensor) -> T
     """
     half = channels // 2
     options = dict(device=like.device, dtype=torch.float32)
+    # each frequency twice: for a sine and a cosine
     period = 10000 ** (2 * torch.arange(half, **options).div(2, rounding_mode='floor') / half)
 
     def axis(length: int) -> Tensor:

@@ -264,6 +264,7 @@ class SetLoss(nn.Module):
             valid = self.valid(labels[None], labels.new_zeros(1).long(), points[None])[0]
         positive, negative, s = F.softplus(-x) * valid, F.softplus(x) * valid, x.sigmoid() * valid
         t, number = t * valid[:, None], valid.sum().clamp(min=1)
+        # cross-entropy of each query with each class: -t log sigmoid(x) - (1 - t) log sigmoid(-x)
         bce = (positive @ t + negative @ (1 - t)) / number
         dice = 1 - (2 * (s @ t) + 1) / (s.sum(1)[:, None] + t.sum(0) + 1)
         label = -classes.softmax(-1)[:, ids]
@@ -298,6 +299,7 @@ class SetLoss(nn.Module):
         each = F.cross_entropy(
             classes.flatten(0, 2), target.flatten(), self.label_weight, reduction='none'
         )
+        # the mean of each prediction over its own weights, as F.cross_entropy would take it
         total = self.label_weight[target].flatten(1).sum(1)
         return self.weights[0] * each.view(len(classes), -1).sum(1) / total
 
@@ -309,6 +311,7 @@ class SetLoss(nn.Module):
         points = self.loss_points(chosen, draws, at)
         target = sample_class(labels, matches.image, matches.label, points)
         x = sample(chosen, points)  # (M, P)
+        # softplus(x) - x t is the binary cross-entropy of logit x with target t
         s, bce, number = x.sigmoid(), F.softplus(x) - x * target, self.num_points
         if at is not None:
             valid = at(points)

@@ -123,14 +123,14 @@ class PixelDecoder(nn.Module):
             for conv, (x, scale) in zip(self.input_convs, reversed(coarse), strict=True)
         ]
         sizes = [tuple(x.shape[-2:]) for x in levels]
-        x = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], dim=1)
+        x = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], dim=1)  # (B, S, D)
         position, reference = self._places(sizes, x)
         for layer in self.encoder.layers:
             if self.activation_checkpointing and torch.is_grad_enabled():
                 x = checkpoint(layer, x, position, reference, sizes, use_reentrant=False)
             else:
                 x = layer(x, position, reference, sizes)
-        rows = x.transpose(1, 2).split([h * w for h, w in sizes], dim=2)
+        rows = x.transpose(1, 2).split([h * w for h, w in sizes], dim=2)  # (B, D, h w) each
         memory = [row.unflatten(2, size) for row, size in zip(rows, sizes, strict=True)]
         y = self.lateral_convs[0](*fine)
         y = y + resize_to(memory[-1], y.shape[-2:])
