@@ -1,8 +1,9 @@
 """Shows each value of a config and who set it.
 
 Prints a line for each value: its dotted key, the value, and who set it: a config
-file, a benchmark, a protocol, an option, or a step that fills a gap. Builds nothing
-and reads no data.
+file, a benchmark, a protocol, an option, or a step that fills a gap. With a key, the
+arguments that its class has by default follow; without, the last line names the
+protocol and the deviations from it. Builds nothing and reads no data.
 """
 
 import argparse

@@ -20,7 +20,6 @@ def datasets_of(cfg: Config, loaders: Iterable[str] = LOADERS) -> Iterator[Any]:
 
     Example:
         >>> from mmengine.config import Config
-    from mmseg.registry import METRICS
         >>> from rein_seg.config.config_paths import datasets_of
         >>> several = dict(type='ConcatDataset', datasets=[dict(domain='fog'), dict(domain='rain')])
         >>> cfg = Config(dict(val_dataloader=dict(dataset=several)))

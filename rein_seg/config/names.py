@@ -51,6 +51,27 @@ _BENCHMARK_WORDS = (
 _NEAR = 0.86  # share of letters in common: `targets` is a variable, `optim_wraper` a slip
 
 
+def registry_of(place: str) -> Registry | None:
+    """Returns the registry that builds the part of a config at a dotted key, None for a plain dict.
+
+    Example:
+        >>> from rein_seg.config.names import registry_of
+        >>> registry_of('train_dataloader.dataset.pipeline.2').name
+        'transform'
+        >>> registry_of('env_cfg') is None
+        True
+    """
+    first, *keys = place.split('.')
+    if first == 'model':
+        return PEFT_METHODS if 'peft' in keys else MODELS
+    if first in LOADERS:
+        kinds = {'sampler': DATA_SAMPLERS, 'pipeline': TRANSFORMS, 'dataset': DATASETS}
+        return next((registry for key, registry in kinds.items() if key in keys), None)
+    if first == 'optim_wrapper':
+        return OPTIMIZERS if 'optimizer' in keys else None
+    return _SECTIONS.get(first)
+
+
 def check_words(cfg: Config) -> None:
     """Checks the words of a config and of its benchmark.
 
@@ -78,9 +99,7 @@ def check_names(cfg: Config, parts: Parts) -> None:
     """
     for place, registry, node in _named(cfg, parts):
         name = node.get('type') if isinstance(node, Mapping) else None
-        if registry is PEFT_METHODS:
-            PEFT_METHODS.import_from_location()
-        if isinstance(name, str) and not _known(registry, name):
+        if isinstance(name, str) and find_class(registry, name) is None:
             raise UserError(
                 f'{place}.type={name!r} is not registered; '
                 f'{near_misses(name, _all_names(registry))}'
@@ -136,14 +155,16 @@ def _inside(
             yield from _inside(f'{place}.{key}', PEFT_METHODS if key == 'peft' else registry, part)
 
 
-def _known(registry: Registry, name: str) -> bool:
+def find_class(registry: Registry, name: str) -> type | None:
+    """Returns the class that a registry has under a name, None if it has none."""
     if registry is PEFT_METHODS:
-        return name in registry.module_dict
+        PEFT_METHODS.import_from_location()
+        return registry.module_dict.get(name)
     try:
         with registry.switch_scope_and_registry(None) as scoped:
-            return scoped.get(name) is not None
+            return scoped.get(name)
     except (RuntimeError, ImportError):
-        return False
+        return None
 
 
 def _all_names(registry: Registry) -> set[str]:

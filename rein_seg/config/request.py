@@ -59,6 +59,13 @@ class Request:
         return {key: value for key, value in self.options.items() if key != aside}
 
 
+def fill_work_dir(cfg: Config, request: Request) -> None:
+    """Gives a config without a work folder the default, in place."""
+    if request.work_dir is None:
+        folder = cfg.get('work_dir') or f'work_dirs/{Path(cfg.filename or "config").stem}'
+        cfg.work_dir = f'{folder}/{request.subfolder}' if request.subfolder else folder
+
+
 def set_run(cfg: Config, parts: Parts, request: Request) -> None:
     """Sets protocol, folder, start and outputs of the run, in place.
 
@@ -69,9 +76,6 @@ def set_run(cfg: Config, parts: Parts, request: Request) -> None:
         cfg.protocol = request.protocol
     if request.work_dir is not None:
         cfg.work_dir = request.work_dir
-    else:
-        folder = cfg.get('work_dir') or f'work_dirs/{Path(cfg.filename or "config").stem}'
-        cfg.work_dir = f'{folder}/{request.subfolder}' if request.subfolder else folder
     if request.resume:
         cfg.load_from, cfg.resume = latest_checkpoint(cfg.work_dir), True
     elif request.weights_given:  # the runner would load it over these weights

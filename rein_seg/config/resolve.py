@@ -31,7 +31,7 @@ from rein_seg.config.options import apply_options
 from rein_seg.config.origins import Origins, Trace, leaves
 from rein_seg.config.protocol import ConfigProtocols, fill_protocol
 from rein_seg.config.read import lay_over, read
-from rein_seg.config.request import Request, set_run
+from rein_seg.config.request import Request, fill_work_dir, set_run
 from rein_seg.config.schedule import check_training, fill_iterations
 from rein_seg.config.spelling import unify_spelling
 from rein_seg.errors import UserError
@@ -96,7 +96,8 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     parts = Parts(cfg)
     step('spelling', partial(unify_spelling, from_file=isinstance(source, str)), parts)  # 3
-    step('command', set_run, parts, request)  # 4
+    step('default', fill_work_dir, request)  # 4
+    step('command', set_run, parts, request)
     if request.data_only:
         step('data_root', fill_roots, parts, like=_root)
         return Resolved(cfg, Protocol(), NO_DEVIATIONS, step.origins)
