@@ -1,4 +1,4 @@
-"""Checks before work starts: what is wrong with data or sizes ends here, with one message."""
+"""Checks of data and sizes before work starts: a mistake ends here, with one message."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ CROP_DRAWS = 8
 
 @dataclass
 class Checked:
-    """What the checks before a run found out.
+    """Findings of the checks before a run.
 
     Attributes:
-        sizes: Where images come from -> (height, width) that the encoder will get, for
+        sizes: Loader and domain -> (height, width) of the images for the encoder; see
             `check_sizes`.
-        numbers: train, val or test -> what is said where a data set has not as many images as it
-            has as downloaded.
+        numbers: train, val or test -> deviations from the numbers of images as downloaded.
     """
 
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -42,12 +41,12 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
     """Checks data sets, label ids, class counts and window sizes.
 
     Args:
-        cfg: Completed config.
-        training: Whether the training data set is used too.
-        labels: Whether label ids are read; another protocol has the same ones.
+        cfg: Resolved config.
+        training: Whether to check the loaders of a training run, else of a test.
+        labels: Whether to read label ids; they are the same under another protocol.
 
     Raises:
-        UserError: For the first thing that would go wrong later.
+        UserError: For the first mistake.
     """
     checked = Checked()
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
@@ -89,7 +88,7 @@ def check_sizes(backbone: Any, sizes: Mapping[str, tuple[int, int]]) -> None:
 
     Args:
         backbone: The `PEFTBackbone`.
-        sizes: What `check_run` returned.
+        sizes: From `check_run`.
 
     Raises:
         UserError: If a side is no multiple of the encoder's patch; the message names the sizes.
@@ -150,7 +149,7 @@ def _check_domains(parts: list[Any], metric: Any) -> None:
 
 
 def check_labels(dataset: Any) -> None:
-    """Reads images and labels of a data set (500 at most, spread evenly), as the doctor does.
+    """Reads images and labels of a data set: at most 500, spread evenly.
 
     Raises:
         UserError: For the first fault; rein-seg check-data lists all.
@@ -180,14 +179,14 @@ def check_labels(dataset: Any) -> None:
 
 
 def check_crop(dataset: Any, padded_to: Sequence[int] | None) -> tuple[int, int]:
-    """Checks that a random crop fits into the images as they come to it.
+    """Checks that a random crop fits into the resized images.
 
-    Random resizing may make some images smaller than the crop (they are padded); an error is that
+    Random resizing may make some images smaller than the crop, which are padded. It is an error if
     even the largest of eight draws is smaller.
 
     Args:
         dataset: Training data set.
-        padded_to: (height, width) that smaller images are padded to.
+        padded_to: (height, width) of smaller images after padding.
 
     Returns:
         (height, width) of a training image.
@@ -210,7 +209,7 @@ def check_crop(dataset: Any, padded_to: Sequence[int] | None) -> tuple[int, int]
 
 
 def check_window(dataset: Any, test_cfg: Any) -> tuple[int, int]:
-    """Checks that a sliding window fits into the first image; returns what goes through at once."""
+    """Checks that a sliding window fits into the first image; returns the encoder's image size."""
     size = _size_after(dataset, list(dataset.pipeline.transforms)[:-1])
     if test_cfg.get('mode') != 'slide':
         return size

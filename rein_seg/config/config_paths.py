@@ -16,7 +16,7 @@ LOADERS = tuple(f'{use}_dataloader' for use in USES)
 
 
 def datasets_of(cfg: Config, loaders: Iterable[str] = LOADERS) -> Iterator[Any]:
-    """Yields the config of every data set, inside ConcatDataset and the like too, in order.
+    """Yields the config of every data set in order, also inside ConcatDataset and the like.
 
     Example:
         >>> from mmengine.config import Config
@@ -37,19 +37,19 @@ def datasets_of(cfg: Config, loaders: Iterable[str] = LOADERS) -> Iterator[Any]:
 
 
 def inner_datasets(dataset: Any) -> list[Any]:
-    """Returns the configs inside that of a ConcatDataset and the like, none of any other."""
+    """Returns the data sets inside a ConcatDataset and the like; other data sets have none."""
     return dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
 
 
 class Parts:
-    """The parts of a config that several steps need: to write into them changes the config.
+    """The parts of a config that several steps need; writing into them changes the config.
 
     Args:
-        cfg: A config whose data sets and metrics stay in their places.
+        cfg: A config whose data sets and metrics keep their places.
 
     Attributes:
-        datasets: train, val, test -> every data set, inside ConcatDataset and the like too.
-        wrappers: train, val, test -> every data set that holds others.
+        datasets: train, val, test -> every data set, also inside ConcatDataset and the like.
+        wrappers: train, val, test -> every data set that holds other data sets.
         metrics: val, test -> every `DomainMetric`.
     """
 

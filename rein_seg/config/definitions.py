@@ -211,7 +211,7 @@ class Benchmark:
         return {domain.name: domain.evaluated_as for domain in every if domain.evaluated_as}
 
     def content(self) -> dict[str, Any]:
-        """Returns its part of a config: what a file that names it holds.
+        """Returns its part of a config: the content of a file that names it.
 
         Example:
             >>> from rein_seg.config.builtin import benchmarks
@@ -265,7 +265,7 @@ class Benchmark:
 
 
 def to_config(value: Any) -> Any:
-    """Returns a copy in the types of a config: what holds dicts is a list, so that options fit."""
+    """Returns a copy in the types of a config: a tuple of dicts is a list, so that options fit."""
     if isinstance(value, Mapping):
         return {key: to_config(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):

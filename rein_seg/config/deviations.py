@@ -59,11 +59,12 @@ def inherited_deviations(cfg: Config, trained: Mapping[str, Any] | None) -> list
 
     Args:
         cfg: Completed config of the test.
-        trained: What the weights file says of its training; None where it says nothing.
+        trained: Record of the training in the weights file; None if it has none.
     """
     known, ours = ConfigProtocols(cfg), cfg.benchmark.get('protocol')
     if trained is None:  # a name without a schedule says nothing of training
         return [NOT_RECORDED] if known.definition(ours) else []
+    # protocols that differ in the evaluation alone train alike
     theirs = trained['protocol']
     changed = list(trained['changed'])
     if ours != theirs and not _train_alike(known.definition(ours), known.definition(theirs)):
@@ -110,6 +111,7 @@ def on_targets(known: ConfigProtocols, key: str) -> bool:
     metric = own if known.benchmark is None else known.benchmark.metric_node('val')
     source = metric.get('source')
     domains = {dataset.get('domain') for dataset in known.parts.datasets['val']}
+    # with images of the source alone, a score without a domain is of the source, too
     return not domains <= {source} and key.split('/')[0] != source
 
 

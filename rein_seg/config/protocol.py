@@ -19,14 +19,14 @@ _PARENT = 'base'  # of a protocol in a config: the name of the protocol that it 
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing that a protocol fixes.
+    """One value that a protocol fixes.
 
     Args:
-        use: Whom it is for: training, val, test, or scoring (val and test).
+        use: training, val, test, or scoring (val and test).
         name: For messages.
-        node: Part of the config that takes it.
+        node: Part of the config for the value.
         key: Its name there.
-        value: By the protocol; None leaves it open.
+        value: In the protocol; None leaves it open.
         copies: Further parts that are filled from ``node`` later.
     """
 
@@ -96,7 +96,7 @@ class ConfigProtocols:
         return replace(protocol, **sizes)
 
     def available(self) -> list[str]:
-        """Returns the names of the protocols that say how each test domain is evaluated."""
+        """Returns the names of the protocols with a pipeline for each test domain."""
         open_ones = [dataset for dataset in self.parts.tested if 'pipeline' not in dataset]
         return [name for name in self._candidates() if self._serves(name, open_ones)]
 
@@ -139,7 +139,7 @@ class ConfigProtocols:
         return f'protocol={name!r}; {near_misses(name, there) + " " if there else ""}{benchmark}'
 
     def facts(self, protocol: Protocol) -> Iterator[Fact]:
-        """Yields what a protocol fixes, with the places where this config has it."""
+        """Yields the facts of a protocol with their places in this config."""
         cfg = self.cfg
         for use, key in (('training', 'crop_size'), ('scoring', 'test_cfg')):
             copies = (cfg.get('model') or {},)

@@ -1,7 +1,7 @@
 """Reads a config file with its bases, and who sets each value.
 
-As in mmengine: the bases first, then the file over them. A benchmark that a file names is laid in
-where its name stands: later files and options change parts of it as of any base.
+As in mmengine: the bases first, then the file over them. A benchmark is inserted at the place of
+its name: later files and options change parts of it like parts of any base.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rein_seg.config.origins import Origins, inside, leaves
 from rein_seg.errors import UserError
 
 _BASE, _BENCHMARK = '_base_', 'benchmark'
-# what the definition of a benchmark may bring: another benchmark takes the place of all of it
+# keys of a benchmark's definition: another benchmark replaces all of them
 _OF_A_BENCHMARK = (
     _BENCHMARK, 'protocol', 'data_root', 'epochs', 'expected_images', 'train_dataloader',
     'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator',
@@ -35,7 +35,7 @@ _MARK = re.compile(r"""\{\{\s*([^{}'"]+?)\s*\}\}""")
 
 @dataclass
 class Source:
-    """A config as files say it.
+    """The content of config files.
 
     Attributes:
         content: With all bases.
@@ -53,7 +53,13 @@ def read(path: str) -> Source:
 
     Raises:
         UserError: If the file or a base is missing or has an error, two bases define one name, or
-            there is no such benchmark.
+            the benchmark is unknown.
+
+    Example:
+        >>> from rein_seg.config.read import read
+        >>> source = read('rein_tiny_miniscapes')
+        >>> source.content.model.backbone.peft, source.origins['train_dataloader.batch_size']
+        ({'type': 'Rein'}, 'benchmark miniscapes')
     """
     file = Path(find_config(path))
     text = file.read_text(encoding='utf-8')
@@ -80,17 +86,17 @@ def read(path: str) -> Source:
 
 
 def lay_over(base: Source, own: Mapping[str, Any], label: str) -> Source:
-    """Returns what ``own`` makes of ``base``.
+    """Returns ``base`` with ``own`` merged over it.
 
     Args:
-        base: What lies below.
+        base: Content so far.
         own: Further content; ``_delete_=True`` in a dict replaces the dict below.
-        label: Who says it.
+        label: Author of ``own``.
     """
     own = dict(own)
     if isinstance(own.get(_BENCHMARK), str):
         base = _with_benchmark(base, own.pop(_BENCHMARK))
-    # what is taken over from a base as `_base_.encoder` was set there
+    # a part taken over from a base, such as `_base_.encoder`, was set in that base
     places = dict(_nodes(base.content))
     origins = {**base.origins, **dict(_origins(own, label, base.origins, places))}
     merged = Config(base.content)
@@ -212,7 +218,7 @@ def _is_content(key: str, value: Any) -> bool:
 
 
 def _line(error: Exception, file: Path) -> str:
-    """Returns where in the file it went wrong."""
+    """Returns the line of the file with the error."""
     if isinstance(error, SyntaxError):
         return f', line {error.lineno}'
     trace, lines = error.__traceback__, []

@@ -22,15 +22,16 @@ class Request:
         work_dir: Folder of the run; default the config's, else ``work_dirs/<config name>``.
         subfolder: Of the work folder, where ``work_dir`` is not given.
         protocol: Another protocol of the benchmark.
-        training: Whether it is for a training run, on all processes: epochs become iterations, and
-            a choice on target domains is an error.
-        resume: Go on from the newest checkpoint of the work folder.
-        weights_given: Whether weights come from elsewhere: ``load_from`` and ``resume`` are off.
+        training: Whether it is for a training run on all processes: epochs become iterations, and
+            selecting a checkpoint on target domains is an error.
+        resume: Resume from the newest checkpoint of the work folder.
+        weights_given: Whether the command loads weights itself: ``load_from`` and ``resume`` are
+            off.
         amp: bfloat16 autocast.
         launcher: none, or pytorch under torchrun.
         out: Folder for predictions of the test as png files of class indexes.
         show_dir: Folder for predictions painted over the images.
-        data_only: Whether data sets alone are wanted, of a config that need not have a model.
+        data_only: Whether only data sets are needed, of a config that may lack a model.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)

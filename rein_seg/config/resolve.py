@@ -1,7 +1,7 @@
 """From config files and a command's request to the config of a run: the only place that writes it.
 
-Every step works on the config as a whole; its helper lies in this folder and is called from here
-alone. A resolved config may be resolved again: its gaps are closed, so only the request changes it.
+The helper of each step is in this folder and is called from here alone. A resolved config may be
+resolved again: it has no gaps, so only the request changes it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Resolved:
     origins: Origins
 
     def training_record(self) -> dict[str, Any]:
-        """Returns what the files of a training run say of it."""
+        """Returns the record of a training run for its files."""
         return {
             'benchmark': self.cfg.benchmark.get('name'),
             'protocol': self.cfg.benchmark.get('protocol'),
@@ -72,12 +72,12 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     1. read: the file over its bases; a benchmark that one of them names, where it names it;
        last a benchmark that an option names, in place of the file's.
     2. options: ``--cfg-options`` over that.
-    3. spelling: one place for what can be written in two ways; ``comparison`` out.
-    4. run: protocol, work folder, weights to start from, outputs, as the command says.
+    3. spelling: values that can be written in two ways get one place; ``comparison`` goes.
+    4. run: protocol, work folder, weights to start from, outputs of the command.
     5. protocol: fills gaps; the values of another protocol that filled them before go first.
-    6. sizes: the model's classes, crop and windows, where it does not say.
-    7. roots: ``data_root`` and ``cache_dir`` of data sets that have none.
-    8. selection: the benchmark's metric where a hook says ``'benchmark'``.
+    6. sizes: classes, crop and windows of a model without its own.
+    7. roots: ``data_root`` and ``cache_dir`` of data sets without their own.
+    8. selection: the benchmark's metric for hooks that say ``'benchmark'``.
     9. machine: launcher, autocast.
     10. names: checks of words and registered names.
     11. schedule, of a training run: epochs become iterations; checks of schedules and choices.
@@ -85,10 +85,22 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
 
     Args:
         source: Config file, name of a shipped config, or a config, which stays as it is.
-        request: What the command asks.
+        request: Wishes of the command.
 
     Raises:
         UserError: For the first mistake in files, options or request.
+
+    Example:
+        >>> import rein_seg.apis
+        >>> from rein_seg.config.request import Request
+        >>> from rein_seg.config.resolve import resolve
+        >>> short = resolve('rein_dinov2_gtav', Request(options={'max_iters': 400}))
+        >>> short.protocol.name, short.deviations.training
+        ('rein512', ('max_iters 400 instead of 40000',))
+        >>> short.origins['optim_wrapper.optimizer.lr'], short.origins['train_cfg.max_iters']
+        ('protocol rein512', 'option')
+        >>> resolve(short.cfg, Request(protocol='soma512')).cfg.ema
+        {'begin': 12000, 'momentum': 0.0002}
     """
     cfg, origins = _read(source, request.benchmark)  # 1
     step = Trace(cfg, origins)
@@ -139,7 +151,7 @@ def _read(source: str | Config, benchmark: str | None) -> tuple[Config, Origins]
     return cfg, found.origins
 
 
-# where the values come from that a step copies
+# keys that a step copies: a copy has the author of its source
 
 
 def _iterations(key: str) -> str:

@@ -42,10 +42,10 @@ def check_schedules(cfg: Config) -> None:
 
 
 def check_decay(cfg: Config) -> None:
-    """Checks that a schedule of the weight decay leaves alone what does not decay.
+    """Checks that a schedule of the weight decay changes no tensor without decay.
 
     Raises:
-        UserError: If it would make norms and tokens decay.
+        UserError: If norms and tokens would decay.
     """
     for schedule in cfg.get('param_scheduler') or []:
         if schedule.get('param_name') == 'weight_decay' and schedule.get('eta_min'):

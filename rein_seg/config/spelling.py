@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mmengine.config import Config
 
 from rein_seg.checkpoint.old_files import translate_method
@@ -68,7 +70,10 @@ def _drop_shipped_protocols(cfg: Config, parts: Parts) -> None:
     shipped = [name for name in own if name in protocols()]
     known = ConfigProtocols(cfg, parts) if shipped else None
     for name in shipped:
-        if same(vars(known.defined(name)), vars(protocols()[name])):
+        definition = protocols()[name]
+        # the open questions are texts, which a later version may word otherwise
+        ours = replace(known.defined(name), not_known=definition.not_known)
+        if same(vars(ours), vars(definition)):
             own.pop(name)
     if shipped and not own:
         cfg.pop('protocols')

@@ -1,4 +1,4 @@
-"""A model in a program: build it once, ask it for images.
+"""A model in a program: built once, it predicts image after image.
 
 H x W image, K classes.
 """
@@ -26,13 +26,20 @@ def init_model(
 
     Args:
         config: Config file or completed config.
-        weights: Adapter file or checkpoint, official Rein ones too; None leaves method and head
-            as they are drawn.
+        weights: Adapter file or checkpoint, also of the official Rein repository; None leaves
+            method and head at their initial values.
         device: Such as ``cuda:0``; default the first GPU, else the CPU.
 
     Returns:
-        The segmentor in eval mode; ``dataset_meta`` holds its classes and palette, ``image_steps``
-        the resizes that its test images go through, which `predict` applies.
+        The segmentor in eval mode. ``dataset_meta`` holds its classes and palette, ``image_steps``
+        the resizes of its test images, which `predict` applies.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.apis import init_model, predict
+        >>> model = init_model('rein_tiny_miniscapes', device='cpu')
+        >>> predict(model, np.zeros((64, 128, 3), np.uint8)).shape
+        (64, 128)
     """
     cfg = load_config(config) if isinstance(config, str) else config
     model = MODELS.build(cfg.model)
@@ -42,14 +49,21 @@ def init_model(
 
 
 def make_ready(model: nn.Module, cfg: Config, *, device: str | None) -> nn.Module:
-    """Gives a model what `predict` needs of its config, in eval mode on a device."""
+    """Prepares a model for `predict`: classes and resizes of its config, eval mode, device."""
     model.dataset_meta = dataset_meta(cfg)
     model.image_steps = _image_steps(cfg)
     return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
 
 
 def dataset_meta(cfg: Config) -> dict[str, Any]:
-    """Returns classes and palette of a config's test data, without reading any."""
+    """Returns classes and palette of a config's test data without reading any data.
+
+    Example:
+        >>> from rein_seg.apis import load_config
+        >>> from rein_seg.run.predict import dataset_meta
+        >>> dataset_meta(load_config('conv_lora_tiny_blobs'))['classes']
+        ('background', 'blob')
+    """
     part = _first_test_set(cfg)
     return {**DATASETS.get(part['type']).METAINFO, **(part.get('metainfo') or {})}
 
@@ -69,10 +83,18 @@ def _image_steps(cfg: Config) -> list[Any]:
 def predict(model: nn.Module, image: np.ndarray) -> np.ndarray:
     """Returns the (H, W) uint8 class indexes of an (H, W, 3) uint8 BGR image.
 
-    It is resized as the images of the first test domain are, and the result is of its own size.
+    The image is resized like the images of the first test domain; the result has its own size.
 
     Raises:
         UserError: If the image is of another shape or type.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.apis import init_model, predict
+        >>> model = init_model('rein_tiny_miniscapes', device='cpu')
+        >>> classes = predict(model, np.zeros((64, 128, 3), np.uint8))
+        >>> classes.dtype, model.dataset_meta['classes'][0]
+        (dtype('uint8'), 'road')
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise UserError(
@@ -82,6 +104,7 @@ def predict(model: nn.Module, image: np.ndarray) -> np.ndarray:
     results = dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
     for step in getattr(model, 'image_steps', ()):
         results = step(results)
+    # (H, W, 3) -> (3, H, W); the model normalises, and resizes its result to ori_shape
     tensor = torch.from_numpy(np.ascontiguousarray(results['img'].transpose(2, 0, 1)))
     shapes = {key: results[key] for key in ('img_shape', 'ori_shape')}
     sample = SegDataSample(metainfo=shapes)

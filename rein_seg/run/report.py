@@ -22,13 +22,13 @@ _INK, _PAPER = (40, 40, 40), 255
 
 @torch.no_grad()
 def draw_overview(path: Path, model: nn.Module, dataset: Any, results: dict[str, Any]) -> None:
-    """Writes the picture.
+    """Writes the picture of a run.
 
     Args:
-        path: PNG file, written atomically.
+        path: PNG file; it is complete or absent.
         model: The segmentor.
         dataset: Test data set, of one domain or a concatenation of several.
-        results: As in results.json; the main score of each domain stands beside its row.
+        results: As in results.json; each row has the main score of its domain.
     """
     palette = np.array(dataset.metainfo['palette'], np.uint8)[:, ::-1]  # OpenCV is BGR
     model.eval()
@@ -59,7 +59,15 @@ def _title(domain: str, results: dict[str, Any]) -> str:
 
 
 def colour(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Returns (H, W, 3) colours of (H, W) class indexes; what is no class is black."""
+    """Returns (H, W, 3) colours of (H, W) class indexes; pixels without a class are black.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.run.report import colour
+        >>> red_and_blue = np.array([[0, 0, 255], [255, 0, 0]], np.uint8)  # BGR
+        >>> colour(np.array([[0, 1, 255]]), red_and_blue).tolist()
+        [[[0, 0, 255], [255, 0, 0], [0, 0, 0]]]
+    """
     table = np.zeros((256, 3), np.uint8)
     table[: len(palette)] = palette
     return table[label.astype(np.uint8)]
@@ -71,8 +79,17 @@ def _first_of_each_domain(dataset: Any) -> Iterator[dict]:
 
 
 def row(title: str, images: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns a picture and two drawn on it, side by side at one width, under a title."""
+    """Returns an image, its truth and its prediction side by side under a title.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.run.report import row
+        >>> image = np.zeros((100, 200, 3), np.uint8)
+        >>> row('fog   mIoU 41.20 %', [image, image, image]).shape  # 3 x 320 and two gaps wide
+        (182, 972, 3)
+    """
     height = round(images[0].shape[0] * _WIDTH / images[0].shape[1])
+    # nearest: a mean of two colours would be a third class
     modes = (cv2.INTER_AREA, cv2.INTER_NEAREST, cv2.INTER_NEAREST)
     cells = [
         cv2.resize(i, (_WIDTH, height), interpolation=m) for i, m in zip(images, modes, strict=True)
@@ -83,12 +100,12 @@ def row(title: str, images: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def titles(words: Sequence[str]) -> np.ndarray:
-    """Returns the words that stand above the three columns."""
+    """Returns a line with the names of the three columns."""
     return text_line(words, 3 * _WIDTH + 2 * _GAP)
 
 
 def text_line(words: Sequence[str], width: int) -> np.ndarray:
-    """Returns a line of words, one a column."""
+    """Returns a line of text, a word for each column."""
     line = np.full((_HEADER, width, 3), _PAPER, np.uint8)
     for i, word in enumerate(words):
         at = (i * (_WIDTH + _GAP) + 4, _HEADER - 7)
@@ -97,7 +114,12 @@ def text_line(words: Sequence[str], width: int) -> np.ndarray:
 
 
 def legend(classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
-    """Returns the classes' names beside their colours, (K, 3) BGR."""
+    """Returns the names of the classes beside their colours.
+
+    Args:
+        classes: K names.
+        palette: (K, 3) uint8 colours in BGR order.
+    """
     width, columns = 3 * _WIDTH + 2 * _GAP, 6
     rows = -(-len(classes) // columns)
     drawn = np.full((rows * _HEADER + 8, width, 3), _PAPER, np.uint8)

@@ -22,7 +22,7 @@ from rein_seg.run.report import draw_overview
 
 
 def find_report(evaluator: Any) -> dict[str, Any]:
-    """Returns the report of the evaluator's first `DomainMetric`, empty where it has none."""
+    """Returns the report of the evaluator's first `DomainMetric`, empty without such a metric."""
     for metric in evaluator.metrics:
         if isinstance(metric, DomainMetric):
             return metric.report
@@ -32,7 +32,14 @@ def find_report(evaluator: Any) -> dict[str, Any]:
 def collect_results(
     cfg: Config, runner: PEFTRunner, report: dict[str, Any], seconds: dict[str, float]
 ) -> dict[str, Any]:
-    """Returns the content of ``results.json``, but for the adapter's size."""
+    """Returns the content of ``results.json`` without the size of the adapter.
+
+    Args:
+        cfg: Resolved config.
+        runner: Of the run.
+        report: Of the metric: scores by domain and their mean.
+        seconds: Name of a stage -> its duration.
+    """
     model = runner.bare_model
     info = model.backbone.encoder_info
     return {
@@ -56,6 +63,7 @@ def write_run(cfg: Config, runner: PEFTRunner, results: dict[str, Any]) -> dict[
     """Writes adapter, results, environment and overview of a training run."""
     folder, model = Path(cfg.work_dir), runner.bare_model
     scores = {key: results.get(key) for key in ('protocol', 'mean_over_targets')}
+    # column -> domain -> score, as results.json has them by domain
     by_domain = {
         column: {name: one[column] for name, one in results['domains'].items()}
         for column in results.get('mean_over_targets', {})
@@ -89,7 +97,7 @@ def adapter_metadata(
         scores: ``mIoU`` (and others) of each domain, ``protocol`` and ``mean_over_targets`` where
             known.
         config: Text of the resolved config.
-        training: Protocol, what was changed in it, how the checkpoint was chosen; None is unknown.
+        training: Protocol, deviations from it, choice of the checkpoint; None is unknown.
     """
     return {
         **model.identity,
@@ -109,12 +117,12 @@ def write_overview(
     loader: Any,
     name: str = 'overview.png',
 ) -> None:
-    """Draws one sample of each domain, as the model predicts it now."""
+    """Draws one sample of each domain with its prediction into the work folder."""
     draw_overview(Path(cfg.work_dir) / name, runner.bare_model, loader.dataset, results)
 
 
 def write_scores(cfg: Config, results: dict[str, Any]) -> dict[str, Any]:
-    """Writes results and environment, and logs where they are."""
+    """Writes results and environment, and logs their place."""
     folder = Path(cfg.work_dir)
     write_json(folder / 'results.json', results)
     write_json(folder / 'environment.json', results['environment'])
@@ -129,8 +137,15 @@ def write_scores(cfg: Config, results: dict[str, Any]) -> dict[str, Any]:
 
 
 def peak_memory_mib() -> float:
-    """Returns the peak memory of this process: the GPU's where there is one, else resident."""
+    """Returns the peak memory of this process in MiB: of the GPU if there is one, else resident.
+
+    Example:
+        >>> from rein_seg.run.results import peak_memory_mib
+        >>> peak_memory_mib() > 10
+        True
+    """
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
+    # in bytes on macOS, in KiB elsewhere
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == 'darwin' else 2**10)

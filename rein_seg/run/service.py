@@ -1,4 +1,4 @@
-"""One frozen encoder in memory, several adapters: switched between images, in milliseconds.
+"""One frozen encoder in memory with several adapters, switched between images in milliseconds.
 
 H x W image.
 """
@@ -30,15 +30,26 @@ _HOOKS = (
 class AdapterService:
     """Segments images with any of several adapters on one encoder.
 
-    Each adapter has its method, neck, head and test settings to itself; only the encoder is
-    shared, and no method writes into it: `switch` takes the hooks of one method out and puts those
-    of another in. What comes out is bit for bit what a model loaded by itself gives.
+    Each adapter has its own method, neck, head and test settings. Only the encoder is shared, and
+    no method writes into it: `switch` removes the hooks of one method and adds the hooks of
+    another. Predictions equal those of a separately loaded model bit for bit.
 
-    From several threads: calls wait for one another (the hooks sit in the one encoder), so results
-    are right, but no two images are computed at a time. `model` is for one thread.
+    Several threads may call it. Calls wait for each other, since all hooks are in the same encoder:
+    results are right, but images are computed one at a time. `model` is for one thread.
 
     Args:
         device: Such as ``cuda:0``; default the first GPU, else the CPU.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.apis import AdapterService
+        >>> service = AdapterService(device='cpu')
+        >>> service.add('rein', 'rein_tiny_miniscapes')
+        >>> service.add('lora', 'lora_tiny_miniscapes')
+        >>> service.predict(np.zeros((64, 128, 3), np.uint8), adapter='lora').shape
+        (64, 128)
+        >>> service.adapters, service.active
+        (('rein', 'lora'), 'lora')
     """
 
     def __init__(self, *, device: str | None = None) -> None:
@@ -50,26 +61,28 @@ class AdapterService:
 
     @property
     def adapters(self) -> tuple[str, ...]:
-        """Names of the adapters, in the order they came."""
+        """Names of the adapters, in the order of `add`."""
         return tuple(self._models)
 
     @property
     def active(self) -> str | None:
-        """Name of the adapter that is in the encoder now."""
+        """Name of the adapter whose hooks are in the encoder."""
         return self._active
 
     def add(self, name: str, config: str | Config, weights: str | None = None) -> None:
-        """Loads an adapter; the first one brings the encoder.
+        """Loads an adapter; the first also loads the encoder.
 
         Args:
-            name: What to call it.
-            config: Config file or completed config; encoder and weights as in the others, method,
-                neck, head, classes and test settings of its own.
-            weights: Adapter file or checkpoint; None leaves method and head as they are drawn.
+            name: For `switch` and `predict`.
+            config: Config file, name of a shipped config, or resolved config. Its encoder must be
+                the shared encoder, with the same weights; method, neck, head, classes and test
+                settings may differ.
+            weights: Adapter file or checkpoint; None leaves method and head at their initial
+                values.
 
         Raises:
-            UserError: If the name is taken, the encoder is another one, the weights do not fit, or
-                the method trains the encoder's own weights (Full). The service stays as it was.
+            UserError: If the name is taken, the encoder differs, the weights do not fit, or the
+                method trains the encoder's own weights (Full). The service does not change then.
         """
         with self._lock:
             if name in self._models:
@@ -83,17 +96,17 @@ class AdapterService:
                 if weights is not None:
                     load_weights(model, weights)
             make_ready(model, cfg, device=self.device)
-            backbone.peft.detach()
+            backbone.peft.detach()  # its hooks come back with `switch`
             if self._shared is None:
                 encoder_cfg = dict(cfg.model.backbone.encoder)
                 self._shared = SharedEncoder(backbone.encoder, backbone.encoder_info, encoder_cfg)
             self._models[name] = model
 
     def remove(self, name: str) -> None:
-        """Forgets an adapter; the encoder stays.
+        """Removes an adapter; the encoder stays.
 
         Raises:
-            UserError: If there is none of this name.
+            UserError: If there is no adapter of this name.
         """
         with self._lock:
             self._find(name)
@@ -102,10 +115,10 @@ class AdapterService:
             del self._models[name]
 
     def switch(self, name: str) -> None:
-        """Puts an adapter into the encoder, in place of the one that is there.
+        """Puts an adapter into the encoder, in place of the active adapter.
 
         Raises:
-            UserError: If there is none of this name.
+            UserError: If there is no adapter of this name.
         """
         with self._lock:
             model = self._find(name)
@@ -127,7 +140,7 @@ class AdapterService:
 
         Args:
             image: See `rein_seg.apis.predict`.
-            adapter: Name; None takes the one that is in the encoder.
+            adapter: Name; None takes the active adapter.
 
         Raises:
             UserError: If there is no such adapter, none was chosen yet, or the image is of another
@@ -151,7 +164,7 @@ class AdapterService:
 
     @contextmanager
     def _clean_on_error(self) -> Iterator[None]:
-        """Takes out hooks of a half-attached method: they would change every other adapter."""
+        """Removes hooks of a half-attached method, which would change every other adapter."""
         modules = [] if self._shared is None else list(self._shared.encoder.modules())
         before = [{key: set(getattr(module, key)) for key in _HOOKS} for module in modules]
         try:

@@ -1,4 +1,4 @@
-"""Predicts the images of a test server, whose labels are not public, and packs them for it."""
+"""Predicts the images of a test server, whose labels are not public, and packs the predictions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from rein_seg.config.checks import check_window
 from rein_seg.config.config_paths import datasets_of
 from rein_seg.config.deviations import inherited_deviations
 from rein_seg.config.request import Request
-from rein_seg.config.resolve import resolve
+from rein_seg.config.resolve import Resolved, resolve
 from rein_seg.engine.runner import setup_distributed
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation.submission import SubmissionWriter
 from rein_seg.run.train import check_model, log_deviations, make_runner
 from rein_seg.run.weights import check_weights, load_weights
 
-# steps of a test pipeline that are about labels; predictions are of the file's size
+# steps of a test pipeline for labels alone: predictions have the size of the image's file
 _LABEL_STEPS = ('LoadLabels', 'HalveLabel', 'HalveImage', 'ScoreAtInputSize')
 
 
@@ -34,9 +34,9 @@ class Server:
 
     Attributes:
         layout: Of the data set (`rein_seg.datasets.files.layouts`).
-        splits: Domain, packed for itself -> split.
-        where: Where to upload.
-        unverified: What of its format was written from memory.
+        splits: Domain -> its split; each domain is an archive.
+        where: Address for the upload.
+        unverified: Parts of its format that were written from memory.
     """
 
     layout: str
@@ -50,7 +50,7 @@ SERVERS = {
         layout='acdc',
         splits={name: f'{name}/test' for name in ('fog', 'night', 'rain', 'snow')},
         where='acdc.vision.ee.ethz.ch/submit',
-        unverified='names (those of the images) and values (0 to 18, train ids) of the pictures',
+        unverified='names (of the images) and values (0 to 18, train ids) of the pictures',
     )
 }
 
@@ -65,24 +65,24 @@ def submit(
     amp: bool = False,
     launcher: str = 'none',
 ) -> dict[str, Any]:
-    """Predicts a server's test images, with the config's windows and resizes, and packs them.
+    """Predicts a server's test images with the config's windows and resizes, and packs them.
 
     Args:
         cfg: From `load_config`; its ``data_root`` holds the server's images.
         weights: As for `test`.
         server: A name of `SERVERS`.
-        protocols: Name of the protocol to predict under, one at most; none takes the config's.
-        folder: For the zips; None takes ``submit_SERVER`` in the work folder.
+        protocols: At most one name, of the protocol to predict under; default the config's.
+        folder: For the zips; default ``submit_SERVER`` in the work folder.
         amp: bfloat16 autocast.
         launcher: none, or pytorch under torchrun.
 
     Returns:
-        The content of ``submission.json``, which lies beside the zips (main process; an empty dict
-        on others).
+        The content of ``submission.json``, a file beside the zips (main process; an empty dict on
+        others).
 
     Raises:
-        UserError: If there is no such server or protocol, or several protocols, images are not
-            there, the model has other classes, or anything is wrong with the weights.
+        UserError: If the server, the protocol or images do not exist, several protocols are given,
+            the model has other classes, or the weights do not fit.
     """
     if server not in SERVERS:
         raise UserError(f'--submit {server}: {near_misses(server, SERVERS)}')
@@ -116,18 +116,25 @@ def submit(
         'unverified': about.unverified,
         'archives': {domain: path.name for domain, path in writer.archives.items()},
         'images': found,
-        'config': Path(cfg.filename).name if cfg.filename else None,
         'weights_file': Path(weights).name,
-        'benchmark': cfg.benchmark.get('name'),
-        'protocol': run.protocol.name or None,
         'changed': changed,
-        'not_known': list(run.protocol.not_known),
         'training': trained,
-        'test_cfg': dict(on_server.model.test_cfg),
+        **_about_run(run),
     }
     write_json(writer.folder / 'submission.json', content)
     print_log(f'upload to {about.where}: one archive for each condition', logger='current')
     return content
+
+
+def _about_run(run: Resolved) -> dict[str, Any]:
+    cfg = run.cfg
+    return {
+        'config': Path(cfg.filename).name if cfg.filename else None,
+        'benchmark': cfg.benchmark.get('name'),
+        'protocol': run.protocol.name or None,
+        'not_known': list(run.protocol.not_known),
+        'test_cfg': dict(cfg.model.test_cfg),
+    }
 
 
 def _server_options(cfg: Config, about: Server, folder: str) -> dict[str, Any]:
@@ -153,14 +160,14 @@ def _server_options(cfg: Config, about: Server, folder: str) -> dict[str, Any]:
 
 
 def _resized_as_another(cfg: Config, about: Server) -> list[str]:
-    """Returns deviations: the server's domains that the config has no test images of."""
+    """Returns the deviations for domains of the server that the config does not test."""
     known, first = _tested(cfg)
     resized_as = first.get('domain')
     return [f'{domain} resized as {resized_as}' for domain in about.splits if domain not in known]
 
 
 def _tested(cfg: Config) -> tuple[dict[str, Any], Any]:
-    """Returns domain -> test data set, and the first of them."""
+    """Returns domain -> test data set, and the first data set."""
     known = {dataset.get('domain'): dataset for dataset in datasets_of(cfg, ('test_dataloader',))}
     return known, next(iter(known.values()))
 

@@ -38,23 +38,23 @@ def test(
 
     Args:
         cfg: From `load_config`.
-        weights: ``adapter.safetensors``, a checkpoint that training wrote, or one of the official
+        weights: ``adapter.safetensors``, a training checkpoint, or a checkpoint of the official
             Rein repository.
-        protocols: Names of protocols of the benchmark, each with a table of its own, the model
-            loaded once; none takes the config's.
+        protocols: Names of protocols of the benchmark: a table each, for a model that is loaded
+            once; default the config's protocol.
         amp: bfloat16 autocast.
         launcher: none, or pytorch under torchrun.
-        out: Folder for predictions as png files of class indexes, with several protocols a folder
-            each in it; None for none.
-        show_dir: Folder for predictions painted over the images; None for none.
+        out: Folder for predictions as png files of class indexes, with a sub-folder for each of
+            several protocols; None writes none.
+        show_dir: Folder for predictions painted over the images; None writes none.
 
     Returns:
-        The content of ``results.json`` (main process; an empty dict on others). Given protocols are
-        in ``protocols``, name -> report; a single one is also at the top.
+        The content of ``results.json`` (main process; an empty dict on others). ``protocols`` holds
+        name -> report of the given protocols; the report of a single protocol is also at the top.
 
     Raises:
         UserError: If the benchmark has no such protocol, the weights were made for another encoder,
-            method or class count, or anything else is wrong in config, data or files.
+            method or number of classes, or for any other mistake in config, data or files.
     """
     setup_distributed(launcher)
     common = Request(weights_given=True, amp=amp, launcher=launcher, out=out, show_dir=show_dir)
@@ -94,7 +94,8 @@ def _under(cfg: Config, protocols: Sequence[str], request: Request) -> dict[str,
     """Returns name -> config, resolved for that protocol.
 
     Raises:
-        UserError: If there is no such protocol, or pictures of several would get one name.
+        UserError: If there is no such protocol, or pictures of several protocols would get the
+            same name.
     """
     names = list(dict.fromkeys(protocols))
     if len(names) > 1 and request.show_dir is not None:

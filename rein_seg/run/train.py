@@ -33,25 +33,25 @@ def train(
     launcher: str = 'none',
     inference_cost: bool = False,
 ) -> dict[str, Any]:
-    """Trains, evaluates, and writes what a run leaves into ``cfg.work_dir``.
+    """Trains, evaluates, and writes the files of the run into ``cfg.work_dir``.
 
-    Where the schedule keeps the best checkpoint (``save_best``), that is what is evaluated and
-    written, else the last state.
+    Evaluates and writes the best checkpoint if the schedule keeps it (``save_best``), else the last
+    state.
 
     Args:
         cfg: From `load_config`.
         resume: Go on from the newest checkpoint in ``cfg.work_dir``.
         amp: bfloat16 autocast in training and evaluation.
         launcher: none, or pytorch under torchrun.
-        inference_cost: Also time inference, with the method as it stands and merged.
+        inference_cost: Also time inference, with the method unmerged and merged.
 
     Returns:
         The content of ``results.json`` (main process; an empty dict on others).
 
     Raises:
-        UserError: Before training starts, for anything wrong in config, data or files.
+        UserError: Before training starts, for any mistake in config, data or files.
     """
-    setup_distributed(launcher)
+    setup_distributed(launcher)  # first: batch and iterations depend on the number of processes
     request = Request(training=True, resume=resume, amp=amp, launcher=launcher)
     resolved = resolve(cfg, request)
     runner = build_runner(resolved)
@@ -59,6 +59,7 @@ def train(
     runner.train()
     report = outcome.find_report(runner.val_loop.evaluator)
     selected = load_best(runner)
+    # without a step there was no validation: a resumed run had ended before
     if dist.is_main_process() and not report and not selected:
         print_log('the run was complete already: evaluating it again', logger='current')
     done = bool(report) or not dist.is_main_process()
@@ -66,7 +67,7 @@ def train(
         runner.val()
         report = outcome.find_report(runner.val_loop.evaluator)
     seconds = {'total': time.perf_counter() - start, **_step_seconds(runner)}
-    digest = runner.trained_digest()
+    digest = runner.trained_digest()  # on all ranks: it compares them
     if not dist.is_main_process():
         return {}
     if dist.get_world_size() > 1:
@@ -125,7 +126,7 @@ def make_known(build: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         return build(*args, **kwargs)
     except TypeError as error:
         if 'unexpected keyword argument' not in str(error):
-            raise
+            raise  # a mistake of ours, not of the config
         raise UserError(f'the config has an argument that is not known: {error}') from error
 
 
@@ -146,13 +147,13 @@ def log_deviations(protocol: Protocol, deviations: Sequence[str]) -> list[str]:
 
 
 def load_best(runner: PEFTRunner) -> dict[str, Any]:
-    """Loads the best checkpoint that a run kept.
+    """Loads the best checkpoint of a run.
 
     Returns:
-        ``metric``, ``score`` and ``iteration`` of it; empty where the run kept none.
+        Its ``metric``, ``score`` and ``iteration``; empty if the run kept no best checkpoint.
 
     Raises:
-        UserError: If its file is gone.
+        UserError: If its file is missing.
     """
     hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
     path = getattr(hook, 'best_ckpt_path', None)
@@ -160,7 +161,7 @@ def load_best(runner: PEFTRunner) -> dict[str, Any]:
         return {}
     dist.barrier()  # the main process has written it
     meta = runner.load_checkpoint(path)['meta']
-    hook.save_best = None  # what is validated from here on is this file's, and no better one
+    hook.save_best = None  # a validation of the loaded file must not look for a better file
     return {
         'metric': hook.key_indicators[0],
         'score': float(runner.message_hub.get_info('best_score')),

@@ -1,4 +1,4 @@
-"""Weights files: can they be read, what do they say of their training, into a model."""
+"""Weights files: checked before a run, their record of the training, loaded into a model."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def check_weights(path: str) -> dict[str, Any] | None:
     """Checks that a weights file can be read, before models and data are built.
 
     Returns:
-        What it says of its training, None where it says nothing: protocol, what was changed in it,
-        how the checkpoint was chosen.
+        The file's record of its training: protocol, deviations from it, choice of the checkpoint;
+        None if the file has no record.
 
     Raises:
-        UserError: If not.
+        UserError: If it cannot be read.
     """
     record, iteration = read_record(path)
     return record and _at_iteration(record, iteration)
 
 
 def read_record(path: str) -> tuple[dict[str, Any] | None, int | None]:
-    """Returns what a weights file says of its training, and the iteration of a checkpoint.
+    """Returns the record of the training in a weights file, and the iteration of a checkpoint.
 
     Raises:
         UserError: If it cannot be read.
@@ -50,14 +50,14 @@ def read_record(path: str) -> tuple[dict[str, Any] | None, int | None]:
 
 
 def resumed(record: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Returns the record of a run that goes on, with what was changed before.
+    """Returns the record of a resumed run, with its earlier deviations.
 
     Args:
         record: Of the run as it is configured now.
-        path: Checkpoint that it goes on from.
+        path: Checkpoint to resume from.
 
     Raises:
-        UserError: If that is of another benchmark or protocol.
+        UserError: If the checkpoint is of another benchmark or protocol.
     """
     before, iteration = read_record(path)
     if before is None:
@@ -65,6 +65,7 @@ def resumed(record: Mapping[str, Any], path: str) -> dict[str, Any]:
             **record,
             'changed': [*record['changed'], f'until iteration {iteration}: {NOT_RECORDED}'],
         }
+    # a name for both halves of such a run would be wrong for one of them
     for key in ('benchmark', 'protocol'):
         if before[key] != record[key]:
             raise UserError(
@@ -80,10 +81,10 @@ def resumed(record: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 
 def started_from(path: str) -> str:
-    """Returns what a run changes that starts from other weights (``load_from``).
+    """Returns the deviation of a run that starts from other weights (``load_from``).
 
     Raises:
-        UserError: If they cannot be read.
+        UserError: If the weights cannot be read.
     """
     record = check_weights(path)
     if record is None:
@@ -96,7 +97,7 @@ def started_from(path: str) -> str:
 
 
 def _at_iteration(record: Mapping[str, Any], iteration: int | None) -> dict[str, Any]:
-    """Returns the record of a checkpoint; one before the last was chosen, by whoever took it."""
+    """Returns the record of a checkpoint; taking any but the last is a choice of its user."""
     last = record.get('max_iters')
     if record['selection'] != LAST or iteration in (None, last):
         return dict(record)
@@ -108,7 +109,7 @@ def load_weights(model: Any, path: str) -> str:
     """Loads an adapter file or a checkpoint into a model; returns the coverage report.
 
     Raises:
-        UserError: If it was made for another model.
+        UserError: If the file was made for another model.
     """
     if str(path).endswith('.safetensors'):
         return load_adapter(path, model, model.identity)

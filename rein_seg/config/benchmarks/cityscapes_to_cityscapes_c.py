@@ -22,7 +22,7 @@ CORRUPTIONS = (
 
 
 def corrupted(name: str, severity: int) -> Domain:
-    """Cityscapes' val images under one corruption; its test pipeline is that of the source."""
+    """Cityscapes' val images under one corruption, with the test pipeline of the source."""
     corruption = (name, severity)
     one = streets(f'{name}_{severity}', SOURCE, split='val', corruption=corruption)
     return replace(one, evaluated_as=SOURCE)

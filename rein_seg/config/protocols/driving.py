@@ -102,7 +102,7 @@ def scaled_unsaid(batch: int) -> Sequence[str]:
     """Facts that are not known of the protocols that scale images by a factor."""
     return (
         f'number of GPUs, each with {batch} images',
-        'the size that the ratio 0.5 to 2 is of: here that of the image',
+        'reference of the ratio 0.5 to 2: here the size of the image',
         'start of the warm-up: here a millionth',
         RARE_UNSAID,
         *UNSAID,
@@ -138,7 +138,7 @@ REIN1024 = replace(
         'whether Mapillary is halved: here as rein512',
     ),
 )
-# SoMA: the checkpoint is the best on the test images, among those of every 4000.
+# SoMA: the best checkpoint on the test images, of a checkpoint every 4000 iterations.
 SOMA512 = replace(
     REIN512,
     optim_wrapper=adamw(1e-4, 0.05, backbone=0.5),
