@@ -35,12 +35,14 @@ def keep_freed_memory() -> bool:
 @contextlib.contextmanager
 def giving_memory_back() -> Iterator[None]:
     """Undoes `keep_freed_memory` for a while, where it was set."""
-    if keeps_memory():
+    was_set = keeps_memory()
+    if was_set:
         _set_thresholds(mmap=2**25, trim=2**26)  # the values that glibc's own thresholds grow to
+        _kept.clear()
     try:
         yield
     finally:
-        if keeps_memory():
+        if was_set:
             keep_freed_memory()
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from rein_seg.errors import UserError
-from rein_seg.fast import onednn_matmul
+from rein_seg.fast import allocator, onednn_matmul
 from rein_seg.fast.dispatch import (
     announcement,
     has_fast_form,
@@ -203,3 +203,13 @@ def test_a_switch_holds_in_compiled_code_too():
     torch.testing.assert_close(compiled(x, 2), conv(x, 2))
     first, second = (graph.index('conv2d') < graph.index('interpolate') for graph in graphs)
     assert (first, second) == (False, True)
+
+
+def test_a_setting_of_the_process_says_that_it_is_left_out(monkeypatch):
+    monkeypatch.setattr(allocator, '_kept', [True])
+    monkeypatch.setattr(allocator, '_set_thresholds', lambda **sizes: True)
+    for name in ('LD_PRELOAD', *(n for n in os.environ if n.startswith('MALLOC_'))):
+        monkeypatch.delenv(name, raising=False)
+    with without('kept_memory'):
+        assert not SWITCHES['kept_memory'].on
+    assert SWITCHES['kept_memory'].on
