@@ -1,8 +1,8 @@
 """Attention with relative positions of rows and columns, without its (N, N) bias.
 
 The bias R is itself a product: of H + W numbers for each query and the row and column of each key
-as one-hot vectors. Appended to q and k, they go through one fused attention. Measured: a fifth of
-the memory of a training step on 64 x 64 tokens.
+as one-hot vectors. Appended to q and k, they go through one fused attention. Measured: 12 heads on
+64 x 64 tokens, forward and backward, 2556 -> 437 MiB in the same time.
 
 B batch (rows), n heads, H x W grid, N = H W, P prompts, d channels of one head.
 """

@@ -8,7 +8,7 @@ A mask is the product of a query's embedding with the features of every pixel. F
 - Matching needs all masks without a gradient, the losses the matched tenth with a gradient.
 - A prediction needs the masks of the last layer alone.
 
-Measured: ten products of masks as one 117 -> 58 ms; no gradient for nine tenths of the masks.
+Measured: ten products of masks as one 117 -> 58 ms; a prediction of the head in 0.76 of the time.
 
 L predictions, B images, Q queries, K classes, D width, M matched masks, h x w fine map, S pixels of
 a level, H x W image.

@@ -184,7 +184,7 @@ _FORMS = (
         {
             'rein_seg.encoders.sam.attention.attend_with_positions': appended_positions.attend,
         },
-        why='relative positions in queries and keys instead of a bias of all pairs',
+        why='memory: relative positions in queries and keys instead of a bias of all pairs',
     ),
     Switch(
         'kept_positions',
@@ -196,7 +196,7 @@ _FORMS = (
     Switch(
         'chosen_experts',
         {'rein_seg.peft.parts.mixture.Experts.forward': chosen_experts.mix},
-        why='only chosen experts run',
+        why='only the chosen experts of a mixture run',
     ),
 )
 FORMS = {switch.name: switch for switch in _FORMS}
@@ -207,7 +207,7 @@ PROCESS = (
         left_out=partial(onednn_matmul.onednn, False),
         is_on=lambda: onednn_matmul.library() == 'oneDNN',
         why='float32 matrix products by oneDNN',
-        where="CPU of AMD's with AVX-512",
+        where='AMD CPU with AVX-512',
     ),
     ProcessSwitch(
         'kept_memory',
