@@ -75,6 +75,20 @@ def name_from_path(path: str) -> str:
     return f'{package}.{name}'
 
 
+def registered_class(name: str) -> type | None:
+    """Returns the class of a registered name with its scope; None if its package is not imported.
+
+    Example:
+        >>> import rein_seg.encoders
+        >>> from rein_seg.registry import registered_class
+        >>> registered_class('rein_seg.TinyViT').__name__
+        'TinyViT'
+    """
+    known = (cls for reg in _with_children(ENGINE_MODELS) for cls in reg.module_dict.values())
+    short = name.rpartition('.')[2]
+    return next((c for c in known if c.__name__ == short and registered_name(c) == name), None)
+
+
 def _package(cls: type) -> str:
     return cls.__module__.partition('.')[0]
 

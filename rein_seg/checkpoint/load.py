@@ -11,7 +11,7 @@ from torch import nn
 
 from rein_seg.checkpoint.adapter import read_adapter
 from rein_seg.checkpoint.official import is_official, load_official
-from rein_seg.checkpoint.old_files import translate_identity
+from rein_seg.checkpoint.old_files import fill_new_arguments, translate_identity
 from rein_seg.checkpoint.read import state_dict_of
 from rein_seg.checkpoint.strict import load_strict
 from rein_seg.errors import UserError
@@ -41,9 +41,10 @@ def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source:
         rein_seg.errors.UserError: adapter was made for another number of classes: it says
         num_classes=2, the config gives 19; use the config it was trained with
     """
+    made, given = fill_new_arguments(made), fill_new_arguments(given)
     for key, name in IDENTITY.items():
         theirs, ours = _flat(made.get(key), key), _flat(given[key], key)
-        for part in sorted(theirs | ours):
+        for part in sorted(theirs | ours, key=lambda part: (not part.endswith('.type'), part)):
             a, b = theirs.get(part), ours.get(part)
             if a != b:
                 raise UserError(
@@ -81,6 +82,8 @@ def load_checkpoint(checkpoint: Mapping[str, Any], model: nn.Module, *, source: 
 def _flat(value: Any, name: str) -> dict[str, Any]:
     """Returns dotted names -> JSON values."""
     value = json.loads(json.dumps(value, default=str))
+    if isinstance(value, list) and value and isinstance(value[0], dict):  # several methods
+        value = dict(enumerate(value))
     if not isinstance(value, dict):
         return {name: value}
     return {k: v for key, part in value.items() for k, v in _flat(part, f'{name}.{key}').items()}

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rein_seg.registry import OLD_ARGUMENTS, name_from_path
+from rein_seg.registry import (
+    OLD_ARGUMENTS,
+    PEFT_METHODS,
+    name_from_path,
+    registered_class,
+    with_defaults,
+)
 
 
 def translate_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,3 +51,43 @@ def translate_method(config: Any) -> Any:
     if isinstance(config, Mapping):
         return {OLD_ARGUMENTS.get(key, key): value for key, value in config.items()}
     return [translate_method(each) for each in config]
+
+
+def fill_new_arguments(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives arguments that encoder and method got after a file was written their defaults.
+
+    A new argument has the behaviour of before as its default, so the file still fits. A default of
+    None says nothing about the behaviour and is not filled in.
+
+    Args:
+        identity: ``method``, ``encoder`` and ``num_classes`` in the file, in the words of today.
+
+    Example:
+        >>> import rein_seg.encoders
+        >>> from rein_seg.checkpoint.old_files import fill_new_arguments
+        >>> read = {'encoder': {'config': {'type': 'rein_seg.TinyViT', 'depth': 3}}}
+        >>> filled = fill_new_arguments(read)['encoder']['config']
+        >>> filled['depth'], filled['patch_size']
+        (3, 8)
+    """
+    filled = dict(identity)
+    encoder = filled.get('encoder')
+    config = (encoder or {}).get('config')
+    if config:
+        filled['encoder'] = {**encoder, 'config': _filled(registered_class(config['type']), config)}
+    if 'method' in filled:
+        filled['method'] = _fill_method(filled['method'])
+    return filled
+
+
+def _fill_method(config: Any) -> Any:
+    if isinstance(config, Mapping):
+        return _filled(PEFT_METHODS.get(config['type']), config)
+    return [_fill_method(each) for each in config]
+
+
+def _filled(cls: type | None, config: Mapping[str, Any]) -> dict[str, Any]:
+    if cls is None:
+        return dict(config)
+    defaults = {key: v for key, v in with_defaults(cls, {}).items() if v is not None}
+    return {**defaults, **config}

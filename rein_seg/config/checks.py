@@ -231,4 +231,10 @@ def _size_after(dataset: Any, steps: list) -> tuple[int, int]:
     results = dataset.get_data_info(0)
     for step in steps:
         results = step(results)
+    if 'img' not in results:
+        raise UserError(
+            f'domain {getattr(dataset, "domain", "?")!r}: its pipeline '
+            f'{[type(step).__name__ for step in steps]} loads no image: begin it with '
+            'LoadImageFromFile and end it with PackDomainInputs'
+        )
     return tuple(results['img'].shape[:2])

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from rein_seg.config.schedule import check_schedules
+from rein_seg.config.schedule import check_schedules, reach_length
 from rein_seg.errors import UserError, near_misses
 
 # names that may be absent from a config's files: a protocol brings them, or nothing does
@@ -43,26 +43,16 @@ def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
     known = set(cfg) | OPEN_NAMES
     for name in sorted(names - known):
         raise UserError(f'--cfg-options {name}: not in the config; {near_misses(name, known)}')
-    before = {cfg.get('max_iters'), (cfg.get('train_cfg') or {}).get('max_iters')}
+    before = copy.deepcopy(cfg.to_dict())
     try:
         cfg.merge_from_dict(copy.deepcopy(dict(options)))  # merging takes keys out of it
     except (TypeError, KeyError, AssertionError) as error:
         raise UserError(f'--cfg-options {dict(options)} does not fit: {error}') from error
+    reach_length(cfg, options, before)
     loop = cfg.get('train_cfg') or {}
-    if 'max_iters' in options:
-        _reach(cfg, loop, before)
     if 'epochs' in options and loop.get('max_iters') is not None:
         raise UserError(
             f'--cfg-options epochs: the run has max_iters={loop.max_iters} iterations, so epochs '
             'would change nothing; give max_iters'
         )
     check_schedules(cfg)
-
-
-def _reach(cfg: Config, loop: Any, before: set[int | None]) -> None:
-    """Has everything that ended with the run end with its new ``max_iters``."""
-    schedules = [(schedule, 'end') for schedule in cfg.get('param_scheduler') or []]
-    for node, key in [(loop, 'max_iters'), (loop, 'val_interval'), *schedules]:
-        by_epoch = key == 'val_interval' and node.get(key) is None
-        if key in node and node[key] in before and not by_epoch:
-            node[key] = cfg.max_iters

@@ -21,6 +21,7 @@ from mmengine.config.config import RESERVED_KEYS
 from rein_seg.config.builtin import find_benchmark
 from rein_seg.config.find import find_config
 from rein_seg.config.origins import Origins, inside, leaves
+from rein_seg.config.schedule import reach_length
 from rein_seg.errors import UserError
 
 _BASE, _BENCHMARK = '_base_', 'benchmark'
@@ -102,7 +103,12 @@ def lay_over(base: Source, own: Mapping[str, Any], label: str) -> Source:
     merged = Config(base.content)
     merged.merge_from_dict(_unshared(own), allow_list_keys=False)
     content = ConfigDict(merged.to_dict())
-    return Source(content, {key: origins[key] for key, _ in leaves(content)}, base.text)
+    values = dict(leaves(content))
+    reach_length(content, own, base.content)
+    for key, value in leaves(content):
+        if values[key] != value:
+            origins[key] = label
+    return Source(content, {key: origins[key] for key in values}, base.text)
 
 
 def _with_benchmark(base: Source, name: str) -> Source:

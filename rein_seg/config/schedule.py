@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmengine import dist
 from mmengine.config import Config
 from mmseg.registry import DATASETS
@@ -54,6 +57,51 @@ def check_decay(cfg: Config) -> None:
                 'norms and tokens, which is 0, too: give eta_min_ratio, the last decay divided by '
                 'the first'
             )
+
+
+def reach_length(content: Any, said: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Has everything that ended with the run end with its new length, in place.
+
+    ``max_iters`` and ``train_cfg.max_iters`` are one length: a layer of a config that sets one of
+    them sets both, and the schedules that ended with the run.
+
+    Args:
+        content: A config with the layer.
+        said: The layer: nested content of a file, or options with dotted names.
+        before: The config without the layer.
+
+    Raises:
+        UserError: If the layer sets both, to different numbers.
+
+    Example:
+        >>> from mmengine.config import ConfigDict
+        >>> from rein_seg.config.schedule import reach_length
+        >>> before = ConfigDict(max_iters=320, train_cfg=dict(max_iters=320, val_interval=320))
+        >>> content = ConfigDict(max_iters=50, train_cfg=dict(max_iters=320, val_interval=320))
+        >>> reach_length(content, dict(max_iters=50), before)
+        >>> content.train_cfg
+        {'max_iters': 50, 'val_interval': 50}
+    """
+    nested = said.get('train_cfg') or {}
+    lengths = [said.get('max_iters'), nested.get('max_iters'), said.get('train_cfg.max_iters')]
+    new = {length for length in lengths if length is not None}
+    if len(new) > 1:
+        raise UserError(
+            f'max_iters and train_cfg.max_iters are both set, to {sorted(new)}: one run has one '
+            'length, give max_iters alone'
+        )
+    if not new:
+        return
+    (length,) = new
+    loop = content.get('train_cfg') or {}
+    old = {before.get('max_iters'), (before.get('train_cfg') or {}).get('max_iters')}
+    if 'max_iters' in content:
+        content['max_iters'] = length
+    schedules = [(schedule, 'end') for schedule in content.get('param_scheduler') or []]
+    for node, key in [(loop, 'max_iters'), (loop, 'val_interval'), *schedules]:
+        by_epoch = key == 'val_interval' and node.get(key) is None
+        if key in node and node[key] in old and not by_epoch:
+            node[key] = length
 
 
 def fill_iterations(cfg: Config) -> None:

@@ -14,9 +14,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from rein_seg.checkpoint import load_adapter, load_checkpoint, read_adapter, read_checkpoint
+from rein_seg.checkpoint.load import check_identity
 from rein_seg.checkpoint.old_files import translate_identity
 from rein_seg.errors import UserError
-from rein_seg.registry import registered_name
+from rein_seg.registry import describe_method, registered_class, registered_name, with_defaults
 from tests.encoders.tiny import ENCODERS
 
 FOLDER = Path(__file__).parent / 'files_0_1'
@@ -102,3 +103,34 @@ def test_packages_that_share_a_class_name_stay_apart():
         'mmseg.ResNet',
         'mmpretrain.ResNet',
     ]
+
+
+def without_defaults(config, defaults):
+    return {k: v for k, v in config.items() if k == 'type' or defaults.get(k) != v}
+
+
+def methods_without_defaults(method):
+    if isinstance(method, list):
+        return [methods_without_defaults(each) for each in method]
+    return without_defaults(method, describe_method({'type': method['type']}))
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_arguments_younger_than_the_file_have_their_defaults(name):
+    today = model_for(name).identity
+    config = today['encoder']['config']
+    old = without_defaults(config, with_defaults(registered_class(config['type']), {}))
+    encoder = {**today['encoder'], 'config': old}
+    method = methods_without_defaults(today['method'])
+    check_identity({**today, 'encoder': encoder, 'method': method}, today, source='adapter')
+
+
+def test_the_default_of_a_younger_argument_is_compared():
+    model = model_for('own_tiny_vit')
+    today = model.identity
+    without = {k: v for k, v in today['encoder']['config'].items() if k != 'patch_size'}
+    made = {**today, 'encoder': {**today['encoder'], 'config': without}}
+    check_identity(made, today, source='adapter')
+    other = {**today['encoder'], 'config': {**today['encoder']['config'], 'patch_size': 4}}
+    with pytest.raises(UserError, match='patch_size=8, the config gives 4'):
+        check_identity(made, {**today, 'encoder': other}, source='adapter')

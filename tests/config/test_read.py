@@ -131,3 +131,30 @@ def test_mistakes_in_files_are_one_line(write, text, message):
     with pytest.raises(UserError, match=message) as caught:
         read(write('leaf.py', text))
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    'leaf', ['max_iters = 50', 'train_cfg = dict(max_iters=50)', 'max_iters = 50\ntrain_cfg = {}']
+)
+def test_a_length_of_the_leaf_reaches_loop_and_schedules(leaf, tmp_path):
+    path = tmp_path / 'leaf.py'
+    path.write_text(f"_base_ = 'rein_tiny_miniscapes'\n{leaf}\n", encoding='utf-8')
+    source = read(str(path))
+    assert source.content.max_iters == 50
+    assert source.content.train_cfg == dict(
+        type='IterBasedTrainLoop', max_iters=50, val_interval=50
+    )
+    assert [step.end for step in source.content.param_scheduler] == [20, 50]
+    keys = ['max_iters', 'train_cfg.max_iters', 'train_cfg.val_interval', 'param_scheduler.1.end']
+    assert [source.origins[key] for key in keys] == [str(path)] * 4
+    assert source.origins['param_scheduler.1.power'] != str(path)
+
+
+def test_two_lengths_of_one_leaf_are_refused(tmp_path):
+    path = tmp_path / 'leaf.py'
+    path.write_text(
+        "_base_ = 'rein_tiny_miniscapes'\nmax_iters = 50\ntrain_cfg = dict(max_iters=60)\n",
+        encoding='utf-8',
+    )
+    with pytest.raises(UserError, match=r'are both set, to \[50, 60\]: .* give max_iters alone'):
+        read(str(path))
