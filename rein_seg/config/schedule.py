@@ -62,8 +62,8 @@ def check_decay(cfg: Config) -> None:
 def reach_length(content: Any, said: Mapping[str, Any], before: Mapping[str, Any]) -> None:
     """Has everything that ended with the run end with its new length, in place.
 
-    ``max_iters`` and ``train_cfg.max_iters`` are one length: a layer of a config that sets one of
-    them sets both, and the schedules that ended with the run.
+    ``max_iters`` is the length of loop and schedules: a layer of a config that sets it sets all of
+    them. ``train_cfg.max_iters`` is mmengine's word and ends the loop alone.
 
     Args:
         content: A config with the layer.
@@ -82,21 +82,17 @@ def reach_length(content: Any, said: Mapping[str, Any], before: Mapping[str, Any
         >>> content.train_cfg
         {'max_iters': 50, 'val_interval': 50}
     """
-    nested = said.get('train_cfg') or {}
-    lengths = [said.get('max_iters'), nested.get('max_iters'), said.get('train_cfg.max_iters')]
-    new = {length for length in lengths if length is not None}
-    if len(new) > 1:
+    length = said.get('max_iters')
+    nested = (said.get('train_cfg') or {}).get('max_iters', said.get('train_cfg.max_iters'))
+    if length is None:
+        return
+    if nested is not None and nested != length:
         raise UserError(
-            f'max_iters and train_cfg.max_iters are both set, to {sorted(new)}: one run has one '
+            f'max_iters={length} and train_cfg.max_iters={nested} are both set: one run has one '
             'length, give max_iters alone'
         )
-    if not new:
-        return
-    (length,) = new
     loop = content.get('train_cfg') or {}
     old = {before.get('max_iters'), (before.get('train_cfg') or {}).get('max_iters')}
-    if 'max_iters' in content:
-        content['max_iters'] = length
     schedules = [(schedule, 'end') for schedule in content.get('param_scheduler') or []]
     for node, key in [(loop, 'max_iters'), (loop, 'val_interval'), *schedules]:
         by_epoch = key == 'val_interval' and node.get(key) is None

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -171,6 +172,9 @@ class PEFTRunner(Runner):
 
     def _log_env(self, env_cfg: dict) -> None:
         """Logs versions, machine and config; the record is long and goes to the file only."""
+        if sys.version_info >= (3, 12):
+            import setuptools  # noqa: F401  collect_env needs distutils, which Python dropped
+
         environment = {**collect_env(), **env_cfg, 'seed': self.seed, 'launcher': self.launcher}
         lines = '\n'.join(f'    {key}: {value}' for key, value in environment.items())
         self.logger.info(f'Environment:\n{lines}\nConfig:\n{self.config_text}')
