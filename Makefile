@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 CONSTRAINTS ?=
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -c ,$(CONSTRAINTS))
 
-.PHONY: demo test test-all test-full support docs lint format install constraints \
+.PHONY: demo test test-all test-full campaign chaos support docs lint format install constraints \
 	release-check clean
 
 install: $(INSTALLED)
@@ -48,6 +48,11 @@ test-all: $(INSTALLED)
 # The system at full size, from files in the layouts: minutes, 6 GB of memory.
 test-full: $(INSTALLED)
 	$(BIN)/python -m pytest --full-size -m full_size
+
+# Wrong, damaged and hostile inputs, each given to a command; writes the table of
+# docs/background/reliability.md: half an hour on two cores.
+campaign: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaign
 
 # The pages that are made of the code: docs/reference/{support,methods,config,command-line}.md. Trains
 # tiny models to see what works with what: a minute on two cores.

@@ -1,0 +1,60 @@
+"""Tries wrong, damaged and hostile inputs on the commands: ``make campaign``.
+
+    python -m tests.campaign                       all kinds; writes the table of the docs
+    python -m tests.campaign values pictures       these kinds
+    python -m tests.campaign values --only lr      cases with "lr" in their name
+
+A kind is a module of this package with ``KIND``, its name in the table, and ``cases()``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from importlib import import_module
+
+from tests.campaign.case import CLEAR, VERDICTS
+from tests.campaign.run import run_all, warm_up
+from tests.paths import REPO
+
+KINDS = ('values', 'weights', 'pictures', 'code', 'system')
+PAGE = REPO / 'docs/background/reliability.md'
+BEGIN, END = '<!-- campaign: begin -->', '<!-- campaign: end -->'
+
+
+def main() -> int:
+    """Runs the kinds that are asked for; 1 if a case is not clear."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('kinds', nargs='*', default=KINDS)
+    parser.add_argument('--only', default='', help='cases with this in their name')
+    parser.add_argument('--jobs', type=int, default=2, help='cases side by side')
+    args = parser.parse_args()
+    warm_up()
+    rows, faults = [], []
+    for name in args.kinds:
+        kind = import_module(f'tests.campaign.{name}')
+        results = run_all([c for c in kind.cases() if args.only in c.name], jobs=args.jobs)
+        counts = Counter(verdict for _, verdict, _ in results)
+        rows.append([kind.KIND, len(results), *(counts[verdict] for verdict in VERDICTS)])
+        faults += [(name, case.name, *rest) for case, *rest in results if rest[0] != CLEAR]
+    table = _table(rows)
+    print(table)
+    for fault in faults:
+        print(*fault, sep=' | ')
+    if tuple(args.kinds) == KINDS and not args.only:
+        page = PAGE.read_text(encoding='utf-8')
+        before, after = page.split(BEGIN)[0], page.split(END)[1]
+        PAGE.write_text(f'{before}{BEGIN}\n{table}\n{END}{after}', encoding='utf-8')
+    return 1 if faults else 0
+
+
+def _table(rows: list[list]) -> str:
+    head = ['kind', 'tried', *VERDICTS]
+    total = ['all', *map(sum, list(zip(*rows, strict=True))[1:])]
+    lines = [head, ['---', *['---:'] * (len(head) - 1)], *rows, total]
+    return '\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

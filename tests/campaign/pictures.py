@@ -1,0 +1,14 @@
+"""pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.campaign.case import Case
+
+KIND = 'pictures'
+
+
+def cases() -> Iterator[Case]:
+    """Yields the cases."""
+    yield from ()

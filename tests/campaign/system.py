@@ -1,0 +1,14 @@
+"""system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.campaign.case import Case
+
+KIND = 'system'
+
+
+def cases() -> Iterator[Case]:
+    """Yields the cases."""
+    yield from ()

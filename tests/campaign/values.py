@@ -1,0 +1,14 @@
+"""values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.campaign.case import Case
+
+KIND = 'values'
+
+
+def cases() -> Iterator[Case]:
+    """Yields the cases."""
+    yield from ()
