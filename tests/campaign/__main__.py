@@ -39,9 +39,9 @@ def main() -> int:
         rows.append([kind.KIND, len(results), *(counts[verdict] for verdict in VERDICTS)])
         faults += [(name, case.name, *rest) for case, *rest in results if rest[0] != CLEAR]
     table = _table(rows)
-    print(table)
+    sys.stdout.write(f'{table}\n')
     for fault in faults:
-        print(*fault, sep=' | ')
+        sys.stdout.write(' | '.join(fault) + '\n')
     if tuple(args.kinds) == KINDS and not args.only:
         page = PAGE.read_text(encoding='utf-8')
         before, after = page.split(BEGIN)[0], page.split(END)[1]

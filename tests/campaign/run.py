@@ -100,7 +100,8 @@ def run_all(cases: Sequence[Case], *, jobs: int = 2) -> list[tuple[Case, str, st
         finally:
             os.system(f'chmod -R u+rwX {folder}')  # noqa: S605  a case may take its own rights
             shutil.rmtree(folder, ignore_errors=True)
-        print(f'{verdict:<10}{case.name}: {line[:300]}', flush=True)
+        sys.stdout.write(f'{verdict:<10}{case.name}: {line[:300]}\n')
+        sys.stdout.flush()
         return case, verdict, line
 
     with ThreadPoolExecutor(jobs) as pool:
