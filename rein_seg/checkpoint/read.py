@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
-import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PosixPath, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -18,6 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from rein_seg.checkpoint.archive import check_archive, open_regular
+from rein_seg.checkpoint.torchscript import is_torchscript, read_torchscript
 from rein_seg.errors import UserError
 
 _LEGACY_START = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
@@ -47,28 +47,29 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
         >>> read_checkpoint('iter_2.pth')
         {'state_dict': {'scale': tensor([1., 1.])}, 'iter': 2}
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f'checkpoint {str(path)!r} does not exist; give the path of a file')
-    legacy = _is_legacy(path)
-    if not legacy:
-        _check_archive(path)
-        if _is_torchscript(path):
-            return _read_torchscript(path, map_location)
-    try:
-        with torch.serialization.safe_globals(_harmless_types()):
-            return torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError:
-        # a file from before 1.6 has no directory: a name cut in two looks like an unsafe type
-        why = 'or it is truncated' if legacy else _unsafe_globals(path)
-        raise UserError(
-            f'checkpoint {str(path)!r} is refused: loading it would run pickled code '
-            f'({why}); where you trust it, convert it to safetensors yourself'
-        ) from None
-    except Exception as error:  # a forged pickle can raise anything
-        raise UserError(
-            f'checkpoint {str(path)!r} cannot be read ({error!r}); copy or download it again'
-        ) from error
+    source = str(path)
+    with open_regular(path, 'checkpoint') as file:
+        legacy = file.read(len(_LEGACY_START)) == _LEGACY_START
+        if not legacy:
+            archive = check_archive(file, source)
+            if is_torchscript(archive):
+                state = read_torchscript(archive, source)
+                return {name: tensor.to(map_location) for name, tensor in state.items()}
+        file.seek(0)  # of the file that was checked: a second open could find another
+        try:
+            with torch.serialization.safe_globals(_harmless_types()):
+                return torch.load(file, map_location=map_location, weights_only=True)
+        except pickle.UnpicklingError:
+            # a file from before 1.6 has no directory: a name cut in two looks like an unsafe type
+            why = 'or it is truncated' if legacy else _unsafe_globals(file)
+            raise UserError(
+                f'checkpoint {source!r} is refused: loading it would run pickled code '
+                f'({why}); where you trust it, convert it to safetensors yourself'
+            ) from None
+        except Exception as error:  # a forged pickle can raise anything
+            raise UserError(
+                f'checkpoint {source!r} cannot be read ({error!r}); copy or download it again'
+            ) from error
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
@@ -88,8 +89,7 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
     """
     path = Path(path)
     if path.suffix == '.safetensors':
-        if not path.is_file():
-            raise UserError(f'weights file {str(path)!r} does not exist; give the path of a file')
+        open_regular(path, 'weights file').close()
         try:
             return load_file(path)
         except SafetensorError as error:
@@ -127,56 +127,6 @@ def state_dict_of(content: Any, source: str) -> dict[str, Tensor]:
     return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
 
 
-def _is_legacy(path: Path) -> bool:
-    """Returns whether ``torch.save`` of a torch before 1.6 wrote the file."""
-    with path.open('rb') as file:
-        return file.read(len(_LEGACY_START)) == _LEGACY_START
-
-
-def _check_archive(path: Path) -> None:
-    if not zipfile.is_zipfile(path):
-        raise UserError(
-            f'checkpoint {str(path)!r} is truncated, or not a file of torch.save '
-            f'({path.stat().st_size} bytes, no zip directory at its end); copy or download it again'
-        )
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise UserError(
-            f'checkpoint {str(path)!r} is damaged: the checksum of its part {damaged!r} is wrong; '
-            'copy or download it again'
-        )
-
-
-def _is_torchscript(path: Path) -> bool:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    return any(name.endswith('/constants.pkl') for name in names)
-
-
-def _read_torchscript(path: Path, map_location: Any) -> dict[str, Tensor]:
-    """Returns parameters and buffers of a module that ``torch.jit.save`` wrote.
-
-    None of the file's code runs: its pickle can name TorchScript classes only, no Python objects,
-    and its methods are compiled, not called. Loading would call a compiled ``__setstate__``: a
-    file that has this name anywhere in its code is refused.
-    """
-    with zipfile.ZipFile(path) as archive:
-        sources = [name for name in archive.namelist() if '/code/' in f'/{name}']
-        if any(b'__setstate__' in archive.read(name) for name in sources):
-            raise UserError(
-                f'TorchScript archive {str(path)!r} is refused: loading it would run its '
-                '__setstate__; where you trust it, convert it to safetensors yourself'
-            )
-    try:
-        with warnings.catch_warnings():  # TorchScript is deprecated, its files remain
-            warnings.simplefilter('ignore')
-            module = torch.jit.load(str(path), map_location=map_location)
-    except Exception as error:  # a forged archive can raise anything
-        raise UserError(f'TorchScript archive {str(path)!r} cannot be read: {error!r}') from error
-    return dict(module.state_dict())
-
-
 class _History(HistoryBuffer):
     """mmengine's log history that takes its numbers from a file, but not its methods."""
 
@@ -208,8 +158,9 @@ def _no_attribute(*args: Any) -> None:
     """Replaces ``getattr``, which mmengine's log histories name and an attacker could use."""
 
 
-def _unsafe_globals(path: Path) -> str:
+def _unsafe_globals(file: BinaryIO) -> str:
     """Returns the names that the file would import, beyond the allowed types."""
+    file.seek(0)
     with torch.serialization.safe_globals(_harmless_types()):
-        named = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+        named = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     return ', '.join(sorted(named)) or 'an operation that torch does not allow'
