@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 from mmengine.config import Config
@@ -48,6 +49,9 @@ _WORDS = (
 _BENCHMARK_WORDS = (
     'name', 'num_classes', 'protocol', 'crop_size', 'test_cfg', 'selection', 'evaluated_as',
 )  # fmt: skip
+_BUILT_BY = {'type', 'constructor', 'runner_type'}
+# packages whose registries a name with a dot may mean
+_SCOPES = ('mmengine', 'mmseg', 'mmpretrain', 'rein_seg')
 _NEAR = 0.86  # share of letters in common: `targets` is a variable, `optim_wraper` a slip
 
 
@@ -89,6 +93,48 @@ def check_words(cfg: Config) -> None:
     for name in cfg.benchmark:
         if name not in _BENCHMARK_WORDS:
             raise UserError(f'benchmark has a key {name!r}; {near_misses(name, _BENCHMARK_WORDS)}')
+
+
+def check_types(cfg: Config) -> None:
+    """Checks that a type with a dot names a registered class.
+
+    mmengine takes any path to a Python object for a type, such as ``os.system``, and imports its
+    first word: a config in JSON or an option could run any code.
+
+    Raises:
+        UserError: For the first type that is not registered.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> from rein_seg.config.names import check_types
+        >>> check_types(Config(dict(vis_backends=[dict(type='os.system', command='ls')])))
+        Traceback (most recent call last):
+        rein_seg.errors.UserError: type='os.system' is a path to a Python object, expected a
+        registered name such as 'mmpretrain.ConvNeXt': register the class, and import its file by
+        custom_imports
+    """
+    rest: list[Any] = [cfg.to_dict()]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, Mapping):
+            for key in _BUILT_BY & part.keys():
+                _check_type(key, part[key])
+            rest += part.values()
+        elif isinstance(part, (list, tuple)):
+            rest += part
+
+
+def _check_type(key: str, name: Any) -> None:
+    if not isinstance(name, str) or '.' not in name:
+        return
+    scope, _, short = name.partition('.')
+    # a name that its package does not hold is a registered name, or is reported as unknown
+    if scope in _SCOPES and '.' not in short and not hasattr(import_module(scope), short):
+        return
+    raise UserError(
+        f'{key}={name!r} is a path to a Python object, expected a registered name such as '
+        "'mmpretrain.ConvNeXt': register the class, and import its file by custom_imports"
+    )
 
 
 def check_names(cfg: Config, parts: Parts) -> None:

@@ -7,6 +7,7 @@ its name: later files and options change parts of it like parts of any base.
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import types
@@ -15,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mmengine.config import Config, ConfigDict
 from mmengine.config.config import RESERVED_KEYS
 
 from rein_seg.config.builtin import find_benchmark
-from rein_seg.config.find import find_config
+from rein_seg.config.find import CONFIGS, find_config
 from rein_seg.config.origins import Origins, inside, leaves
 from rein_seg.config.schedule import reach_length
 from rein_seg.errors import UserError
@@ -31,6 +33,7 @@ _OF_A_BENCHMARK = (
     'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator',
 )  # fmt: skip
 _NEW_STYLE = (ast.Import, ast.ImportFrom, ast.With)  # mmengine's: bases by import
+_MOST_VALUES = 100_000  # of a JSON or YAML config; a shipped config has hundreds
 _MARK = re.compile(r"""\{\{\s*([^{}'"]+?)\s*\}\}""")
 
 
@@ -65,8 +68,8 @@ def read(path: str) -> Source:
     file = Path(find_config(path))
     text = file.read_text(encoding='utf-8')
     try:
-        if file.suffix != '.py':  # JSON, YAML
-            return _whole(Config.fromfile(file), str(path))
+        if file.suffix != '.py':
+            return _read_data(file, text, str(path))
         tree = ast.parse(_MARK.sub(lambda mark: _substitute(mark, file), text), str(file))
         bases = _take_bases(tree)
         if bases is None and any(isinstance(one, _NEW_STYLE) for one in tree.body):
@@ -84,6 +87,61 @@ def read(path: str) -> Source:
         raise UserError(f'config {path!r}{_line(error, file)}: {error!r}: correct it') from error
     done.text = '\n'.join(filter(None, [base.text, f'{file.resolve()}\n{text}']))
     return done
+
+
+def _read_data(file: Path, text: str, path: str) -> Source:
+    """Reads JSON or YAML, which hold data alone: nothing in them, or in a base of theirs, runs."""
+    if _MARK.search(text):
+        raise UserError(
+            f'config {path!r} has {{{{...}}}}, which a Python config alone may have: give the '
+            'value, or write the config in Python'
+        )
+    content = json.loads(text) if file.suffix == '.json' else yaml.safe_load(text)
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise UserError(f'config {path!r} holds no names with values: expected name: value')
+    if 'custom_imports' in content:
+        raise UserError(
+            f'config {path!r}: custom_imports runs code, which a {file.suffix} file may not: write '
+            'the config in Python'
+        )
+    _check_size(content, path)
+    bases = content.pop(_BASE, [])
+    found = [_data_base(base, file) for base in ([bases] if isinstance(bases, str) else bases)]
+    done = lay_over(_join(found, path), content, path)
+    done.text = '\n'.join(filter(None, [done.text, f'{file.resolve()}\n{text}']))
+    return done
+
+
+def _data_base(base: str, file: Path) -> Source:
+    """Reads a base of JSON or YAML: a shipped config, or data again."""
+    for shipped in (CONFIGS / base, CONFIGS / f'{base}.py'):
+        if shipped.is_file() and shipped.resolve().is_relative_to(CONFIGS.resolve()):
+            return read(str(shipped))
+    beside = file.parent / base
+    if beside.suffix in ('.json', '.yaml', '.yml'):
+        return read(str(beside))
+    raise UserError(
+        f'config {str(file)!r}: its base {base!r} is no shipped config and no JSON or YAML, and '
+        f'a {file.suffix} file may not run code: write the config in Python'
+    )
+
+
+def _check_size(content: Any, path: str) -> None:
+    """Counts values, each as often as it is named: a name for a part that names itself has no end.
+
+    Raises:
+        UserError: If there are too many.
+    """
+    rest, count = [content], 0
+    while rest:
+        part = rest.pop()
+        count += 1
+        if count > _MOST_VALUES:
+            raise UserError(
+                f'config {path!r} has more than {_MOST_VALUES} values, names of parts (&, *) '
+                'counted as often as they are named: write it without them'
+            )
+        rest += part.values() if isinstance(part, dict) else part if isinstance(part, list) else []
 
 
 def lay_over(base: Source, own: Mapping[str, Any], label: str) -> Source:

@@ -26,7 +26,7 @@ from rein_seg.config.deviations import (
 )
 from rein_seg.config.find import find_config
 from rein_seg.config.machine import set_machine
-from rein_seg.config.names import check_names, check_words
+from rein_seg.config.names import check_names, check_types, check_words
 from rein_seg.config.options import apply_options
 from rein_seg.config.origins import Origins, Trace, leaves
 from rein_seg.config.protocol import ConfigProtocols, fill_protocol
@@ -71,7 +71,7 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
 
     1. read: the file over its bases; a benchmark that one of them names, where it names it;
        last a benchmark that an option names, in place of the file's.
-    2. options: ``--cfg-options`` over that.
+    2. options: ``--cfg-options`` over that. No type may be a path to a Python object.
     3. spelling: values that can be written in two ways get one place; ``comparison`` goes.
     4. run: protocol, work folder, weights to start from, outputs of the command.
     5. protocol: fills gaps; the values of another protocol that filled them before go first.
@@ -106,6 +106,7 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     step = Trace(cfg, origins)
     step('option', apply_options, request.plain_options)  # 2
     init_default_scope(cfg.get('default_scope', 'mmseg'))
+    check_types(cfg)
     parts = Parts(cfg)
     step('spelling', partial(unify_spelling, from_file=isinstance(source, str)), parts)  # 3
     step('default', fill_work_dir, request)  # 4

@@ -1,8 +1,10 @@
 """Words of a config that nothing reads are errors with the near miss."""
 
 import pytest
+from mmengine.config import Config
 
 from rein_seg.apis import load_config
+from rein_seg.config.names import check_types
 from rein_seg.errors import UserError
 from tests.paths import REPO
 
@@ -46,3 +48,23 @@ def test_variables_of_a_user_are_free(tmp_path):
     names = 'source targets target images pipeline train_pipeline test_pipeline lr encoder scratch'
     cfg = load(tmp_path, '\n'.join(f'{name} = 3' for name in names.split()))
     assert cfg.train_pipeline == 3
+
+
+@pytest.mark.parametrize(
+    'place',
+    [
+        'vis_backends.0', 'visualizer', 'log_processor', 'model.backbone', 'custom_hooks.0',
+        'train_dataloader.dataset', 'optim_wrapper', 'model.decode_head.init_cfg',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize('name', ['os.system', 'mmengine.load', 'evil.X', 'rein_seg.apis.train'])
+def test_a_type_is_no_path_to_a_python_object(tmp_path, monkeypatch, place, name):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'evil.py').write_text("import pathlib\npathlib.Path('EXECUTED').touch()\n")
+    node = {'type': name}
+    for key in reversed(place.split('.')):
+        node = [node] if key.isdigit() else {key: node}
+    with pytest.raises(UserError, match=rf"type='{name}' is a path to a Python object"):
+        check_types(Config(node))
+    assert not (tmp_path / 'EXECUTED').exists()

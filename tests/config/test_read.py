@@ -165,3 +165,48 @@ def test_two_lengths_of_one_leaf_are_refused(tmp_path):
     )
     with pytest.raises(UserError, match='max_iters=50 and train_cfg.max_iters=60 are both set'):
         read(str(path))
+
+
+HARMFUL = [
+    ('x.yaml', 'a: !!python/object/apply:os.system ["touch EXECUTED"]', 'python/object/apply'),
+    ('x.yaml', 'a: !!python/name:os.system', 'python/name'),
+    ('x.yml', 'custom_imports:\n  imports: [evil]\n', 'custom_imports runs code'),
+    ('x.json', '{"custom_imports": {"imports": ["evil"]}}', 'custom_imports runs code'),
+    ('x.json', '{"_base_": "./evil.py"}', "its base './evil.py' is no shipped config"),
+    ('x.json', '{"_base_": ["rein_tiny_miniscapes", "evil"]}', "its base 'evil' is no shipped"),
+    ('x.yaml', '_base_: ../configs/evil.py', 'may not run code'),
+    ('x.yaml', 'a: {{ fileDirname }}', 'which a Python config alone may have'),
+    ('x.yaml', '[1, 2]', 'holds no names with values'),
+    ('x.yaml', '1: 2', 'holds no names with values'),
+    ('x.yaml', 'a: &a [*a]', 'more than 100000 values'),
+    ('x.yaml', 'a: [b', 'x.yaml'),
+    ('x.json', '{"a": 1', 'x.json'),
+    ('x.json', '[' * 100_000, 'x.json'),
+]
+
+
+@pytest.mark.parametrize(('name', 'text', 'says'), HARMFUL)
+def test_json_and_yaml_run_nothing(write, tmp_path, monkeypatch, name, text, says):
+    monkeypatch.chdir(tmp_path)
+    write('evil.py', "import pathlib\npathlib.Path('EXECUTED').touch()\n")
+    write('rein_tiny_miniscapes.py', "import pathlib\npathlib.Path('EXECUTED').touch()\n")
+    with pytest.raises(UserError, match=says):
+        read(write(name, text))
+    assert not (tmp_path / 'EXECUTED').exists()
+
+
+def test_names_of_parts_that_multiply_end_at_once(write):
+    text = 'a0: &a0 [x, x]\n' + ''.join(
+        f'a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n' for i in range(1, 60)
+    )
+    with pytest.raises(UserError, match='more than 100000 values'):
+        read(write('x.yaml', text))
+
+
+def test_yaml_over_a_shipped_config(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write('rein_tiny_miniscapes.py', "raise SystemExit('not this file')\n")
+    write('middle.yaml', '_base_: rein_tiny_miniscapes.py\nmax_iters: 50\n')
+    source = read(write('leaf.json', '{"_base_": "middle.yaml", "randomness": {"seed": 4}}'))
+    assert (source.content.train_cfg.max_iters, source.content.randomness.seed) == (50, 4)
+    assert source.content.model.backbone.peft == {'type': 'Rein'}
