@@ -42,7 +42,10 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         ['scores.txt']
     """
     target = Path(path)
-    with _naming(target):
+    if target.exists() and not target.is_file():
+        yield from _special(target)
+        return
+    with naming(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f'.{target.name}.', suffix='.tmp')
         os.close(handle)
@@ -57,9 +60,28 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def _special(target: Path) -> Iterator[Path]:
+    """As `atomic_path` for a device or a pipe, which a rename would replace by a file."""
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / target.name
+        yield temporary
+        with naming(target), target.open('wb') as file:
+            file.write(temporary.read_bytes())
+
+
 @contextlib.contextmanager
-def _naming(target: Path) -> Iterator[None]:
-    """Turns errors of writing into an OSError that names the file, not its temporary name."""
+def naming(target: str | os.PathLike) -> Iterator[None]:
+    """Turns errors of writing into an OSError that names a file or folder, not a temporary name.
+
+    Example:
+        >>> from rein_seg.checkpoint.write import naming
+        >>> with naming('work_dirs/demo'):
+        ...     raise OSError(28, 'No space left on device')
+        Traceback (most recent call last):
+        OSError: [Errno 28] No space left on device: 'work_dirs/demo'
+    """
     try:
         yield
     except OSError as error:

@@ -14,6 +14,7 @@ and imports what is slow to load, PyTorch above all, inside of ``main``.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -81,6 +82,10 @@ def prepare() -> None:
 
 
 def _work(command: ModuleType, args: argparse.Namespace) -> object:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError('the working folder was deleted: change to a folder that exists') from None
     prepare()
     return command.main(args)
 

@@ -21,6 +21,7 @@ class Exit(enum.IntEnum):
     SKIPPED = 3
     IO_ERROR = 74  # EX_IOERR of sysexits.h
     INTERRUPTED = 128 + signal.SIGINT
+    NO_READER = 128 + signal.SIGPIPE
     TERMINATED = 128 + signal.SIGTERM
 
 
@@ -31,7 +32,12 @@ HELP = f"""exit codes:
   {Exit.SKIPPED:<4} done, but some inputs were skipped; they are named
   {Exit.IO_ERROR:<4} a file could not be read or written: disk full, no permission
   {Exit.INTERRUPTED}  interrupted with Ctrl-C
+  {Exit.NO_READER}  the program that read the output ended
   {Exit.TERMINATED}  ended by SIGTERM"""
+
+# words of errors by PyTorch, NumPy and the CUDA runtime, which share no class
+_NO_MEMORY = ("can't allocate memory", 'out of memory', 'Unable to allocate', 'Cannot allocate')
+_WORKER_DIED = ('DataLoader worker', 'unable to open shared memory', 'unable to mmap')
 
 
 def run(main: Callable[[], object], *, interrupted: str = 'start it again') -> int:
@@ -52,15 +58,45 @@ def run(main: Callable[[], object], *, interrupted: str = 'start it again') -> i
     try:
         with terminable():
             code = main()
+            sys.stdout.flush()
     except UserError as error:
         return _say(f'error: {error}', Exit.USER_ERROR)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes it again at its end
+        return int(Exit.NO_READER)
     except OSError as error:
         return _say(f'error: {describe(error)}', Exit.IO_ERROR)
     except Terminated:
         return _say(f'terminated: {interrupted}', Exit.TERMINATED)
     except KeyboardInterrupt:
         return _say(f'interrupted: {interrupted}', Exit.INTERRUPTED)
+    except (MemoryError, RuntimeError) as error:
+        line = exhausted(error)
+        if line is None:
+            raise  # a mistake of ours
+        return _say(f'error: {line}', Exit.FAILED)
     return int(code) if isinstance(code, int) else int(Exit.DONE)
+
+
+def exhausted(error: Exception) -> str | None:
+    """Returns a line for an error that says that the machine's memory ended, else None.
+
+    Example:
+        >>> from rein_seg.cli.exits import exhausted
+        >>> exhausted(MemoryError('Unable to allocate 2 TiB'))
+        'out of memory (Unable to allocate 2 TiB): choose a smaller batch_size or crop_size, --amp'
+        >>> exhausted(RuntimeError('shapes differ')) is None
+        True
+    """
+    reason = _last_line(error)
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+        return f'out of memory ({reason}): choose a smaller batch_size or crop_size, --amp'
+    if any(words in str(error) for words in _WORKER_DIED):
+        return (
+            f'a worker of a data loader ended ({reason}): the memory, or the shared memory in '
+            '/dev/shm, is too small for it; set train_dataloader.num_workers=0, or give it more'
+        )
+    return None
 
 
 def describe(error: OSError) -> str:
@@ -73,6 +109,12 @@ def describe(error: OSError) -> str:
     """
     if error.filename is not None and error.strerror:
         return f'{str(error.filename)!r}: {error.strerror}'
+    if error.strerror:
+        return f'standard output or a temporary file: {error.strerror}'
+    return _last_line(error)
+
+
+def _last_line(error: Exception) -> str:
     # a worker of a data loader sends its whole traceback, the reason at its end
     lines = str(error).strip().splitlines()
     return lines[-1] if lines else type(error).__name__

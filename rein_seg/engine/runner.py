@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from rein_seg.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from rein_seg.checkpoint.write import naming
 from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
 from rein_seg.engine.ema import RAW, TrainableEMAHook
 from rein_seg.errors import UserError
@@ -62,10 +63,27 @@ class PEFTRunner(Runner):
         """Builds the logger. Long records, such as the resolved config, go to its file only."""
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
-            if not isinstance(handler, logging.FileHandler):
+            if isinstance(handler, logging.FileHandler):
+                handler.handleError = partial(_no_log, handler)
+            else:
                 handler.addFilter(worth_showing)
         logger.info(announcement())
         return logger
+
+    def train(self) -> nn.Module:
+        """Trains; see mmengine's `Runner.train`."""
+        with naming(self.work_dir):
+            return super().train()
+
+    def val(self) -> dict:
+        """Validates; see mmengine's `Runner.val`."""
+        with naming(self.work_dir):
+            return super().val()
+
+    def test(self) -> dict:
+        """Tests; see mmengine's `Runner.test`."""
+        with naming(self.work_dir):
+            return super().test()
 
     @property
     def bare_model(self) -> nn.Module:
@@ -234,6 +252,12 @@ class PEFTRunner(Runner):
         if len(set(digests)) != 1:
             raise RuntimeError(f'the ranks ended with different parameters: {digests}')
         return digests[0]
+
+
+def _no_log(handler: logging.FileHandler, record: logging.LogRecord) -> None:
+    """Ends a run whose log cannot be written; `logging` would print a traceback a line."""
+    with naming(handler.baseFilename):
+        raise  # noqa: PLE0704  the error that logging handles
 
 
 def worth_showing(record: logging.LogRecord) -> bool:

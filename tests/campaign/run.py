@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import resource
 import shutil
@@ -15,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.campaign.case import MARKER, Case, Outcome, judge
+
+MOST_PROCESSES = 4096  # of the user; root has no limit
 
 
 def warm_up() -> None:
@@ -54,9 +58,10 @@ def run_case(case: Case, folder: Path) -> Outcome:
 
 
 def _be_the_command(case: Case, folder: Path, out: int, err: int) -> None:
-    """Never returns."""
+    """Never returns: a child that went on here would run the other cases, and fork again."""
     code = 1
     try:
+        _limit_to_runner()
         os.setsid()
         os.dup2(out, 1)
         os.dup2(err, 2)
@@ -72,11 +77,20 @@ def _be_the_command(case: Case, folder: Path, out: int, err: int) -> None:
 
         code = main(argv)
     except BaseException:
-        traceback.print_exc()
+        with contextlib.suppress(BaseException):
+            traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)  # whatever the flush raised: a full disk, a closed pipe
+
+
+def _limit_to_runner() -> None:
+    """Has this process end with the one that forked it, and the number of processes bounded."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    resource.setrlimit(resource.RLIMIT_NPROC, (MOST_PROCESSES, MOST_PROCESSES))
 
 
 def _wait(child: int, timeout: float) -> tuple[int, bool]:
