@@ -1,8 +1,8 @@
 """Tries wrong, damaged and hostile inputs on the commands: ``make campaign``.
 
     python -m tests.campaign                       all kinds; writes the table of the docs
-    python -m tests.campaign values pictures       these kinds
-    python -m tests.campaign values --only lr      cases with "lr" in their name
+    python -m tests.campaign code                  this kind
+    python -m tests.campaign system --only disk    cases with "disk" in their name
 
 A kind is a module of this package with ``KIND``, its name in the table, and ``cases()``.
 """
@@ -18,7 +18,7 @@ from tests.campaign.case import CLEAR, VERDICTS
 from tests.campaign.run import run_all, warm_up
 from tests.paths import REPO
 
-KINDS = ('values', 'weights', 'pictures', 'code', 'system')
+KINDS = ('code', 'system')
 PAGE = REPO / 'docs/background/reliability.md'
 BEGIN, END = '<!-- campaign: begin -->', '<!-- campaign: end -->'
 

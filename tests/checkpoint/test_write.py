@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +55,24 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     with pytest.raises(OSError) as error, atomic_path(tmp_path / 'file' / 'x.json'):
         pass
     assert error.value.filename == str(tmp_path / 'file')
+
+
+def test_a_pipe_is_written_and_stays_a_pipe(tmp_path):
+    """A rename would put a file in its place, of a device such as /dev/full, too."""
+    pipe = tmp_path / 'pipe'
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with atomic_path(pipe) as temporary:
+        temporary.write_text('scores')
+    assert os.read(reader, 100) == b'scores'
+    os.close(reader)
+    assert pipe.is_fifo()
+    with pytest.raises(IsADirectoryError), atomic_path(tmp_path):
+        pass
+
+
+def test_a_full_device_is_an_error_that_names_it():
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        with atomic_path('/dev/full') as temporary:
+            temporary.write_text('scores')
+    assert Path('/dev/full').is_char_device()
