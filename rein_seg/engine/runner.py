@@ -70,6 +70,12 @@ class PEFTRunner(Runner):
         logger.info(announcement())
         return logger
 
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> PEFTRunner:
+        """Builds the runner of a config; see mmengine's `Runner.from_cfg`."""
+        with naming(cfg.work_dir):
+            return super().from_cfg(cfg)
+
     def train(self) -> nn.Module:
         """Trains; see mmengine's `Runner.train`."""
         with naming(self.work_dir):

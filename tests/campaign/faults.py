@@ -36,6 +36,13 @@ def small_disk(folder: Path, size: str) -> Path:
     return folder
 
 
+def full_disk(folder: Path) -> Path:
+    """Returns ``folder`` with a file system that has no space left."""
+    small_disk(folder, '4k')
+    (folder / 'filler').write_bytes(bytes(4096))
+    return folder
+
+
 def read_only(folder: Path) -> Path:
     """Returns ``folder``, made read-only by its mount, which root may not write to either."""
     small_disk(folder, '64k')

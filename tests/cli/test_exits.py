@@ -36,7 +36,6 @@ def raising(error):
         (raising(OSError()), 74, 'error: OSError'),
         (raising(OSError(28, 'No space left on device')), 74,
          'error: standard output or a temporary file: No space left'),
-        (raising(BrokenPipeError(32, 'Broken pipe')), 141, ''),
         (raising(MemoryError('Unable to allocate 128. TiB')), 1, 'error: out of memory (Unable'),
         (raising(RuntimeError("alloc_cpu: can't allocate memory: 7 bytes")), 1,
          'error: out of memory (alloc_cpu'),
@@ -51,6 +50,18 @@ def test_codes_and_lines(main, code, line, capsys):
     err = capsys.readouterr().err
     assert err.startswith(line)
     assert len(err.splitlines()) == bool(line)
+
+
+def test_a_reader_that_ended_needs_no_word(capfd):
+    """``rein-seg show CONFIG | head``."""
+    stdout = os.dup(1)
+    try:
+        assert run(raising(BrokenPipeError(32, 'Broken pipe'))) == 141
+        os.write(1, b'to nobody')
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+    assert capfd.readouterr() == ('', '')
 
 
 def test_sigterm(capsys):
