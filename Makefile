@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 CONSTRAINTS ?=
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -c ,$(CONSTRAINTS))
 
-.PHONY: demo test test-all test-full campaign chaos support docs lint format install constraints \
+.PHONY: demo test test-all test-full campaign support docs lint format install constraints \
 	release-check clean
 
 install: $(INSTALLED)
@@ -50,7 +50,7 @@ test-full: $(INSTALLED)
 	$(BIN)/python -m pytest --full-size -m full_size
 
 # Wrong, damaged and hostile inputs, each given to a command; writes the table of
-# docs/background/reliability.md: half an hour on two cores.
+# docs/background/reliability.md: ten minutes on two cores. Linux; a case may mount a disk of its own.
 campaign: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaign
 
