@@ -229,6 +229,21 @@ def build_method(cfg: Mapping[str, Any]) -> nn.Module:
     return build_with_hints(known[name], args, what=f'peft method {name!r}')
 
 
+def method_class(name: str) -> type | None:
+    """Returns the class of a registered method, None if there is none.
+
+    `Registry.get` would take ``os.system``, or a name in an adapter file, for a Python object and
+    import it.
+
+    Example:
+        >>> from rein_seg.registry import method_class
+        >>> method_class('LoRA').__name__, method_class('os.system')
+        ('LoRA', None)
+    """
+    PEFT_METHODS.import_from_location()
+    return PEFT_METHODS.module_dict.get(name)
+
+
 def describe_method(cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     """Returns a method's config with the defaults of the arguments it leaves out.
 

@@ -16,10 +16,8 @@ from typing import BinaryIO
 from rein_seg.errors import UserError
 
 _END = struct.Struct('<4s4H2LH')  # of the directory, at the end of the file
-_LOCATOR, _END_64 = (
-    struct.Struct('<4sLQL'),
-    struct.Struct('<4sQ2H2L4Q'),
-)  # before it, of large files
+_LOCATOR = struct.Struct('<4sLQL')  # before it, of large files: points to the next
+_END_64 = struct.Struct('<4sQ2H2L4Q')
 _CODE = ('/code/', '.debug_pkl')  # of TorchScript, compressed; never read
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from rein_seg.registry import (
     OLD_ARGUMENTS,
-    PEFT_METHODS,
+    method_class,
     name_from_path,
     registered_class,
     with_defaults,
@@ -74,7 +74,8 @@ def fill_new_arguments(identity: Mapping[str, Any]) -> dict[str, Any]:
     encoder = filled.get('encoder')
     config = (encoder or {}).get('config')
     if config:
-        filled['encoder'] = {**encoder, 'config': _filled(registered_class(config['type']), config)}
+        cls = registered_class(str(config.get('type')))
+        filled['encoder'] = {**encoder, 'config': _filled(cls, config)}
     if 'method' in filled:
         filled['method'] = _fill_method(filled['method'])
     return filled
@@ -82,7 +83,7 @@ def fill_new_arguments(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fill_method(config: Any) -> Any:
     if isinstance(config, Mapping):
-        return _filled(PEFT_METHODS.get(config['type']), config)
+        return _filled(method_class(str(config.get('type'))), config)
     return [_fill_method(each) for each in config]
 
 

@@ -26,7 +26,7 @@ from mmengine.registry import (
 from rein_seg.config.config_paths import LOADERS, Parts
 from rein_seg.config.options import OPEN_NAMES
 from rein_seg.errors import UserError, near_misses
-from rein_seg.registry import PEFT_METHODS
+from rein_seg.registry import PEFT_METHODS, method_class
 
 _SECTIONS = {
     'val_evaluator': METRICS,
@@ -204,8 +204,7 @@ def _inside(
 def find_class(registry: Registry, name: str) -> type | None:
     """Returns the class that a registry has under a name, None if it has none."""
     if registry is PEFT_METHODS:
-        PEFT_METHODS.import_from_location()
-        return registry.module_dict.get(name)
+        return method_class(name)
     try:
         with registry.switch_scope_and_registry(None) as scoped:
             return scoped.get(name)

@@ -71,11 +71,7 @@ def _twice(path: Path) -> None:
 
 def _compressed(path: Path) -> None:
     torch.save(dict(a=Payload()), path)
-    with zipfile.ZipFile(path) as archive:
-        parts = [(name, archive.read(name)) for name in archive.namelist()]
-    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
-        for part in parts:
-            archive.writestr(*part)
+    rewrite(path, lambda *part: [part], zipfile.ZIP_DEFLATED)
 
 
 PAYLOADS: dict[str, Callable[[Path], object]] = {

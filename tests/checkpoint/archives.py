@@ -5,11 +5,11 @@ import zipfile
 from pathlib import Path
 
 
-def rewrite(path: Path, change) -> Path:
+def rewrite(path: Path, change, compression: int = zipfile.ZIP_STORED) -> Path:
     """Writes an archive again with ``change(name, content) -> [(name, content), ...]``."""
     with zipfile.ZipFile(path) as archive:
         parts = [(name, archive.read(name)) for name in archive.namelist()]
-    with zipfile.ZipFile(path, 'w') as archive:
+    with zipfile.ZipFile(path, 'w', compression) as archive:
         for name, content in parts:
             for new, data in change(name, content):
                 archive.writestr(new, data)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from rein_seg.checkpoint import load_adapter, load_checkpoint, read_adapter, read_checkpoint
 from rein_seg.checkpoint.load import check_identity
-from rein_seg.checkpoint.old_files import translate_identity
+from rein_seg.checkpoint.old_files import fill_new_arguments, translate_identity
 from rein_seg.errors import UserError
 from rein_seg.registry import describe_method, registered_class, registered_name, with_defaults
 from tests.encoders.tiny import ENCODERS
@@ -134,3 +134,12 @@ def test_the_default_of_a_younger_argument_is_compared():
     other = {**today['encoder'], 'config': {**today['encoder']['config'], 'patch_size': 4}}
     with pytest.raises(UserError, match='patch_size=8, the config gives 4'):
         check_identity(made, {**today, 'encoder': other}, source='adapter')
+
+
+def test_names_in_a_file_import_nothing(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    code = "import pathlib\npathlib.Path(__file__).with_name('EXECUTED').touch()\n"
+    (tmp_path / 'evil.py').write_text(code)
+    made = {'method': {'type': 'evil.X'}, 'encoder': {'config': {'type': 'evil.X'}}}
+    assert fill_new_arguments(made) == made
+    assert not (tmp_path / 'EXECUTED').exists()
