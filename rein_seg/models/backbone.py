@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.errors import UserError
+from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.peft import PEFTMethod, build_methods
 from rein_seg.structures import Anatomy, Features, StreamSite
 
@@ -64,6 +65,7 @@ class PEFTBackbone(BaseModule):
         super().__init__(init_cfg)
         self.encoder, self.encoder_info = build_encoder(encoder)
         self.anatomy: Anatomy = find_anatomy(self.encoder)
+        guard_batch_norms(self.encoder)
         self.peft_cfg = peft
         self.peft: PEFTMethod = build_methods(peft)
         self.peft.attach(self.encoder, self.anatomy)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError
 from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.mmseg_head import as_head
+from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.models.head_config import build_head, fill_methods, preprocessor_config
 from rein_seg.models.postprocess import postprocess, unpad
 from rein_seg.models.windows import BATCH_WINDOWS, check_test_cfg, slide
@@ -105,6 +106,8 @@ class PEFTSegmentor(EncoderDecoder):
         if auxiliary_head is not None:
             many = auxiliary_head if isinstance(auxiliary_head, list) else [auxiliary_head]
             self.auxiliary_head = nn.ModuleList(build_head(head, inputs) for head in many)
+        for part in ('neck', 'decode_head', 'auxiliary_head'):
+            guard_batch_norms(getattr(self, part, nn.Identity()))
         head = as_head(self.decode_head)
         self.num_classes, self.out_channels = head.num_classes, head.out_channels
         self.align_corners = head.align_corners
