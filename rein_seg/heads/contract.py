@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from rein_seg.errors import UserError
@@ -162,6 +163,33 @@ class DecodeHead(ABC):
         if self.output == 'scores':
             return predicted / predicted.sum(1, keepdim=True).clamp(min=1e-12)
         return predicted.softmax(1)
+
+
+def pixel_losses(
+    compute: Callable[[Tensor], dict[str, Tensor]], labels: Tensor, ignore_index: int | None
+) -> dict[str, Tensor]:
+    """Returns the losses of a batch, or zeros with zero gradients if every pixel is ignored.
+
+    A mean over no pixel is not a number, and mmseg's loss of one channel fails on it.
+
+    Args:
+        compute: Labels -> named losses.
+        labels: (B, H, W).
+        ignore_index: Label of pixels without a class.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.contract import pixel_losses
+        >>> mean = lambda labels: {'loss': labels[labels != 255].double().mean()}
+        >>> pixel_losses(mean, torch.tensor([[[3, 255]]]), 255)
+        {'loss': tensor(3., dtype=torch.float64)}
+        >>> pixel_losses(mean, torch.tensor([[[255, 255]]]), 255)
+        {'loss': tensor(0., dtype=torch.float64)}
+    """
+    if ignore_index is None or not labels.eq(ignore_index).all():
+        return compute(labels)
+    # of any class, so that every parameter gets its gradient, zero
+    return {name: value * 0 for name, value in compute(torch.zeros_like(labels)).items()}
 
 
 def _pick(values: Sequence[int], index: Index) -> int | list[int]:

@@ -14,7 +14,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.heads.contract import DecodeHead
+from rein_seg.heads.contract import DecodeHead, pixel_losses
 from rein_seg.heads.mmseg_head import as_metas, as_samples
 from rein_seg.structures import Features
 
@@ -93,7 +93,10 @@ class LinearHead(DecodeHead, BaseDecodeHead):
 
     def loss(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
         """Returns the losses of ``loss_decode`` by name, and the accuracy ``acc_seg`` (%)."""
-        return self.loss_by_feat(self(features), as_samples(labels))
+        logits = self(features)
+        return pixel_losses(
+            lambda known: self.loss_by_feat(logits, as_samples(known)), labels, self.ignore_index
+        )
 
     def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
         """Returns (B, K, H, W) logits."""

@@ -16,7 +16,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.heads.contract import DecodeHead
+from rein_seg.heads.contract import DecodeHead, pixel_losses
 from rein_seg.structures import Features
 
 
@@ -61,7 +61,11 @@ class MMSegHead(DecodeHead):
 
     def loss(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
         """Returns the losses of ``loss_decode`` by name, and the accuracy ``acc_seg`` (%)."""
-        return self.module.loss(features.maps, as_samples(labels), self.train_cfg)
+        return pixel_losses(
+            lambda known: self.module.loss(features.maps, as_samples(known), self.train_cfg),
+            labels,
+            self.ignore_index,
+        )
 
     def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
         """Returns (B, ``out_channels``, H, W) logits."""

@@ -263,3 +263,53 @@ def test_a_new_head_is_told_what_it_lists():
 def test_configs_that_make_no_head(cfg, message):
     with pytest.raises(UserError, match=message):
         build_head(cfg, HeadInputs(CHANNELS, STRIDES, CLASSES))
+
+
+BINARY = dict(num_classes=2, out_channels=1)
+IGNORED = {
+    'softmax': dict(type='LinearHead'),
+    'softmax, all pixels': dict(type='LinearHead', loss_decode=dict(type='CrossEntropyLoss')),
+    'sigmoid': dict(type='LinearHead', loss_decode=SIGMOID, **BINARY),
+    'sigmoid, mean': dict(
+        type='LinearHead', loss_decode={**SIGMOID, 'avg_non_ignore': True}, **BINARY
+    ),
+    'dice': dict(type='LinearHead', loss_decode=dict(type='DiceLoss')),
+    'lovasz': dict(type='LinearHead', loss_decode=dict(type='LovaszLoss', reduction='none')),
+    'structure': dict(type='LinearHead', loss_decode=dict(type='StructureLoss'), **BINARY),
+    'balanced': dict(type='LinearHead', loss_decode=dict(type='BalancedBCELoss'), **BINARY),
+    'UPerNet': UPERNET,
+    'FCN, sigmoid': {**FCN, 'loss_decode': SIGMOID, **BINARY},
+    'SAM': HEADS['SAM, foreground']['decode_head'] | BINARY,
+    'SAM, sigmoid': HEADS['SAM, foreground']['decode_head'] | BINARY | dict(loss_decode=SIGMOID),
+}
+
+
+@pytest.mark.parametrize('name', IGNORED)
+def test_a_batch_that_is_all_ignored_has_no_loss_and_no_gradient(name):
+    torch.manual_seed(0)
+    inputs = HeadInputs(CHANNELS, STRIDES, IGNORED[name].get('num_classes', CLASSES))
+    head = as_head(build_head(IGNORED[name], inputs))
+    features = draw_features()
+    for one in features.maps:
+        one.requires_grad_()
+    losses = head.loss(features, torch.full((2, 64, 64), 255))
+    trained = [value for key, value in losses.items() if 'loss' in key]
+    assert trained
+    assert all((value == 0).all() for value in trained)
+    sum(value.sum() for value in trained).backward()
+    module = getattr(head, 'module', head)
+    wanted = [p.grad for p in module.parameters() if p.grad is not None]
+    assert wanted
+    assert all((gradient == 0).all() for gradient in wanted)
+
+
+@pytest.mark.parametrize('name', ['Mask2Former', 'SAM, classes'])
+def test_ignored_images_hold_no_object(name):
+    """Sets of masks learn from such images that nothing is there, as in the official code."""
+    torch.manual_seed(0)
+    head = build_head(HEADS[name]['decode_head'], HeadInputs(CHANNELS, STRIDES, CLASSES))
+    losses = head.loss(draw_features(), torch.full((2, 64, 64), 255))
+    assert all(value.isfinite() for value in losses.values())
+    assert losses['loss_mask'] == losses['loss_dice'] == 0
+    sum(losses.values()).backward()
+    assert all(p.grad.isfinite().all() for p in head.parameters() if p.grad is not None)

@@ -6,6 +6,7 @@ B batch, Q mask tokens, C channels, K classes, h x w grid of the image embedding
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from rein_seg.checkpoint import load_strict, read_state_dict
 from rein_seg.errors import UserError
-from rein_seg.heads.contract import DecodeHead, Output
+from rein_seg.heads.contract import DecodeHead, Output, pixel_losses
 from rein_seg.heads.mask2former.losses import Draws, SetLoss
 from rein_seg.heads.mask2former.masks import combine
 from rein_seg.heads.sam.decoder import Decoded, MaskDecoder
@@ -146,13 +147,16 @@ class SAMHead(DecodeHead, BaseModule):
         decoded = self(features)
         if self.out_channels == 1:
             logits = resize(decoded.masks, tuple(labels.shape[-2:]))
-            losses: dict[str, Tensor] = {}
-            for loss in self.loss_decode:
-                value = loss(logits, labels, ignore_index=self.ignore_index)
-                losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value
-            return losses
+            return pixel_losses(partial(self._compare, logits), labels, self.ignore_index)
         labels = labels.masked_fill(labels == self.ignore_index, self.num_classes)
         return self.set_loss(self.classify(decoded)[None], decoded.masks[None], labels, draws)
+
+    def _compare(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = {}
+        for loss in self.loss_decode:
+            value = loss(logits, labels, ignore_index=self.ignore_index)
+            losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value
+        return losses
 
     def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
         """Returns (B, 1, H, W) logits of the foreground, or (B, K, H, W) scores."""
