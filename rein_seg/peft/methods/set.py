@@ -56,10 +56,12 @@ class SETStage(nn.Module):
 
     def forward(self, f: Tensor, layer: int, grid: tuple[int, int]) -> Tensor:
         """Returns the update that block ``layer`` adds to the (B, N, C) patch features ``f``."""
-        amplitude, phase = polar(f, self.mode, grid)
+        # the transform needs float32; the tokens may be bfloat16, with the whole module
+        amplitude, phase = (part.to(self.scale.dtype) for part in polar(f, self.mode, grid))
         phase = self.phase.delta(phase, layer)
         amplitude = self.amplitude.delta(amplitude, layer)
-        return self.scale * from_polar(amplitude, phase, self.mode, grid)
+        refined = from_polar(amplitude, phase, self.mode, grid)
+        return self.scale * refined.to(self.scale.dtype)
 
 
 def polar(f: Tensor, mode: str, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,7 @@
 """SET alone."""
 
+import copy
+
 import pytest
 import torch
 
@@ -68,3 +70,16 @@ def test_size_on_vit_large():
 def test_mode_is_checked():
     with pytest.raises(UserError, match="mode='batch': expected spatial or channel or official"):
         SET(mode='batch')
+
+
+@pytest.mark.parametrize('mode', MODES)
+def test_a_bfloat16_module_stays_bfloat16_and_near(mode):
+    torch.manual_seed(0)
+    f = torch.randn(2, 24, 8)
+    exact = stage(mode)
+    with torch.no_grad():
+        exact.scale.fill_(1)
+    rough = copy.deepcopy(exact).bfloat16()(f.bfloat16(), 0, (4, 6))
+    assert rough.dtype == torch.bfloat16
+    exact = exact(f, 0, (4, 6))
+    assert (rough.float() - exact).abs().mean() < 0.05 * exact.abs().mean()
