@@ -125,6 +125,8 @@ class ZipBackend(BaseStorageBackend):
 def _archives(place: str) -> list[str]:
     """Returns the zips that a place names; only its last part may be a pattern."""
     pattern = Path(_split(place)[0])
+    if pattern.is_file():  # "[1]" in a name is no pattern
+        return [str(pattern)]
     return sorted(glob.glob(str(Path(glob.escape(str(pattern.parent)), pattern.name))))
 
 
