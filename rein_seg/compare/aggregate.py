@@ -157,7 +157,7 @@ def choose_metrics(known: Sequence[str], wanted: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in known:
             raise UserError(
-                f'--metric {name}: the results have no such score; they have {", ".join(known)}'
+                f'--metric {name}: the runs give no such score; they have {", ".join(known)}'
             )
     default = next((name for name in ('Dice_image', 'mIoU') if name in known), None)
     return list(dict.fromkeys(wanted)) or ([default] if default else list(known[:1]))

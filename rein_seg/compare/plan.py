@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmseg.registry import METRICS
 
 from rein_seg.checkpoint import atomic_path
+from rein_seg.compare.aggregate import choose_metrics
 from rein_seg.compare.request import KEY, Method
 from rein_seg.config.load import load_config
 from rein_seg.errors import UserError
+from rein_seg.evaluation import find_domain_metric
 from rein_seg.export.count import build_shapes
 
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_+-]*')
@@ -89,6 +92,20 @@ def plan_variants(
     for name, _, cfg in loaded:
         _check_builds(name, cfg)
     return [Variant(name, path, _plain(name, cfg)) for name, path, cfg in loaded]
+
+
+def check_metrics(variants: Sequence[Variant], metrics: Sequence[str]) -> None:
+    """Checks that the evaluator of every variant gives the requested scores.
+
+    Metrics of other packages do not say their scores: they are checked in the results.
+
+    Raises:
+        UserError: If it does not give one of them.
+    """
+    for variant in variants:
+        cfg = find_domain_metric(variant.content['val_evaluator']) if metrics else None
+        if cfg is not None:
+            choose_metrics(METRICS.build(dict(cfg)).columns, metrics)
 
 
 def parse_peft(words: Sequence[Method]) -> dict[str, dict[str, Any]]:

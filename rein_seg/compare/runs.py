@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from rein_seg.compare.plan import Variant, plan_variants
+from rein_seg.compare.plan import Variant, check_metrics, plan_variants
 from rein_seg.compare.processes import locked
 from rein_seg.compare.request import Method, command_line, read_request
 from rein_seg.compare.session import TRAIN, Session, Settings
@@ -57,13 +57,14 @@ def compare(
 
     Raises:
         UserError: Before anything runs, if the variants do not fit together, or the folder holds a
-            run of another config; at the end, if a metric is not in the results.
+            run of another config, or a metric is not among the scores of the variants.
     """
     given = dict(peft=peft, seeds=seeds, metrics=metrics)
     request = read_request(configs, **given)
     if jobs < 1:
         raise UserError(f'--jobs {jobs}: expected 1 or more runs at a time')
     variants = plan_variants(configs, peft=request.peft, cfg_options=cfg_options)
+    check_metrics(variants, request.metrics)
     settings = Settings(
         folder=Path(work_dir or _default_folder(variants)),
         metrics=tuple(request.metrics),

@@ -96,13 +96,12 @@ def test_several_at_a_time(fake):
     assert any('--jobs' in note for note in found['notes'])
 
 
-def test_unknown_metric_does_not_lose_runs(fake, tmp_path):
+def test_an_unknown_metric_is_refused_before_anything_runs(fake, tmp_path):
     call, said = fake
-    with pytest.raises(UserError, match='--metric Dice: .* they have mIoU, aAcc'):
-        call(seeds=[0], metrics=['Dice'])
-    with pytest.raises(UserError, match='--metric Dice'):  # now before anything runs
-        call(seeds=[0, 7], metrics=['Dice'])
-    assert not calls(tmp_path / 'work/LoRA/seed_7')
+    with pytest.raises(UserError, match='--metric foo: .* mIoU, aAcc'):
+        call(seeds=[0], metrics=['foo'])
+    assert not said
+    assert not (tmp_path / 'work').exists()
     assert call(seeds=[0], metrics=['aAcc', 'mIoU'])['shown'] == ['aAcc', 'mIoU']
 
 
