@@ -36,6 +36,7 @@ from rein_seg.checkpoint import (
 from rein_seg.checkpoint.write import naming
 from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
 from rein_seg.engine.ema import RAW, TrainableEMAHook
+from rein_seg.engine.histories import longest_window, shortened
 from rein_seg.errors import UserError
 from rein_seg.evaluation import DomainMetric, OverlappingEvaluator
 from rein_seg.fast.dispatch import announcement
@@ -234,7 +235,7 @@ class PEFTRunner(Runner):
         checkpoint = dict(
             meta=own | (meta or {}),
             state_dict=weights_to_cpu(self.bare_model.state_dict()),
-            message_hub=self.message_hub.state_dict(),
+            message_hub=shortened(self.message_hub.state_dict(), self._log_window()),
         )
         if save_optimizer:
             checkpoint['optimizer'] = self.optim_wrapper.state_dict()
@@ -242,6 +243,12 @@ class PEFTRunner(Runner):
             checkpoint['param_schedulers'] = [s.state_dict() for s in self.param_schedulers]
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         save_checkpoint(Path(out_dir) / filename, checkpoint)
+
+    def _log_window(self) -> int | None:
+        loader = self._train_dataloader
+        return longest_window(
+            self.log_processor, epoch=len(loader) if isinstance(loader, DataLoader) else None
+        )
 
     def trained_digest(self) -> str:
         """Returns the SHA-256 of all trained tensors, after comparing it between the ranks.
