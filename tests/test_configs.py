@@ -225,5 +225,7 @@ def test_several_methods_in_one_config(tmp_path):
     with pytest.raises(UserError, match=r"backbone.peft.1.type='BitFt'.*did you mean 'BitFit'"):
         load_config(str(leaf))
     leaf.write_text(f'_base_ = [{str(base)!r}]\nmodel = dict(backbone=dict(peft=[]))')
-    with pytest.raises(UserError, match='backbone.peft is missing'):
+    with pytest.raises(
+        UserError, match=r'backbone.peft=\[\]: expected a dict with a type or a list, not empty'
+    ):
         load_config(str(leaf))

@@ -16,11 +16,41 @@ class Options(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        """Stores names -> values."""
+        """Stores names -> values.
+
+        Raises:
+            argparse.ArgumentError: For a word without a name or a value, or with a bracket that is
+                not closed.
+        """
         from mmengine.config import DictAction
 
         action = DictAction(self.option_strings, self.dest, nargs='+')
-        action(parser, namespace, values, option_string)
+        for word in values:
+            name, equals, value = word.partition('=')
+            if not name.strip() or not equals:
+                raise argparse.ArgumentError(
+                    self,
+                    f'{word!r}: expected KEY=VALUE without spaces, such as max_iters=1000; quote a '
+                    "value with spaces: key='a b'",
+                )
+            if not _closed(value):
+                raise argparse.ArgumentError(
+                    self,
+                    f'{word}: its brackets do not match: expected KEY=[A,B]; quote a value with '
+                    'spaces or brackets',
+                )
+            action(parser, namespace, [word], option_string)
+
+
+def _closed(value: str) -> bool:
+    """Says whether the brackets of a value match."""
+    pairs, waiting = {')': '(', ']': '['}, []
+    for letter in value:
+        if letter in pairs.values():
+            waiting.append(letter)
+        elif letter in pairs and (not waiting or waiting.pop() != pairs[letter]):
+            return False
+    return not waiting
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

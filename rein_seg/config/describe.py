@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rein_seg.config.find import CONFIGS
-from rein_seg.config.names import find_class, registry_of
+from rein_seg.config.names import registry_of
 from rein_seg.config.origins import inside, leaves
+from rein_seg.config.registered import find_class
 from rein_seg.config.resolve import Resolved
 from rein_seg.errors import UserError, near_misses
 

@@ -37,10 +37,15 @@ def find_config(name: str) -> str:
         >>> Path(find_config('rein_tiny_miniscapes')).name
         'rein_tiny_miniscapes.py'
     """
+    if '\0' in name or not name.strip():
+        raise UserError(f'config {name!r} is no path: give a file, or the name of a shipped config')
     path = Path(name).expanduser()
     for place in (path, CONFIGS / path, CONFIGS / f'{path}.py'):
         if place.is_file():
             return str(place)
+    if path.exists():
+        kind = 'a folder' if path.is_dir() else 'no plain file'
+        raise UserError(f'config {name!r} is {kind}: give a file')
     known = [*shipped_configs(), *map(str, path.parent.glob('*.py'))]
     hint = near_misses(name, known, otherwise="give a path, or a name such as 'rein_dinov2_gtav'")
     raise UserError(f'config {name!r} does not exist: no such file, no shipped config; {hint}')

@@ -1,10 +1,12 @@
-"""Checks of the names in a config: registered names, its own words, and near misses of either."""
+"""Checks of the words of a config, and the registries of its parts."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -15,7 +17,6 @@ from mmengine.registry import (
     LOOPS,
     METRICS,
     MODELS,
-    OPTIM_WRAPPER_CONSTRUCTORS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
     TRANSFORMS,
@@ -23,10 +24,11 @@ from mmengine.registry import (
     Registry,
 )
 
-from rein_seg.config.config_paths import LOADERS, Parts
-from rein_seg.config.options import OPEN_NAMES
+from rein_seg.config.config_paths import LOADERS
+from rein_seg.config.schema.keys import KEYS
+from rein_seg.config.source import Source
 from rein_seg.errors import UserError, near_misses
-from rein_seg.registry import PEFT_METHODS, method_class
+from rein_seg.registry import PEFT_METHODS
 
 _SECTIONS = {
     'val_evaluator': METRICS,
@@ -39,16 +41,6 @@ _SECTIONS = {
     'param_scheduler': PARAM_SCHEDULERS,
     'visualizer': VISUALIZERS,
 }
-# top-level words that are read here or by mmengine's runner; other names are a user's variables
-_WORDS = (
-    *OPEN_NAMES, *LOADERS, *_SECTIONS, 'model', 'benchmark', 'data_root', 'epochs', 'compile',
-    'expected_images', 'comparison', 'custom_imports', 'default_scope', 'runner_type', 'env_cfg',
-    'randomness', 'vis_backends', 'log_processor', 'log_level', 'load_from', 'resume', 'work_dir',
-    'launcher', 'auto_scale_lr', 'experiment_name', 'model_wrapper_cfg',
-)  # fmt: skip
-_BENCHMARK_WORDS = (
-    'name', 'num_classes', 'protocol', 'crop_size', 'test_cfg', 'selection', 'evaluated_as',
-)  # fmt: skip
 _BUILT_BY = {'type', 'constructor', 'runner_type'}
 # packages whose registries a name with a dot may mean
 _SCOPES = ('mmengine', 'mmseg', 'mmpretrain', 'rein_seg')
@@ -76,23 +68,33 @@ def registry_of(place: str) -> Registry | None:
     return _SECTIONS.get(first)
 
 
-def check_words(cfg: Config) -> None:
-    """Checks the words of a config and of its benchmark.
+def check_words(cfg: Config, source: Source) -> None:
+    """Checks the top-level names of a config, and drops variables of its files, in place.
+
+    Args:
+        cfg: The config.
+        source: Its files. Where their names are not known, a name close to a word is an error.
 
     Raises:
-        UserError: For a top-level name close to a word that is known, which nothing would read, or
-            a key of ``benchmark`` that is not known.
+        UserError: For a name that nothing reads.
     """
-    for name in cfg:
-        close = difflib.get_close_matches(name, _WORDS, n=1, cutoff=_NEAR)
-        if close and name not in _WORDS:
+    for name in [name for name in cfg if name not in KEYS]:
+        unread = source.unread is not None and name in source.unread
+        close = difflib.get_close_matches(name, KEYS, n=1, cutoff=_NEAR)
+        slip = unread or (close and name not in source.variables)
+        if _imported(cfg, name):
+            continue
+        if slip and name in source.variables:
             raise UserError(
-                f'the config has {name!r}, which nothing reads; did you mean {close[0]!r}? '
-                'Name a variable of your own less alike'
+                f'the config sets {name!r} too late: its bases have read it; set the keys that '
+                'take its value, which rein-seg show CONFIG lists'
             )
-    for name in cfg.benchmark:
-        if name not in _BENCHMARK_WORDS:
-            raise UserError(f'benchmark has a key {name!r}; {near_misses(name, _BENCHMARK_WORDS)}')
+        if slip:
+            raise UserError(
+                f'the config has {name!r}, which nothing reads; '
+                f'{near_misses(name, KEYS, most=1, otherwise="remove it, or use it in the file")}'
+            )
+        cfg.pop(name)
 
 
 def check_types(cfg: Config) -> None:
@@ -137,85 +139,26 @@ def _check_type(key: str, name: Any) -> None:
     )
 
 
-def check_names(cfg: Config, parts: Parts) -> None:
-    """Checks that every registered name in the config exists.
+def _imported(cfg: Config, name: str) -> bool:
+    """Says whether a module of the user's own names a word of the config."""
+    imports = (cfg.get('custom_imports') or {}).get('imports') or []
+    own = [imports] if isinstance(imports, str) else imports
+    files = [getattr(sys.modules.get(module), '__file__', None) for module in own]
+    return any(name in Path(file).read_text(encoding='utf-8') for file in files if file)
+
+
+def check_parts(cfg: Mapping[str, Any], *, training: bool) -> None:
+    """Checks that the parts that a command needs are there.
 
     Raises:
-        UserError: For the first that does not, with its place and the near misses.
+        UserError: For the first that is not.
     """
-    for place, registry, node in _named(cfg, parts):
-        name = node.get('type') if isinstance(node, Mapping) else None
-        if isinstance(name, str) and find_class(registry, name) is None:
+    uses = ('train', 'val') if training else ()
+    needed = [f'{use}_{part}' for use in uses for part in ('dataloader', 'cfg')]
+    needed += ['val_evaluator', 'optim_wrapper'] if training else []
+    for key in needed:
+        if cfg.get(key) is None:
             raise UserError(
-                f'{place}.type={name!r} is not registered; '
-                f'{near_misses(name, _all_names(registry))}'
+                f'{key}={cfg.get(key)!r}: a training run needs it; name a base of _base_ that '
+                'defines it'
             )
-
-
-def _named(cfg: Config, parts: Parts) -> Iterator[tuple[str, Registry, Mapping[str, Any]]]:
-    """Yields place, registry and node of everything that is built by name."""
-    _check_backbone(cfg.model.get('backbone', {}))
-    yield from _inside('model', MODELS, cfg.model)
-    for key in LOADERS:
-        if cfg.get(key):
-            for part, registry in (('dataset', DATASETS), ('sampler', DATA_SAMPLERS)):
-                yield f'{key}.{part}', registry, cfg[key].get(part)
-    for dataset in [*parts.datasets['train'], *parts.tested]:
-        yield 'dataset', DATASETS, dataset
-        for step in dataset.get('pipeline', []):
-            yield 'pipeline', TRANSFORMS, step
-    for key, registry in _SECTIONS.items():
-        node = cfg.get(key) or []
-        for part in [node] if 'type' in node else node:
-            yield key, registry, node[part] if isinstance(part, str) else part
-    wrapper = cfg.get('optim_wrapper') or {}
-    if 'optimizer' in wrapper:
-        yield 'optim_wrapper.optimizer', OPTIMIZERS, wrapper['optimizer']
-    if 'constructor' in wrapper:
-        constructor = {'type': wrapper['constructor']}
-        yield 'optim_wrapper.constructor', OPTIM_WRAPPER_CONSTRUCTORS, constructor
-
-
-def _check_backbone(backbone: Mapping[str, Any]) -> None:
-    if backbone.get('type') != 'PEFTBackbone':
-        return
-    for key in ('encoder', 'peft'):
-        node = backbone.get(key)
-        several = key == 'peft' and isinstance(node, (list, tuple)) and len(node) > 0
-        if not all(isinstance(one, dict) for one in (node if several else [node])):
-            raise UserError(f'model.backbone.{key} is missing: give dict(type=...)')
-
-
-def _inside(
-    place: str, registry: Registry, node: Any
-) -> Iterator[tuple[str, Registry, Mapping[str, Any]]]:
-    if isinstance(node, (list, tuple)):
-        for i, part in enumerate(node):
-            yield from _inside(f'{place}.{i}', registry, part)
-    if not isinstance(node, dict):
-        return
-    if isinstance(node.get('type'), str):
-        yield place, registry, node
-    for key, part in node.items():
-        if key not in ('init_cfg', 'sampler', 'test_cfg', 'train_cfg'):
-            yield from _inside(f'{place}.{key}', PEFT_METHODS if key == 'peft' else registry, part)
-
-
-def find_class(registry: Registry, name: str) -> type | None:
-    """Returns the class that a registry has under a name, None if it has none."""
-    if registry is PEFT_METHODS:
-        return method_class(name)
-    try:
-        with registry.switch_scope_and_registry(None) as scoped:
-            return scoped.get(name)
-    except (RuntimeError, ImportError):
-        return None
-
-
-def _all_names(registry: Registry) -> set[str]:
-    names, waiting = set(), [registry]
-    while waiting:
-        node = waiting.pop()
-        names |= set(node.module_dict)
-        waiting += node.children.values()
-    return names

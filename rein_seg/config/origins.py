@@ -54,6 +54,12 @@ class Trace:
         self.origins = dict(origins)
         self._cfg, self._values = cfg, dict(leaves(cfg.to_dict()))
 
+    def author(self, key: str) -> str | None:
+        """Returns who set a value, or the first value of a part; None where nobody did."""
+        if key in self.origins:
+            return self.origins[key]
+        return next((self.origins[k] for k in self.origins if k.startswith(f'{key}.')), None)
+
     def __call__(
         self,
         label: str,

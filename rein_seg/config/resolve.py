@@ -7,6 +7,7 @@ resolved again: it has no gaps, so only the request changes it.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,14 +27,16 @@ from rein_seg.config.deviations import (
 )
 from rein_seg.config.find import find_config
 from rein_seg.config.machine import set_machine
-from rein_seg.config.names import check_names, check_types, check_words
+from rein_seg.config.names import check_parts, check_types, check_words
 from rein_seg.config.options import apply_options
 from rein_seg.config.origins import Origins, Trace, leaves
 from rein_seg.config.protocol import ConfigProtocols, fill_protocol
-from rein_seg.config.read import lay_over, read
+from rein_seg.config.read import read
 from rein_seg.config.request import Request, fill_work_dir, set_run
-from rein_seg.config.schedule import check_training, fill_iterations
-from rein_seg.config.spelling import unify_spelling
+from rein_seg.config.schedule import check_schedules, check_training, fill_iterations
+from rein_seg.config.schema.check import check_values
+from rein_seg.config.source import Source, lay_over
+from rein_seg.config.spelling import is_resolved, unify_spelling
 from rein_seg.errors import UserError
 
 NOTHING = Request()
@@ -71,7 +74,8 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
 
     1. read: the file over its bases; a benchmark that one of them names, where it names it;
        last a benchmark that an option names, in place of the file's.
-    2. options: ``--cfg-options`` over that. No type may be a path to a Python object.
+    2. options: ``--cfg-options`` over that. What files and options say is checked already here:
+       types, which may not be paths to Python objects, their words, and as in 10.
     3. spelling: values that can be written in two ways get one place; ``comparison`` goes.
     4. run: protocol, work folder, weights to start from, outputs of the command.
     5. protocol: fills gaps; the values of another protocol that filled them before go first.
@@ -79,7 +83,7 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     7. roots: ``data_root`` and ``cache_dir`` of data sets without their own.
     8. selection: the benchmark's metric for hooks that say ``'benchmark'``.
     9. machine: launcher, autocast.
-    10. names: checks of words and registered names.
+    10. names and values: checks of registered names, arguments, types and ranges.
     11. schedule, of a training run: epochs become iterations; checks of schedules and choices.
     12. deviations from the definitions of benchmark and protocol.
 
@@ -102,11 +106,15 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
         >>> resolve(short.cfg, Request(protocol='soma512')).cfg.ema
         {'begin': 12000, 'momentum': 0.0002}
     """
-    cfg, origins = _read(source, request.benchmark)  # 1
-    step = Trace(cfg, origins)
-    step('option', apply_options, request.plain_options)  # 2
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    found, cfg = _read(source, request.benchmark)  # 1
+    init_default_scope('mmseg')  # names of classes are looked up in it
+    step = Trace(cfg, found.origins)
+    step('option', apply_options, request.plain_options, found.variables)  # 2
     check_types(cfg)
+    check_values(cfg.to_dict(), step.author, complete=False)
+    step('option', check_words, found)
+    if request.plain_options:
+        check_schedules(cfg)
     parts = Parts(cfg)
     step('spelling', partial(unify_spelling, from_file=isinstance(source, str)), parts)  # 3
     step('default', fill_work_dir, request)  # 4
@@ -123,8 +131,8 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     step('data_root', fill_roots, parts, like=_root)  # 7
     step('benchmark', fill_selection)  # 8
     step('command', set_machine, request)  # 9
-    check_words(cfg)  # 10
-    check_names(cfg, parts)
+    check_values(cfg.to_dict(), step.author, complete=True)  # 10
+    check_parts(cfg, training=request.training)
     if request.training:
         step('epochs', fill_iterations)  # 11
         check_training(cfg, parts)
@@ -132,24 +140,38 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     return Resolved(cfg, known.stated(), find_deviations(known), step.origins)  # 12
 
 
-def _read(source: str | Config, benchmark: str | None) -> tuple[Config, Origins]:
+def _read(source: str | Config, benchmark: str | None) -> tuple[Source, Config]:
     if isinstance(source, Config):
         if benchmark is not None:
             raise UserError(
                 f'benchmark={benchmark!r} cannot replace the benchmark of a resolved config: give '
                 'it with the config file'
             )
-        return copy.deepcopy(source), {key: 'config' for key, _ in leaves(source.to_dict())}
+        origins = {key: 'config' for key, _ in leaves(source.to_dict())}
+        return Source(origins=origins, unread=None), copy.deepcopy(source)
     path = find_config(source)
     found = read(path)
+    if is_resolved(found.content):  # a run of an older version left the variables of its files
+        found.unread = None
     if benchmark is not None:
         found = lay_over(found, {'benchmark': benchmark}, 'option')
-    imports = found.content.get('custom_imports')
-    if imports:
-        import_modules_from_strings(**imports)
+    _import(found.content.get('custom_imports'))
     # formatting its text as yapf does would take seconds, several times a run
     cfg = Config(found.content, cfg_text=found.text, filename=path, format_python_code=False)
-    return cfg, found.origins
+    return found, cfg
+
+
+def _import(imports: Any) -> None:
+    """Imports the modules that a config names; `check_values` refuses other forms."""
+    if not isinstance(imports, Mapping) or 'imports' not in imports:
+        return
+    try:
+        import_modules_from_strings(**imports)
+    except Exception as error:
+        raise UserError(
+            f'custom_imports.imports={imports["imports"]!r}: {type(error).__name__}: '
+            f'{error}: correct the names, or install the package'
+        ) from error
 
 
 # keys that a step copies: a copy has the author of its source

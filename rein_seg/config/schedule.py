@@ -83,21 +83,28 @@ def reach_length(content: Any, said: Mapping[str, Any], before: Mapping[str, Any
         {'max_iters': 50, 'val_interval': 50}
     """
     length = said.get('max_iters')
-    nested = (said.get('train_cfg') or {}).get('max_iters', said.get('train_cfg.max_iters'))
-    if length is None:
+    nested = _dict(said, 'train_cfg').get('max_iters', said.get('train_cfg.max_iters'))
+    if not isinstance(length, (int, float)):  # other values are refused by the checks of values
         return
     if nested is not None and nested != length:
         raise UserError(
             f'max_iters={length} and train_cfg.max_iters={nested} are both set: one run has one '
             'length, give max_iters alone'
         )
-    loop = content.get('train_cfg') or {}
-    old = {before.get('max_iters'), (before.get('train_cfg') or {}).get('max_iters')}
-    schedules = [(schedule, 'end') for schedule in content.get('param_scheduler') or []]
+    loop = _dict(content, 'train_cfg')
+    old = [before.get('max_iters'), _dict(before, 'train_cfg').get('max_iters')]
+    parts = content.get('param_scheduler')
+    listed = parts if isinstance(parts, list) else []
+    schedules = [(schedule, 'end') for schedule in listed if isinstance(schedule, dict)]
     for node, key in [(loop, 'max_iters'), (loop, 'val_interval'), *schedules]:
         by_epoch = key == 'val_interval' and node.get(key) is None
         if key in node and node[key] in old and not by_epoch:
             node[key] = length
+
+
+def _dict(content: Any, key: str) -> Any:
+    part = content.get(key)
+    return part if isinstance(part, Mapping) else {}
 
 
 def fill_iterations(cfg: Config) -> None:

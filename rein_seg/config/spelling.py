@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from mmengine.config import Config
 
@@ -31,7 +33,7 @@ def unify_spelling(cfg: Config, parts: Parts, *, from_file: bool) -> None:
         UserError: If it averages weights in two places.
     """
     cfg.pop(COMPARISON, None)
-    if from_file and _is_resolved(cfg):
+    if from_file and is_resolved(cfg):
         backbone = cfg.model.get('backbone') or {}
         if 'peft' in backbone:
             backbone['peft'] = translate_method(backbone['peft'])
@@ -44,10 +46,17 @@ def unify_spelling(cfg: Config, parts: Parts, *, from_file: bool) -> None:
     _drop_shipped_protocols(cfg, parts)
 
 
-def _is_resolved(cfg: Config) -> bool:
-    """Says whether a run left this config: a leaf leaves these words to the benchmark."""
-    model, benchmark = cfg.get('model') or {}, cfg.get('benchmark') or {}
-    return 'work_dir' in cfg and 'protocol' in benchmark and 'num_classes' in model
+def is_resolved(cfg: Mapping[str, Any]) -> bool:
+    """Says whether a run left this config: a leaf leaves these words to the benchmark.
+
+    Example:
+        >>> from rein_seg.config.spelling import is_resolved
+        >>> is_resolved(dict(model=dict(num_classes=2)))
+        False
+    """
+    model, benchmark = cfg.get('model'), cfg.get('benchmark')
+    both = isinstance(model, Mapping) and isinstance(benchmark, Mapping)
+    return both and 'work_dir' in cfg and 'protocol' in benchmark and 'num_classes' in model
 
 
 def _move_average(cfg: Config) -> None:

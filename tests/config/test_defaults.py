@@ -7,6 +7,7 @@ from torch import nn
 
 from rein_seg.apis import load_config
 from rein_seg.config.builtin import benchmarks
+from rein_seg.config.read import read
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
 from rein_seg.errors import UserError
@@ -16,7 +17,9 @@ from tests.run.tiny_run import tiny_config
 
 @pytest.fixture(scope='module')
 def task():
-    return Config({**benchmarks()['polyp'].content(), 'model': {}})
+    return Config(
+        {**benchmarks()['polyp'].content(), 'model': read('lora_sam_huge_polyp').content.model}
+    )
 
 
 def completed(cfg, **options):

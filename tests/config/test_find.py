@@ -44,6 +44,11 @@ def test_a_wrong_name_gives_the_near_misses(tmp_path, monkeypatch):
         find_config('my_rum.py')
     with pytest.raises(UserError, match='does not exist.*give a path, or a name such as'):
         find_config('x')
+    with pytest.raises(UserError, match='is a folder: give a file'):
+        find_config('.')
+    for empty in ('', ' ', 'a\0b'):
+        with pytest.raises(UserError, match='is no path: give a file, or the name of a shipped'):
+            find_config(empty)
 
 
 def test_a_config_of_ones_own_names_a_shipped_one_as_its_base(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from rein_seg.apis import load_config
+from rein_seg.config.config_paths import same
 from rein_seg.config.names import check_types
 from rein_seg.errors import UserError
 from tests.paths import REPO
@@ -22,6 +23,7 @@ SLIPS = [
         'optim_wraper = dict(a=1)',
         "'optim_wraper', which nothing reads; did you mean 'optim_wrapper'",
     ),
+    ('max_itres = 3', "'max_itres', which nothing reads; did you mean 'max_iters'"),
     ('max_iter = 3', "'max_iter', which nothing reads; did you mean 'max_iters'"),
     ('epoch = 3', "'epoch', which nothing reads; did you mean 'epochs'"),
     ('train_dataloder = dict()', "did you mean 'train_dataloader'"),
@@ -44,10 +46,49 @@ def test_a_slip_is_an_error(tmp_path, line, message):
         load(tmp_path, line)
 
 
-def test_variables_of_a_user_are_free(tmp_path):
-    names = 'source targets target images pipeline train_pipeline test_pipeline lr encoder scratch'
-    cfg = load(tmp_path, '\n'.join(f'{name} = 3' for name in names.split()))
-    assert cfg.train_pipeline == 3
+def test_variables_that_a_file_reads_are_free_and_no_part_of_the_run(tmp_path):
+    names = ['source', 'targets', 'images', 'pipeline', 'lr', 'max_iter', 'scratch']
+    lines = [f'{name} = 3' for name in names]
+    seed = f'randomness = dict(seed={" + ".join(names)})'
+    cfg = load(tmp_path, '\n'.join([*lines, seed]))
+    assert cfg.randomness.seed == 21
+    assert not {*names, 'encoder', 'decode_head'} & set(cfg)
+
+
+@pytest.mark.parametrize('leaf', ['head_size = 3', '{"head_size": 3}'])
+def test_a_word_that_no_file_reads_is_refused(tmp_path, leaf):
+    (tmp_path / 'base.py').write_text(f'_base_ = [{BASE!r}]\nwidth = 1\n')
+    path = tmp_path / ('leaf.json' if leaf.startswith('{') else 'leaf.py')
+    path.write_text(
+        leaf.replace('{', '{"_base_": "rein_tiny_miniscapes", ')
+        if path.suffix == '.json'
+        else f"_base_ = './base.py'\nrandomness = dict(seed=_base_.width)\n{leaf}\n"
+    )
+    with pytest.raises(UserError, match="has 'head_size', which nothing reads; remove it"):
+        load_config(str(path))
+
+
+def test_a_variable_set_after_it_was_read_is_refused(tmp_path):
+    with pytest.raises(UserError, match="sets 'encoder' too late: its bases have read it"):
+        load(tmp_path, "encoder = dict(type='TinyViT')")
+
+
+def test_a_word_that_a_module_of_the_user_names_is_free(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'my_part.py').write_text('def width(runner):\n    return runner.cfg.my_width\n')
+    assert load(tmp_path, "my_width = 3\ncustom_imports = dict(imports=['my_part'])").my_width == 3
+
+
+def test_the_config_that_an_older_run_left_may_hold_variables(tmp_path):
+    cfg = load(tmp_path, '')
+    path = tmp_path / 'left.py'
+    path.write_text(cfg.pretty_text + "\nencoder = dict(type='A')\ntargets = ['night']\n")
+    assert same(load_config(str(path)).to_dict(), cfg.to_dict())
+    path.write_text(path.read_text() + 'max_itres = 3\n')
+    with pytest.raises(
+        UserError, match="'max_itres', which nothing reads; did you mean 'max_iters"
+    ):
+        load_config(str(path))
 
 
 @pytest.mark.parametrize(

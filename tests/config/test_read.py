@@ -113,7 +113,21 @@ def test_other_forms_go_through_mmengine(write):
 REFUSED = [
     ('a = (', r"leaf.py', line 1: SyntaxError"),
     ('x = 1\na = x.b', r"leaf.py', line 2: AttributeError.* has no attribute 'b'"),
-    ("_base_ = './nowhere.py'", "nowhere.py' does not exist"),
+    ("_base_ = './nowhere.py'", "leaf.py': its _base_ './nowhere.py': .* does not exist"),
+    ("_base_ = ['./one.py', 3]", r"leaf.py', line 1: _base_=.*'./one.py', 3.*expected a path"),
+    ('_base_ = 3', "leaf.py', line 1: _base_=3: expected a path or a list of paths"),
+    ("x = 1\n_base_ = f'{x}.py'", "leaf.py', line 2: _base_=.*expected a path .* as plain text"),
+    ("_base_ = './leaf.py'", 'its bases form a circle: leaf.py -> leaf.py; take one'),
+    ("_base_ = ['./circle.py']", 'bases form a circle: leaf.py -> circle.py -> leaf.py'),
+    ("_base_ = '.'", "its _base_ '.': config .* is a folder: give a file"),
+    ('x = 1\nraise RuntimeError', "leaf.py', line 2: RuntimeError: correct it"),
+    ('x = 1\nexit(3)', "leaf.py', line 2: SystemExit: 3: correct it"),
+    ('x = open("no.txt")', "leaf.py', line 1: FileNotFoundError: .*no.txt"),
+    ('def f():\n    return 1 / 0\n\n\nx = f()', "leaf.py', line 2: ZeroDivisionError"),
+    ('\0', "leaf.py'.*null bytes"),
+    ('x = ' + '(' * 300, "leaf.py', line 1: SyntaxError: too many nested parentheses"),
+    ('  x = 1', "leaf.py', line 1: IndentationError"),
+    ('x = {{ one }}', "leaf.py', line 1: NameError: name 'one'"),
     (
         "_base_ = ['./one.py', './two.py']",
         "'lr' is defined by two of its bases, .*one.py and .*two",
@@ -128,6 +142,7 @@ REFUSED = [
 def test_mistakes_in_files_are_one_line(write, text, message):
     write('one.py', 'lr = 1')
     write('two.py', 'lr = 2')
+    write('circle.py', "_base_ = './leaf.py'")
     with pytest.raises(UserError, match=message) as caught:
         read(write('leaf.py', text))
     assert '\n' not in str(caught.value)
@@ -165,6 +180,23 @@ def test_two_lengths_of_one_leaf_are_refused(tmp_path):
     )
     with pytest.raises(UserError, match='max_iters=50 and train_cfg.max_iters=60 are both set'):
         read(str(path))
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path):
+    path = tmp_path / 'leaf.py'
+    path.write_bytes('# Größe\nlr = 1\n'.encode('latin-1'))
+    with pytest.raises(UserError, match='leaf.py. is not UTF-8: byte 4 is 0xf6; save it as UTF-8'):
+        read(str(path))
+    path.write_bytes(b'\xef\xbb\xbflr = 1\n')  # an editor's mark of UTF-8
+    assert read(str(path)).content.lr == 1
+
+
+def test_bases_of_data_form_no_circle(write):
+    write('a.json', '{"_base_": "b.yaml"}')
+    with pytest.raises(UserError, match='circle: b.yaml -> a.json -> b.yaml'):
+        read(write('b.yaml', '_base_: a.json'))
+    with pytest.raises(UserError, match="x.json'.*_base_=3: expected a path"):
+        read(write('x.json', '{"_base_": 3}'))
 
 
 HARMFUL = [

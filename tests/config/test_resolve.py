@@ -97,7 +97,7 @@ def test_every_value_knows_who_set_it(tmp_path):
 
 def test_the_config_that_a_run_leaves_is_short_complete_and_takes_another_protocol(gtav, tmp_path):
     text = gtav.cfg.pretty_text
-    assert 340 < len(text.splitlines()) < 380
+    assert 320 < len(text.splitlines()) < 380
     assert 'soma512' not in text
     left = tmp_path / 'left.py'
     left.write_text(text)

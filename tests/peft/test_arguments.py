@@ -30,7 +30,7 @@ from rein_seg.registry import build_method, describe_method
         (Sequence[int], [[], [1], (1, 2), range(3)], ['12', 12, {1}, [True], [1, '2']]),
         (Names, [['q'], ('q', 'v')], [[], 'q', ['q', 1]]),
         (Any, [None, object()], []),
-        (Mapping[str, Any], [{}, 3], []),
+        (Mapping[str, Any], [{}, {'a': 3}], [3, ['a']]),
     ],
 )
 def test_values_fit_their_annotations(hint, good, bad):
