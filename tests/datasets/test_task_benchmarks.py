@@ -8,6 +8,7 @@ from PIL import Image
 
 from rein_seg.config.builtin import benchmarks
 from rein_seg.config.protocols.binary import SQUARE as RESIZE
+from rein_seg.config.read import read
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
 from rein_seg.datasets import leaf_datasets
@@ -104,7 +105,8 @@ def root(tmp_path_factory):
 
 def load(task, root, **options):
     """Returns a benchmark as `load_config` completes it."""
-    cfg = Config({**benchmarks()[task].content(), 'model': {}})
+    model = read('lora_sam_huge_polyp').content.model
+    cfg = Config({**benchmarks()[task].content(), 'model': model})
     return resolve(cfg, Request(options={'data_root': str(root), **options})).cfg
 
 

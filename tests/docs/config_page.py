@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mmengine.registry import Registry
 from mmseg.registry import (
@@ -18,6 +19,8 @@ from mmseg.registry import (
 )
 
 from rein_seg.config.definitions import Benchmark, Domain, Protocol
+from rein_seg.config.schema import keys as schema
+from rein_seg.config.schema.forms import Built, Named, OneOf, Table, words
 from rein_seg.registry import PEFT_METHODS
 from tests.paths import REPO
 
@@ -32,8 +35,8 @@ command line. `rein-seg show CONFIG [KEY]` prints each value and who set it.
 
 ## Top level
 
-| key | meaning |
-|---|---|
+| key | values | meaning |
+|---|---|---|
 """
 KEYS = {
     'auto_scale_lr': 'mmengine: whether the learning rate follows the batch size',
@@ -106,6 +109,18 @@ SECTIONS: dict[str, tuple[Registry, str, str]] = {  # title -> registry, package
     'Hooks': (HOOKS, 'rein_seg.engine', '`custom_hooks`, `default_hooks`'),
     'Optimizer': (OPTIM_WRAPPER_CONSTRUCTORS, 'rein_seg.engine', '`optim_wrapper.constructor`'),
 }
+CHECKED = """
+Every value is checked before anything is built: type and range, the name of a class, the names and
+types of its arguments. A wrong value ends the command with exit code 2 and a line that names key,
+value, the values that are right, and the file or option that sets it. So does a top-level name that
+nothing reads: no file of the config, no command, and no module of `custom_imports`. A variable that
+a file reads, such as `encoder` of a base, is no part of the run and does not appear in its config.
+
+Keys of the dicts that no class takes:
+
+| key | values |
+|---|---|
+"""
 DEFINITIONS = (Benchmark, Domain, Protocol)
 DEFINED = """
 ## Benchmarks and protocols
@@ -117,9 +132,43 @@ Typed, frozen data of the package, in `rein_seg/config/benchmarks/` and
 
 def document() -> str:
     """Returns the text of docs/reference/config.md."""
-    rows = ''.join(f'| `{key}` | {meaning} |\n' for key, meaning in KEYS.items())
+    rows = ''.join(f'| `{k}` | {words(schema.KEYS[k])} | {text} |\n' for k, text in KEYS.items())
     sections = [_section(title, *entry) for title, entry in SECTIONS.items()]
-    return HEAD + rows + ''.join(sections) + DEFINED + ''.join(map(_class, DEFINITIONS))
+    return (
+        HEAD
+        + rows
+        + CHECKED
+        + _tables()
+        + ''.join(sections)
+        + DEFINED
+        + ''.join(map(_class, DEFINITIONS))
+    )
+
+
+def _tables() -> str:
+    tables = [
+        (place, form) for key, form in schema.KEYS.items() for place, form in _inside(key, form)
+    ]
+    rows = [
+        f'| `{place}.{key}` | {words(form)} |\n'
+        for place, table in tables
+        for key, form in table.items()
+    ]
+    return ''.join(dict.fromkeys(rows))
+
+
+def _inside(place: str, form: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields place and keys of every dict that no class takes."""
+    if isinstance(form, OneOf):
+        for one in form.forms:
+            yield from _inside(place, one)
+    elif isinstance(form, Named):
+        yield from _inside(f'{place}.NAME', form.part)
+    elif isinstance(form, (Table, Built)):
+        keys = (form.keys if isinstance(form, Table) else form.extra) or {}
+        yield place, keys
+        for key, part in keys.items():
+            yield from _inside(f'{place}.{key}', part)
 
 
 def _section(title: str, registry: Registry, package: str, where: str) -> str:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from rein_seg.config import names
+from rein_seg.config.schema.keys import KEYS
 from tests.docs import config_page
 from tests.docs.pages import PAGES
 
@@ -15,7 +15,7 @@ def test_page_is_current(page):
 
 
 def test_every_word_of_a_config_is_explained():
-    assert set(config_page.KEYS) == set(names._WORDS)
+    assert set(config_page.KEYS) == set(KEYS)
 
 
 def test_arguments_are_explained():
