@@ -27,7 +27,7 @@ def at_least(least: float) -> Rule:
 
 def at_most(most: float) -> Rule:
     """Returns the rule value <= ``most``."""
-    return Rule(f'at most {most:g}', lambda value: value <= most)
+    return Rule(f'at most {most}', lambda value: value <= most)
 
 
 ODD = Rule('odd', lambda value: value % 2 == 1)
@@ -114,7 +114,8 @@ def in_words(hint: Any) -> str:
     """
     kind, args = get_origin(hint), get_args(hint)
     if kind is Annotated:
-        return ', '.join([in_words(args[0]), *(rule.words for rule in args[1:])])
+        kind = [] if args[0] is Any else [in_words(args[0])]
+        return ', '.join([*kind, *(rule.words for rule in args[1:])])
     if kind in (Union, UnionType):
         words = list(dict.fromkeys(in_words(arg) for arg in args))
         return (', or ' if ',' in words[0] else ' or ').join(words)

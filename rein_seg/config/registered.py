@@ -53,7 +53,7 @@ def not_registered(registry: Registry, name: str) -> str:
         >>> import rein_seg.apis
         >>> from rein_seg.config.registered import not_registered
         >>> not_registered(MODELS, 'AdamW')
-        "is registered as optimizer, not as model: give a model here"
+        'is registered as optimizer, not as model: give a model here'
     """
     other = next((one for one in _ALL if one is not registry and find_class(one, name)), None)
     if other is not None:

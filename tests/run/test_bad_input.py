@@ -37,7 +37,10 @@ OPTIONS = [
     (['train_dataloader.dataset.type=MiniScape'], ("type='MiniScape'", 'MiniScapesDataset')),
     (['model.backbone.peft.rnk=4'], ("takes no 'rnk'", "did you mean 'rank'")),
     (['optim_wrapper.optimizer.type=AdmW'], ("type='AdmW'", 'AdamW')),
-    (['optim_wrapper.constructor=Trainable'], ("constructor='Trainable'", 'TrainableOptimConstructor')),
+    (
+        ['optim_wrapper.constructor=Trainable'],
+        ("constructor='Trainable'", 'TrainableOptimConstructor'),
+    ),
     (
         ['model.decode_head.loss_decode.type=CrosEntropyLoss'],
         ("model.decode_head.loss_decode.type='CrosEntropyLoss'", 'CrossEntropyLoss'),
@@ -45,7 +48,7 @@ OPTIONS = [
     (['train_cfg.type=IterTrainLoop'], ("train_cfg.type='IterTrainLoop'", 'IterBasedTrainLoop')),
     (['default_hooks.logger.type=Loger'], ("default_hooks.logger.type='Loger'", 'LoggerHook')),
     (['model.backbone.encoder.img_siz=32'], ("takes no 'img_siz'", "did you mean 'img_size'")),
-    (['model.decode_head.channles=32'], ("decode_head (LinearHead) takes no 'channles'", "did you mean 'channels'")),
+    (['model.decode_head.channles=32'], ("takes no 'channles'", "did you mean 'channels'")),
     (['randomnes.seed=1'], ('--cfg-options randomnes: not in the config', "'randomness'")),
     (['val_evaluator.targets=[nihgt]'], ("names the domain 'nihgt'", "did you mean 'night'")),
     (['val_evaluator.source=claer'], ("names the domain 'claer'", "did you mean 'clear'")),
