@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,16 +13,23 @@ from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
 from rein_seg.config.config_paths import deviations_in
+from rein_seg.config.image_sizes import check_batch, test_sizes, training_sizes, window_sizes
 from rein_seg.datasets import DomainDataset, leaf_datasets
 from rein_seg.datasets.files.parallel import in_parallel
-from rein_seg.datasets.files.sample_check import SampleCheck, check_sample, indexes_for_ids
-from rein_seg.datasets.sampling.stream import seed_everything
+from rein_seg.datasets.files.sample_check import (
+    SampleCheck,
+    check_sample,
+    indexes_for_ids,
+    masks_for_ids,
+)
+from rein_seg.datasets.files.walk import describe
+from rein_seg.datasets.label_space import check_label_space
+from rein_seg.datasets.sampling.class_counts import absent_classes, class_counts
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation import find_domain_metric, metric_class
 
 # labels read at most; a data set of up to this size is checked whole
 MAX_LABELS = 500
-CROP_DRAWS = 8
 
 
 @dataclass
@@ -28,13 +37,15 @@ class Checked:
     """Findings of the checks before a run.
 
     Attributes:
-        sizes: Loader and domain -> (height, width) of the images for the encoder; see
+        sizes: Loader, domain and an image -> (height, width) of the images for the encoder; see
             `check_sizes`.
         numbers: train, val or test -> deviations from the numbers of images as downloaded.
+        warnings: Findings that stop no run; also logged.
     """
 
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     numbers: dict[str, list[str]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
@@ -49,30 +60,69 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
         UserError: For the first mistake.
     """
     checked = Checked()
+    spaces: dict[str, tuple[str, ...]] = {}
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
         dataset = DATASETS.build(cfg[key].dataset)
-        classes = len(dataset.metainfo['classes'])
-        if classes != cfg.model.num_classes:
-            raise UserError(
-                f'{key}: the data set has {classes} classes, the model num_classes='
-                f'{cfg.model.num_classes}: take both from one benchmark'
-            )
+        spaces[key] = _check_classes(dataset, key, cfg.model.num_classes)
         parts = leaf_datasets(dataset)
         use = key.removesuffix('_dataloader')
         checked.numbers[use] = list(_numbers(parts, (cfg.get('expected_images') or {}).get(use)))
+        pixels: Counter[int] = Counter()
         for part in parts:
             if labels:
-                check_labels(part)
-            if key == 'train_dataloader':
-                size = check_crop(part, cfg.model.get('crop_size'))
-            else:
-                size = check_window(part, cfg.model.get('test_cfg') or {})
-            checked.sizes[f'{key}, domain {getattr(part, "domain", "?")!r}'] = size
+                pixels += check_labels(part, all_classes=key == 'train_dataloader')
+        checked.sizes |= _sizes(parts, key, cfg)
+        warning = absent_classes(pixels, spaces[key]) if pixels and use == 'train' else None
+        if warning is not None:
+            checked.warnings.append(warning)
+            print_log(warning, logger='current', level=logging.WARNING)
         if key != 'train_dataloader':
             evaluator = cfg[key.replace('dataloader', 'evaluator')]
             check_evaluator(parts, evaluator, cfg.model.get('test_cfg') or {})
+    if len(set(spaces.values())) > 1:
+        first, second = spaces.values()
+        differing = next((a, b) for a, b in zip(first, second, strict=True) if a != b)
+        raise UserError(
+            f'train_dataloader and val_dataloader name their classes differently, such as '
+            f'{differing[0]!r} and {differing[1]!r} at one index: expected the same classes in the '
+            'same order; set the same metainfo'
+        )
     return checked
+
+
+def _check_classes(dataset: Any, key: str, num_classes: int) -> tuple[str, ...]:
+    """Returns the names of a data set's classes."""
+    classes = tuple(dataset.metainfo['classes'])
+    if len(classes) != num_classes:
+        raise UserError(
+            f'{key}: the data set has {len(classes)} classes, the model num_classes='
+            f'{num_classes}: take both from one benchmark'
+        )
+    for part in leaf_datasets(dataset):
+        check_label_space(part.metainfo, getattr(part, 'ignore_index', 255), key)
+    return classes
+
+
+def _sizes(parts: Sequence[Any], key: str, cfg: Config) -> dict[str, tuple[int, int]]:
+    """Returns the sizes of a loader's images for the encoder, with the image of each."""
+    model, found, every = cfg.model, {}, {}
+    for part in parts:
+        domain = getattr(part, 'domain', '?')
+        if key == 'train_dataloader':
+            images = sizes = training_sizes(part, model.get('crop_size'))
+        else:
+            images = test_sizes(part)
+            sizes = window_sizes(images, model.get('test_cfg') or {}, domain)
+        every |= images
+        for size, image in sizes.items():
+            place = f'{key}, domain {domain!r}'
+            found[f'{place}, image {image!r}' if len(sizes) > 1 else place] = size
+    # without a crop_size the model pads training images to the largest of a batch
+    padded = key == 'train_dataloader' and model.get('crop_size') is None
+    if not padded and model.get('data_preprocessor') is None:
+        check_batch(every, cfg[key].get('batch_size') or 1, key)
+    return found
 
 
 def _numbers(parts: list[Any], stated: Mapping[str, int] | None) -> Iterator[str]:
@@ -148,15 +198,23 @@ def _check_domains(parts: list[Any], metric: Any) -> None:
             )
 
 
-def check_labels(dataset: Any) -> None:
+def check_labels(dataset: Any, *, all_classes: bool = False) -> Counter[int]:
     """Reads images and labels of a data set: at most 500, spread evenly.
+
+    Args:
+        dataset: The data set.
+        all_classes: Whether to count the classes of all labels, however many there are. The counts
+            are kept, see `class_counts`.
+
+    Returns:
+        Class index -> pixels; empty for data without labels.
 
     Raises:
         UserError: For the first fault; rein-seg check-data lists all.
     """
     if not isinstance(dataset, DomainDataset):
         print_log(f'data: {type(dataset).__name__}: label ids not checked', logger='current')
-        return
+        return Counter()
     step = max(1, -(-len(dataset) // MAX_LABELS))
     indexes = range(0, len(dataset), step)
 
@@ -168,73 +226,31 @@ def check_labels(dataset: Any) -> None:
         return sample
 
     samples = in_parallel(check, indexes)
-    message = indexes_for_ids(dataset.get_data_info(0), samples) if dataset.labelled else None
-    if message is not None:
-        raise UserError(f'domain {dataset.domain!r}: {message}')
     print_log(
         f'data: {dataset.domain}: {len(dataset)} images, {len(indexes)} of them checked with '
-        'their labels',
+        f'their labels; {describe(dataset.left_out)}',
         logger='current',
     )
+    if not dataset.labelled:
+        return Counter()
+    _check_ids(dataset, samples)
+    pixels: Counter[int] = Counter()
+    if all_classes and step > 1:
+        pixels.update(dict(enumerate(class_counts(dataset).sum(0).tolist())))
+        return pixels
+    for sample in samples:
+        pixels.update(sample.classes)
+    del pixels[dataset.ignore_index]
+    return pixels
 
 
-def check_crop(dataset: Any, padded_to: Sequence[int] | None) -> tuple[int, int]:
-    """Checks that a random crop fits into the resized images.
-
-    Random resizing may make some images smaller than the crop, which are padded. It is an error if
-    even the largest of eight draws is smaller.
-
-    Args:
-        dataset: Training data set.
-        padded_to: (height, width) of smaller images after padding.
-
-    Returns:
-        (height, width) of a training image.
-    """
-    steps = list(dataset.pipeline.transforms)
-    crop = next((i for i, step in enumerate(steps) if hasattr(step, 'crop_size')), None)
-    seed_everything(0)
-    if crop is None:
-        return _largest(_size_after(dataset, steps[:-1]), padded_to or (0, 0))
-    largest = (0, 0)
-    for _ in range(CROP_DRAWS if crop > 2 else 1):
-        largest = _largest(largest, _size_after(dataset, steps[:crop]))
-    wanted = tuple(steps[crop].crop_size)
-    if any(have < want for have, want in zip(largest, wanted, strict=True)):
+def _check_ids(dataset: DomainDataset, samples: Sequence[SampleCheck]) -> None:
+    info = dataset.get_data_info(0)
+    message = indexes_for_ids(info, samples) or masks_for_ids(info, samples)
+    if message is not None:
+        raise UserError(f'domain {dataset.domain!r}: {message}')
+    if not any(set(sample.classes) - {dataset.ignore_index} for sample in samples):
         raise UserError(
-            f'{type(steps[crop]).__name__}: crop_size {wanted} is larger than the image {largest} '
-            '(height, width) it is to be cut from; choose a smaller crop or a larger resize'
+            f'domain {dataset.domain!r}: all pixels of its {len(samples)} labels are ignored '
+            f'({dataset.ignore_index}): expected pixels of classes; look at label_map'
         )
-    return _largest(wanted, padded_to or (0, 0))
-
-
-def check_window(dataset: Any, test_cfg: Any) -> tuple[int, int]:
-    """Checks that a sliding window fits into the first image; returns the encoder's image size."""
-    size = _size_after(dataset, list(dataset.pipeline.transforms)[:-1])
-    if test_cfg.get('mode') != 'slide':
-        return size
-    wanted = tuple(test_cfg['crop_size'])
-    if any(have < want for have, want in zip(size, wanted, strict=True)):
-        raise UserError(
-            f'test_cfg.crop_size {wanted} is larger than the image {tuple(size)} (height, width) '
-            f'of domain {getattr(dataset, "domain", "?")!r}; choose a smaller window or a larger '
-            'resize'
-        )
-    return wanted
-
-
-def _largest(a: Sequence[int], b: Sequence[int]) -> tuple[int, int]:
-    return max(a[0], b[0]), max(a[1], b[1])
-
-
-def _size_after(dataset: Any, steps: list) -> tuple[int, int]:
-    results = dataset.get_data_info(0)
-    for step in steps:
-        results = step(results)
-    if 'img' not in results:
-        raise UserError(
-            f'domain {getattr(dataset, "domain", "?")!r}: its pipeline '
-            f'{[type(step).__name__ for step in steps]} loads no image: begin it with '
-            'LoadImageFromFile and end it with PackDomainInputs'
-        )
-    return tuple(results['img'].shape[:2])

@@ -15,6 +15,7 @@ from rein_seg.datasets.files.faults import (
     DUPLICATE,
     INDEXES,
     LISTING,
+    MASKS,
     MISSING,
     NO_IMAGE,
     NO_LABEL,
@@ -24,7 +25,12 @@ from rein_seg.datasets.files.faults import (
 from rein_seg.datasets.files.listing import is_there
 from rein_seg.datasets.files.pairing import suffixes
 from rein_seg.datasets.files.parallel import in_parallel
-from rein_seg.datasets.files.sample_check import SampleCheck, check_sample, indexes_for_ids
+from rein_seg.datasets.files.sample_check import (
+    SampleCheck,
+    check_sample,
+    indexes_for_ids,
+    masks_for_ids,
+)
 from rein_seg.errors import UserError
 
 
@@ -82,9 +88,11 @@ def check_data(
         )
         for sample in check.samples:
             check.faults += sample.faults
-        message = indexes_for_ids(check.infos[0], check.samples) if check.samples else None
-        if message is not None:
-            check.faults.append(Fault(INDEXES, _place(check.part.dataset, 'seg_map_path'), message))
+        for kind, find in ((INDEXES, indexes_for_ids), (MASKS, masks_for_ids)):
+            message = find(check.infos[0], check.samples) if check.samples else None
+            if message is not None:
+                place = _place(check.part.dataset, 'seg_map_path')
+                check.faults.append(Fault(kind, place, message))
     if duplicates:
         _find_duplicates(checks)
     return checks

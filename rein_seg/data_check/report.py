@@ -8,6 +8,8 @@ from typing import Any
 
 from rein_seg.data_check.check import PartCheck
 from rein_seg.datasets.files.faults import KINDS, Fault
+from rein_seg.datasets.files.walk import describe
+from rein_seg.datasets.sampling.class_counts import absent_classes
 from rein_seg.evaluation.tables import table
 
 FORMAT = 'rein_seg-check_data/1'
@@ -21,6 +23,7 @@ def report(name: str, checks: Sequence[PartCheck]) -> dict[str, Any]:
         'format': FORMAT,
         'name': name,
         'faults': faults,
+        'warnings': _warnings(checks),
         'datasets': [_part(check) for check in checks],
     }
 
@@ -40,13 +43,14 @@ def _part(check: PartCheck) -> dict[str, Any]:
         'images': check.found,
         'expected_images': check.part.expected,
         'pairs': len(check.infos),
+        'left_out': dict(getattr(dataset, 'left_out', {})),
         'sizes': dict(sizes.most_common()),
         'raw_ids': {str(raw): n for raw, n in sorted(check.total('raw').items())},
         'classes': {
             name: {'pixels': pixels[i], 'images': images[i]} for i, name in enumerate(names)
         },
         'ignored_pixels': pixels[dataset.ignore_index],
-        'absent_classes': absent_classes(check),
+        'absent_classes': _absent(check),
         'faults': [_fault(fault) for fault in check.wrong],
         'allowed': [_fault(fault) for fault in check.faults if fault.allowed],
     }
@@ -57,7 +61,7 @@ def _fault(fault: Fault) -> dict[str, str]:
     return {**said, 'because': fault.allowed} if fault.allowed else said
 
 
-def absent_classes(check: PartCheck) -> list[str]:
+def _absent(check: PartCheck) -> list[str]:
     """Returns the classes without a pixel in any label of a data set."""
     pixels = check.total('classes')
     names = check.part.dataset.metainfo.get('classes') or []
@@ -80,8 +84,18 @@ def report_text(name: str, checks: Sequence[PartCheck]) -> str:
     ]
     blocks.append(table((name, 'images', 'expected', *kinds), rows))
     faults = sum(len(check.wrong) for check in checks)
+    blocks += [f'warning: {warning}' for warning in _warnings(checks)]
     blocks.append('no faults' if not faults else f'{faults} faults')
     return '\n\n'.join(blocks)
+
+
+def _warnings(checks: Sequence[PartCheck]) -> list[str]:
+    """Returns warnings of a training run: the classes that no label of its data has."""
+    training = [check for check in checks if 'train' in check.part.uses and check.samples]
+    pixels = sum((check.total('classes') for check in training), Counter())
+    classes = training[0].part.dataset.metainfo.get('classes') if training else None
+    warning = absent_classes(pixels, classes) if classes and pixels else None
+    return [] if warning is None else [warning]
 
 
 def _part_text(check: PartCheck) -> str:
@@ -90,7 +104,8 @@ def _part_text(check: PartCheck) -> str:
     lines += [f'expects {line}' for line in check.tree]
     lines.append(f'get it: {getattr(dataset, "hint", "")}')
     stated = '' if check.part.expected is None else f' of {check.part.expected} expected'
-    lines.append(f'images: {check.found}{stated}, pairs read: {len(check.infos)}')
+    counts = describe(getattr(dataset, 'left_out', Counter()))
+    lines.append(f'images: {check.found}{stated}, pairs read: {len(check.infos)}; {counts}')
     sizes = Counter(f'{s.size[1]}x{s.size[0]}' for s in check.samples if s.size is not None)
     if sizes:
         some = [f'{size} ({n})' for size, n in sizes.most_common(6)]
@@ -99,7 +114,7 @@ def _part_text(check: PartCheck) -> str:
     raw = check.total('raw')
     if raw:
         lines.append(f'raw ids, % of the pixels: {_shares(raw)}')
-    absent = absent_classes(check)
+    absent = _absent(check)
     if absent:
         lines.append(f'classes that no label has: {", ".join(absent)}')
     for kind in KINDS:

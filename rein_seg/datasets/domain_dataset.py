@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from rein_seg.datasets.files.label_files import Decode
 from rein_seg.datasets.files.listing import is_there
-from rein_seg.datasets.files.pairing import Pair, leave_out, list_images, pair_folders, suffixes
+from rein_seg.datasets.files.pairing import (
+    Pair,
+    leave_out,
+    list_images,
+    pair_folders,
+    read_text,
+    suffixes,
+)
+from rein_seg.datasets.files.pictures import DISPLAYED, STORED
 from rein_seg.datasets.files.sizes import of_one_size
+from rein_seg.datasets.label_space import check_label_map, check_label_space
 from rein_seg.datasets.transforms.corruptions import check_corruption
 from rein_seg.errors import UserError, near_misses
 
 WRONG_SIZE = ('error', 'skip', 'resize', 'keep')
+ORIENTATIONS = (None, DISPLAYED, STORED)
+# steps of mmcv and mmseg -> the steps here, so that images and labels have one reader each
+_OUR_STEPS = {
+    f'{scope}{theirs}': ours
+    for scope in ('', 'mmcv.', 'mmseg.')
+    for theirs, ours in (
+        ('LoadImageFromFile', 'LoadDomainImage'),
+        ('LoadAnnotations', 'LoadLabels'),
+    )
+}
 
 
 @DATASETS.register_module()
@@ -41,6 +60,12 @@ class DomainDataset(BaseSegDataset):
         wrong_size: Treatment of a label whose size is not the image's: ``error`` when it is read,
             ``skip`` leaves the pair out (every header is read at the start), ``resize`` resizes
             the label to the image (nearest), ``keep`` does not check.
+        max_value: White, in images whose values have more than 8 bits: 4095 for 12 bits stored in
+            16. None takes 16 bits as a full range, and refuses images with values below 4096 alone
+            or with other numbers.
+        orientation: Images and labels with EXIF data that turn them are both read as
+            ``displayed`` or both as ``stored``. None reads them as displayed, and refuses a turned
+            image with a label that may have been drawn on either.
         skip: Names of images to leave out (damaged labels, for example), or a file that lists
             them, one a line.
         labelled: Whether there are labels. Without labels a sample is an image alone.
@@ -51,12 +76,17 @@ class DomainDataset(BaseSegDataset):
             to about the size of the data. None keeps no copies.
         cache_raw: Whether to keep copies uncompressed: faster still, 3 bytes a pixel.
         hint: Where to get the data, for error messages.
-        **kwargs: As mmseg's `BaseSegDataset` (pipeline, metainfo, test_mode, ...).
+        **kwargs: As mmseg's `BaseSegDataset` (pipeline, metainfo, test_mode, ...). A pipeline's
+            ``LoadImageFromFile`` becomes ``LoadDomainImage``, its ``LoadAnnotations`` becomes
+            ``LoadLabels``.
+
+    Attributes:
+        left_out: Reason -> number of files and folders of the listing that are no samples.
 
     Raises:
         UserError: If a folder is missing or holds no images, an image has no label, a name to skip
-            is not there, ``wrong_size`` or ``corruption`` is not known, or ``label_map`` maps
-            outside the classes.
+            is not there, ``wrong_size``, ``orientation``, ``max_value`` or ``corruption`` is not
+            known, there are not 2 to 255 classes, or ``label_map`` maps outside the classes.
 
     Example:
         >>> from pathlib import Path
@@ -92,6 +122,8 @@ class DomainDataset(BaseSegDataset):
         starts: Sequence[str] = ('', ''),
         label_map: Mapping[int, int] | None = None,
         wrong_size: str = 'error',
+        max_value: float | None = None,
+        orientation: str | None = None,
         skip: str | Sequence[str] = (),
         labelled: bool = True,
         corruption: Sequence | None = None,
@@ -105,33 +137,35 @@ class DomainDataset(BaseSegDataset):
                 f'domain {domain!r}: wrong_size={wrong_size!r}; '
                 f'{near_misses(wrong_size, WRONG_SIZE)}'
             )
+        if orientation not in ORIENTATIONS:
+            raise UserError(
+                f'domain {domain!r}: orientation={orientation!r}: expected one of {ORIENTATIONS}'
+            )
+        if max_value is not None and not (isinstance(max_value, (int, float)) and max_value > 0):
+            raise UserError(
+                f'domain {domain!r}: max_value={max_value!r}: expected a number above 0, the value '
+                'of white, such as 4095; leave it out for images of 8 bits'
+            )
         self.domain = domain
+        self.max_value, self.orientation = max_value, orientation
+        self.left_out: Counter[str] = Counter()
         self.elsewhere, self.starts = dict(elsewhere or {}), tuple(starts)
         self.wrong_size, self.skip, self.labelled = wrong_size, skip, labelled
         self.corruption, self.cache_dir, self.cache_raw = corruption, cache_dir, cache_raw
         if corruption is not None:
             self.corruption = check_corruption(corruption)
-        self.id_map = None if label_map is None else {int(k): v for k, v in label_map.items()}
+        self.id_map = check_label_map(label_map, f'domain {domain!r}')
         self.hint = hint
+        metainfo = {**self.METAINFO, **(kwargs.get('metainfo') or {})}
+        check_label_space(metainfo, kwargs.get('ignore_index', 255), f'domain {domain!r}')
         super().__init__(
             data_root=data_root,
             data_prefix=dict(data_prefix or dict(img_path='images', seg_map_path='labels')),
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
-            **kwargs,
+            **{**kwargs, 'pipeline': [_our_step(step) for step in kwargs.get('pipeline', ())]},
         )
         self._check_ids()
-        self._check_loading()
-
-    def _check_loading(self) -> None:
-        # mmcv's loader would read the plain file and say nothing
-        steps = [type(step).__name__ for step in self.pipeline.transforms]
-        for name in ('cache_dir', 'corruption'):
-            if getattr(self, name) is not None and 'LoadImageFromFile' in steps:
-                raise UserError(
-                    f'domain {self.domain!r}: {name} has no effect on LoadImageFromFile: let the '
-                    'pipeline begin with LoadDomainImage'
-                )
 
     def _check_ids(self) -> None:
         if self.reduce_zero_label or self.label_map is not None:
@@ -150,6 +184,7 @@ class DomainDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict]:
         """Returns image and label path of every sample, in the order of `pairs`."""
+        self.left_out.clear()
         try:
             if not self.labelled:
                 return [dict(img_path=image, seg_fields=[]) for image in self._images()]
@@ -177,24 +212,25 @@ class DomainDataset(BaseSegDataset):
             split_file=self.ann_file,
             hint=self.hint,
             extra_labels=self.extra_labels,
+            left_out=self.left_out,
         )
 
     def _images(self) -> list[str]:
         folder = self._folder('img_path', 'images')
         found = suffixes(self.img_suffix)
-        return list_images(folder, found, start=self.starts[0], hint=self.hint)
+        return list_images(
+            folder, found, start=self.starts[0], hint=self.hint, left_out=self.left_out
+        )
 
     def _chosen(self, pairs: list[Pair]) -> list[Pair]:
         """Leaves out the pairs to skip and, with wrong_size='skip', the pairs of two sizes."""
         kept = leave_out(pairs, self._names_to_skip())
+        self.left_out['pairs named by skip'] += len(pairs) - len(kept)
         if self.wrong_size == 'skip':
-            kept = of_one_size(kept)
-        if len(kept) < len(pairs):
-            print_log(
-                f'data: {self.domain}: {len(pairs) - len(kept)} of {len(pairs)} images left out '
-                f'(skip, wrong_size={self.wrong_size!r})',
-                logger='current',
-            )
+            fitting = of_one_size(kept, self.orientation)
+            self.left_out["pairs of two sizes (wrong_size='skip')"] += len(kept) - len(fitting)
+            kept = fitting
+        self.left_out = +self.left_out  # without zeros
         if not kept:
             raise UserError(f'all {len(pairs)} images are left out')
         return kept
@@ -205,7 +241,7 @@ class DomainDataset(BaseSegDataset):
         path = Path(self.data_root or '.', self.skip)
         if not path.is_file():
             raise UserError(f'skip={str(path)!r} is no file; give one, or a list of names')
-        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
     def get_data_info(self, idx: int) -> dict:
         """Returns the paths of a sample, with its domain and how to read its label."""
@@ -218,6 +254,8 @@ class DomainDataset(BaseSegDataset):
             'ignore_index': self.ignore_index,
             'decode': self.decode,
             'wrong_size': self.wrong_size,
+            'max_value': self.max_value,
+            'orientation': self.orientation,
             'corruption': self.corruption,
             'cache_dir': self.cache_dir,
             'cache_raw': self.cache_raw,
@@ -243,6 +281,12 @@ class DomainDataset(BaseSegDataset):
                 f"or in the data set's own config); {self.hint}"
             )
         return place
+
+
+def _our_step(step: dict | Callable) -> dict | Callable:
+    """Returns the step of a pipeline that reads as everything here reads."""
+    ours = _OUR_STEPS.get(str(step.get('type'))) if isinstance(step, Mapping) else None
+    return step if ours is None else {**step, 'type': ours}
 
 
 def leaf_datasets(dataset: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from rein_seg.datasets.files.label_files import BinaryMask, ColourLabels
 from rein_seg.datasets.files.pairing import Pair, pair_csv
 from rein_seg.errors import UserError, near_misses
 
-_IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
+_IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 _LABELS = ('.png', '.tif', '.tiff', '.bmp', '.gif')
 _PARTS = ('train', 'val')
 
@@ -124,6 +124,9 @@ class FolderDataset(DomainDataset):
         # every n-th name, not a random draw: the same images whatever the seed
         wanted = self.part == 'val'
         kept = [pair for i, pair in enumerate(pairs, start=1) if (i % self.hold_out == 0) == wanted]
+        self.left_out[f'pairs of the other part (hold_out={self.hold_out})'] += len(pairs) - len(
+            kept
+        )
         if not kept:
             raise UserError(
                 f'part={self.part!r} of {len(pairs)} images with hold_out={self.hold_out} is '

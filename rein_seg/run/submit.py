@@ -13,11 +13,12 @@ from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
 from rein_seg.checkpoint import write_json
-from rein_seg.config.checks import check_window
 from rein_seg.config.config_paths import datasets_of
 from rein_seg.config.deviations import inherited_deviations
+from rein_seg.config.image_sizes import check_batch, test_sizes, window_sizes
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import Resolved, resolve
+from rein_seg.datasets.files.walk import describe
 from rein_seg.engine.runner import setup_distributed
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation.submission import SubmissionWriter
@@ -195,6 +196,14 @@ def _check(cfg: Config, about: Server) -> tuple[dict[str, tuple[int, int]], dict
                 'refuse the archive',
                 logger='current',
             )
-        size = check_window(dataset, cfg.model.get('test_cfg') or {})
-        sizes[f'--submit, domain {dataset.domain!r}'] = size
+        print_log(f'{dataset.domain}: {describe(dataset.left_out)}', logger='current')
+        images = test_sizes(dataset)
+        check_batch(
+            images,
+            cfg.test_dataloader.get('batch_size') or 1,
+            f'--submit, domain {dataset.domain!r}',
+        )
+        windows = window_sizes(images, cfg.model.get('test_cfg') or {}, dataset.domain)
+        for size, image in windows.items():
+            sizes[f'--submit, domain {dataset.domain!r}, image {image!r}'] = size
     return sizes, found

@@ -20,13 +20,14 @@ FORM = 'label not as its data set says'
 SIZE = 'label and image of two sizes'
 IDS = 'ids that map nowhere'
 INDEXES = 'class indexes where raw ids are expected'
+MASKS = 'masks where class indexes are expected'
 COUNT = 'number of images'
 DUPLICATE = 'same image in training and test'
 
 # in the order of reports
 KINDS = (
     MISSING, LISTING, COUNT, NO_LABEL, NO_IMAGE, BAD_IMAGE, BAD_LABEL, CHANNELS, FORM, SIZE, IDS,
-    INDEXES, DUPLICATE,
+    INDEXES, MASKS, DUPLICATE,
 )  # fmt: skip
 
 

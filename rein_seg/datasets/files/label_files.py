@@ -5,21 +5,24 @@ H x W label.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from rein_seg.datasets.files.listing import read_bytes, read_heads
+from rein_seg.datasets.files.listing import read_bytes
+from rein_seg.datasets.files.pictures import check_pages, header_of, open_picture, oriented
 from rein_seg.errors import UserError
 
 _COLOURS = ('RGB', 'RGBA', 'P', 'L', 'LA', '1')
 # largest difference between the channels of a grey picture stored as a colour JPEG
 _GREY_SPREAD = 40
-_ORIENTATION, _TURNED = 274, (5, 6, 7, 8)
+_LOSSY = ('JPEG', 'MPO', 'JPEG2000')
+_PHOTOMETRIC, _SAMPLE_FORMAT, _WHITE_IS_ZERO, _SIGNED = 262, 339, 0, 2  # tags of TIFF
+# greys of 2 and 4 bits, which Pillow stretches to 0..255
+_STRETCHED = {'L;2': 85, 'L;4': 17}
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,19 @@ class LastChannel:
 Decode = Callable[[Image.Image, str], np.ndarray] | LastChannel
 
 
-def read_label(path: str, decode: Decode | None = None) -> np.ndarray:
-    """Returns the (H, W) raw ids of a label picture.
+def read_label(
+    path: str, decode: Decode | None = None, *, orientation: str | None = None
+) -> np.ndarray:
+    """Returns the (H, W) raw ids of a label picture: the numbers that the file stores.
 
     Args:
         path: The file, or a member of a zip, as `read_bytes`.
         decode: Turns the picture into ids; None takes its values, or the indexes of a palette.
+        orientation: As `read_image`.
 
     Raises:
-        UserError: If the file is missing or damaged, or ``decode`` refuses it.
+        UserError: If the file is missing or damaged, stores numbers in a form that changes them
+            (JPEG, white is zero, signed bytes), or ``decode`` refuses it.
 
     Example:
         >>> import numpy as np
@@ -73,28 +80,73 @@ def read_label(path: str, decode: Decode | None = None) -> np.ndarray:
         >>> read_label('label.png', ColourLabels(((0, 0, 255), (255, 0, 0))))
         array([[1, 0]])
     """
-    try:
-        data = read_bytes(path)
+    data = _content(path)
+    with open_picture(data, path, what='label') as image:
+        check_pages(image, path, what='label')
+        header, is_turned = header_of(image, data), image.format == 'TIFF'
         if isinstance(decode, LastChannel):
-            return decode.from_bytes(data, path)
-        with Image.open(io.BytesIO(data)) as image:
+            raw = decode.from_bytes(data, path)
+        else:
+            _check_stored(image, data, path, decode)
             raw = (decode or read_ids)(image, path)
-    except UserError:
-        raise
-    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(
-            f'label {path!r} cannot be read: {error}; mend the file, or leave its image out with '
-            'skip=[NAME, ...] in the data set'
-        ) from error
     if raw.dtype.kind == 'f' or (raw.size and raw.min() < 0):
-        raise UserError(f'label {path!r} holds {raw.dtype} values: expected whole numbers >= 0')
-    return raw.astype(np.uint8) if raw.dtype == bool else raw
+        raise UserError(
+            f'label {path!r} holds {raw.dtype} values: expected whole numbers >= 0; save the ids '
+            'as a PNG of 8 or 16 bits'
+        )
+    raw = raw.astype(np.uint8) if raw.dtype == bool else raw
+    return oriented(raw, header, orientation, is_turned=is_turned)
+
+
+def _content(path: str) -> bytes:
+    try:
+        return read_bytes(path)
+    except OSError as error:
+        raise UserError(
+            f'label {path!r} cannot be read: {error.strerror or error}; mend the file, or leave '
+            'its image out with skip=[NAME, ...] in the data set'
+        ) from error
+
+
+def _check_stored(image: Image.Image, data: bytes, path: str, decode: Decode | None) -> None:
+    """Checks that decoding gives the numbers that were stored."""
+    lossy = image.format in _LOSSY or (image.format == 'WEBP' and data[12:16] == b'VP8 ')
+    way = 'save the ids as a PNG'
+    if lossy and not isinstance(decode, BinaryMask):
+        what = f'is compressed with loss ({image.format}), which changes ids'
+        way = 'draw it again as a PNG (masks of one thing: BinaryFolderDataset with threshold=128)'
+    elif ';16' in _raw_mode(image) and len(image.getbands()) > 1:
+        what = 'has 16 bits in each of several channels, of which 8 would be lost'
+    elif image.format == 'TIFF' and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        what = 'is a TIFF whose white is zero: ids as stored or as shown cannot be told apart'
+    elif _is_signed_byte(image) and np.array(image).max(initial=0) > 127:
+        what = 'is a TIFF of signed bytes with negative values'
+    else:
+        return
+    raise UserError(f'label {path!r} {what}: expected ids of one channel; {way}')
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """Returns Pillow's name of the file's pixel format, such as ``RGB;16B``; '' if unknown."""
+    tile = getattr(image, 'tile', ())  # of an image that no file holds: none
+    args = tile[0][3] if tile else ''
+    first = args[0] if isinstance(args, tuple) and args else args
+    return first if isinstance(first, str) else ''
+
+
+def _is_signed_byte(image: Image.Image) -> bool:
+    if image.format != 'TIFF' or image.mode != 'L':
+        return False
+    return _SIGNED in tuple(image.tag_v2.get(_SAMPLE_FORMAT, (1,)))
 
 
 def read_ids(image: Image.Image, path: str) -> np.ndarray:
     """Returns the values of a single-channel picture, the indexes of a palette picture."""
     # read by Pillow: OpenCV turns the indexes of a palette into colours
+    stretched = _STRETCHED.get(_raw_mode(image), 1)
     raw = np.array(image)
+    if stretched > 1:
+        raw //= stretched
     if raw.ndim != 2:
         raise UserError(
             f'label {path!r} has shape {raw.shape}: expected one channel of ids, not colours '
@@ -152,7 +204,8 @@ class BinaryMask:
         if image.mode == 'P' and _is_coloured(image.getpalette() or []):
             return np.array(image)
         if image.mode not in ('P', 'RGB', 'RGBA', 'LA'):
-            return read_ids(image, path)  # bilevel, grey, 16 bit
+            read_ids(image, path)  # refuses several channels
+            return np.array(image)  # bilevel, grey, 16 bit
         rgb = _opaque(image, path)
         spread = int((rgb.max(2).astype(int) - rgb.min(2)).max(initial=0))
         if spread > (0 if self.threshold is None else _GREY_SPREAD):
@@ -204,35 +257,6 @@ class ColourLabels:
                 f'({strange.size} of {codes.size} pixels): add them, or mend the file'
             )
         return found
-
-
-def image_sizes(path: str) -> set[tuple[int, int]]:
-    """Returns the (height, width) that a picture may load as, from its header.
-
-    There are two if its EXIF data say that it lies on its side: some readers turn it, some do not.
-
-    Raises:
-        UserError: If it cannot be read.
-    """
-    error: Exception | None = None
-    try:
-        for data in read_heads(path):
-            try:
-                with Image.open(io.BytesIO(data)) as image:
-                    return _sizes(image)
-            except (OSError, UnidentifiedImageError, SyntaxError) as damaged:
-                error = damaged
-    except OSError as missing:
-        error = missing
-    raise UserError(f'image {path!r} cannot be read: {error}') from error
-
-
-def _sizes(image: Image.Image) -> set[tuple[int, int]]:
-    width, height = image.size
-    # Pillow decodes all of a PNG to look for EXIF data after the pixels
-    known = image.format != 'PNG' or 'exif' in image.info
-    turned = known and image.getexif().get(_ORIENTATION) in _TURNED
-    return {(height, width), (width, height)} if turned else {(height, width)}
 
 
 def _is_coloured(palette: list[int]) -> bool:

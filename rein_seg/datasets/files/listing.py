@@ -7,10 +7,13 @@ of contents is kept, never an open file: forked workers and threads would share 
 from __future__ import annotations
 
 import glob
+import os
 import re
+import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -18,8 +21,10 @@ from typing import BinaryIO
 
 from mmengine.fileio import BaseStorageBackend, register_backend
 
+from rein_seg.datasets.files.walk import members, walk
 from rein_seg.errors import UserError
 
+MOST_BYTES = 2**31  # of a file, and of a member of a zip once it is inflated
 PREFIX = 'zip://'
 _IN_ZIP = re.compile(r'(.*?\.zip)(?:/(.*))?', re.IGNORECASE | re.DOTALL)
 _LOCAL_HEADER = struct.Struct('<4s22xHH')
@@ -32,17 +37,20 @@ def is_zip_place(place: str | Path) -> bool:
     return _IN_ZIP.fullmatch(str(place)) is not None and not Path(place).is_dir()
 
 
-def list_files(place: str | Path) -> dict[str, str]:
+def list_files(place: str | Path, left_out: Counter[str] | None = None) -> dict[str, str]:
     """Lists all files below a place: name -> path that `read_bytes` takes.
 
-    Names that start with a dot, and the files that macOS adds to zips, are left out.
+    Hidden names and the folders of tools are left out; links to folders are followed. A folder is
+    listed, too, if its name has a suffix: read as a picture, it is an error.
 
     Args:
         place: A folder; or zips, ``DIR/*_images.zip``, or a folder in them,
             ``DIR/*_images.zip/images``. If no such folder is given, a folder that holds all
             members of a zip is stripped from their names.
+        left_out: Counts of names left out, by reason; added to.
 
     Raises:
+        OSError: If a folder cannot be read.
         UserError: If zips have two files of one name, or a zip cannot be read.
 
     Example:
@@ -57,14 +65,13 @@ def list_files(place: str | Path) -> dict[str, str]:
         b'hello'
     """
     if not is_zip_place(place):
-        files = (path for path in Path(place).rglob('*') if not path.name.startswith('.'))
-        return {path.relative_to(place).as_posix(): str(path) for path in files}
+        return walk(str(place), left_out)
     _, inner = _split(str(place))
     found: dict[str, str] = {}
     for archive in _archives(str(place)):
-        members = [name for name in _contents(archive) if _is_file(name)]
-        folder = _common_folder(members) if inner is None else inner.rstrip('/') + '/'
-        for member in members:
+        names = list(members(list(_contents(archive)), left_out))
+        folder = _common_folder(names) if inner is None else inner.rstrip('/') + '/'
+        for member in names:
             if not member.startswith(folder):
                 continue
             name, path = member[len(folder) :], f'{PREFIX}{archive}/{member}'
@@ -87,13 +94,39 @@ def read_bytes(path: str, *, most: int | None = None) -> bytes:
 
     Raises:
         OSError: If a file cannot be read.
-        UserError: If the zip or its member is missing or damaged.
+        UserError: If the zip or its member is missing or damaged; if it is no regular file, or
+            longer than `MOST_BYTES`.
     """
     if path.startswith(PREFIX):
         archive, member = _split(path[len(PREFIX) :])
         return _read_member(archive, member or '', most)
-    with open(path, 'rb') as file:
-        return file.read(-1 if most is None else most)
+    with _open_regular(path) as file:
+        return file.read(MOST_BYTES if most is None else most)
+
+
+def _open_regular(path: str) -> BinaryIO:
+    # without O_NONBLOCK, opening a FIFO waits for its other end
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        state = os.fstat(handle)
+        if not stat.S_ISREG(state.st_mode):
+            raise UserError(
+                f'{path!r} is a folder, a pipe or a device: expected a regular file; remove it, or '
+                'leave it out with skip=[NAME, ...] in the data set'
+            )
+        _check_length(state.st_size, repr(path))
+        return os.fdopen(handle, 'rb')
+    except UserError:
+        os.close(handle)
+        raise
+
+
+def _check_length(size: int, where: str) -> None:
+    if size > MOST_BYTES:
+        raise UserError(
+            f'{where} has {size} bytes: expected at most {MOST_BYTES}; cut it into tiles, or leave '
+            'it out with skip=[NAME, ...] in the data set'
+        )
 
 
 def read_heads(path: str) -> Iterator[bytes]:
@@ -137,17 +170,12 @@ def _split(path: str) -> tuple[str, str | None]:
     return match[1], match[2] or None
 
 
-def _is_file(name: str) -> bool:
-    parts = name.split('/')
-    return bool(parts[-1]) and not parts[-1].startswith('.') and '__MACOSX' not in parts
-
-
-def _common_folder(members: list[str]) -> str:
+def _common_folder(names: list[str]) -> str:
     """Returns the folder that holds all members, such as ``a/b/``; '' if there is none."""
-    if not members:
+    if not names:
         return ''
     # in sorted order the first and the last member differ most
-    low, high = min(members).split('/')[:-1], max(members).split('/')[:-1]
+    low, high = min(names).split('/')[:-1], max(names).split('/')[:-1]
     common = []
     for one, other in zip(low, high, strict=False):
         if one != other:
@@ -182,9 +210,12 @@ def _read_member(archive: str, member: str, most: int | None) -> bytes:
         zipfile.ZIP_DEFLATED,
     ):
         raise UserError(f'{where} is encrypted, or neither stored nor deflated: unpack it')
+    _check_length(entry.file_size, where)
+    # a byte more than the table of contents says shows that it lies
+    limit = entry.file_size + 1 if most is None else most
     try:
         with open(archive, 'rb') as file:
-            data = _inflate(file, entry, most)
+            data = _inflate(file, entry, limit)
     except (OSError, struct.error, zlib.error) as error:
         raise UserError(f'{where} cannot be read: {error}; download the zip again') from error
     if most is None and (len(data) != entry.file_size or zlib.crc32(data) != entry.CRC):
@@ -192,15 +223,15 @@ def _read_member(archive: str, member: str, most: int | None) -> bytes:
     return data
 
 
-def _inflate(file: BinaryIO, entry: zipfile.ZipInfo, most: int | None) -> bytes:
+def _inflate(file: BinaryIO, entry: zipfile.ZipInfo, most: int) -> bytes:
     file.seek(entry.header_offset)
     signature, name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
     if signature != b'PK\3\4':
         raise zlib.error('no entry where the table of contents has one')
     file.seek(name + extra, 1)
-    # deflate can grow data by a few bytes only, so this is enough for ``most`` bytes
-    size = entry.compress_size if most is None else min(entry.compress_size, most + 1024)
-    data = file.read(size)
+    # deflate can grow data by a few bytes in 16 KiB only, so this is enough for ``most`` bytes
+    data = file.read(min(entry.compress_size, most + most // 1024 + 1024))
     if entry.compress_type == zipfile.ZIP_STORED:
-        return data if most is None else data[:most]
-    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, most or 0)
+        return data[:most]
+    # a limit of 0 would mean none
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max(most, 1))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from rein_seg.datasets.files.faults import (
     are_collected,
     refuse,
 )
-from rein_seg.datasets.files.listing import list_files
+from rein_seg.datasets.files.listing import list_files, read_bytes
+from rein_seg.datasets.files.walk import check_name
 from rein_seg.errors import UserError
 
 # paths; `files.read_bytes` reads both
@@ -32,6 +35,7 @@ def pair_folders(
     split_file: str = '',
     hint: str = '',
     extra_labels: bool = True,
+    left_out: Counter[str] | None = None,
 ) -> list[Pair]:
     """Returns (image, label) of each image in a folder or zips, sorted by name.
 
@@ -48,10 +52,11 @@ def pair_folders(
         split_file: File that lists the names to take, with or without suffix, one a line.
         hint: Where to get the data, for error messages.
         extra_labels: Whether labels without an image are allowed; with a split file they are.
+        left_out: Counts of files left out, by reason; added to.
 
     Raises:
         UserError: If there is no image, an image has no label, two files have one name, a listed
-            image is missing, or (unless allowed) a label has no image.
+            image is missing, a name cannot be shown, or (unless allowed) a label has no image.
 
     Example:
         >>> from pathlib import Path
@@ -65,29 +70,35 @@ def pair_folders(
     img_start, seg_start = starts
     # labels such as a_mask.png would else count as images of their own
     together = Path(images_dir).resolve() == Path(labels_dir).resolve() and starts == ('', '')
-    images = _stems(
-        images_dir, img_suffixes, start=img_start, without=seg_suffixes if together else ()
-    )
+    counts: Counter[str] = Counter() if left_out is None else left_out
+    without = seg_suffixes if together else ()
+    images = _stems(images_dir, img_suffixes, start=img_start, without=without, left_out=counts)
     if not images:
         raise UserError(f'no file ends in {_or(img_suffixes)} in {str(images_dir)!r}; {hint}')
     wanted = list(images)
     if split_file:
         wanted = _listed(split_file, images, img_suffixes)
-    labels = _stems(labels_dir, seg_suffixes, start=seg_start)
+        counts['images not in ann_file'] += len(images) - len(wanted)
+    # in a shared folder the images are no labels that were left out
+    others: Counter[str] = Counter()
+    labels = _stems(labels_dir, seg_suffixes, start=seg_start, left_out=others)
+    counts.update({} if together else others)
     alone = [stem for stem in wanted if stem not in labels]
     if alone:
         needed = str(Path(labels_dir, _name(alone[0], seg_start, seg_suffixes[0])))
-        others = f' (or {_or(seg_suffixes[1:])})' if seg_suffixes[1:] else ''
+        more = f' (or {_or(seg_suffixes[1:])})' if seg_suffixes[1:] else ''
         refuse(
             NO_LABEL,
             [images[stem] for stem in alone],
             f'{len(alone)} of {len(wanted)} images have no label; first: '
-            f'{images[alone[0]]!r} needs {needed!r}{others}',
+            f'{images[alone[0]]!r} needs {needed!r}{more}',
         )
         wanted = [stem for stem in wanted if stem in labels]
     allowed = bool(split_file) or (extra_labels and not are_collected())
-    spare = [] if allowed else sorted(set(labels) - set(images))
-    if spare:
+    spare = sorted(set(labels) - set(images))
+    if allowed:
+        counts['labels without an image'] += 0 if together else len(spare)
+    elif spare:
         refuse(
             NO_IMAGE,
             [labels[stem] for stem in spare],
@@ -100,14 +111,19 @@ def pair_folders(
 
 
 def list_images(
-    images_dir: Path | str, suffixes: Sequence[str], *, start: str = '', hint: str = ''
+    images_dir: Path | str,
+    suffixes: Sequence[str],
+    *,
+    start: str = '',
+    hint: str = '',
+    left_out: Counter[str] | None = None,
 ) -> list[str]:
     """Returns the images in a folder or zips, sorted by name, as `pair_folders` finds them.
 
     Raises:
-        UserError: If there is no image, or two have the same name.
+        UserError: If there is no image, two have the same name, or a name cannot be shown.
     """
-    images = _stems(images_dir, suffixes, start=start)
+    images = _stems(images_dir, suffixes, start=start, left_out=left_out)
     if not images:
         raise UserError(f'no file ends in {_or(suffixes)} in {str(images_dir)!r}; {hint}')
     return list(images.values())
@@ -165,7 +181,8 @@ def pair_csv(path: Path, *, root: Path, columns: Sequence[str] | None = None) ->
             and label (or mask) is a header; otherwise the first two columns are read.
 
     Raises:
-        UserError: If the csv is missing, empty, lacks the columns, or names missing files.
+        UserError: If the csv is missing, empty or damaged, lacks the columns, names missing files,
+            or a name cannot be shown.
 
     Example:
         >>> from pathlib import Path
@@ -178,9 +195,11 @@ def pair_csv(path: Path, *, root: Path, columns: Sequence[str] | None = None) ->
     """
     if not path.is_file():
         raise UserError(f'csv {str(path)!r} does not exist')
-    # utf-8-sig: spreadsheets begin their csv files with a byte order mark
-    with path.open(newline='', encoding='utf-8-sig') as file:
-        rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+    try:
+        lines = csv.reader(io.StringIO(read_text(path), newline=''))
+        rows = [row for row in lines if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise UserError(f'csv {str(path)!r} cannot be read: {error}; save it again') from error
     header = [cell.strip() for cell in rows[0]] if rows else []
     names = columns or next((pair for pair in _HEADERS if set(pair) <= set(header)), None)
     if names is None:
@@ -200,6 +219,7 @@ def pair_csv(path: Path, *, root: Path, columns: Sequence[str] | None = None) ->
         (_place(row[image_at], path.parent, root), _place(row[label_at], path.parent, root))
         for row in rows
     ]
+    pairs = [pair for pair in pairs if not any(_is_odd(str(file)) for file in pair)]
     missing = _check_there(path, root, [file for pair in pairs for file in pair])
     return [pair for pair in pairs if not missing & {*pair}]
 
@@ -226,7 +246,7 @@ def _listed(split_file: str, images: dict[str, str], suffixes: Sequence[str]) ->
     """Returns the stems in a split file, in the order of the images."""
     if not Path(split_file).is_file():
         raise UserError(f'ann_file {split_file!r} does not exist')
-    lines = (line.strip() for line in Path(split_file).read_text().splitlines())
+    lines = (line.strip() for line in read_text(split_file).splitlines())
     # a name such as 01.day may lack the suffix already
     stems = {name if name in images else _stem(name, suffixes) or name for name in lines if name}
     missing = sorted(stems - set(images))
@@ -242,15 +262,39 @@ def _listed(split_file: str, images: dict[str, str], suffixes: Sequence[str]) ->
     return [stem for stem in images if stem in stems]
 
 
+def read_text(path: Path | str) -> str:
+    """Returns the content of a text file.
+
+    Raises:
+        UserError: If it is not UTF-8.
+    """
+    try:
+        # utf-8-sig: spreadsheets begin their csv files with a byte order mark
+        return read_bytes(str(path)).decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise UserError(f'{str(path)!r} is no UTF-8 ({error.reason}): save it as UTF-8') from error
+
+
 def _stems(
-    folder: Path | str, suffixes: Sequence[str], *, start: str = '', without: Sequence[str] = ()
+    folder: Path | str,
+    suffixes: Sequence[str],
+    *,
+    start: str = '',
+    without: Sequence[str] = (),
+    left_out: Counter[str] | None = None,
 ) -> dict[str, str]:
     """Returns the files below a folder: name without start and suffix -> path, sorted."""
-    files = list_files(folder)
+    counts: Counter[str] = Counter() if left_out is None else left_out
+    files = list_files(folder, counts)
     names: dict[str, str] = {}
     for name in sorted(files):
+        if _stem(name, without) is not None:
+            continue
         stem = _stem(name, suffixes, start)
-        if stem is None or _stem(name, without) is not None:
+        if stem is None:
+            counts[Path(name).suffix.lower() or 'without a suffix'] += 1
+            continue
+        if _is_odd(files[name]):
             continue
         if stem in names:
             refuse(
@@ -262,6 +306,16 @@ def _stems(
             continue
         names[stem] = name
     return {stem: files[name] for stem, name in names.items()}
+
+
+def _is_odd(path: str) -> bool:
+    """Tells whether a path cannot be shown, which is a fault."""
+    try:
+        check_name(path)
+    except UserError as error:
+        refuse(LISTING, [ascii(path)], str(error))
+        return True
+    return False
 
 
 def _stem(name: str, suffixes: Sequence[str], start: str = '') -> str | None:

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import struct
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from rein_seg.datasets.files.faults import BAD_IMAGE, BAD_LABEL, CHANNELS, FORM, IDS, SIZE, Fault
-from rein_seg.datasets.files.label_files import image_sizes, read_label
+from rein_seg.datasets.files.label_files import read_label
 from rein_seg.datasets.files.listing import read_bytes
+from rein_seg.datasets.files.pictures import decode_image, open_picture
+from rein_seg.datasets.files.sizes import image_size
 from rein_seg.datasets.transforms.labels import HINT, map_ids, other_size, size_message
 from rein_seg.errors import UserError
 
-_DAMAGED = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error,
-    Image.DecompressionBombError,
-)  # fmt: skip
 _SMALL = 2**16  # below this a count by index is faster than sorting, and its table is small
 
 
@@ -75,8 +68,32 @@ def indexes_for_ids(info: Mapping[str, Any], samples: Iterable[SampleCheck]) -> 
     )
 
 
+def masks_for_ids(info: Mapping[str, Any], samples: Iterable[SampleCheck]) -> str | None:
+    """Returns an error text if labels without a map hold 0 and the ignored index alone, else None.
+
+    Such labels train class 0 against nothing: every score would be 100.
+
+    Args:
+        info: Fields of any sample of the data set.
+        samples: Findings about its samples.
+    """
+    raw: Counter = Counter()
+    for sample in samples:
+        raw.update(sample.raw)
+    ignored = info['ignore_index']
+    if info['id_map'] is not None or set(raw) != {0, ignored}:
+        return None
+    return (
+        f'labels such as {info["seg_map_path"]!r} hold the values 0 and {ignored} alone, and '
+        f'{ignored} is ignored, so no other class than the first would be learnt: expected class '
+        f'indexes; for masks of one thing take BinaryFolderDataset, or label_map={{0: 0, '
+        f'{ignored}: 1}}; if {ignored} is to be ignored, say so with label_map={{0: 0, {ignored}: '
+        f'{ignored}}}'
+    )
+
+
 def check_sample(info: Mapping[str, Any], *, digest: bool = False) -> SampleCheck:
-    """Reads image and label of a sample and lists all their faults.
+    """Reads image and label of a sample as a run does, and lists all their faults.
 
     Args:
         info: Fields of the sample in a `DomainDataset`.
@@ -89,47 +106,44 @@ def check_sample(info: Mapping[str, Any], *, digest: bool = False) -> SampleChec
         >>> _ = cv2.imwrite('image.png', np.zeros((4, 6, 3), np.uint8))
         >>> _ = cv2.imwrite('label.png', np.full((4, 6), 9, np.uint8))
         >>> found = check_sample(dict(img_path='image.png', seg_map_path='label.png', id_map={0: 0},
-        ...                           num_classes=1, ignore_index=255))
+        ...                           num_classes=2, ignore_index=255))
         >>> found.size, found.raw, [fault.kind for fault in found.faults]
         ((4, 6), {9: 24}, ['ids that map nowhere'])
     """
     found = SampleCheck()
-    _check_image(info['img_path'], found, digest)
+    _check_image(info, found, digest)
     if 'seg_map_path' in info:
         _check_label(info, found)
     return found
 
 
-def _check_image(path: str, found: SampleCheck, digest: bool) -> None:
+def _check_image(info: Mapping[str, Any], found: SampleCheck, digest: bool) -> None:
+    path = info['img_path']
     try:
         data = read_bytes(path)
         if digest:
             found.digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-        _decode(data)
-        found.size = sorted(image_sizes(path))[0]
-    except (*_DAMAGED, UserError) as error:
+        _decode(data, path)
+        white, orientation = info.get('max_value'), info.get('orientation')
+        image = decode_image(data, path, max_value=white, orientation=orientation)
+        found.size = image.shape[:2]
+        image_size(info)  # refuses a turned image whose label may not be turned
+    except (OSError, UserError) as error:
         message = f'image {path!r} cannot be read: {error}; copy or download it again'
         known = isinstance(error, UserError)
         found.faults.append(Fault(BAD_IMAGE, path, str(error) if known else message))
 
 
-def _decode(data: bytes) -> None:
-    """Decodes a picture to its last row; compares the checksums of a PNG."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            form = image.format
-            image.load()
-    except UnidentifiedImageError:
-        # a format that only OpenCV reads
-        if not data or cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) is None:
-            raise
-        return
-    if form == 'PNG':
-        _verify(data)
+def _decode(data: bytes, path: str) -> None:
+    """Decodes a picture to its last row, where OpenCV may stop before; compares checksums."""
+    with open_picture(data, path) as image:
+        image.load()
+    _verify(data, path, 'image')
 
 
-def _verify(data: bytes) -> None:
-    with Image.open(io.BytesIO(data)) as image:
+def _verify(data: bytes, path: str, what: str) -> None:
+    """Compares the checksums of a PNG."""
+    with open_picture(data, path, what=what) as image:
         if image.format == 'PNG':
             image.verify()
 
@@ -137,17 +151,16 @@ def _verify(data: bytes) -> None:
 def _check_label(info: Mapping[str, Any], found: SampleCheck) -> None:
     path, decode = info['seg_map_path'], info.get('decode')
     try:
-        raw = read_label(path, decode)
-        _verify(read_bytes(path))
-    except UserError as error:
-        found.faults.append(Fault(_label_kind(path, decode), path, str(error)))
-        return
-    except _DAMAGED as error:
+        raw = read_label(path, decode, orientation=info.get('orientation'))
+        _verify(read_bytes(path), path, 'label')
+    except (OSError, UserError) as error:
+        known = isinstance(error, UserError)
         message = f'label {path!r} cannot be read: {error}; mend the file'
-        found.faults.append(Fault(BAD_LABEL, path, message))
+        kind = _label_kind(path, decode)
+        found.faults.append(Fault(kind, path, str(error) if known else message))
         return
     if found.size is not None:
-        size = other_size(info, raw.shape)
+        size = other_size({**info, 'ori_shape': found.size}, raw.shape)
         if size is not None:
             policy = info.get('wrong_size', 'error')
             allowed = '' if policy == 'error' else f'wrong_size={policy!r}'
@@ -161,10 +174,10 @@ def _label_kind(path: str, decode: Any) -> str:
     """Returns the kind of fault of a label that could not be read."""
     try:
         data = read_bytes(path)
-        _decode(data)
-        with Image.open(io.BytesIO(data)) as image:
+        _decode(data, path)
+        with open_picture(data, path) as image:
             several = len(image.getbands()) > 1
-    except (*_DAMAGED, UserError):
+    except (OSError, UserError):
         return BAD_LABEL
     return CHANNELS if several and decode is None else FORM
 

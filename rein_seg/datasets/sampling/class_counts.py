@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,31 @@ def class_frequencies(counts: np.ndarray) -> np.ndarray:
     """
     pixels = counts.sum(0)
     return pixels / max(int(pixels.sum()), 1)
+
+
+def absent_classes(pixels: Mapping[int, int], classes: Sequence[str]) -> str | None:
+    """Returns a warning that names the classes without a pixel, None if each has some.
+
+    Args:
+        pixels: Class index -> pixels in the labels of the training data.
+        classes: Names of the classes.
+
+    Example:
+        >>> from collections import Counter
+        >>> from rein_seg.datasets.sampling.class_counts import absent_classes
+        >>> absent_classes(Counter({0: 9, 1: 3}), ('road', 'sky')) is None
+        True
+        >>> absent_classes(Counter({0: 9}), ('road', 'sky'))[:47]
+        "no label of the training data has 'sky' (1 of 2"
+    """
+    absent = [name for index, name in enumerate(classes) if not pixels[index]]
+    if not absent:
+        return None
+    return (
+        f'no label of the training data has {", ".join(map(repr, absent))} ({len(absent)} of '
+        f'{len(classes)} classes): expected pixels of every class, since a class that is never '
+        'seen is never predicted; look at label_map and at the order of the classes'
+    )
 
 
 def _kept_or_counted(dataset: Any, cache_dir: str | None, workers: int | None) -> np.ndarray:

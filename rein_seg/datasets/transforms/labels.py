@@ -13,11 +13,13 @@ from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 
 from rein_seg.datasets.files.decoded import cached
-from rein_seg.datasets.files.label_files import image_sizes, read_label
+from rein_seg.datasets.files.label_files import read_label
+from rein_seg.datasets.files.sizes import image_size
 from rein_seg.errors import UserError
 
 HINT = 'map them with label_map in the data set, or mend the file'
 _UNKNOWN = -1
+_FEW = 2**16
 
 
 @TRANSFORMS.register_module()
@@ -25,8 +27,8 @@ class LoadLabels(BaseTransform):
     """Loads a label image and maps its raw ids to class indexes with one look-up.
 
     Required keys: seg_map_path, num_classes, ignore_index, id_map, seg_fields; optional: decode,
-    wrong_size, ori_shape, file_shape, cache_dir (folder of mapped copies), cache_raw. Added keys:
-    gt_seg_map, (H, W) uint8 with class indexes and the ignore index.
+    wrong_size, orientation, ori_shape, file_shape, cache_dir (folder of mapped copies), cache_raw.
+    Added keys: gt_seg_map, (H, W) uint8 with class indexes and the ignore index.
 
     Raises:
         UserError: If the file cannot be read or has another form than the data set declares,
@@ -51,7 +53,7 @@ class LoadLabels(BaseTransform):
             results['gt_seg_map'] = load_classes(results)
         else:
             # a copy is valid for these values only, so they are part of its name
-            keys = ('id_map', 'num_classes', 'ignore_index', 'decode', 'wrong_size')
+            keys = ('id_map', 'num_classes', 'ignore_index', 'decode', 'wrong_size', 'orientation')
             about = [results.get(key) for key in (*keys, 'file_shape', 'ori_shape')]
             results['gt_seg_map'] = cached(
                 folder,
@@ -75,7 +77,7 @@ def load_classes(info: Mapping[str, Any]) -> np.ndarray:
             and ``wrong_size`` allows neither.
     """
     path, decode, policy = info['seg_map_path'], info.get('decode'), info.get('wrong_size', 'keep')
-    raw = read_label(path, decode)
+    raw = read_label(path, decode, orientation=info.get('orientation'))
     size = None if policy == 'keep' else other_size(info, raw.shape)
     if size is not None and policy != 'resize':
         raise UserError(size_message(info, raw.shape, size))
@@ -98,15 +100,15 @@ def size_message(info: Mapping[str, Any], shape: tuple[int, ...], size: tuple[in
         f'label {info["seg_map_path"]!r} is {shape}, its image {info["img_path"]!r} {size} '
         '(height, width): expected one size; mend the pair, or give the data set '
         "wrong_size='resize' (the label, nearest) or 'skip' (an image turned by its EXIF data "
-        "loads as stored with color_type='color_ignore_orientation' in LoadImageFromFile)"
+        "is read as stored with orientation='stored' in the data set)"
     )
 
 
 def other_size(info: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[int, int] | None:
     """Returns the (height, width) of a sample's image, None if the label has the same size."""
     loaded = info.get('file_shape') or info.get('ori_shape')
-    sizes = {tuple(loaded)} if loaded else image_sizes(info['img_path'])
-    return None if shape in sizes else sorted(sizes)[0]
+    size = tuple(loaded) if loaded else image_size(info)
+    return None if shape == size else size
 
 
 def map_ids(
@@ -143,7 +145,9 @@ def map_ids(
         if mapped is not None:
             return mapped
     table = _table(items, num_classes, ignore_index)
-    present = np.flatnonzero(np.bincount(raw.ravel())) if raw.size else np.empty(0, int)
+    # counting by value is faster, but values of 32 bits would need a table of gigabytes
+    counted = raw.size and int(raw.max()) < _FEW
+    present = np.flatnonzero(np.bincount(raw.ravel())) if counted else np.unique(raw)
     unknown = [int(i) for i in present if i >= len(table) or table[i] == _UNKNOWN]
     if unknown:
         space = f'0 to {num_classes - 1}' if id_map is None else f'{sorted(id_map)}'

@@ -5,23 +5,35 @@ H x W image.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmseg.registry import TRANSFORMS
 
 from rein_seg.datasets.files.decoded import cached
+from rein_seg.datasets.files.pictures import STORED, read_image
 from rein_seg.datasets.transforms.corruptions import corrupt
+from rein_seg.errors import UserError
+
+_COLOR_TYPES = {'color': None, 'color_ignore_orientation': STORED}
 
 
 @TRANSFORMS.register_module()
 class LoadDomainImage(LoadImageFromFile):
-    """mmcv's `LoadImageFromFile`, for data sets with ``cache_dir`` or ``corruption``.
+    """Loads the image of a sample with `read_image`, the only reader of images here.
 
-    Without them it is `LoadImageFromFile`. Required key: img_path; optional: cache_dir,
-    cache_raw, corruption. Added keys: img, img_shape, ori_shape.
+    A `DomainDataset` puts it in the place of mmcv's `LoadImageFromFile`; 8-bit images are equal bit
+    for bit. Required key: img_path; optional: max_value, orientation, cache_dir, cache_raw,
+    corruption. Added keys: img, img_shape, ori_shape, orientation.
 
     Args:
-        **kwargs: As `LoadImageFromFile`.
+        to_float32: Whether to convert to float32, 0..255.
+        color_type: ``color``; or ``color_ignore_orientation``, as ``orientation='stored'`` of the
+            data set.
+
+    Raises:
+        UserError: As `read_image`, or for another color_type or backend.
 
     Example:
         >>> import cv2
@@ -32,23 +44,39 @@ class LoadDomainImage(LoadImageFromFile):
         (4, 6, 3)
     """
 
-    def transform(self, results: dict) -> dict | None:
+    def __init__(
+        self,
+        to_float32: bool = False,
+        color_type: str = 'color',
+        imdecode_backend: str | None = 'cv2',
+        backend_args: dict | None = None,
+    ) -> None:
+        if color_type not in _COLOR_TYPES or imdecode_backend not in ('cv2', None):
+            raise UserError(
+                f'the step that loads images has color_type={color_type!r}, '
+                f'imdecode_backend={imdecode_backend!r}: expected one of {list(_COLOR_TYPES)} and '
+                "'cv2', since encoders take three channels and all images have one reader; leave "
+                'them out'
+            )
+        super().__init__(to_float32=to_float32, color_type=color_type, backend_args=backend_args)
+
+    def transform(self, results: dict) -> dict:
         """Adds ``img``, (H, W, 3) uint8 BGR."""
         path, folder = results['img_path'], results.get('cache_dir')
-        corruption = results.get('corruption')
+        corruption, white = results.get('corruption'), results.get('max_value')
+        orientation = _COLOR_TYPES[self.color_type] or results.get('orientation')
+        if orientation is not None:
+            results['orientation'] = orientation  # the label is turned likewise
 
         def make() -> np.ndarray:
-            # no bare super() here: a nested function has no implicit self
-            image = super(LoadDomainImage, self).transform(results)['img']
+            image = read_image(path, max_value=white, orientation=orientation)
             return image if corruption is None else corrupt(image, corruption, path)
 
-        if folder is not None:
-            flavour = f'image {self.color_type} {self.imdecode_backend} {corruption}'
-            image = cached(folder, path, flavour, make, raw=results.get('cache_raw', False))
-        elif corruption is not None:
-            image = make()
+        if folder is None:
+            image: Any = make()
         else:
-            return super().transform(results)
-        results['img'] = image
+            flavour = f'image {corruption} {white} {orientation}'
+            image = cached(folder, path, flavour, make, raw=results.get('cache_raw', False))
+        results['img'] = image.astype(np.float32) if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results

@@ -83,14 +83,14 @@ def test_other_ids_and_sizes_have_other_copies(tmp_path):
     options = dict(cache_dir=str(tmp_path / 'copies'))
     first = read(build(tmp_path, **options))[0][1]
     plain = dict(type='DomainDataset', **{k: dict(v) for k, v in PREFIX.items()}, **options)
-    all_ignored = dict(plain, label_map=dict.fromkeys((7, 26, 0), 255), metainfo=ONE)
+    all_ignored = dict(plain, label_map=dict.fromkeys((7, 26, 0), 255), metainfo=TWO)
     other = read(build(tmp_path, options=all_ignored))[0][1]
     assert set(np.unique(first)) == {0, 13, 255}
     assert set(np.unique(other)) == {255}
 
 
 PREFIX = dict(data_prefix=dict(img_path='gta/images', seg_map_path='gta/labels'))
-ONE = dict(classes=('a',), palette=[[0, 0, 0]])
+TWO = dict(classes=('a', 'b'), palette=[[0, 0, 0], [9, 9, 9]])
 
 
 def test_sizes_are_checked_with_copies_too(tmp_path):
@@ -107,9 +107,6 @@ def test_a_cache_that_cannot_be(tmp_path, monkeypatch):
     (tmp_path / 'file').write_text('')
     with pytest.raises(UserError, match='no copy of .*00001.png.* can be written'):
         read(build(tmp_path, cache_dir=str(tmp_path / 'file')))
-    pipeline = [dict(type='LoadImageFromFile'), *PIPELINE[1:]]
-    with pytest.raises(UserError, match='begin with LoadDomainImage'):
-        build(tmp_path, cache_dir='x', pipeline=pipeline)
     for raw, suffix, whole in ((False, 'tif', 20), (True, 'npy', 20), (True, 'npy', 130)):
         cache = dict(cache_dir=str(tmp_path / f'copies{whole}'), cache_raw=raw)
         read(build(tmp_path, **cache))

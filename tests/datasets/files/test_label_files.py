@@ -1,10 +1,14 @@
 """What a label picture's values mean: masks of every kind, labels drawn in colours."""
 
+import struct
+import zlib
+
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from rein_seg.datasets.files.label_files import BinaryMask, ColourLabels, image_sizes, read_label
+from rein_seg.datasets.files.label_files import BinaryMask, ColourLabels, read_label
 from rein_seg.errors import UserError
 
 # two columns of background, two of the thing
@@ -129,12 +133,79 @@ def test_strange_colours_are_named(tmp_path):
             ColourLabels(wrong)
 
 
-def test_sizes_from_the_header_heed_a_turned_image(tmp_path):
-    exif = Image.Exif()
-    exif[274] = 6
-    path = saved(tmp_path, Image.new('RGB', (30, 20)), 'turned.jpg', exif=exif)
-    assert image_sizes(path) == {(20, 30), (30, 20)}
-    assert image_sizes(saved(tmp_path, Image.new('RGB', (30, 20)))) == {(20, 30)}
-    (tmp_path / 'no.jpg').write_bytes(b'no picture')
-    with pytest.raises(UserError, match=r"no.jpg' cannot be read"):
-        image_sizes(str(tmp_path / 'no.jpg'))
+STORED = np.array([[0, 1, 2, 3], [3, 2, 1, 0]], np.uint8)
+
+
+def four_bits(values):
+    """A grey PNG of 4 bits: Pillow writes none, and stretches 0..15 to 0..255 when it reads."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+        )
+
+    height, width = values.shape
+    rows = b''.join(b'\0' + bytes(row[0::2] << 4 | row[1::2]) for row in values)
+    head = struct.pack('>2I5B', width, height, 4, 0, 0, 0, 0)
+    parts = (b'IHDR', head), (b'IDAT', zlib.compress(rows)), (b'IEND', b'')
+    return b'\x89PNG\r\n\x1a\n' + b''.join(chunk(*part) for part in parts)
+
+
+def test_greys_of_few_bits_are_the_stored_numbers(tmp_path):
+    (tmp_path / 'm.png').write_bytes(four_bits(STORED * 5))
+    assert Image.open(tmp_path / 'm.png').mode == 'L'
+    np.testing.assert_array_equal(read_label(str(tmp_path / 'm.png')), STORED * 5)
+
+
+def test_palettes_are_read_by_index_even_of_greys(tmp_path):
+    path = saved(tmp_path, palette(STORED, [[g, g, g] for g in (200, 100, 50, 0)]))
+    np.testing.assert_array_equal(read_label(path), STORED)
+
+
+def test_sixteen_bits_keep_their_numbers(tmp_path):
+    path = saved(tmp_path, Image.fromarray(STORED.astype(np.uint16) * 20000))
+    np.testing.assert_array_equal(read_label(path), STORED.astype(int) * 20000)
+
+
+CHANGED = {
+    'jpeg': (lambda: grey(STORED), 'm.jpg', {}, r'compressed with loss \(JPEG\)'),
+    'lossy webp': (lambda: grey(STORED), 'm.webp', {}, r'compressed with loss \(WEBP\)'),
+    'white is zero': (lambda: grey(STORED), 'm.tif', {'tiffinfo': {262: 0}}, 'white is zero'),
+    'colours': (lambda: grey(STORED).convert('RGB'), 'm.png', {}, 'not colours .*label_colours'),
+    'frames': (
+        lambda: grey(STORED),
+        'm.gif',
+        {'save_all': True, 'append_images': [grey(3 - STORED)]},
+        'holds 2 pictures',
+    ),
+    'pages': (
+        lambda: grey(STORED),
+        'm.tif',
+        {'save_all': True, 'append_images': [grey(STORED)] * 2},
+        'holds 3 pictures',
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', CHANGED)
+def test_forms_that_change_ids_are_refused(tmp_path, kind):
+    make, name, options, message = CHANGED[kind]
+    with pytest.raises(UserError, match=message):
+        read_label(saved(tmp_path, make(), name, **options))
+
+
+@pytest.mark.parametrize('dtype', [np.int8, np.int16, np.int32])
+def test_negative_ids_are_refused(tmp_path, dtype):
+    path = str(tmp_path / 'm.tif')
+    cv2.imwrite(path, STORED.astype(dtype) - 1)
+    with pytest.raises(UserError, match='negative|expected whole numbers >= 0'):
+        read_label(path)
+    cv2.imwrite(path, STORED.astype(dtype))
+    np.testing.assert_array_equal(read_label(path), STORED)
+
+
+def test_colours_of_sixteen_bits_are_refused(tmp_path):
+    path = str(tmp_path / 'm.png')
+    cv2.imwrite(path, np.zeros((2, 4, 3), np.uint16))
+    with pytest.raises(UserError, match='has 16 bits in each of several channels'):
+        read_label(path, ColourLabels(COLOURS))

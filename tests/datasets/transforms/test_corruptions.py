@@ -117,10 +117,12 @@ def test_without_the_library_or_with_the_old_one(tree, library, monkeypatch):
         build(tree, corruption=('fog', 1))
 
 
-def test_a_pipeline_that_would_not_corrupt_is_refused(tree, library):
-    pipeline = [dict(type='LoadImageFromFile'), *PIPELINE[1:]]
-    with pytest.raises(UserError, match='corruption has no effect on LoadImageFromFile'):
-        build(tree, corruption=('fog', 1), pipeline=pipeline)
+def test_the_loader_of_mmcv_corrupts_too(tree, library):
+    theirs = [dict(type='LoadImageFromFile'), *PIPELINE[1:]]
+    found = [
+        build(tree, corruption=('fog', 1), pipeline=p)[0]['inputs'] for p in (theirs, PIPELINE)
+    ]
+    assert found[0].equal(found[1])
 
 
 @pytest.mark.parametrize('name', CORRUPTIONS)
