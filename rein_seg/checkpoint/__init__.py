@@ -8,6 +8,7 @@ from rein_seg.checkpoint.read import read_checkpoint, read_state_dict, state_dic
 from rein_seg.checkpoint.strict import load_strict, tensors_sha256
 from rein_seg.checkpoint.write import (
     atomic_path,
+    remove_temporary,
     save_checkpoint,
     save_tensors,
     write_json,
@@ -24,6 +25,7 @@ __all__ = [
     'read_adapter',
     'read_checkpoint',
     'read_state_dict',
+    'remove_temporary',
     'save_adapter',
     'save_checkpoint',
     'save_tensors',

@@ -1,4 +1,4 @@
-"""Writes files whole or not at all: a killed process never leaves half a file."""
+"""Writes files whole or not at all: a killed process never leaves half a file, nor a power cut."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _WRITE_FAILED = ('inline_container.cc', 'I/O error')
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary name beside ``path``; renames it to ``path`` if the block succeeds.
 
-    A killed process leaves at most a stray temporary file, never half of ``path``.
+    A killed process leaves at most a stray temporary file, never half of ``path``; see
+    `remove_temporary`. The content is on the disk before the file has its name.
 
     Raises:
         OSError: If the file cannot be written; it names ``path`` or the folder above.
@@ -55,7 +56,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
             umask = os.umask(0)
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would hide results from the group
+            _sync(temporary)
             os.replace(temporary, target)
+            _sync(target.parent)  # the name, too
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -69,6 +72,38 @@ def _special(target: Path) -> Iterator[Path]:
         yield temporary
         with naming(target), target.open('wb') as file:
             file.write(temporary.read_bytes())
+
+
+def _sync(path: Path) -> None:
+    """Has the disk hold a file, or the names in a folder."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        # some network file systems cannot, for folders; a folder may be closed for reading
+        if error.errno not in (errno.EINVAL, errno.EACCES):
+            raise
+
+
+def remove_temporary(folder: str | os.PathLike) -> list[str]:
+    """Removes the temporary files that killed processes left in a folder; returns their names.
+
+    Only for a folder where no other process writes.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from rein_seg.checkpoint import remove_temporary
+        >>> Path('.iter_2.pth.x7_k2qd1.tmp').touch()
+        >>> remove_temporary('.')
+        ['.iter_2.pth.x7_k2qd1.tmp']
+    """
+    stray = sorted(Path(folder).glob('.*.????????.tmp'))  # mkstemp's names have 8 characters
+    for path in stray:
+        path.unlink(missing_ok=True)
+    return [path.name for path in stray]
 
 
 @contextlib.contextmanager

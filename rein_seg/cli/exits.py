@@ -45,7 +45,7 @@ def run(main: Callable[[], object], *, interrupted: str = 'start it again') -> i
 
     Args:
         main: Work of the command; an int that it returns is the exit code.
-        interrupted: Advice after Ctrl-C or SIGTERM.
+        interrupted: Advice after Ctrl-C or SIGTERM, where the work itself gives none.
 
     Returns:
         The exit code, see `Exit`. Other exceptions pass; Python exits with 1 then.
@@ -66,10 +66,10 @@ def run(main: Callable[[], object], *, interrupted: str = 'start it again') -> i
         return int(Exit.NO_READER)
     except OSError as error:
         return _say(f'error: {describe(error)}', Exit.IO_ERROR)
-    except Terminated:
-        return _say(f'terminated: {interrupted}', Exit.TERMINATED)
-    except KeyboardInterrupt:
-        return _say(f'interrupted: {interrupted}', Exit.INTERRUPTED)
+    except Terminated as stop:
+        return _say(f'terminated: {stop or interrupted}', Exit.TERMINATED)
+    except KeyboardInterrupt as stop:
+        return _say(f'interrupted: {stop or interrupted}', Exit.INTERRUPTED)
     except (MemoryError, RuntimeError) as error:
         line = exhausted(error)
         if line is None:

@@ -21,9 +21,11 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add_config(parser)
-    parser.add_argument(
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
         '--resume', action='store_true', help='go on from the newest checkpoint of the work folder'
     )
+    start.add_argument('--resume-from', metavar='FILE', help='go on from this checkpoint')
     parser.add_argument(
         '--inference-cost',
         action='store_true',
@@ -40,6 +42,7 @@ def main(args: argparse.Namespace) -> None:
     train(
         cfg,
         resume=args.resume,
+        resume_from=args.resume_from,
         amp=args.amp,
         launcher=args.launcher,
         inference_cost=args.inference_cost,

@@ -14,6 +14,7 @@ from typing import Any
 
 import rein_seg
 from rein_seg.checkpoint import write_json
+from rein_seg.config.differences import differences
 from rein_seg.environment import describe_environment
 from rein_seg.errors import UserError
 
@@ -154,23 +155,5 @@ def deviations(made: Any, request: Any, *, now: str = 'asked for') -> Iterator[s
         >>> list(deviations({'peft': {'rank': 16}}, {'peft': {'rank': 8}}))
         ['peft.rank is 16 there, 8 asked for']
     """
-    theirs, ours = dict(_flat(made)), dict(_flat(request))
-    for place in [*ours, *(place for place in theirs if place not in ours)]:
-        there, here = _short(theirs, place), _short(ours, place)
-        if place not in theirs or place not in ours or theirs[place] != ours[place]:
-            yield f'{place.removeprefix("config.")} is {there} there, {here} {now}'
-
-
-def _flat(value: Any, place: str = '') -> Iterator[tuple[str, Any]]:
-    if isinstance(value, (list, tuple)):
-        value = dict(enumerate(value)) or []
-    if not isinstance(value, Mapping) or not value:  # a leaf, or an empty container
-        yield place, value
-        return
-    for key, part in value.items():
-        yield from _flat(part, f'{place}.{key}' if place else str(key))
-
-
-def _short(flat: Mapping[str, Any], place: str) -> str:
-    text = repr(flat[place]) if place in flat else 'absent'
-    return text if len(text) <= 60 else f'{text[:57]}...'
+    for key, old, new in differences(made, request):
+        yield f'{key.removeprefix("config.")} is {old} there, {new} {now}'

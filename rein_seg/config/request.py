@@ -25,6 +25,7 @@ class Request:
         training: Whether it is for a training run on all processes: epochs become iterations, and
             selecting a checkpoint on target domains is an error.
         resume: Resume from the newest checkpoint of the work folder.
+        resume_from: Resume from this checkpoint.
         weights_given: Whether the command loads weights itself: ``load_from`` and ``resume`` are
             off.
         amp: bfloat16 autocast.
@@ -40,6 +41,7 @@ class Request:
     protocol: str | None = None
     training: bool = False
     resume: bool = False
+    resume_from: str | None = None
     weights_given: bool = False
     amp: bool = False
     launcher: str | None = None
@@ -60,6 +62,25 @@ class Request:
         return {key: value for key, value in self.options.items() if key != aside}
 
 
+def take_start(cfg: Config, request: Request) -> str | None:
+    """Returns the checkpoint to resume from, and turns ``resume`` of the config off, in place.
+
+    So a resumed run has the config, and writes the adapter, of a run that was never interrupted.
+
+    Raises:
+        UserError: If the work folder holds no checkpoint to resume.
+    """
+    if request.resume_from is not None:
+        cfg.resume = False
+        return request.resume_from
+    if request.weights_given or not (request.resume or cfg.get('resume')):
+        return None
+    # as in mmengine: the config's own resume goes on from load_from, if there is one
+    named = None if request.resume else cfg.get('load_from')
+    cfg.resume = False
+    return named or latest_checkpoint(cfg.work_dir)
+
+
 def fill_work_dir(cfg: Config, request: Request) -> None:
     """Gives a config without a work folder the default, in place."""
     if request.work_dir is None:
@@ -68,18 +89,12 @@ def fill_work_dir(cfg: Config, request: Request) -> None:
 
 
 def set_run(cfg: Config, parts: Parts, request: Request) -> None:
-    """Sets protocol, folder, start and outputs of the run, in place.
-
-    Raises:
-        UserError: If the work folder holds no checkpoint to resume.
-    """
+    """Sets protocol, folder, start and outputs of the run, in place."""
     if request.protocol is not None:
         cfg.protocol = request.protocol
     if request.work_dir is not None:
         cfg.work_dir = request.work_dir
-    if request.resume:
-        cfg.load_from, cfg.resume = latest_checkpoint(cfg.work_dir), True
-    elif request.weights_given:  # the runner would load it over these weights
+    if request.weights_given:  # the runner would load it over these weights
         cfg.load_from, cfg.resume = None, False
     if request.out is not None:
         for metric in parts.metrics['test'][:1]:

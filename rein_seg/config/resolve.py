@@ -31,12 +31,19 @@ from rein_seg.config.names import check_parts, check_types, check_words
 from rein_seg.config.options import apply_options
 from rein_seg.config.origins import Origins, Trace, leaves
 from rein_seg.config.protocol import ConfigProtocols, fill_protocol
+<<<<<<< HEAD
 from rein_seg.config.read import read
 from rein_seg.config.request import Request, fill_work_dir, set_run
 from rein_seg.config.schedule import check_schedules, check_training, fill_iterations
 from rein_seg.config.schema.check import check_values
 from rein_seg.config.source import Source, lay_over
 from rein_seg.config.spelling import is_resolved, unify_spelling
+=======
+from rein_seg.config.read import lay_over, read
+from rein_seg.config.request import Request, fill_work_dir, set_run, take_start
+from rein_seg.config.schedule import check_training, fill_iterations
+from rein_seg.config.spelling import unify_spelling
+>>>>>>> a640fc9 (Runs have a locked folder, whole checkpoints, compared settings, and stop with a checkpoint)
 from rein_seg.errors import UserError
 
 NOTHING = Request()
@@ -51,12 +58,14 @@ class Resolved:
         protocol: Its protocol by definition.
         deviations: How the run deviates from the definitions of protocol and benchmark.
         origins: Dotted key of each value -> who set it.
+        resume_from: Checkpoint of a training run to resume; None starts a new run.
     """
 
     cfg: Config
     protocol: Protocol
     deviations: Deviations
     origins: Origins
+    resume_from: str | None = None
 
     def training_record(self) -> dict[str, Any]:
         """Returns the record of a training run for its files."""
@@ -119,6 +128,7 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     step('spelling', partial(unify_spelling, from_file=isinstance(source, str)), parts)  # 3
     step('default', fill_work_dir, request)  # 4
     step('command', set_run, parts, request)
+    resume_from = take_start(cfg, request) if request.training else None
     if request.data_only:
         step('data_root', fill_roots, parts, like=_root)
         return Resolved(cfg, Protocol(), NO_DEVIATIONS, step.origins)
@@ -137,7 +147,7 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
         step('epochs', fill_iterations)  # 11
         check_training(cfg, parts)
         check_selection(known)
-    return Resolved(cfg, known.stated(), find_deviations(known), step.origins)  # 12
+    return Resolved(cfg, known.stated(), find_deviations(known), step.origins, resume_from)  # 12
 
 
 def _read(source: str | Config, benchmark: str | None) -> tuple[Source, Config]:

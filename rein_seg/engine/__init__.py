@@ -1,5 +1,6 @@
 """Additions to mmengine's runner: exact resume, safe files, optimizers for frozen encoders."""
 
+from rein_seg.engine.checkpoint_hook import CheckpointHook
 from rein_seg.engine.ema import TrainableEMAHook
 from rein_seg.engine.hooks import AutocastHook, IterationSeedHook, PatienceHook
 from rein_seg.engine.optim import AutocastOptimWrapper, TrainableOptimConstructor
@@ -8,6 +9,7 @@ from rein_seg.engine.runner import PEFTRunner
 __all__ = [
     'AutocastHook',
     'AutocastOptimWrapper',
+    'CheckpointHook',
     'IterationSeedHook',
     'PEFTRunner',
     'PatienceHook',

@@ -7,7 +7,8 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,12 @@ from rein_seg.checkpoint import (
 from rein_seg.checkpoint.write import naming
 from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
 from rein_seg.engine.ema import RAW, TrainableEMAHook
+<<<<<<< HEAD
 from rein_seg.engine.histories import longest_window, shortened
+=======
+from rein_seg.engine.schedules import restart_schedules, schedules_differ
+from rein_seg.engine.training_state import check_training_state, describe_settings
+>>>>>>> a640fc9 (Runs have a locked folder, whole checkpoints, compared settings, and stop with a checkpoint)
 from rein_seg.errors import UserError
 from rein_seg.evaluation import DomainMetric, OverlappingEvaluator
 from rein_seg.fast.dispatch import announcement
@@ -55,10 +61,18 @@ class PEFTRunner(Runner):
         training_record: Facts about the run for its checkpoints: protocol, deviations from it, rule
             for the best checkpoint.
         deviations: From the protocol; the metrics print them beside its name.
+        settings: The resolved config as JSON, for the checkpoints.
+        run_id: Name of the run in its checkpoints; a resumed run keeps it.
     """
 
-    training_record: Mapping[str, Any] | None = None
+    training_record: dict[str, Any] | None = None
     deviations: Sequence[str] = ()
+    settings: str | None = None
+
+    @cached_property
+    def run_id(self) -> str:
+        """A new name, where the run resumes none."""
+        return uuid.uuid4().hex
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Builds the logger. Long records, such as the resolved config, go to its file only."""
@@ -126,6 +140,20 @@ class PEFTRunner(Runner):
                 metric.changed = tuple(self.deviations)
         return built
 
+    def resume_from(self, path: str) -> None:
+        """Has the training go on from a checkpoint."""
+        self._resume, self._load_from = True, path
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Takes up the state of a checkpoint; schedules end where the config says."""
+        wanted = self.cfg.get('param_scheduler')
+        super().resume(filename, *args, **kwargs)
+        if wanted and schedules_differ(wanted, self.param_schedulers):
+            self.param_schedulers = restart_schedules(
+                lambda: self.build_param_scheduler(wanted), self.optim_wrapper, self.iter
+            )
+            self.logger.info(f'the schedules of the rates end elsewhere from iteration {self.iter}')
+
     def load_checkpoint(
         self,
         filename: str,
@@ -137,7 +165,7 @@ class PEFTRunner(Runner):
 
         Raises:
             UserError: If it is an adapter file, or the run to resume had another seed or averaged
-                its weights and this run does not.
+                its weights and this run does not, or the file holds no whole training state.
         """
         if str(filename).endswith('.safetensors'):
             raise UserError(
@@ -152,6 +180,9 @@ class PEFTRunner(Runner):
                 f'{filename}: the run to resume has seed {meta.get("seed")}, this one {self.seed}; '
                 f'set --cfg-options randomness.seed={meta.get("seed")} to see the same data'
             )
+        if self._resume and not self._has_loaded:
+            check_training_state(checkpoint, self.optim_wrapper, source=str(filename))
+            self.run_id = meta.get('run_id') or self.run_id
         averaging = any(isinstance(hook, TrainableEMAHook) for hook in self._hooks)
         if self._resume and RAW in checkpoint and not averaging:
             raise UserError(
@@ -231,6 +262,9 @@ class PEFTRunner(Runner):
             identity=self.bare_model.identity,
             identity_format=IDENTITY_FORMAT,
             training=self.training_record,
+            run_id=self.run_id,
+            processes=dist.get_world_size(),
+            **describe_settings(self.settings),
         )
         checkpoint = dict(
             meta=own | (meta or {}),
@@ -239,6 +273,7 @@ class PEFTRunner(Runner):
         )
         if save_optimizer:
             checkpoint['optimizer'] = self.optim_wrapper.state_dict()
+            checkpoint['meta']['optimizer_states'] = len(checkpoint['optimizer']['state'])
         if save_param_scheduler and self.param_schedulers is not None:
             checkpoint['param_schedulers'] = [s.state_dict() for s in self.param_schedulers]
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
@@ -287,6 +322,26 @@ def worth_showing(record: logging.LogRecord) -> bool:
     return message.count('\n') < 60 and not message.startswith(('"FileClient"', '"HardDisk'))
 
 
+def checkpoints(work_dir: str | os.PathLike) -> list[Path]:
+    """Returns the checkpoints of a run, the newest first.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from rein_seg.engine.runner import checkpoints
+        >>> for name in ('iter_500.pth', 'iter_1000.pth', 'iter_x.pth'):
+        ...     Path(name).touch()
+        >>> [path.name for path in checkpoints('.')]
+        ['iter_1000.pth', 'iter_500.pth']
+    """
+    found = [path for path in Path(work_dir).glob('iter_*.pth') if path.stem[5:].isdecimal()]
+    return sorted(found, key=iteration_of, reverse=True)
+
+
+def iteration_of(path: Path) -> int:
+    """Returns the iteration in the name of a checkpoint."""
+    return int(path.stem.removeprefix('iter_'))
+
+
 def latest_checkpoint(work_dir: str) -> str:
     """Returns the path of the newest complete checkpoint of a run.
 
@@ -304,18 +359,13 @@ def latest_checkpoint(work_dir: str) -> str:
         >>> latest_checkpoint('.')
         'iter_1000.pth'
     """
-    found = sorted(Path(work_dir).glob('iter_*.pth'), key=_iteration, reverse=True)
+    found = checkpoints(work_dir)
     if not found:
         raise UserError(
             f'--resume: {work_dir!r} holds no checkpoint (iter_*.pth) to go on from; start without '
             '--resume, or name the run with --work-dir'
         )
     return str(found[0])
-
-
-def _iteration(path: Path) -> int:
-    digits = path.stem.removeprefix('iter_')
-    return int(digits) if digits.isdigit() else -1
 
 
 def setup_distributed(launcher: str) -> None:

@@ -130,9 +130,8 @@ def write_scores(cfg: Config, results: dict[str, Any]) -> dict[str, Any]:
         if report.get('domains'):
             title = '' if name is None else f'protocol {name}\n'
             print_log(f'\n{title}{class_table(report)}', logger='current')
-    print_log(
-        f'wrote {", ".join(sorted(p.name for p in folder.iterdir()))} in {folder}/', 'current'
-    )
+    written = ', '.join(sorted(path.name for path in folder.glob('[!.]*')))
+    print_log(f'wrote {written} in {folder}/', 'current')
     return results
 
 

@@ -8,19 +8,25 @@ from typing import Any, TypeVar
 
 from mmengine import dist
 from mmengine.config import Config
-from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 
 import rein_seg.run.results as outcome
 from rein_seg.config.checks import Checked, check_run, check_sizes
 from rein_seg.config.definitions import LAST, Protocol
+from rein_seg.config.origins import leaves
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import Resolved, resolve
+from rein_seg.config.settings import settings_text
+from rein_seg.engine.checkpoint_hook import CheckpointHook
 from rein_seg.engine.ema import TrainableEMAHook
 from rein_seg.engine.runner import PEFTRunner, setup_distributed
+from rein_seg.engine.stop import StopHook
 from rein_seg.errors import UserError
+from rein_seg.run.folder import RunFolder, on_main_process, run_folder
 from rein_seg.run.inference_cost import time_inference
+from rein_seg.run.resume import check_settings, read_start
 from rein_seg.run.weights import resumed, started_from
+from rein_seg.signals import stoppable
 
 T = TypeVar('T')
 
@@ -29,6 +35,7 @@ def train(
     cfg: Config,
     *,
     resume: bool = False,
+    resume_from: str | None = None,
     amp: bool = False,
     launcher: str = 'none',
     inference_cost: bool = False,
@@ -36,11 +43,13 @@ def train(
     """Trains, evaluates, and writes the files of the run into ``cfg.work_dir``.
 
     Evaluates and writes the best checkpoint if the schedule keeps it (``save_best``), else the last
-    state.
+    state. A run that the folder already holds is moved to ``FOLDER.1``, ``FOLDER.2``, ... unless
+    this run resumes it.
 
     Args:
         cfg: From `load_config`.
         resume: Go on from the newest checkpoint in ``cfg.work_dir``.
+        resume_from: Go on from this checkpoint.
         amp: bfloat16 autocast in training and evaluation.
         launcher: none, or pytorch under torchrun.
         inference_cost: Also time inference, with the method unmerged and merged.
@@ -50,13 +59,37 @@ def train(
 
     Raises:
         UserError: Before training starts, for any mistake in config, data or files.
+        KeyboardInterrupt: After Ctrl-C or SIGTERM, when a checkpoint to go on from is written.
     """
     setup_distributed(launcher)  # first: batch and iterations depend on the number of processes
-    request = Request(training=True, resume=resume, amp=amp, launcher=launcher)
+    request = Request(
+        training=True, resume=resume, resume_from=resume_from, amp=amp, launcher=launcher
+    )
     resolved = resolve(cfg, request)
-    runner = build_runner(resolved)
-    start = time.perf_counter()
-    runner.train()
+    with run_folder(resolved.cfg.work_dir) as folder:
+        runner = build_runner(resolved, folder)
+        start = time.perf_counter()
+        _run(runner)
+        results = _evaluate(resolved.cfg, runner, start)
+        if not dist.is_main_process():
+            return {}
+        if inference_cost:
+            size = runner.val_dataloader.dataset[0]['inputs'].shape[-2:]
+            results['inference'] = time_inference(runner.bare_model, size, amp=amp)
+        return outcome.write_run(resolved.cfg, runner, results)
+
+
+def _run(runner: PEFTRunner) -> None:
+    """Runs the training loop; a signal stops it at a whole step, with a checkpoint."""
+    with stoppable() as stop:
+        runner.register_hook(StopHook(stop))
+        runner.train()
+    if stop.number:  # it came after the last step
+        raise stop.error('the training had ended; evaluate it with --resume')
+
+
+def _evaluate(cfg: Config, runner: PEFTRunner, start: float) -> dict[str, Any]:
+    """Returns the results of a trained runner (main process; an empty dict on others)."""
     report = outcome.find_report(runner.val_loop.evaluator)
     selected = load_best(runner)
     # without a step there was no validation: a resumed run had ended before
@@ -72,45 +105,56 @@ def train(
         return {}
     if dist.get_world_size() > 1:
         print_log(f'all {dist.get_world_size()} ranks ended with identical parameters', 'current')
-    results = outcome.collect_results(resolved.cfg, runner, report, seconds)
+    results = outcome.collect_results(cfg, runner, report, seconds)
     results.update(
         selection=runner.training_record['selection'],
         training=runner.training_record,
         iterations=runner.iter,
         parameters_sha256=digest,
     )
-    if selected:
-        results['selected'] = selected
-    if inference_cost:
-        size = runner.val_dataloader.dataset[0]['inputs'].shape[-2:]
-        results['inference'] = time_inference(runner.bare_model, size, amp=amp)
-    return outcome.write_run(resolved.cfg, runner, results)
+    return {**results, 'selected': selected} if selected else results
 
 
-def build_runner(resolved: Resolved) -> PEFTRunner:
-    """Checks the data of a training run, then builds its runner."""
-    cfg, deviations = resolved.cfg, resolved.deviations
+def build_runner(resolved: Resolved, folder: RunFolder) -> PEFTRunner:
+    """Checks the data of a training run, makes place in its folder, then builds its runner."""
+    cfg, deviations, start = resolved.cfg, resolved.deviations, resolved.resume_from
+    settings = settings_text(cfg.to_dict())
     checked = check_run(cfg, training=True)
     record = _record(resolved, checked)
+    if start is None:
+        on_main_process(folder.move_old_run, _read_paths(cfg))
+    else:
+        on_main_process(folder.set_aside_newer, start)
     changed = [*record['changed'], *deviations.val, *checked.numbers['val']]
     changed = log_deviations(resolved.protocol, changed)
     runner = make_runner(cfg)
-    runner.training_record, runner.deviations = record, changed
+    runner.training_record, runner.deviations, runner.settings = record, changed, settings
+    if start is not None:
+        runner.resume_from(start)
     if cfg.get('ema'):
         runner.register_hook(make_known(TrainableEMAHook, **cfg.ema))
     check_model(runner, checked.sizes)
     return runner
 
 
+def _read_paths(cfg: Config) -> dict[str, str]:
+    """Returns key -> path of what a run reads besides its config."""
+    paths = {key: value for key, value in leaves(cfg.to_dict()) if isinstance(value, str)}
+    words = ('load_from', 'checkpoint', 'data_root', 'weights')
+    return {key: path for key, path in paths.items() if key.rpartition('.')[2] in words}
+
+
 def _record(resolved: Resolved, checked: Checked) -> dict[str, Any]:
     """Returns the statements of a run's files on its training."""
-    cfg, record = resolved.cfg, resolved.training_record()
+    cfg, record, start = resolved.cfg, resolved.training_record(), resolved.resume_from
     record['changed'] += checked.numbers['train']
     if record['selection'] != LAST:
         record['changed'] += checked.numbers['val']
-    if cfg.get('resume'):
-        return resumed(record, cfg.load_from)
-    if cfg.get('load_from'):
+    if start is not None:
+        meta = read_start(start)
+        record = resumed(record, start)
+        record['changed'] += check_settings(meta, cfg.to_dict(), start)
+    elif cfg.get('load_from'):
         record['changed'].append(started_from(cfg.load_from))
     return record
 
