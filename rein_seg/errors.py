@@ -13,6 +13,14 @@ class UserError(ValueError):
     """
 
 
+class RunFailed(RuntimeError):
+    """A run that cannot go on, though nothing in its input was known to be wrong."""
+
+
+class NotFinite(RunFailed):
+    """A NaN or an infinite value, where each result would be wrong."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM came: ends the program as Ctrl-C does, with an exit code of its own."""
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from rein_seg.errors import Terminated, UserError
+from rein_seg.errors import RunFailed, Terminated, UserError
 from rein_seg.signals import terminable
 
 
@@ -61,6 +61,8 @@ def run(main: Callable[[], object], *, interrupted: str = 'start it again') -> i
             sys.stdout.flush()
     except UserError as error:
         return _say(f'error: {error}', Exit.USER_ERROR)
+    except RunFailed as error:
+        return _say(f'error: {error}', Exit.FAILED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes it again at its end
         return int(Exit.NO_READER)

@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--resume', action='store_true', help='go on from the newest checkpoint of the work folder'
     )
     start.add_argument('--resume-from', metavar='FILE', help='go on from this checkpoint')
+    start.add_argument(
+        '--replay',
+        metavar='FILE',
+        help='repeat the step of not_finite_iter_N.pth, which a run leaves that stops at a loss '
+        'or gradient that is not finite; trains nothing',
+    )
     parser.add_argument(
         '--inference-cost',
         action='store_true',
@@ -37,8 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Trains."""
     from rein_seg.apis import load_config, train
+    from rein_seg.run.replay import replay
 
     cfg = load_config(args.config, work_dir=args.work_dir, cfg_options=args.cfg_options)
+    if args.replay is not None:
+        replay(cfg, args.replay, amp=args.amp)
+        return
     train(
         cfg,
         resume=args.resume,

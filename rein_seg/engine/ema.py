@@ -18,8 +18,9 @@ RAW = 'raw_state_dict'
 class TrainableEMAHook(Hook):
     """Keeps an exponential moving average of the trainable parameters, and evaluates with it.
 
-    The average starts as a copy of the parameters after ``begin`` iterations. Each later iteration
-    moves it: average += momentum (parameters - average). Validation and test use the average. At
+    The average starts as a copy of the parameters after ``begin`` updates of the optimizer, which
+    are iterations unless gradients are accumulated. Each later update moves it:
+    average += momentum (parameters - average). Validation and test use the average. At
     the end of training it replaces the parameters, so that the adapter file holds the weights that
     were scored. A checkpoint has the average in ``state_dict`` and the parameters in
     ``raw_state_dict``; resuming reads both. Buffers are not averaged. Every rank computes the same
@@ -30,7 +31,7 @@ class TrainableEMAHook(Hook):
 
     Args:
         momentum: Weight of the parameters in each step, 0..1.
-        begin: Iterations before the average starts.
+        begin: Updates of the optimizer before the average starts.
 
     Raises:
         UserError: If ``momentum`` or ``begin`` is out of range, the run is not longer than
@@ -40,10 +41,13 @@ class TrainableEMAHook(Hook):
         >>> from types import SimpleNamespace
         >>> import torch
         >>> from rein_seg.engine import TrainableEMAHook
+        >>> from mmengine.optim import OptimWrapper
         >>> hook, model = TrainableEMAHook(momentum=0.5), torch.nn.Linear(1, 1, bias=False)
+        >>> wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1.0))
         >>> for step, value in enumerate([0.0, 4.0]):
         ...     _ = torch.nn.init.constant_(model.weight, value)
-        ...     hook.after_train_iter(SimpleNamespace(iter=step, bare_model=model), batch_idx=step)
+        ...     runner = SimpleNamespace(iter=step, bare_model=model, optim_wrapper=wrapper)
+        ...     hook.after_train_iter(runner, batch_idx=step)
         >>> hook.averages['weight'].item()
         2.0
     """
@@ -63,14 +67,15 @@ class TrainableEMAHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Checks that an average will start, and that a resumed run has loaded its average."""
-        if self.begin >= runner.max_iters:
+        last = updates(runner, runner.max_iters)
+        if self.begin >= last:
             raise UserError(
-                f'ema begins at iteration {self.begin}, the run ends at {runner.max_iters}: train '
-                f'longer, or set ema.begin to less than that, or ema=None'
+                f'ema begins at update {self.begin} of the optimizer, the run ends at {last}: '
+                f'train longer, or set ema.begin to less than that, or ema=None'
             )
-        if runner.iter >= max(self.begin, 1) and not self.averages:
+        if updates(runner, runner.iter) >= max(self.begin, 1) and not self.averages:
             raise UserError(
-                f'ema began at iteration {self.begin}, but the checkpoint of iteration '
+                f'ema began at update {self.begin}, but the checkpoint of iteration '
                 f'{runner.iter} holds no average: resume with ema=None, as the run was started'
             )
 
@@ -79,7 +84,9 @@ class TrainableEMAHook(Hook):
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Starts the average, or moves it."""
-        if runner.iter + 1 < self.begin:
+        if not runner.optim_wrapper.should_update():  # gradients are being accumulated
+            return
+        if updates(runner, runner.iter + 1) < self.begin:
             return
         params = trainable(runner.bare_model)
         if not self.averages:
@@ -139,6 +146,11 @@ class TrainableEMAHook(Hook):
             kept = param.detach().clone()
             param.copy_(average)
             average.copy_(kept)
+
+
+def updates(runner: Any, iterations: int) -> int:
+    """Returns the number of updates of the optimizer in so many iterations from the beginning."""
+    return -(-iterations // runner.optim_wrapper._accumulative_counts)
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:

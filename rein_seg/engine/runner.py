@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,12 @@ from rein_seg.checkpoint import (
 from rein_seg.checkpoint.write import naming
 from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
 from rein_seg.engine.ema import RAW, TrainableEMAHook
-<<<<<<< HEAD
+from rein_seg.engine.finite import FiniteHook
 from rein_seg.engine.histories import longest_window, shortened
-=======
 from rein_seg.engine.schedules import restart_schedules, schedules_differ
+from rein_seg.engine.statistics import StatisticsHook
 from rein_seg.engine.training_state import check_training_state, describe_settings
->>>>>>> a640fc9 (Runs have a locked folder, whole checkpoints, compared settings, and stop with a checkpoint)
-from rein_seg.errors import UserError
+from rein_seg.errors import RunFailed, UserError
 from rein_seg.evaluation import DomainMetric, OverlappingEvaluator
 from rein_seg.fast.dispatch import announcement
 from rein_seg.version import __version__
@@ -93,6 +92,8 @@ class PEFTRunner(Runner):
 
     def train(self) -> nn.Module:
         """Trains; see mmengine's `Runner.train`."""
+        self.register_hook(FiniteHook())
+        self.register_hook(StatisticsHook())
         with naming(self.work_dir):
             return super().train()
 
@@ -286,20 +287,24 @@ class PEFTRunner(Runner):
         )
 
     def trained_digest(self) -> str:
-        """Returns the SHA-256 of all trained tensors, after comparing it between the ranks.
+        """Returns the SHA-256 of all trained parameters.
 
         Raises:
-            RuntimeError: If the ranks' parameters differ.
+            RunFailed: If parameters or buffers of the ranks differ.
         """
-        digest = hashlib.sha256()
-        for param in self.bare_model.parameters():
-            if param.requires_grad:
-                # as bytes: NumPy has no bfloat16
-                digest.update(param.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        digests = dist.all_gather_object(digest.hexdigest())
-        if len(set(digests)) != 1:
-            raise RuntimeError(f'the ranks ended with different parameters: {digests}')
+        params = [param for param in self.bare_model.parameters() if param.requires_grad]
+        digests = [_sha256(params), _sha256(self.bare_model.buffers())]
+        if any(other != digests for other in dist.all_gather_object(digests)):
+            raise RunFailed('the ranks ended with different parameters or buffers')
         return digests[0]
+
+
+def _sha256(tensors: Iterable[torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        # as bytes: NumPy has no bfloat16
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _no_log(handler: logging.FileHandler, record: logging.LogRecord) -> None:

@@ -10,6 +10,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
+from rein_seg.checkpoint import read_checkpoint
 from rein_seg.errors import UserError
 
 # key of a checkpoint -> its name in messages
@@ -31,6 +32,24 @@ def settings_sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def read_meta(path: str) -> dict[str, Any]:
+    """Reads the metadata of a checkpoint to go on from.
+
+    Raises:
+        UserError: If the file cannot be read, or does not count its iterations.
+    """
+    meta = read_checkpoint(path).get('meta')
+    meta = dict(meta) if isinstance(meta, Mapping) else {}
+    for key in ('iter', 'epoch'):
+        value = meta.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise UserError(
+                f'{path}: meta.{key} is {value!r}, expected a whole number of finished '
+                'iterations or epochs: resume from another checkpoint'
+            )
+    return meta
+
+
 def check_training_state(
     checkpoint: Mapping[str, Any], wrapper: OptimWrapper, *, source: str
 ) -> None:
@@ -50,15 +69,8 @@ def check_training_state(
                 f'{source} holds no {name} ({key!r}), so that no run can go on from it: resume '
                 f'from another checkpoint, or start a run from its weights: load_from={source}'
             )
-    meta = checkpoint['meta']
-    for key in ('iter', 'epoch'):
-        value = meta.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise UserError(
-                f'{source}: meta.{key} is {value!r}, expected a whole number of finished '
-                'iterations or epochs: resume from another checkpoint'
-            )
-    fault = _optimizer_fault(checkpoint['optimizer'], wrapper, meta.get('optimizer_states'))
+    saved = checkpoint['meta'].get('optimizer_states')
+    fault = _optimizer_fault(checkpoint['optimizer'], wrapper, saved)
     if fault:
         raise UserError(
             f'{source}: the optimizer state does not fit the model: {fault}; resume with the '

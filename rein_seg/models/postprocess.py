@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rein_seg.errors import NotFinite
 from rein_seg.heads.contract import DecodeHead
 
 Resize = Callable[[Tensor], Tensor]
@@ -42,12 +43,16 @@ def postprocess(
 
     Returns:
         ``pred_sem_seg``, (1, H, W) int64, and the requested maps.
+
+    Raises:
+        NotFinite: If the best prediction of a pixel is not a finite number.
     """
     resize = partial(_resize, size=size, align_corners=head.align_corners)
     if keep_scores or keep_logits or head.sigmoid:
         predicted = resize(predicted)
     if head.sigmoid:
         predicted = predicted.sigmoid()
+        _check_finite(predicted)
         label = (predicted > head.threshold).long()
     else:
         label = best_class(predicted, resize)
@@ -108,10 +113,23 @@ def best_class(predicted: Tensor, resize: Resize) -> Tensor:
     predicted = predicted.detach()
     first = resize(predicted[:1])
     if first.shape[1:] == predicted.shape[1:]:
-        return predicted.max(0, keepdim=True).indices  # argmax takes five times as long
+        best, label = predicted.max(0, keepdim=True)  # argmax takes five times as long
+        _check_finite(best)
+        return label
     best, label = first, torch.zeros_like(first, dtype=torch.int16)
     for k in range(1, len(predicted)):
         each = resize(predicted[k : k + 1])
         label.masked_fill_(each > best, k)  # not >=: of equal classes the first wins
         torch.maximum(best, each, out=best)
+    _check_finite(best)
     return label.long()
+
+
+def _check_finite(best: Tensor) -> None:
+    # a single class may be -inf, as a head that excludes it says
+    if not best.isfinite().all():
+        count = int((~best.isfinite()).sum())
+        raise NotFinite(
+            f'the predictions of {count} of {best.numel()} pixels are not finite: the weights, or '
+            'the precision (--amp), do not suit the model'
+        )

@@ -18,7 +18,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
-from rein_seg.errors import UserError
+from rein_seg.errors import NotFinite, UserError
 from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.mmseg_head import as_head
 from rein_seg.models.batch_norm import guard_batch_norms
@@ -220,7 +220,11 @@ class PEFTSegmentor(EncoderDecoder):
             if data_samples is not None:
                 predicted = unpad(predicted, sample.metainfo)
                 size = tuple(sample.ori_shape[:2])
-            maps = postprocess(predicted, head, size, **keep)
+            try:
+                maps = postprocess(predicted, head, size, **keep)
+            except NotFinite as error:
+                name = sample.metainfo.get('img_path', 'the image')
+                raise NotFinite(f'{name}: {error}') from None
             sample.set_data({key: PixelData(data=value) for key, value in maps.items()})
         return samples
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,9 @@ from typing import Any
 from mmengine import dist
 from mmengine.logging import print_log
 
-from rein_seg.checkpoint import read_checkpoint
 from rein_seg.config.settings import by_iteration, changed_settings
 from rein_seg.engine.runner import checkpoints, iteration_of
-from rein_seg.engine.training_state import settings_sha256
+from rein_seg.engine.training_state import read_meta, settings_sha256
 from rein_seg.errors import UserError
 
 _SHOWN = 3  # changes in a message
@@ -26,7 +26,7 @@ def read_start(path: str) -> dict[str, Any]:
         UserError: If it cannot be read; the message names the newest older checkpoint that can.
     """
     try:
-        return _meta(path)
+        return read_meta(path)
     except UserError as error:
         older = _older(Path(path))
         if not older:
@@ -40,11 +40,6 @@ def read_start(path: str) -> dict[str, Any]:
         raise UserError(f'{error}; {way_out}') from error
 
 
-def _meta(path: str) -> dict[str, Any]:
-    meta = read_checkpoint(path).get('meta')
-    return dict(meta) if isinstance(meta, Mapping) else {}
-
-
 def _older(path: Path) -> list[Path]:
     found = checkpoints(path.parent)
     return [p for p in found if path not in found or iteration_of(p) < iteration_of(path)]
@@ -52,9 +47,10 @@ def _older(path: Path) -> list[Path]:
 
 def _is_whole(path: Path) -> bool:
     try:
-        return 'iter' in _meta(str(path))
+        read_meta(str(path))
     except UserError:
         return False
+    return True
 
 
 def check_settings(meta: Mapping[str, Any], config: Mapping[str, Any], path: str) -> list[str]:
@@ -78,9 +74,9 @@ def check_settings(meta: Mapping[str, Any], config: Mapping[str, Any], path: str
             f'{path} holds no digest of its config: whether the run was begun with the same '
             'settings is not known',
             logger='current',
-            level=30,
+            level=logging.WARNING,
         )
-        return []
+        return [f'until iteration {meta["iter"]}: settings not recorded']
     if settings_sha256(text) != meta.get('settings_sha256'):
         raise UserError(
             f'{path}: the config in it is not the one of its digest, the file was changed after '
@@ -96,7 +92,7 @@ def check_settings(meta: Mapping[str, Any], config: Mapping[str, Any], path: str
             f'{path} is of a run with other settings: {told}{more}; resume it as it was begun, or '
             'start another run with another --work-dir'
         )
-    iteration, length = meta.get('iter', 0), (config.get('train_cfg') or {}).get('max_iters')
+    iteration, length = meta['iter'], (config.get('train_cfg') or {}).get('max_iters')
     if length is not None and length < iteration:
         raise UserError(
             f'max_iters={length} ends before iteration {iteration} of {path}: train longer, or '

@@ -25,7 +25,8 @@ class Small(nn.Module):
 
 
 def runner(module, **state):
-    defaults = dict(iter=0, max_iters=10, _resume=False)
+    wrapper = SimpleNamespace(should_update=lambda: True, _accumulative_counts=1)
+    defaults = dict(iter=0, max_iters=10, _resume=False, optim_wrapper=wrapper)
     return SimpleNamespace(bare_model=module, **{**defaults, **state})
 
 
@@ -107,7 +108,9 @@ def test_a_checkpoint_that_is_not_resumed_gives_its_average():
 
 
 def test_averages_that_would_never_be_are_refused():
-    with pytest.raises(UserError, match='begins at iteration 10, the run ends at 10: train longer'):
+    with pytest.raises(
+        UserError, match='begins at update 10 of the optimizer, the run ends at 10: train longer'
+    ):
         TrainableEMAHook(begin=10).before_train(runner(Small()))
     with pytest.raises(UserError, match='checkpoint of iteration 7 holds no average'):
         TrainableEMAHook(begin=5).before_train(runner(Small(), iter=7))

@@ -69,7 +69,9 @@ def test_resuming_equals_an_uninterrupted_run(finished, tmp_path):
 
 def test_resuming_a_complete_run_evaluates_its_average(finished):
     folder, results = finished
-    again = train(tiny_config(folder, extra=EXTRA, **EVERY), resume=True)
+    cfg = tiny_config(folder, extra=EXTRA, **EVERY)
+    cfg.optim_wrapper.optimizer.lr = 0.01
+    again = train(cfg, resume=True)
     assert again['domains'] == results['domains']
     assert again['parameters_sha256'] == results['parameters_sha256']
 

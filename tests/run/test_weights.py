@@ -61,9 +61,7 @@ def test_a_start_from_other_weights_is_named(folder, tmp_path):
 
 def test_a_run_that_averages_is_not_resumed_without_its_average(folder):
     assert 'raw_state_dict' in read_checkpoint(folder / 'run/iter_2.pth')
-    with pytest.raises(
-        UserError, match='averages its weights, this run does not: set the same ema'
-    ):
+    with pytest.raises(UserError, match='ema.begin is 1 there, absent now'):
         train(tiny_config(folder, max_iters=4), resume=True)
 
 

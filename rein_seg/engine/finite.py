@@ -1,0 +1,137 @@
+"""Stops a run at the first loss or gradient that is not finite, and keeps its batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from mmengine import dist
+from mmengine.hooks import Hook
+from torch import Tensor, nn
+
+from rein_seg.engine.batch_file import save_batch
+from rein_seg.errors import NotFinite
+
+_SHOWN = 3  # names in a message
+
+
+class Step(NamedTuple):
+    """A forward and backward pass. With accumulated gradients an update has several.
+
+    Attributes:
+        iteration: Finished iterations before it.
+        batch: From the data loader.
+        losses: Name -> mean.
+    """
+
+    iteration: int
+    batch: Any
+    losses: dict[str, Tensor]
+
+
+class FiniteHook(Hook):
+    """Checks losses and gradients before each update of the optimizer.
+
+    The check takes a single number from the GPU. All processes stop together. Parameters stay as
+    they were before the update, and so do the checkpoints.
+    """
+
+    def __init__(self) -> None:
+        self.window: list[Step] = []
+        self._batch: tuple[int, Any] = (0, None)
+
+    def before_train(self, runner: Any) -> None:
+        """Has model and optimizer report losses and updates."""
+        runner.bare_model.register_forward_hook(self._note)
+        runner.optim_wrapper.optimizer.register_step_pre_hook(lambda *_: self._check(runner))
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Keeps the batch until the update."""
+        self._batch = (runner.iter, data_batch)
+
+    def _note(self, model: nn.Module, inputs: Any, output: Any) -> None:
+        if model.training and isinstance(output, Mapping):
+            self.window.append(Step(*self._batch, dict(mean_losses(output))))
+
+    def _check(self, runner: Any) -> None:
+        named = {n: p.grad for n, p in runner.bare_model.named_parameters() if p.grad is not None}
+        values = [loss for step in self.window for loss in step.losses.values()]
+        values += _largest(list(named.values())) + _clipped_norm(runner)
+        finite = torch.stack([value.float().cpu() for value in values]).isfinite().all()
+        if _on_all(bool(finite)):
+            self.window.clear()
+            return
+        self._stop(runner, named)
+
+    def _stop(self, runner: Any, gradients: Mapping[str, Tensor]) -> None:
+        bad = next((step for step in self.window if not_finite(step.losses)), None)
+        step = bad or self.window[-1]
+        fault = _describe(step.losses if bad else gradients, 'loss' if bad else 'gradient')
+        place = 'no batch was saved by this process'
+        if bad or dist.is_main_process():
+            path = save_batch(runner, step)
+            place = f'see its batch with rein-seg train CONFIG --replay {path}'
+        raise NotFinite(
+            f'iteration {step.iteration + 1}: {fault}; the parameters were not updated; {place}; '
+            'begin a run with a lower optim_wrapper.optimizer.lr, or without --amp'
+        )
+
+
+def mean_losses(output: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Yields name and mean of each loss in the output of a model.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.engine.finite import mean_losses
+        >>> dict(mean_losses({'loss_ce': torch.tensor([1.0, 3.0]), 'loss_aux': [torch.ones(1)]}))
+        {'loss_ce': tensor(2.), 'loss_aux': tensor(1.)}
+    """
+    for name, value in output.items():
+        if 'loss' in name:
+            parts = value if isinstance(value, Sequence) else [value]
+            yield name, sum(part.detach().mean() for part in parts)
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Returns the names of the tensors that hold a NaN or an infinite value.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.engine.finite import not_finite
+        >>> not_finite({'a': torch.ones(2), 'b': torch.tensor([1.0, float('nan')])})
+        ['b']
+    """
+    return [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+
+
+def _largest(gradients: Sequence[Tensor]) -> list[Tensor]:
+    filled = [gradient for gradient in gradients if gradient.numel()]
+    return list(torch._foreach_norm(filled, math.inf)) if filled else []
+
+
+def _clipped_norm(runner: Any) -> list[Tensor]:
+    """Returns the norm that clipping divides by: infinite, it makes all gradients 0."""
+    name = f'train/{getattr(runner.optim_wrapper, "grad_name", None)}'
+    history = runner.message_hub.log_scalars.get(name)
+    return [] if history is None else [torch.tensor(history.current())]
+
+
+def _on_all(finite: bool) -> bool:
+    if dist.get_world_size() == 1:
+        return finite
+    flag = torch.tensor(int(finite), device=dist.get_comm_device())
+    dist.all_reduce(flag, op='min')
+    return bool(flag)
+
+
+def _describe(tensors: Mapping[str, Tensor], kind: str) -> str:
+    names = not_finite(tensors)
+    if not names:
+        return 'the norm of the gradients, or a loss on another process, is not finite'
+    more = f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''
+    texts = [f'{n} is {float(tensors[n]):g}' if kind == 'loss' else n for n in names[:_SHOWN]]
+    if kind == 'loss':
+        return f'{", ".join(texts)}{more}'
+    return f'the gradient of {", ".join(texts)}{more} is not finite'
