@@ -239,9 +239,16 @@ def test_killed_run_resumes_exactly(tmp_path):
         assert max((a[k] - b[k]).abs().max().item() for k in a) == 0
 
 
+BATCH_NORM = """
+model = dict(backbone=dict(peft=dict(type='LoRA')), decode_head=dict(
+    _delete_=True, type='FCNHead', channels=8, num_convs=1,
+    in_index=-1, norm_cfg=dict(type='BN')))
+"""
+
+
 @pytest.mark.slow
 def test_two_processes_end_with_identical_parameters(tmp_path):
-    config = write_config(tmp_path)
+    config = write_config(tmp_path, extra=BATCH_NORM)
     averaged = ['--cfg-options', 'ema.begin=2', 'ema.momentum=0.2']
     result = run_tool(
         'tools/dist_train.sh', config, '2', '--work-dir', str(tmp_path / 'run'), *averaged
