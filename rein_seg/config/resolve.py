@@ -31,19 +31,12 @@ from rein_seg.config.names import check_parts, check_types, check_words
 from rein_seg.config.options import apply_options
 from rein_seg.config.origins import Origins, Trace, leaves
 from rein_seg.config.protocol import ConfigProtocols, fill_protocol
-<<<<<<< HEAD
 from rein_seg.config.read import read
-from rein_seg.config.request import Request, fill_work_dir, set_run
+from rein_seg.config.request import Request, fill_work_dir, set_run, take_start
 from rein_seg.config.schedule import check_schedules, check_training, fill_iterations
 from rein_seg.config.schema.check import check_values
 from rein_seg.config.source import Source, lay_over
 from rein_seg.config.spelling import is_resolved, unify_spelling
-=======
-from rein_seg.config.read import lay_over, read
-from rein_seg.config.request import Request, fill_work_dir, set_run, take_start
-from rein_seg.config.schedule import check_training, fill_iterations
-from rein_seg.config.spelling import unify_spelling
->>>>>>> a640fc9 (Runs have a locked folder, whole checkpoints, compared settings, and stop with a checkpoint)
 from rein_seg.errors import UserError
 
 NOTHING = Request()
