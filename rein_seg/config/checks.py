@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
+from rein_seg.building import building
 from rein_seg.config.config_paths import deviations_in
 from rein_seg.config.image_sizes import check_batch, test_sizes, training_sizes, window_sizes
 from rein_seg.datasets import DomainDataset, leaf_datasets
@@ -27,6 +28,7 @@ from rein_seg.datasets.label_space import check_label_space
 from rein_seg.datasets.sampling.class_counts import absent_classes, class_counts
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation import find_domain_metric, metric_class
+from rein_seg.models.windows import check_test_cfg
 
 # labels read at most; a data set of up to this size is checked whole
 MAX_LABELS = 500
@@ -60,10 +62,12 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
         UserError: For the first mistake.
     """
     checked = Checked()
+    check_test_cfg(cfg.model.get('test_cfg'), cfg.model.num_classes)
     spaces: dict[str, tuple[str, ...]] = {}
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
-        dataset = DATASETS.build(cfg[key].dataset)
+        with building(f'{key}.dataset'):
+            dataset = DATASETS.build(cfg[key].dataset)
         spaces[key] = _check_classes(dataset, key, cfg.model.num_classes)
         parts = leaf_datasets(dataset)
         use = key.removesuffix('_dataloader')

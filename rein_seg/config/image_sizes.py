@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rein_seg.building import building
 from rein_seg.datasets import DomainDataset, LoadDomainImage, LoadLabels
 from rein_seg.datasets.files.sizes import image_sizes
 from rein_seg.datasets.sampling.stream import seed_everything
@@ -141,7 +142,8 @@ def _blank_size(info: Mapping[str, Any], size: Size, steps: Sequence[Any]) -> Si
     results = {**info, **image, **(label if 'seg_map_path' in info else {})}
     for step in steps:
         if not isinstance(step, (LoadDomainImage, LoadLabels)):
-            results = step(results)
+            with building(f'step {type(step).__name__} of the pipeline, {info["img_path"]!r}'):
+                results = step(results)
     return results['img'].shape[:2]
 
 
@@ -170,12 +172,15 @@ def _first(dataset: Any) -> str:
 
 
 def _size_after(dataset: Any, steps: Sequence[Any]) -> Size:
-    results = dataset.get_data_info(0)
+    domain = f'domain {getattr(dataset, "domain", "?")!r}'
+    with building(f'{domain}: data set {type(dataset).__name__}'):
+        results = dataset.get_data_info(0)
     for step in steps:
-        results = step(results)
+        with building(f'{domain}: step {type(step).__name__} of its pipeline'):
+            results = step(results)
     if 'img' not in results:
         raise UserError(
-            f'domain {getattr(dataset, "domain", "?")!r}: its pipeline '
+            f'{domain}: its pipeline '
             f'{[type(step).__name__ for step in steps]} loads no image: begin it with '
             'LoadImageFromFile and end it with PackDomainInputs'
         )

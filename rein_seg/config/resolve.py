@@ -169,11 +169,14 @@ def _import(imports: Any) -> None:
     if not isinstance(imports, Mapping) or 'imports' not in imports:
         return
     try:
-        import_modules_from_strings(**imports)
+        import_modules_from_strings(
+            imports['imports'], allow_failed_imports=imports.get('allow_failed_imports', False)
+        )
     except Exception as error:
+        cause = error.__context__ or error  # mmengine's own names the module alone
         raise UserError(
-            f'custom_imports.imports={imports["imports"]!r}: {type(error).__name__}: '
-            f'{error}: correct the names, or install the package'
+            f'custom_imports.imports={imports["imports"]!r}: {type(cause).__name__}: '
+            f'{cause}: correct the names, or install the package'
         ) from error
 
 

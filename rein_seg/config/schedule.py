@@ -17,11 +17,12 @@ def check_training(cfg: Config, parts: Parts) -> None:
     """Checks schedules, decay and hooks of a training run.
 
     Raises:
-        UserError: If a schedule ends before it begins or would make norms and tokens decay, or a
-            hook averages weights for validation alone.
+        UserError: If a schedule ends before it begins or would make norms and tokens decay, one
+            counts epochs in a loop of iterations, or a hook averages weights for validation alone.
     """
     check_schedules(cfg)
     check_decay(cfg)
+    check_epochs(cfg, parts)
     averaging = [hook['type'] for _, hook in parts.hooks() if 'EMA' in str(hook.get('type'))]
     if averaging:
         raise UserError(
@@ -42,6 +43,39 @@ def check_schedules(cfg: Config) -> None:
                 f'{schedule.type} begins at iteration {schedule.begin} and ends at {schedule.end}: '
                 'train longer (max_iters) or give param_scheduler a shorter warm-up'
             )
+
+
+def check_epochs(cfg: Config, parts: Parts) -> None:
+    """Checks that nothing waits for the end of an epoch, which a loop of iterations never has.
+
+    Raises:
+        UserError: If a schedule or the checkpoints do.
+    """
+    loop = cfg.train_cfg
+    if loop.get('type', 'IterBasedTrainLoop') != 'IterBasedTrainLoop':
+        return
+    schedules = [
+        (f'param_scheduler.{i}', schedule)
+        for i, schedule in enumerate(cfg.get('param_scheduler') or [])
+        if not schedule.get('convert_to_iter_based') and 'Plateau' not in schedule['type']
+    ]
+    checkpoints = [(place, hook) for place, hook in parts.hooks() if _saves(hook)]
+    for place, part in [*schedules, *checkpoints]:
+        if part.get('by_epoch', True):
+            raise UserError(
+                f'{place} ({part["type"]}) has by_epoch=True, its default: in a training that '
+                f'counts iterations it would never act; give {place}.by_epoch=False'
+            )
+    count = (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
+    if count > loop.max_iters:
+        raise UserError(
+            f'optim_wrapper.accumulative_counts={count}: the training has {loop.max_iters} '
+            'iterations, too few for one step of the optimizer; train longer (max_iters)'
+        )
+
+
+def _saves(hook: Mapping[str, Any]) -> bool:
+    return hook['type'] == 'CheckpointHook'
 
 
 def check_decay(cfg: Config) -> None:

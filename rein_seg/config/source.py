@@ -62,7 +62,7 @@ def lay_over(base: Source, own: Mapping[str, Any], label: str) -> Source:
     for key, value in leaves(content):
         if values[key] != value:
             origins[key] = label
-    kept = {key: origins[key] for key in values}
+    kept = {key: origins.get(key, label) for key in values}
     return Source(content, kept, base.text, base.variables, base.unread)
 
 

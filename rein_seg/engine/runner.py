@@ -39,6 +39,7 @@ from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
 from rein_seg.engine.ema import RAW, TrainableEMAHook
 from rein_seg.engine.finite import FiniteHook
 from rein_seg.engine.histories import longest_window, shortened
+from rein_seg.engine.named_parts import NamedParts
 from rein_seg.engine.schedules import restart_schedules, schedules_differ
 from rein_seg.engine.statistics import StatisticsHook
 from rein_seg.engine.training_state import check_training_state, describe_settings
@@ -49,7 +50,7 @@ from rein_seg.version import __version__
 
 
 @RUNNERS.register_module()
-class PEFTRunner(Runner):
+class PEFTRunner(NamedParts):
     """A `Runner` for models whose state dict leaves frozen tensors out.
 
     A `StreamSampler` seeds the transforms of its data loader, so a resumed run reads the same

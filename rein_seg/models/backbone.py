@@ -14,6 +14,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
+from rein_seg.building import building
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.errors import UserError
 from rein_seg.models.batch_norm import guard_batch_norms
@@ -63,12 +64,14 @@ class PEFTBackbone(BaseModule):
         init_cfg: None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.encoder, self.encoder_info = build_encoder(encoder)
-        self.anatomy: Anatomy = find_anatomy(self.encoder)
+        with building('model.backbone.encoder'):
+            self.encoder, self.encoder_info = build_encoder(encoder)
+            self.anatomy: Anatomy = find_anatomy(self.encoder)
         guard_batch_norms(self.encoder)
         self.peft_cfg = peft
-        self.peft: PEFTMethod = build_methods(peft)
-        self.peft.attach(self.encoder, self.anatomy)
+        with building('model.backbone.peft'):
+            self.peft: PEFTMethod = build_methods(peft)
+            self.peft.attach(self.encoder, self.anatomy)
         self._freeze()
         # stored: a copy for weight averaging switches all gradients off, and would find more
         self.frozen_names = self._find_frozen()

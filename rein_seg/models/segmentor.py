@@ -18,6 +18,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
+from rein_seg.building import building
 from rein_seg.errors import NotFinite, UserError
 from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.mmseg_head import as_head
@@ -85,15 +86,20 @@ class PEFTSegmentor(EncoderDecoder):
         data_preprocessor: Mapping[str, Any] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        built = MODELS.build(fill_methods(backbone, num_classes))
+        with building('model.backbone'):
+            built = MODELS.build(fill_methods(backbone, num_classes))
         if data_preprocessor is None:
             data_preprocessor = preprocessor_config(built.encoder_info, crop_size)
         # not EncoderDecoder's: it would build the heads before their channels are known
-        BaseSegmentor.__init__(self, data_preprocessor=dict(data_preprocessor), init_cfg=init_cfg)
+        with building('model.data_preprocessor'):
+            BaseSegmentor.__init__(
+                self, data_preprocessor=dict(data_preprocessor), init_cfg=init_cfg
+            )
         self.backbone = built
         channels, strides = built.out_channels, built.anatomy.out_strides
         if neck is not None:
-            self.neck = MODELS.build({'in_channels': channels, **neck})
+            with building('model.neck'):
+                self.neck = MODELS.build({'in_channels': channels, **neck})
             channels, strides = self.neck.out_channels, None
         inputs = HeadInputs(
             channels=tuple(channels),
@@ -102,14 +108,21 @@ class PEFTSegmentor(EncoderDecoder):
             query_dims=built.query_dims,
             checkpoint=backbone['encoder'].get('checkpoint'),
         )
-        self.decode_head = build_head(decode_head, inputs)
+        with building('model.decode_head'):
+            self.decode_head = build_head(decode_head, inputs)
         if auxiliary_head is not None:
             many = auxiliary_head if isinstance(auxiliary_head, list) else [auxiliary_head]
-            self.auxiliary_head = nn.ModuleList(build_head(head, inputs) for head in many)
+            with building('model.auxiliary_head'):
+                self.auxiliary_head = nn.ModuleList(build_head(head, inputs) for head in many)
         for part in ('neck', 'decode_head', 'auxiliary_head'):
             guard_batch_norms(getattr(self, part, nn.Identity()))
         head = as_head(self.decode_head)
         self.num_classes, self.out_channels = head.num_classes, head.out_channels
+        if head.num_classes != num_classes:
+            raise UserError(
+                f'model.decode_head.num_classes={head.num_classes}, and model.num_classes='
+                f'{num_classes}: leave the number of the head out'
+            )
         self.align_corners = head.align_corners
         self.train_cfg = train_cfg
         self.set_test_cfg(test_cfg)

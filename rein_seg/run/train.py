@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmengine import dist
 from mmengine.config import Config
 from mmengine.logging import print_log
 
 import rein_seg.run.results as outcome
+from rein_seg.building import building
 from rein_seg.config.checks import Checked, check_run, check_sizes
 from rein_seg.config.definitions import LAST, Protocol
 from rein_seg.config.origins import leaves
@@ -21,14 +22,11 @@ from rein_seg.engine.checkpoint_hook import CheckpointHook
 from rein_seg.engine.ema import TrainableEMAHook
 from rein_seg.engine.runner import PEFTRunner, setup_distributed
 from rein_seg.engine.stop import StopHook
-from rein_seg.errors import UserError
 from rein_seg.run.folder import RunFolder, on_main_process, run_folder
 from rein_seg.run.inference_cost import time_inference
 from rein_seg.run.resume import check_settings, read_start
 from rein_seg.run.weights import resumed, started_from
 from rein_seg.signals import stoppable
-
-T = TypeVar('T')
 
 
 def train(
@@ -132,7 +130,8 @@ def build_runner(resolved: Resolved, folder: RunFolder) -> PEFTRunner:
     if start is not None:
         runner.resume_from(start)
     if cfg.get('ema'):
-        runner.register_hook(make_known(TrainableEMAHook, **cfg.ema))
+        with building('ema'):
+            runner.register_hook(TrainableEMAHook(**cfg.ema))
     check_model(runner, checked.sizes)
     return runner
 
@@ -161,17 +160,8 @@ def _record(resolved: Resolved, checked: Checked) -> dict[str, Any]:
 
 def make_runner(cfg: Config) -> PEFTRunner:
     """Builds the runner of a checked run."""
-    return make_known(PEFTRunner.from_cfg, cfg)
-
-
-def make_known(build: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Builds something; an argument of the config that is not known is the user's error."""
-    try:
-        return build(*args, **kwargs)
-    except TypeError as error:
-        if 'unexpected keyword argument' not in str(error):
-            raise  # a mistake of ours, not of the config
-        raise UserError(f'the config has an argument that is not known: {error}') from error
+    with building('the config'):
+        return PEFTRunner.from_cfg(cfg)
 
 
 def check_model(runner: PEFTRunner, sizes: Mapping[str, tuple[int, int]]) -> None:

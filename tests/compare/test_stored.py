@@ -45,7 +45,7 @@ def test_a_list_of_methods_has_a_name_and_changes_are_noted(tmp_path):
 def test_the_demo_stands_beside_results_of_the_encoder_in_the_package(repo):
     files = sorted((repo / 'docs/results').glob('*_tiny_miniscapes.json'))
     assert [file.stem.split('_')[0] for file in files] == ['frozen', 'full']
-    _, info = build_encoder(load_config(str(repo / 'configs/rein_tiny_miniscapes.py')).encoder)
+    _, info = build_encoder(load_config('rein_tiny_miniscapes').model.backbone.encoder)
     for run in stored_runs(files):
         assert run.results['encoder'] == {'name': info.name, 'weights': info.weights}
         assert run.results['changed'] == [] and run.config == f'{Path(run.path).stem}.py'

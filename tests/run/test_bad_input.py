@@ -60,6 +60,25 @@ OPTIONS = [
     ),
     (['model.num_classes=7'], ('19 classes, the model num_classes=7',)),
     (['train_dataloader.dataset.domain=clera'], ('clera', 'clear')),
+    (['model.decode_head.num_classes=7'], ('decode_head.num_classes=7, and model.num_classes=19',)),
+    (['model.test_cfg.mode=slide'], ('test_cfg.crop_size',)),
+    (
+        ['param_scheduler.0.by_epoch=True'],
+        ('param_scheduler.0 (PolyLR) has by_epoch=True', 'give param_scheduler.0.by_epoch=False'),
+    ),
+    (
+        ['default_hooks.checkpoint.by_epoch=True'],
+        ('default_hooks.checkpoint (CheckpointHook) has by_epoch=True', 'never act'),
+    ),
+    (
+        ['optim_wrapper.accumulative_counts=7'],
+        ('accumulative_counts=7: the training has 6 iterations', 'max_iters'),
+    ),
+    (
+        ['optim_wrapper.optimizer.fused=True', 'optim_wrapper.optimizer.foreach=True'],
+        ('optim_wrapper: RuntimeError', 'correct this part of the config; the traceback is in'),
+    ),
+    (['model.decode_head.in_index=9'], ('decode_head.in_index=9, but there are 2 maps',)),
     (
         ['model.test_cfg.mode=slide', 'model.test_cfg.crop_size=[64,64]',
          'model.test_cfg.stride=[32,32]'],

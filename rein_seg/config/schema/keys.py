@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from mmengine.registry import (
     DATA_SAMPLERS,
     DATASETS,
+    FUNCTIONS,
     HOOKS,
     LOG_PROCESSORS,
     LOOPS,
@@ -60,8 +61,8 @@ LOADER = OneOf(
                 'dataset': _DATASET,
                 'sampler': Built(DATA_SAMPLERS),
                 'batch_sampler': OneOf((Built(DATA_SAMPLERS), None)),
-                'collate_fn': Any,
-                'worker_init_fn': Any,
+                'collate_fn': OneOf((Built(FUNCTIONS), None)),
+                'worker_init_fn': OneOf((Built(FUNCTIONS), None)),
                 'num_batch_per_epoch': Count | None,
                 'persistent_workers': bool,
                 'pin_memory': bool,
