@@ -28,6 +28,7 @@ from rein_seg.config.deviations import (
 from rein_seg.config.find import find_config
 from rein_seg.config.machine import set_machine
 from rein_seg.config.names import check_parts, check_types, check_words
+from rein_seg.config.one_place import fill_ignored_label
 from rein_seg.config.options import apply_options
 from rein_seg.config.origins import Origins, Trace, leaves
 from rein_seg.config.protocol import ConfigProtocols, fill_protocol
@@ -81,7 +82,7 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     3. spelling: values that can be written in two ways get one place; ``comparison`` goes.
     4. run: protocol, work folder, weights to start from, outputs of the command.
     5. protocol: fills gaps; the values of another protocol that filled them before go first.
-    6. sizes: classes, crop and windows of a model without its own.
+    6. sizes: classes, crop and windows of a model without its own; the ignored label of all.
     7. roots: ``data_root`` and ``cache_dir`` of data sets without their own.
     8. selection: the benchmark's metric for hooks that say ``'benchmark'``.
     9. machine: launcher, autocast.
@@ -131,6 +132,7 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     known = ConfigProtocols(cfg, parts)
     step(f'protocol {known.name}', fill_protocol, known, like=_iterations)  # 5
     step('benchmark', fill_sizes, like=_size)  # 6
+    step('ignored label', fill_ignored_label, parts)
     step('data_root', fill_roots, parts, like=_root)  # 7
     step('benchmark', fill_selection)  # 8
     step('command', set_machine, request)  # 9

@@ -66,6 +66,12 @@ def _filled(
             f'head {cfg["type"]!r} has in_channels={given}, but the maps it reads have '
             f'{facts["in_channels"]}: leave in_channels out, it is read from the encoder'
         )
+    number = cfg.get('num_classes', inputs.num_classes)
+    if number != inputs.num_classes:
+        raise UserError(
+            f'head {cfg["type"]!r} has num_classes={number}, the model '
+            f'num_classes={inputs.num_classes}: leave it out of the head, it is filled in'
+        )
     return {**{name: facts[name] for name in names}, **cfg}
 
 
@@ -85,6 +91,11 @@ def fill_methods(backbone: Mapping[str, Any], num_classes: int) -> dict[str, Any
     def fill(method: Mapping[str, Any]) -> Mapping[str, Any]:
         cls = PEFT_METHODS.get(method.get('type', ''))
         takes = cls is not None and 'num_classes' in cls.filled_in
+        if method.get('num_classes', num_classes) != num_classes:
+            raise UserError(
+                f'{method["type"]} has num_classes={method["num_classes"]}, the model '
+                f'num_classes={num_classes}: leave it out of the method, it is filled in'
+            )
         return {'num_classes': num_classes, **method} if takes else method
 
     peft = backbone['peft']
@@ -92,12 +103,15 @@ def fill_methods(backbone: Mapping[str, Any], num_classes: int) -> dict[str, Any
     return {**backbone, 'peft': filled}
 
 
-def preprocessor_config(info: EncoderInfo, crop_size: Sequence[int] | None) -> dict[str, Any]:
+def preprocessor_config(
+    info: EncoderInfo, crop_size: Sequence[int] | None, ignore_index: int = 255
+) -> dict[str, Any]:
     """Returns the config of mmseg's preprocessor with the encoder's normalisation.
 
     Args:
         info: Of the encoder.
         crop_size: (h, w) that training batches are padded to; None does not pad.
+        ignore_index: Label of the padding.
     """
     return dict(
         type='SegDataPreProcessor',
@@ -105,7 +119,7 @@ def preprocessor_config(info: EncoderInfo, crop_size: Sequence[int] | None) -> d
         std=list(info.std),
         bgr_to_rgb=True,
         pad_val=0,
-        seg_pad_val=255,
+        seg_pad_val=ignore_index,
         **(dict(size=tuple(crop_size)) if crop_size else dict(size_divisor=1)),
     )
 

@@ -1,0 +1,38 @@
+"""A setting of several parts is said in one place, and reaches all or is refused."""
+
+import pytest
+
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import resolve
+from rein_seg.errors import UserError
+
+
+def resolved(**options):
+    given = {key.replace('__', '.'): value for key, value in options.items()}
+    return resolve('conv_lora_tiny_blobs', Request(options=given)).cfg
+
+
+@pytest.mark.parametrize(
+    'key', ['train_dataloader__dataset__ignore_index', 'model__decode_head__ignore_index',
+            'val_evaluator__ignore_index'],
+)  # fmt: skip
+def test_the_ignored_label_reaches_all_parts(key):
+    cfg = resolved(**{key: 200})
+    found = [
+        cfg.train_dataloader.dataset.ignore_index,
+        *(dataset.ignore_index for dataset in cfg.test_dataloader.dataset.datasets),
+        cfg.model.decode_head.ignore_index,
+        cfg.val_evaluator.ignore_index,
+        cfg.test_evaluator.ignore_index,
+    ]
+    assert set(found) == {200}
+
+
+def test_without_a_word_nothing_is_written():
+    assert 'ignore_index' not in str(resolved())
+    assert 'ignore_index' not in str(resolved(model__decode_head__threshold=0.5))
+
+
+def test_two_ignored_labels_are_refused():
+    with pytest.raises(UserError, match=r'train_dataloader.dataset.ignore_index=200, but model'):
+        resolved(train_dataloader__dataset__ignore_index=200, model__decode_head__ignore_index=255)
