@@ -1,10 +1,18 @@
-"""Keeps drawn pictures and their labels on disk, so that they are made once."""
+"""Keeps drawn pictures and their labels on disk, so that they are made once.
+
+Each PNG carries a digest of its content and of its place in a text chunk before its end: a picture
+that was changed, damaged or put in another place is drawn again.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import struct
 import tempfile
+import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -13,6 +21,9 @@ import numpy as np
 from rein_seg.errors import UserError
 
 _REPORT_EVERY = 20
+_KEYWORD = b'tEXtrein_seg digest\0'
+_END = 12  # bytes of the chunk that ends a PNG
+_CHUNK = 4 + len(_KEYWORD) + 64 + 4  # length, kind and keyword, hexadecimal digest, checksum
 
 
 def fill_folder(
@@ -22,7 +33,7 @@ def fill_folder(
     draw: Callable[[int], tuple[np.ndarray, np.ndarray]],
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Draws missing pictures among the first of a split; returns its folder.
+    """Draws missing and changed pictures among the first of a split; returns its folder.
 
     The folder holds images/{index:05d}.png and labels/{index:05d}.png. Files appear complete or not
     at all, so killed runs and parallel processes do no harm.
@@ -51,8 +62,10 @@ def fill_folder(
     images, labels = folder / 'images', folder / 'labels'
     images.mkdir(parents=True, exist_ok=True)
     labels.mkdir(exist_ok=True)
-    present = _numbers(images) & _numbers(labels)
-    missing = [index for index in range(count) if f'{index:05d}.png' not in present]
+    names = [f'{index:05d}.png' for index in range(count)]
+    missing = [
+        i for i, n in enumerate(names) if not (_is_whole(images / n) and _is_whole(labels / n))
+    ]
     for done, index in enumerate(missing, start=1):
         image, label = draw(index)
         _write(images / f'{index:05d}.png', image)
@@ -75,8 +88,33 @@ def split_folder(
     return Path(root) / f'v{version}-seed{seed}-{size[0]}x{size[1]}' / domain / split
 
 
-def _numbers(folder: Path) -> set[str]:
-    return {entry.name for entry in os.scandir(folder) if entry.is_file()}
+def _is_whole(path: Path) -> bool:
+    """Tells whether a picture is there as it was drawn."""
+    try:
+        state = path.stat()
+    except OSError:
+        return False
+    return _has_digest(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=2**16)
+def _has_digest(path: Path, changed: int, size: int) -> bool:
+    """Tells whether a file carries its digest; kept for each state of the file."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return False
+    body, chunk = data[: -_END - _CHUNK], data[-_END - _CHUNK : -_END]
+    return chunk == _chunk(body, path)
+
+
+def _chunk(body: bytes, path: Path) -> bytes:
+    # with its place below the cache: whole, but another scene's is as wrong as damaged
+    place = '/'.join(path.parts[-5:])
+    digest = hashlib.sha256(place.encode() + b'\0' + body).hexdigest()
+    content = _KEYWORD + digest.encode()
+    length, checksum = len(content) - 4, zlib.crc32(content)
+    return struct.pack('>I', length) + content + struct.pack('>I', checksum)
 
 
 def _write(path: Path, picture: np.ndarray) -> None:
@@ -85,10 +123,12 @@ def _write(path: Path, picture: np.ndarray) -> None:
     done, code = cv2.imencode('.png', picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise OSError(f'{path}: OpenCV could not encode a {picture.shape} {picture.dtype} picture')
+    data = code.tobytes()
+    data = data[:-_END] + _chunk(data[:-_END], path) + data[-_END:]
     handle, temporary = tempfile.mkstemp(prefix=f'.{path.stem}-', suffix='.tmp', dir=path.parent)
     try:
         with os.fdopen(handle, 'wb') as file:
-            file.write(code.tobytes())
+            file.write(data)
         os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
         os.replace(temporary, path)
     except BaseException:

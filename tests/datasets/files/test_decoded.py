@@ -107,13 +107,34 @@ def test_a_cache_that_cannot_be(tmp_path, monkeypatch):
     (tmp_path / 'file').write_text('')
     with pytest.raises(UserError, match='no copy of .*00001.png.* can be written'):
         read(build(tmp_path, cache_dir=str(tmp_path / 'file')))
-    for raw, suffix, whole in ((False, 'tif', 20), (True, 'npy', 20), (True, 'npy', 130)):
-        cache = dict(cache_dir=str(tmp_path / f'copies{whole}'), cache_raw=raw)
-        read(build(tmp_path, **cache))
-        for path in (tmp_path / f'copies{whole}').rglob(f'*.{suffix}'):
-            path.write_bytes(path.read_bytes()[:whole])
-        with pytest.raises(UserError, match=r'decoded copy .* cannot be read: .*; delete it'):
-            read(build(tmp_path, **cache))
+
+
+def damage(data):
+    """Yields changed contents of a file."""
+    yield data[:20]
+    yield b''
+    yield data[:-1] + bytes([data[-1] ^ 1])
+    middle = len(data) // 2
+    yield data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize('raw', [False, True])
+def test_a_copy_that_was_changed_is_made_again(tmp_path, raw):
+    GTAV.write(tmp_path, numbers=(1, 2))
+    images(tmp_path)
+    plain, cache = read(build(tmp_path)), tmp_path / 'copies'
+    dataset = build(tmp_path, cache_dir=str(cache), cache_raw=raw)
+    read(dataset)
+    copies = [path for path in sorted(cache.rglob('*')) if path.is_file()]
+    for path in copies:
+        whole = path.read_bytes()
+        for changed in damage(whole):
+            path.write_bytes(changed)
+            same(plain, read(dataset))
+            assert path.read_bytes() == whole
+        other = next(p for p in copies if p != path and p.stat().st_size)
+        path.write_bytes(other.read_bytes())  # whole, but of another picture
+        same(plain, read(dataset))
 
 
 @pytest.mark.parametrize('compression', ['zstd', 'tiff_lzw'])
@@ -123,7 +144,8 @@ def test_pixels_survive(tmp_path, shape, compression):
         pytest.skip('no zstd here')
     array = np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8)
     path = tmp_path / 'x.tif'
-    path.write_bytes(decoded._encode(array, compression))
+    data = decoded._encode(array, compression)
+    path.write_bytes(data + decoded._digest(data, path))
     np.testing.assert_array_equal(decoded._read(path), array)
 
 

@@ -52,6 +52,19 @@ def test_only_what_is_missing_is_rendered(tmp_path, filled, monkeypatch):
     assert made == [1, 3, 4]
 
 
+@pytest.mark.parametrize('kind', ['images', 'labels'])
+def test_changed_pictures_are_drawn_again(tmp_path, filled, kind):
+    path, other = filled / kind / '00001.png', filled / kind / '00002.png'
+    drawn = path.read_bytes()
+    blank = cv2.imencode('.png', np.zeros((32, 64), np.uint8))[1].tobytes()
+    # cut, another scene's, a flipped bit that PNG's checksums cover or not, another picture
+    flipped = drawn[:60] + bytes([drawn[60] ^ 1]) + drawn[61:]
+    for changed in (b'', drawn[:-20], other.read_bytes(), flipped, drawn + b'x', blank):
+        path.write_bytes(changed)
+        ensure_cached(tmp_path, 'fog', 'val', 3, seed=4, size=SIZE)
+        assert path.read_bytes() == drawn
+
+
 def test_a_stray_temporary_file_does_not_matter(tmp_path, filled):
     stray = filled / 'images' / '.00007-killed.tmp'
     stray.write_bytes(b'half a picture')
