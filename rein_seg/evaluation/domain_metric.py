@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,12 +123,17 @@ class DomainMetric(BaseMetric):
                 write_png(self._output_path(sample), pred)
 
     def _output_path(self, sample: dict) -> Path:
-        """Returns DOMAIN/NAME.png, or DOMAIN/FOLDER_NAME.png if folders share names of images."""
+        """Returns DOMAIN/NAME.png; names that are taken get the image's folders in front."""
         image = Path(sample['img_path'])
-        path = Path(self.output_dir or '.') / sample['domain'] / f'{image.stem}.png'
-        if self._written.setdefault(str(path), str(image)) == str(image):
-            return path
-        return path.with_name(f'{image.parent.name}_{image.stem}.png')
+        folder = Path(self.output_dir or '.') / sample['domain']
+        for name in output_names(image):
+            path = folder / f'{name}.png'
+            if self._written.setdefault(str(path), str(image)) == str(image):
+                return path
+        raise UserError(
+            f'{str(image)!r} and {self._written[str(path)]!r} would both be written as '
+            f'{str(path)!r}: rename one of them'
+        )
 
     def compute_metrics(self, results: list[tuple[str, Any]]) -> dict[str, float]:
         """Returns ``DOMAIN/COLUMN`` of each domain, and ``mean/COLUMN``, the mean over targets."""
@@ -169,6 +174,20 @@ class DomainMetric(BaseMetric):
                 f'{sorted(measured)} were tested: test all of them, or change the targets'
             )
         return there
+
+
+def output_names(image: Path) -> Iterator[str]:
+    """Yields names for the prediction of an image: its own, then with more and more of its folders.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from rein_seg.evaluation.domain_metric import output_names
+        >>> list(output_names(Path('data/day/a.png')))
+        ['a', 'day_a', 'data_day_a']
+    """
+    parts = [part for part in image.parts[:-1] if part != image.anchor]
+    for start in range(len(parts), -1, -1):
+        yield '_'.join([*parts[start:], image.stem])
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -51,6 +51,7 @@ class SubmissionWriter(BaseMetric):
         super().__init__(prefix='images', **kwargs)
         self.folder = Path(folder)
         self.archives: dict[str, Path] = {}
+        self._written: dict[str, str] = {}
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         """Writes the predictions of a batch, in the size of the image files."""
@@ -58,6 +59,7 @@ class SubmissionWriter(BaseMetric):
             pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy().astype(np.uint8)
             image = Path(sample['img_path'])
             path = self.folder / sample['domain'] / f'{image.stem}.png'
+            _check_alone(self._written.setdefault(str(path), str(image)), str(image))
             write_png(path, pred)
             self.results.append((sample['domain'], str(path), str(image)))
 
@@ -65,16 +67,20 @@ class SubmissionWriter(BaseMetric):
         """Writes the zip files and returns the number of images of each domain."""
         images: dict[str, dict[str, str]] = {}
         for domain, path, image in results:
-            known = images.setdefault(domain, {}).setdefault(path, image)
-            if known != image:
-                raise UserError(
-                    f'{known!r} and {image!r} have the same name, and a submission has no '
-                    'folders: rename one of them'
-                )
+            # of all ranks
+            _check_alone(images.setdefault(domain, {}).setdefault(path, image), image)
         for domain, paths in images.items():
             self.archives[domain] = _pack(self.folder / f'{domain}.zip', sorted(paths))
             print_log(f'wrote {self.archives[domain]}: {len(paths)} images', logger='current')
         return {domain: len(paths) for domain, paths in images.items()}
+
+
+def _check_alone(first: str, image: str) -> None:
+    if first != image:
+        raise UserError(
+            f'{first!r} and {image!r} have the same name, and a submission has no folders: '
+            'expected one image of a name; rename one of them'
+        )
 
 
 def _pack(path: Path, files: Sequence[str]) -> Path:

@@ -94,6 +94,18 @@ def test_predictions_are_written_by_domain(tmp_path):
     np.testing.assert_array_equal(written, A[1])
 
 
+def test_predictions_never_overwrite_one_another(tmp_path):
+    m = metric(output_dir=str(tmp_path))
+    images = [f'data/{name}.png' for name in ('a/x/1', 'b/x/1', 'c/1', 'x_1', 'a/x_1')]
+    for image in [*images, images[0]]:  # the first again, as in a second pass
+        m.process(None, [{**sample('night', *A), 'img_path': image}])
+    names = sorted(path.stem for path in (tmp_path / 'night').iterdir())
+    assert names == ['1', 'a_x_1', 'c_1', 'data_x_1', 'x_1']
+    with pytest.raises(UserError, match='would both be written'):
+        for image in ('1.png', '1.jpg'):
+            m.process(None, [{**sample('day', *A), 'img_path': image}])
+
+
 def test_tables():
     m = metric(source='clear', protocol='toy')
     m.process(None, [sample('night', *B), sample('clear', *A)])

@@ -131,3 +131,64 @@ def test_the_size_tells_what_a_turned_image_s_label_was_drawn_on(tmp_path):
     assert warnings_of(tmp_path) == []
     put(tmp_path, 'labels', '1.png', label(0, 1, size=(64, 32)))
     assert_refused(*train(tmp_path), '1.png', "orientation='stored'")
+
+
+def test_linked_folders_hold_samples_and_what_is_left_out_is_said(tmp_path, capsys):
+    draw_town(tmp_path, number=5)
+    for kind in ('images', 'labels'):
+        store = tmp_path / 'store' / kind
+        store.parent.mkdir(exist_ok=True)
+        (tmp_path / 'town' / kind).rename(store)
+        put(tmp_path, kind, 'own.png', image() if kind == 'images' else label(0, 1))
+        (tmp_path / 'town' / kind / 'more').symlink_to(store)
+    (tmp_path / 'town/images/.ipynb_checkpoints').mkdir()
+    (tmp_path / 'town/images/notes.txt').write_text('')
+    capsys.readouterr()
+    assert check(tmp_path)[0] == 0
+    out = capsys.readouterr().out
+    assert 'images: 6, pairs read: 6; left out: 1 hidden, 1 .txt' in out
+
+
+def test_images_of_several_sizes_without_a_crop_are_refused_before_training(tmp_path):
+    draw_town(tmp_path)
+    for kind, array in (('images', image(1, (48, 64))), ('labels', label(0, 1, size=(48, 64)))):
+        put(tmp_path, kind, '3.png', array)
+    refused(tmp_path, 'train_dataloader', '2 sizes', "3.png'", 'batch_size=2', 'RandomCrop')
+    one = "train_dataloader['batch_size'] = 1\n"
+    assert warnings_of(tmp_path, extra=one) == []
+
+
+def test_an_odd_size_in_the_validation_data_is_refused_before_training(tmp_path):
+    draw_town(tmp_path)
+    for kind, array in (('images', image(1, (32, 60))), ('labels', label(0, 1, size=(32, 60)))):
+        put(tmp_path, f'val_{kind}', '1.png', array)
+        first = image(0) if kind == 'images' else label(0, 1)
+        put(tmp_path, f'val_{kind}', '0.png', first)
+    prefix = "dict(img_path='val_images', seg_map_path='val_labels')"
+    extra = f"val_dataloader['dataset']['data_prefix'] = {prefix}\n"
+    refused(tmp_path, 'val_dataloader', '1.png', '(32, 60)', 'multiples of its patch', extra=extra)
+    several = f"{extra}val_dataloader['batch_size'] = 2\n"
+    refused(tmp_path, 'val_dataloader', '2 sizes', 'batch_size=2', extra=several)
+
+
+def test_train_and_val_name_their_classes_alike(tmp_path):
+    draw_town(tmp_path)
+    extra = "val_dataloader['dataset']['metainfo'] = dict(classes=('thing', 'rest'))\n"
+    refused(tmp_path, 'name their classes differently', "'rest' and 'thing'", extra=extra)
+
+
+@pytest.mark.parametrize(
+    ('option', 'words'),
+    [
+        ('model.decode_head.num_classes=3', ('num_classes=3', 'num_classes=2')),
+        ('model.decode_head.ignore_index=7', None),
+        ('train_dataloader.dataset.ignore_index=1', ("ignore_index=1 is the class 'thing'",)),
+    ],
+)
+def test_one_setting_has_one_place(tmp_path, option, words):
+    draw_town(tmp_path)
+    code, err = train(tmp_path, option)
+    if words is None:
+        assert code == 0, err
+    else:
+        assert_refused(code, err, *words)

@@ -17,7 +17,7 @@ from rein_seg.errors import UserError
 TOOL_FOLDERS = frozenset(
     ('__MACOSX', '@eaDir', '@Recycle', '#recycle', '$RECYCLE.BIN', 'lost+found')
 )
-MOST_FOLDERS = 100_000
+MOST_WAYS = 64  # to one folder, over links
 
 
 def left_out_as(name: str) -> str | None:
@@ -44,7 +44,7 @@ def walk(folder: str, left_out: Counter[str] | None = None) -> dict[str, str]:
 
     Raises:
         OSError: If a folder cannot be read.
-        UserError: If there are more than `MOST_FOLDERS` folders.
+        UserError: If more than `MOST_WAYS` links lead to one folder.
 
     Example:
         >>> from pathlib import Path
@@ -58,33 +58,47 @@ def walk(folder: str, left_out: Counter[str] | None = None) -> dict[str, str]:
     """
     counts: Counter[str] = Counter() if left_out is None else left_out
     found: dict[str, str] = {}
+    ways: Counter[str] = Counter()
     # a stack, not recursion: folders may be nested deeper than Python's calls
     todo: list[tuple[str, tuple[str, ...]]] = [('', (os.path.realpath(folder),))]
-    folders = 0
     while todo:
         below, chain = todo.pop()
-        folders += 1
-        if folders > MOST_FOLDERS:
-            raise UserError(
-                f'{folder!r} holds more than {MOST_FOLDERS} folders, links followed: expected a '
-                'folder of images or labels; name it, or remove links that multiply'
-            )
         for entry in _entries(os.path.join(folder, below)):
             reason = left_out_as(entry.name)
             if reason is not None:
                 counts[reason] += 1
                 continue
             name = f'{below}{entry.name}'
-            is_folder = entry.is_dir()
+            is_folder = _is_folder(entry)
             if not is_folder or '.' in entry.name:
                 found[name] = str(Path(folder, name))
-            if is_folder:
-                inside = os.path.realpath(entry.path)
-                if inside in chain:
-                    counts['links to a folder above'] += 1
-                else:
-                    todo.append((f'{name}/', (*chain, inside) if entry.is_symlink() else chain))
+            if not is_folder:
+                continue
+            inside = os.path.realpath(entry.path) if entry.is_symlink() else None
+            if inside is None:
+                todo.append((f'{name}/', chain))
+            elif inside in chain:
+                counts['links to a folder above'] += 1
+            else:
+                todo.append((f'{name}/', (*chain, inside)))
+                ways[inside] += 1
+                _check_ways(ways[inside], inside)
     return found
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: the reader says so
+        return False
+
+
+def _check_ways(number: int, folder: str) -> None:
+    if number > MOST_WAYS:
+        raise UserError(
+            f'more than {MOST_WAYS} links lead to the folder {folder!r}: expected a folder of '
+            'images or labels, whose links do not multiply; remove some'
+        )
 
 
 def _entries(folder: str) -> list[os.DirEntry]:
