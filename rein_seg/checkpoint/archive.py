@@ -29,7 +29,7 @@ def open_regular(path: str | os.PathLike, what: str) -> BinaryIO:
         what: Its kind, for messages.
 
     Raises:
-        UserError: If it does not exist or is no regular file.
+        UserError: If it does not exist, is no regular file, or has a name that no log can hold.
 
     Example:
         >>> from rein_seg.checkpoint.archive import open_regular
@@ -39,6 +39,10 @@ def open_regular(path: str | os.PathLike, what: str) -> BinaryIO:
         path of a file
     """
     name = str(path)
+    if any(unicodedata.category(letter) in ('Cc', 'Cs') for letter in name):
+        raise UserError(
+            f'{what} {name!r}: its path is not UTF-8, or holds control characters; rename it'
+        )
     try:
         handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):

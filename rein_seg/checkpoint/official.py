@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rein_seg.checkpoint.strict import load_strict
+from rein_seg.checkpoint.strict import fitting, load_strict
 from rein_seg.errors import UserError
 from rein_seg.registry import key_map
 
@@ -110,15 +110,16 @@ def load_official(state: Mapping[str, Tensor], model: nn.Module, *, source: str)
         UserError: If the method is not Rein, sizes differ, the encoder's weights are random, or
             the file holds another encoder.
     """
-    source_text = f'official Rein checkpoint {source!r}'
+    text = f'official Rein checkpoint {source!r}'
     content = from_official(state)
     wanted = model.state_dict()
-    _check_method(model, wanted, source_text)
-    _check_tokens(content.tensors, wanted, source_text)
-    _check_head(content.tensors, wanted, source_text)
-    compared = _check_encoder(content.encoder, model, source_text)
-    tensors, left_out = _leave_out(content.tensors, wanted, source_text)
-    report = load_strict(model, tensors, what='official Rein checkpoint', source=source)
+    _check_method(model, wanted, text)
+    with fitting(text, named=True):
+        _check_tokens(content.tensors, wanted, text)
+        _check_head(content.tensors, wanted, text)
+        compared = _check_encoder(content.encoder, model, text)
+        tensors, left_out = _leave_out(content.tensors, wanted, text)
+    report = load_strict(model, tensors, what='official Rein checkpoint', source=source, file=state)
     if left_out:
         report += f'; left out, not used by this config: {", ".join(left_out)}'
     if compared:

@@ -31,8 +31,8 @@ def translate_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
         {'encoder': {'config': {'type': 'rein_seg.TinyViT'}}}
     """
     translated = dict(identity)
-    if 'encoder' in translated:
-        encoder = translated['encoder']
+    encoder = translated.get('encoder')
+    if encoder and 'config' in encoder:
         config = {**encoder['config'], 'type': name_from_path(encoder['config']['type'])}
         translated['encoder'] = {**encoder, 'config': config}
     if 'method' in translated:

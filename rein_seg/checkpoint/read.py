@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pickle
 from collections.abc import Mapping
-from pathlib import Path, PosixPath, PurePosixPath
+from pathlib import PosixPath, PurePosixPath
 from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from rein_seg.checkpoint.archive import check_archive, open_regular
+from rein_seg.checkpoint.safetensors_file import read_safetensors
+from rein_seg.checkpoint.schema import check_checkpoint
+from rein_seg.checkpoint.strict import tensors_sha256
+from rein_seg.checkpoint.tensors import check_tensors, shown, tensors_below
 from rein_seg.checkpoint.torchscript import is_torchscript, read_torchscript
 from rein_seg.errors import UserError
 
@@ -47,29 +50,51 @@ def read_checkpoint(path: str | os.PathLike, *, map_location: Any = 'cpu') -> di
         >>> read_checkpoint('iter_2.pth')
         {'state_dict': {'scale': tensor([1., 1.])}, 'iter': 2}
     """
-    source = str(path)
+    source, place = str(path), f'checkpoint {str(path)!r}'
     with open_regular(path, 'checkpoint') as file:
-        legacy = file.read(len(_LEGACY_START)) == _LEGACY_START
-        if not legacy:
-            archive = check_archive(file, source)
-            if is_torchscript(archive):
-                state = read_torchscript(archive, source)
-                return {name: tensor.to(map_location) for name, tensor in state.items()}
-        file.seek(0)  # of the file that was checked: a second open could find another
-        try:
-            with torch.serialization.safe_globals(_harmless_types()):
-                return torch.load(file, map_location=map_location, weights_only=True)
-        except pickle.UnpicklingError:
-            # a file from before 1.6 has no directory: a name cut in two looks like an unsafe type
-            why = 'or it is truncated' if legacy else _unsafe_globals(file)
+        content = _read(file, source, map_location)
+        if not isinstance(content, dict):
             raise UserError(
-                f'checkpoint {source!r} is refused: loading it would run pickled code '
-                f'({why}); where you trust it, convert it to safetensors yourself'
-            ) from None
-        except Exception as error:  # a forged pickle can raise anything
-            raise UserError(
-                f'checkpoint {source!r} cannot be read ({error!r}); copy or download it again'
-            ) from error
+                f'{place} holds a {type(content).__name__}, expected a dict with tensors by name; '
+                'give a file of weights or a checkpoint'
+            )
+        size = os.fstat(file.fileno()).st_size
+        check_tensors(tensors_below(content, place), place, size=size)
+    check_checkpoint(content, place)
+    return content
+
+
+def _read(file: BinaryIO, source: str, map_location: Any) -> Any:
+    """Returns the content of an opened file."""
+    legacy = file.read(len(_LEGACY_START)) == _LEGACY_START
+    if not legacy:
+        archive = check_archive(file, source)
+        if is_torchscript(archive):
+            state = read_torchscript(archive, source)
+            return {name: tensor.to(map_location) for name, tensor in state.items()}
+    file.seek(0)  # of the file that was checked: a second open could find another
+    try:
+        with torch.serialization.safe_globals(_harmless_types()):
+            content = torch.load(file, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError:
+        # a file from before 1.6 has no directory: a name cut in two looks like an unsafe type
+        why = 'or it is truncated' if legacy else _unsafe_globals(file)
+        raise UserError(
+            f'checkpoint {source!r} is refused: loading it would run pickled code '
+            f'({why}); where you trust it, convert it to safetensors yourself'
+        ) from None
+    except Exception as error:  # a forged pickle can raise anything
+        raise UserError(
+            f'checkpoint {source!r} cannot be read ({shown(repr(error), 200)}); copy or download '
+            'it again'
+        ) from error
+    rest = os.fstat(file.fileno()).st_size - file.tell()
+    if legacy and rest:
+        raise UserError(
+            f'checkpoint {source!r} is refused: it has {rest} bytes after its end, which '
+            'torch.save does not write; copy or download it again'
+        )
+    return content
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
@@ -87,17 +112,19 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
         >>> {name: tuple(tensor.shape) for name, tensor in read_state_dict('weights.pth').items()}
         {'weight': (2, 3)}
     """
-    path = Path(path)
-    if path.suffix == '.safetensors':
-        open_regular(path, 'weights file').close()
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise UserError(
-                f'weights file {str(path)!r} is truncated or damaged ({error}); '
-                'copy or download it again'
-            ) from error
-    return state_dict_of(read_checkpoint(path), str(path))
+    if not str(path).endswith('.safetensors'):
+        return state_dict_of(read_checkpoint(path), str(path))
+    tensors, metadata = read_safetensors(path, 'weights file')
+    # files of this package carry a digest of their tensors
+    ours = metadata.get('format', '').startswith('"rein_seg-')
+    if ours and json.dumps(tensors_sha256(tensors)) != metadata.get('sha256'):
+        raise UserError(
+            f'weights file {str(path)!r} was changed after it was written: the SHA-256 of its '
+            'tensors differs from its metadata; get it again from its source'
+        )
+    if not tensors:
+        raise UserError(f'weights file {str(path)!r} holds no tensors: expected tensors by name')
+    return tensors
 
 
 def state_dict_of(content: Any, source: str) -> dict[str, Tensor]:
@@ -124,7 +151,14 @@ def state_dict_of(content: Any, source: str) -> dict[str, Tensor]:
             f'weights file {source!r} holds no tensors by name: expected a state dict, '
             'or one under the key "state_dict", "model", "module" or "teacher"'
         )
-    return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)}
+    odd = next((name for name in tensors if not isinstance(name, str)), None)
+    if odd is not None:
+        raise UserError(
+            f'weights file {source!r}: the name of a tensor is {shown(repr(odd))}, expected a '
+            'text; get the file again'
+        )
+    return tensors
 
 
 class _History(HistoryBuffer):

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rein_seg.checkpoint.tensors import most_bytes
 from rein_seg.errors import UserError
 
 _MOST = 64 << 20  # bytes of data.pkl: structure only, tensors lie beside it
@@ -128,7 +129,9 @@ def read_torchscript(archive: zipfile.ZipFile, source: str) -> dict[str, Tensor]
         root = _load(archive)
         if not isinstance(root, _Object):
             raise _Refused(f'it holds a {type(root).__name__}, expected a module')
-        return {name: _tensor(archive, view) for name, view in _views(root).items()}
+        views = _views(root)
+        _check_growth(archive, views)
+        return {name: _tensor(archive, view) for name, view in views.items()}
     except _Refused as error:
         raise UserError(
             f'TorchScript archive {source!r} is refused: {error}; where you trust it, convert it '
@@ -168,6 +171,14 @@ def _views(root: _Object) -> dict[str, _View]:
             elif isinstance(value, _Object):
                 rest.append((f'{place}{name}.', value, depth + 1))
     return found
+
+
+def _check_growth(archive: zipfile.ZipFile, views: dict[str, _View]) -> None:
+    """Checks that many views of few values do not fill the memory."""
+    total = sum(prod(view.size) * view.storage.dtype.itemsize for view in views.values())
+    most = most_bytes(sum(entry.compress_size for entry in archive.infolist()))
+    if total > most:
+        raise _Refused(f'its tensors would take {total} bytes, expected at most {most}')
 
 
 def _tensor(archive: zipfile.ZipFile, view: _View) -> Tensor:

@@ -18,6 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from rein_seg.checkpoint.tensors import refuse_to_save
+
 # of errors that PyTorch and safetensors raise if a write fails; neither is an OSError
 _WRITE_FAILED = ('inline_container.cc', 'I/O error')
 
@@ -153,7 +155,12 @@ def write_json(path: str | os.PathLike, content: Any) -> None:
 
 
 def save_checkpoint(path: str | os.PathLike, checkpoint: Mapping[str, Any]) -> None:
-    """Writes a training checkpoint with ``torch.save``, atomically."""
+    """Writes a training checkpoint with ``torch.save``, atomically.
+
+    Raises:
+        UserError: If a tensor in it holds NaN or infinite values.
+    """
+    refuse_to_save(checkpoint, path)
     with atomic_path(path) as temporary:
         torch.save(dict(checkpoint), temporary)
 

@@ -69,11 +69,11 @@ def run(main: Callable[[], object], *, interrupted: str = 'start it again') -> i
     except OSError as error:
         return _say(f'error: {describe(error)}', Exit.IO_ERROR)
     except Terminated as stop:
-        return _say(f'terminated: {stop or interrupted}', Exit.TERMINATED)
+        return _say(f'terminated: {str(stop) or interrupted}', Exit.TERMINATED)
     except KeyboardInterrupt as stop:
-        return _say(f'interrupted: {stop or interrupted}', Exit.INTERRUPTED)
+        return _say(f'interrupted: {str(stop) or interrupted}', Exit.INTERRUPTED)
     except (MemoryError, RuntimeError) as error:
-        line = exhausted(error)
+        line = exhausted(error) or lost_process(error)
         if line is None:
             raise  # a mistake of ours
         return _say(f'error: {line}', Exit.FAILED)
@@ -101,6 +101,21 @@ def exhausted(error: Exception) -> str | None:
     return None
 
 
+def lost_process(error: Exception) -> str | None:
+    """Returns a line for an error of a run on several processes, of which another hangs, else None.
+
+    Example:
+        >>> from rein_seg.cli.exits import lost_process
+        >>> lost_process(RuntimeError('shapes differ')) is None
+        True
+    """
+    if 'torch.distributed' not in sys.modules:
+        return None
+    from rein_seg.engine.ranks import lost_rank
+
+    return lost_rank(error)
+
+
 def describe(error: OSError) -> str:
     """Returns a line that names the file and the reason.
 
@@ -124,5 +139,7 @@ def _last_line(error: Exception) -> str:
 
 def _say(line: str, code: int) -> int:
     rank = f'[rank {os.environ["RANK"]}] ' if 'RANK' in os.environ else ''
+    # names of files and of tensors in them may hold anything
+    line = ''.join(c if c.isprintable() else repr(c)[1:-1] for c in line)
     sys.stderr.write(f'{rank}{line}\n')
     return int(code)

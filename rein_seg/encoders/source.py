@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
+from rein_seg.checkpoint.strict import fitting
 from rein_seg.encoders.anatomy import find_anatomy
 from rein_seg.encoders.info import Published
 from rein_seg.encoders.pretrained import PREFIX, package_file
@@ -72,9 +73,10 @@ class WeightSource:
         """
         if self.seed is None:
             state = self.read(encoder)
-            converted = convert_weights(encoder, state)
             source, what = self.checkpoint or 'the hub', f'encoder {self.name!r}'
-            report = load_strict(encoder, converted.tensors, what=what, source=source)
+            with fitting(f'{what} from {source!r}'):
+                converted = convert_weights(encoder, state)
+            report = load_strict(encoder, converted.tensors, what=what, source=source, file=state)
             print_log(f'{report} ({converted})', logger='current')
             # of the file as downloaded: it does not depend on the encoder's image size
             return f'sha256:{tensors_sha256(state)}'
@@ -109,7 +111,7 @@ def _check(name: str, *, checkpoint: Any, pretrained: Any, seed: Any) -> None:
             f'weights, for tests); came checkpoint={checkpoint!r}, pretrained={pretrained!r}, '
             f'init_seed={seed!r}'
         )
-    if not is_shapes_only() and checkpoint is not None and not Path(checkpoint).is_file():
+    if not is_shapes_only() and checkpoint is not None and not Path(checkpoint).exists():
         raise UserError(
             f'encoder {name!r}: weights file {checkpoint!r} does not exist; download it as '
             'docs/reference/weights.md says, or point model.backbone.encoder.checkpoint to it'

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rein_seg.checkpoint.strict import fitting
 from rein_seg.errors import UserError
 from rein_seg.registry import key_map
 
@@ -57,7 +58,7 @@ def convert_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
 
     Raises:
         UserError: If the file is recognised as another kind of encoder, or as a file of Hugging
-            Face transformers.
+            Face transformers, or its tensors have odd shapes or types.
 
     Example:
         >>> import torch
@@ -70,7 +71,8 @@ def convert_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     """
     refuse_transformers(encoder, state)
     convert = key_map(encoder)
-    return convert(encoder, state) if convert else Converted(state)
+    with fitting('the weights file', named=True):
+        return convert(encoder, state) if convert else Converted(state)
 
 
 def refuse_transformers(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-import os
 import sys
 import uuid
 from collections.abc import Iterable, Sequence
@@ -372,27 +371,3 @@ def latest_checkpoint(work_dir: str) -> str:
             '--resume, or name the run with --work-dir'
         )
     return str(found[0])
-
-
-def setup_distributed(launcher: str) -> None:
-    """Starts the process group with NCCL or gloo, so that the checks before a run share their work.
-
-    mmengine starts it later, in the runner, and requires a GPU.
-
-    Args:
-        launcher: ``none`` starts nothing.
-
-    Raises:
-        UserError: If the variables that a launcher sets are missing.
-    """
-    if launcher == 'none' or dist.is_distributed():
-        return
-    if 'RANK' not in os.environ:
-        raise UserError(
-            f'--launcher {launcher}: RANK is not set; start with torchrun, as '
-            'tools/dist_train.sh does: torchrun --nproc_per_node N -m rein_seg train ...'
-        )
-    if torch.cuda.is_available():
-        dist.init_dist(launcher)
-    else:
-        torch.distributed.init_process_group('gloo')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def convert(cfg: Config, source: str, target: str) -> str:
             f'target {target!r}: expected a name in .safetensors (adapter file) or .pth (official '
             'layout)'
         )
-    if Path(target).resolve() == Path(source).resolve():
+    if os.path.realpath(target) == os.path.realpath(source):
         raise UserError(f'target {target!r} is the file to convert: give it another name')
     training = check_weights(source)  # before the model is built, which takes longer
     model = MODELS.build(cfg.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def _paths(target: str, *, needed: tuple[str | None, ...]) -> tuple[Path, Path, 
     beside = (f'{path.stem}_adapter.safetensors', f'{path.stem}_config.py')
     paths = (path, *(path.with_name(name) for name in beside))
     for given in filter(None, needed):
-        if Path(given).resolve() in [made.resolve() for made in paths]:
+        if os.path.realpath(given) in map(os.path.realpath, paths):
             raise UserError(f'--out {target!r} would overwrite {given!r}: give it another name')
     return paths
 

@@ -19,7 +19,7 @@ from rein_seg.config.image_sizes import check_batch, test_sizes, window_sizes
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import Resolved, resolve
 from rein_seg.datasets.files.walk import describe
-from rein_seg.engine.runner import setup_distributed
+from rein_seg.engine.ranks import setup_distributed
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation.submission import SubmissionWriter
 from rein_seg.run.train import check_model, log_deviations, make_runner
@@ -92,7 +92,7 @@ def submit(
             f'--submit packs one set of predictions: give one --protocol of {protocols}'
         )
     about = SERVERS[server]
-    setup_distributed(launcher)
+    setup_distributed(launcher, cfg)
     protocol = protocols[0] if protocols else None
     request = Request(protocol=protocol, weights_given=True, amp=amp, launcher=launcher)
     run = resolve(cfg, request)

@@ -17,7 +17,8 @@ from rein_seg.config.checks import check_run
 from rein_seg.config.deviations import inherited_deviations
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import Resolved, resolve
-from rein_seg.engine.runner import PEFTRunner, setup_distributed
+from rein_seg.engine.ranks import setup_distributed
+from rein_seg.engine.runner import PEFTRunner
 from rein_seg.errors import UserError
 from rein_seg.evaluation import protocol_table
 from rein_seg.run.train import check_model, log_deviations, make_runner
@@ -56,7 +57,7 @@ def test(
         UserError: If the benchmark has no such protocol, the weights were made for another encoder,
             method or number of classes, or for any other mistake in config, data or files.
     """
-    setup_distributed(launcher)
+    setup_distributed(launcher, cfg)
     common = Request(weights_given=True, amp=amp, launcher=launcher, out=out, show_dir=show_dir)
     runs = _under(cfg, protocols, common)
     trained = check_weights(weights)

@@ -20,7 +20,8 @@ from rein_seg.config.resolve import Resolved, resolve
 from rein_seg.config.settings import settings_text
 from rein_seg.engine.checkpoint_hook import CheckpointHook
 from rein_seg.engine.ema import TrainableEMAHook
-from rein_seg.engine.runner import PEFTRunner, setup_distributed
+from rein_seg.engine.ranks import setup_distributed
+from rein_seg.engine.runner import PEFTRunner
 from rein_seg.engine.stop import StopHook
 from rein_seg.run.folder import RunFolder, on_main_process, run_folder
 from rein_seg.run.inference_cost import time_inference
@@ -59,7 +60,8 @@ def train(
         UserError: Before training starts, for any mistake in config, data or files.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, when a checkpoint to go on from is written.
     """
-    setup_distributed(launcher)  # first: batch and iterations depend on the number of processes
+    # first: batch and iterations depend on the number of processes
+    setup_distributed(launcher, cfg)
     request = Request(
         training=True, resume=resume, resume_from=resume_from, amp=amp, launcher=launcher
     )

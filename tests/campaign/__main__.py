@@ -18,7 +18,7 @@ from tests.campaign.case import CLEAR, VERDICTS
 from tests.campaign.run import run_all, warm_up
 from tests.paths import REPO
 
-KINDS = ('code', 'system', 'values')
+KINDS = ('code', 'system', 'values', 'weights')
 PAGE = REPO / 'docs/background/reliability.md'
 BEGIN, END = '<!-- campaign: begin -->', '<!-- campaign: end -->'
 

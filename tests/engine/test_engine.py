@@ -10,7 +10,8 @@ from mmseg.registry import HOOKS, OPTIM_WRAPPERS
 from torch import nn
 
 from rein_seg.engine import TrainableOptimConstructor
-from rein_seg.engine.runner import latest_checkpoint, setup_distributed, worth_showing
+from rein_seg.engine.ranks import setup_distributed
+from rein_seg.engine.runner import latest_checkpoint, worth_showing
 from rein_seg.errors import UserError
 from tests.engine.optimizers import build, hyper, model
 

@@ -17,6 +17,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.checkpoint import load_strict, read_state_dict
+from rein_seg.checkpoint.strict import fitting
 from rein_seg.errors import UserError
 from rein_seg.heads.contract import DecodeHead, Output, pixel_losses
 from rein_seg.heads.mask2former.losses import Draws, SetLoss
@@ -169,10 +170,11 @@ class SAMHead(DecodeHead, BaseModule):
     def _load(self, checkpoint: str) -> None:
         if torch.empty(0).is_meta:  # a model without values, built to count parameters
             return
-        converted = convert_decoder(self.decoder, read_state_dict(checkpoint))
-        report = load_strict(
-            self.decoder, converted.tensors, what='mask decoder', source=checkpoint
-        )
+        state, what = read_state_dict(checkpoint), 'mask decoder'
+        with fitting(f'{what} from {checkpoint!r}'):
+            converted = convert_decoder(self.decoder, state)
+        tensors = converted.tensors
+        report = load_strict(self.decoder, tensors, what=what, source=checkpoint, file=state)
         print_log(f'{report} ({converted})', logger='current')
 
 
