@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rein_seg.errors import UserError
+from rein_seg.errors import NotFinite, UserError
 
 _FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -164,20 +164,20 @@ def refuse_to_save(content: Any, path: Any) -> None:
     """Checks that nothing is NaN or infinite before a file is written.
 
     Raises:
-        UserError: If something is; the message names the tensor.
+        NotFinite: If something is; the message names the tensor.
 
     Example:
         >>> import torch
         >>> from rein_seg.checkpoint.tensors import refuse_to_save
         >>> refuse_to_save(dict(state_dict=dict(a=torch.tensor(float('inf')))), 'iter_2.pth')
         Traceback (most recent call last):
-        rein_seg.errors.UserError: 'iter_2.pth' is not written: tensor 'state_dict.a' holds NaN or
+        rein_seg.errors.NotFinite: 'iter_2.pth' is not written: tensor 'state_dict.a' holds NaN or
         infinite values, expected numbers: the training diverged; go on from the checkpoint before
         with a lower learning rate, or clip the gradients
     """
     bad = not_finite(tensors_below(content, f'the content of {str(path)!r}'))
     if bad:
-        raise UserError(
+        raise NotFinite(
             f'{str(path)!r} is not written: tensor {shown(bad[0])!r} holds NaN or infinite values, '
             'expected numbers: the training diverged; go on from the checkpoint before with a '
             'lower learning rate, or clip the gradients'

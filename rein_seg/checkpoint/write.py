@@ -158,9 +158,10 @@ def save_checkpoint(path: str | os.PathLike, checkpoint: Mapping[str, Any]) -> N
     """Writes a training checkpoint with ``torch.save``, atomically.
 
     Raises:
-        UserError: If a tensor in it holds NaN or infinite values.
+        NotFinite: If a tensor in it holds NaN or infinite values. Those of ``replay`` may: a run
+            that diverged keeps its batch.
     """
-    refuse_to_save(checkpoint, path)
+    refuse_to_save({key: part for key, part in checkpoint.items() if key != 'replay'}, path)
     with atomic_path(path) as temporary:
         torch.save(dict(checkpoint), temporary)
 

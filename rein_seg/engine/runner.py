@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
+import os
 import sys
 import uuid
 from collections.abc import Iterable, Sequence

@@ -60,11 +60,6 @@ def resumed(record: Mapping[str, Any], path: str) -> dict[str, Any]:
         UserError: If the checkpoint is of another benchmark or protocol.
     """
     before, iteration = read_record(path)
-    if iteration is None:
-        raise UserError(
-            f'{path} does not say its iteration (meta.iter), so no run can go on from it: start '
-            f'another run with load_from={path!r}'
-        )
     if before is None:
         return {
             **record,

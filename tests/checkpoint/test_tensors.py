@@ -12,7 +12,7 @@ from rein_seg.checkpoint import (
     save_checkpoint,
 )
 from rein_seg.encoders import build_encoder
-from rein_seg.errors import UserError
+from rein_seg.errors import NotFinite, UserError
 from tests.encoders.tiny import ENCODERS
 
 NAN, INF = float('nan'), float('inf')
@@ -117,10 +117,10 @@ def test_nothing_that_is_not_finite_is_written(tmp_path):
     layer = nn.Linear(2, 2)
     with torch.no_grad():
         layer.bias[1] = NAN
-    with pytest.raises(UserError, match=r"a\.safetensors' is not written: tensor 'bias' holds NaN"):
+    with pytest.raises(NotFinite, match=r"a\.safetensors' is not written: tensor 'bias' holds NaN"):
         save_adapter(tmp_path / 'a.safetensors', layer, {})
     content = dict(optimizer=dict(state={0: dict(exp_avg=torch.tensor([1.0, INF]))}))
-    with pytest.raises(UserError, match=r"a\.pth' is not written: tensor 'optimizer.state.0.exp_"):
+    with pytest.raises(NotFinite, match=r"a\.pth' is not written: tensor 'optimizer.state.0.exp_"):
         save_checkpoint(tmp_path / 'a.pth', content)
     assert not list(tmp_path.iterdir())
 
