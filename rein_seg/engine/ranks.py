@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import time
 from collections.abc import Mapping
@@ -45,6 +46,8 @@ def setup_distributed(launcher: str, cfg: Mapping[str, Any] | None = None) -> No
         dist.init_dist(launcher, timeout=seconds)
     else:
         torch.distributed.init_process_group('gloo', timeout=timedelta(seconds=seconds))
+        # gloo's threads must end before the interpreter, which aborts otherwise
+        atexit.register(torch.distributed.destroy_process_group)
 
 
 def _timeout(cfg: Mapping[str, Any]) -> float:

@@ -43,7 +43,7 @@ def test_version(capsys):
 
 def test_mistyped_words():
     assert call('trian') == (2, "error: 'trian' is not a command; did you mean 'train'?\n")
-    code, err = call('train', 'rein_tiny_miniscapes', '--resum', '--nope')
+    code, err = call('train', 'rein_tiny_miniscapes', '--amp', '--nope')
     assert code == 2
     assert 'rein-seg train: error: unrecognized arguments: --nope' in err
     assert call('--nope')[0] == 2
