@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 CONSTRAINTS ?=
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -c ,$(CONSTRAINTS))
 
-.PHONY: demo test test-all test-full campaign support docs lint format install constraints \
+.PHONY: demo test test-all test-full campaign chaos support docs lint format install constraints \
 	release-check clean
 
 install: $(INSTALLED)
@@ -53,6 +53,11 @@ test-full: $(INSTALLED)
 # docs/background/reliability.md: ten minutes on two cores. Linux; a case may mount a disk of its own.
 campaign: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaign
+
+# Runs killed with SIGKILL at random moments, resumed, and compared with whole runs; writes its table
+# into docs/background/reliability.md: ten minutes on two cores.
+chaos: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos
 
 # The pages that are made of the code: docs/reference/{support,methods,config,command-line}.md. Trains
 # tiny models to see what works with what: a minute on two cores.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from rein_seg.checkpoint import remove_temporary
 from rein_seg.errors import UserError
 
 _POLL_SECONDS = 0.1
@@ -156,6 +157,7 @@ def locked(folder: Path) -> Iterator[int]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        remove_temporary(folder)
         yield file.fileno()
 
 

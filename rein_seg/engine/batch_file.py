@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine import dist
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from rein_seg.checkpoint import read_checkpoint, save_checkpoint
+from rein_seg.checkpoint.tensors import not_finite
 from rein_seg.errors import UserError
 
 _PLAIN = (str, int, float, bool, type(None))
@@ -33,18 +35,18 @@ def save_batch(runner: Any, step: Any) -> Path:
     path = Path(runner.work_dir) / f'not_finite_iter_{step.iteration + 1}{suffix}.pth'
     state = runner.bare_model.state_dict()
     buffers = {name for name, _ in runner.bare_model.named_buffers()}
-    # the pass that failed has updated the statistics of normalisations
-    lost = [name for name in buffers & set(state) if not state[name].isfinite().all()]
-    for name in lost:
-        state[name] = state[name].new_ones(state[name].shape)
+    # the pass that failed has updated the statistics of normalisations; a training step reads none
+    for name in buffers & set(not_finite(state)):
+        state[name] = torch.ones_like(state[name])
     replay = dict(
+        state_dict=state,
         inputs=[image.cpu() for image in step.batch['inputs']],
         samples=[_pack(sample) for sample in step.batch['data_samples']],
         position=step.iteration * processes + rank,
         seed=runner.seed,
     )
     meta = dict(iter=step.iteration, identity=runner.bare_model.identity)
-    save_checkpoint(path, dict(meta=meta, state_dict=state, replay=replay))
+    save_checkpoint(path, dict(meta=meta, replay=replay))
     return path
 
 
@@ -56,14 +58,14 @@ def read_batch(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     checkpoint = read_checkpoint(path)
     replay = checkpoint.pop('replay', None)
-    wanted = {'inputs', 'samples', 'position', 'seed'}
+    wanted = {'state_dict', 'inputs', 'samples', 'position', 'seed'}
     if not isinstance(replay, Mapping) or set(replay) != wanted:
         raise UserError(
             f'{path} holds no batch: expected not_finite_iter_N.pth, which a run writes when it '
             'stops at a loss that is not finite'
         )
     samples = [_unpack(sample) for sample in replay['samples']]
-    return checkpoint, {**replay, 'samples': samples}
+    return {**checkpoint, 'state_dict': replay['state_dict']}, {**replay, 'samples': samples}
 
 
 def _pack(sample: SegDataSample) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from mmengine import dist
 from mmengine.hooks import Hook
 from torch import Tensor, nn
 
+from rein_seg.checkpoint.tensors import not_finite
 from rein_seg.engine.batch_file import save_batch
 from rein_seg.errors import NotFinite
 
@@ -92,18 +93,6 @@ def mean_losses(output: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
         if 'loss' in name:
             parts = value if isinstance(value, Sequence) else [value]
             yield name, sum(part.detach().mean() for part in parts)
-
-
-def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Returns the names of the tensors that hold a NaN or an infinite value.
-
-    Example:
-        >>> import torch
-        >>> from rein_seg.engine.finite import not_finite
-        >>> not_finite({'a': torch.ones(2), 'b': torch.tensor([1.0, float('nan')])})
-        ['b']
-    """
-    return [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
 
 
 def _largest(gradients: Sequence[Tensor]) -> list[Tensor]:

@@ -11,11 +11,12 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.checkpoint import load_checkpoint
+from rein_seg.checkpoint.tensors import not_finite
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
 from rein_seg.datasets.sampling.stream import seed_everything, stream_seed
 from rein_seg.engine.batch_file import read_batch
-from rein_seg.engine.finite import mean_losses, not_finite
+from rein_seg.engine.finite import mean_losses
 from rein_seg.errors import NotFinite
 
 

@@ -15,12 +15,10 @@ from collections import Counter
 from importlib import import_module
 
 from tests.campaign.case import CLEAR, VERDICTS
+from tests.campaign.page import write_table
 from tests.campaign.run import run_all, warm_up
-from tests.paths import REPO
 
 KINDS = ('code', 'system', 'values', 'weights')
-PAGE = REPO / 'docs/background/reliability.md'
-BEGIN, END = '<!-- campaign: begin -->', '<!-- campaign: end -->'
 
 
 def main() -> int:
@@ -38,22 +36,12 @@ def main() -> int:
         counts = Counter(verdict for _, verdict, _ in results)
         rows.append([kind.KIND, len(results), *(counts[verdict] for verdict in VERDICTS)])
         faults += [(name, case.name, *rest) for case, *rest in results if rest[0] != CLEAR]
-    table = _table(rows)
-    sys.stdout.write(f'{table}\n')
+    total = ['all', *map(sum, list(zip(*rows, strict=True))[1:])]
+    whole = tuple(args.kinds) == KINDS and not args.only
+    write_table('campaign', [('kind', 'tried', *VERDICTS), *rows, total], keep=whole)
     for fault in faults:
         sys.stdout.write(' | '.join(fault) + '\n')
-    if tuple(args.kinds) == KINDS and not args.only:
-        page = PAGE.read_text(encoding='utf-8')
-        before, after = page.split(BEGIN)[0], page.split(END)[1]
-        PAGE.write_text(f'{before}{BEGIN}\n{table}\n{END}{after}', encoding='utf-8')
     return 1 if faults else 0
-
-
-def _table(rows: list[list]) -> str:
-    head = ['kind', 'tried', *VERDICTS]
-    total = ['all', *map(sum, list(zip(*rows, strict=True))[1:])]
-    lines = [head, ['---', *['---:'] * (len(head) - 1)], *rows, total]
-    return '\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines)
 
 
 if __name__ == '__main__':
