@@ -11,9 +11,8 @@ import numpy as np
 from rein_seg.checkpoint import write_json, write_png
 from rein_seg.data_check.check import PartCheck
 from rein_seg.data_check.report import report
-from rein_seg.datasets.files.listing import read_bytes
 from rein_seg.datasets.transforms.labels import load_classes
-from rein_seg.run.report import colour, legend, row, titles
+from rein_seg.run.report import colour, legend, row, sample_image, titles
 
 SAMPLES = 3  # of each data set
 _LABEL_SHARE = 0.55  # of the overlay's colours
@@ -67,8 +66,8 @@ def _title(check: PartCheck, info: dict) -> str:
 
 
 def _draw(info: dict, palette: np.ndarray) -> list[np.ndarray]:
-    image = cv2.imdecode(np.frombuffer(read_bytes(info['img_path']), np.uint8), cv2.IMREAD_COLOR)
+    image = sample_image(info)
     label = colour(load_classes(info), palette)
-    if label.shape != image.shape:  # turned by its EXIF data
+    if label.shape != image.shape:  # wrong_size allows it
         label = cv2.resize(label, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     return [image, cv2.addWeighted(image, 1 - _LABEL_SHARE, label, _LABEL_SHARE, 0), label]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import nn
 
 from rein_seg.checkpoint import write_png
 from rein_seg.datasets import leaf_datasets
+from rein_seg.datasets.files.pictures import read_image
 from rein_seg.evaluation import score_text
 
 _WIDTH, _GAP, _HEADER = 320, 6, 22
@@ -33,12 +34,12 @@ def draw_overview(path: Path, model: nn.Module, dataset: Any, results: dict[str,
     palette = np.array(dataset.metainfo['palette'], np.uint8)[:, ::-1]  # OpenCV is BGR
     model.eval()
     rows = [titles(['image', 'truth', 'prediction'])]
-    for sample in _first_of_each_domain(dataset):
+    for info, sample in _first_of_each_domain(dataset):
         batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
         output = model.test_step(batch)[0]
         label = output.gt_sem_seg.data.squeeze(0).cpu().numpy()
         pred = output.pred_sem_seg.data.squeeze(0).cpu().numpy()
-        image = cv2.imread(output.img_path)
+        image = sample_image(info)
         rows.append(
             row(
                 _title(output.domain, results),
@@ -73,9 +74,19 @@ def colour(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
     return table[label.astype(np.uint8)]
 
 
-def _first_of_each_domain(dataset: Any) -> Iterator[dict]:
+def _first_of_each_domain(dataset: Any) -> Iterator[tuple[dict, dict]]:
     for part in leaf_datasets(dataset):
-        yield part[0]
+        yield part.get_data_info(0), part[0]
+
+
+def sample_image(info: Mapping[str, Any]) -> np.ndarray:
+    """Returns the image of a sample, (H, W, 3) uint8 BGR, as the sample loads it.
+
+    Args:
+        info: Fields of a sample.
+    """
+    white, orientation = info.get('max_value'), info.get('orientation')
+    return read_image(info['img_path'], max_value=white, orientation=orientation)
 
 
 def row(title: str, images: Sequence[np.ndarray]) -> np.ndarray:
@@ -109,8 +120,19 @@ def text_line(words: Sequence[str], width: int) -> np.ndarray:
     line = np.full((_HEADER, width, 3), _PAPER, np.uint8)
     for i, word in enumerate(words):
         at = (i * (_WIDTH + _GAP) + 4, _HEADER - 7)
-        cv2.putText(line, word, at, _FONT, 0.45, _INK, 1, cv2.LINE_AA)
+        cv2.putText(line, printable(word), at, _FONT, 0.45, _INK, 1, cv2.LINE_AA)
     return line
+
+
+def printable(text: str) -> str:
+    r"""Returns text without characters that OpenCV cannot draw, or ends the process on.
+
+    Example:
+        >>> from rein_seg.run.report import printable
+        >>> printable('a\udcff')
+        'a?'
+    """
+    return ''.join(c if c.isprintable() else '?' for c in text)
 
 
 def legend(classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
@@ -126,5 +148,5 @@ def legend(classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
     for i, name in enumerate(classes):
         x, y = (i % columns) * (width // columns) + 4, (i // columns) * _HEADER + 8
         cv2.rectangle(drawn, (x, y), (x + 14, y + 12), palette[i].tolist(), -1)
-        cv2.putText(drawn, name, (x + 20, y + 11), _FONT, 0.42, _INK, 1, cv2.LINE_AA)
+        cv2.putText(drawn, printable(name), (x + 20, y + 11), _FONT, 0.42, _INK, 1, cv2.LINE_AA)
     return drawn

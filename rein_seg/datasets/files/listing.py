@@ -101,7 +101,7 @@ def read_bytes(path: str, *, most: int | None = None) -> bytes:
         archive, member = _split(path[len(PREFIX) :])
         return _read_member(archive, member or '', most)
     with _open_regular(path) as file:
-        return file.read(MOST_BYTES if most is None else most)
+        return file.read(-1 if most is None else most)
 
 
 def _open_regular(path: str) -> BinaryIO:
@@ -230,7 +230,9 @@ def _inflate(file: BinaryIO, entry: zipfile.ZipInfo, most: int) -> bytes:
         raise zlib.error('no entry where the table of contents has one')
     file.seek(name + extra, 1)
     # deflate can grow data by a few bytes in 16 KiB only, so this is enough for ``most`` bytes
-    data = file.read(min(entry.compress_size, most + most // 1024 + 1024))
+    size = min(entry.compress_size, most + most // 1024 + 1024)
+    # Python allocates what it is asked for: no more than the zip holds, whatever it says
+    data = file.read(min(size, os.fstat(file.fileno()).st_size))
     if entry.compress_type == zipfile.ZIP_STORED:
         return data[:most]
     # a limit of 0 would mean none

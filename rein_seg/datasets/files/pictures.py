@@ -260,6 +260,8 @@ def decode_image(
         check_pages(image, path, what='image')
         header, mode = header_of(image, data), image.mode
         is_turned = image.format == 'TIFF'
+        if mode == 'P' and not image.getpalette():
+            raise ValueError('a picture of palette indexes without a palette')
     if mode == 'LAB':
         raise UserError(
             f'image {path!r} has Lab colours: expected grey, RGB, a palette or CMYK; save it as RGB'

@@ -74,15 +74,16 @@ def walk(folder: str, left_out: Counter[str] | None = None) -> dict[str, str]:
                 found[name] = str(Path(folder, name))
             if not is_folder:
                 continue
-            inside = os.path.realpath(entry.path) if entry.is_symlink() else None
-            if inside is None:
+            if len(chain) == 1 and not entry.is_symlink():  # not below a link
                 todo.append((f'{name}/', chain))
-            elif inside in chain:
+                continue
+            inside = os.path.realpath(entry.path)
+            if inside in chain:
                 counts['links to a folder above'] += 1
-            else:
-                todo.append((f'{name}/', (*chain, inside)))
-                ways[inside] += 1
-                _check_ways(ways[inside], inside)
+                continue
+            todo.append((f'{name}/', (*chain, inside)))
+            ways[inside] += entry.is_symlink()
+            _check_ways(ways[inside], inside)
     return found
 
 

@@ -38,6 +38,8 @@ def test_loops_of_links_end(tmp_path):
     left = Counter()
     assert sorted(list_files(tmp_path / 'images', left)) == ['self', 'sub/a.jpg']
     assert left == {'links to a folder above': 1}
+    (tmp_path / 'images/town').symlink_to(tmp_path)  # holds images itself
+    assert sorted(list_files(tmp_path / 'images', left)) == ['self', 'sub/a.jpg']
 
 
 def test_links_that_multiply_end(tmp_path):
