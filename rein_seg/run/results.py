@@ -18,6 +18,7 @@ from rein_seg.engine.runner import PEFTRunner
 from rein_seg.environment import describe_environment
 from rein_seg.evaluation import DomainMetric, class_table
 from rein_seg.models.segmentor import count_parameters
+from rein_seg.run.places import without_places
 from rein_seg.run.report import draw_overview
 
 
@@ -96,7 +97,7 @@ def adapter_metadata(
         model: The segmentor.
         scores: ``mIoU`` (and others) of each domain, ``protocol`` and ``mean_over_targets`` where
             known.
-        config: Text of the resolved config.
+        config: Text of the resolved config; the file gets no absolute path of it.
         training: Protocol, deviations from it, choice of the checkpoint; None is unknown.
     """
     return {
@@ -106,7 +107,7 @@ def adapter_metadata(
         'scores': {'protocol': cfg.benchmark.get('protocol'), **scores},
         'selection': training and training['selection'],
         'training': training,
-        'config': config,
+        'config': without_places(config),
     }
 
 

@@ -73,6 +73,9 @@ def test_adapter_holds_the_trained_tensors(finished):
     assert results['adapter']['tensor_bytes'] == 4 * results['parameters']['trainable']
     assert adapter.metadata['scores']['mIoU'].keys() == {'clear', 'night'}
     assert 'Rein' in adapter.metadata['config']
+    # the config names scenes and work folder by absolute paths
+    assert str(folder) not in json.dumps(adapter.metadata)
+    assert str(folder) in (folder / 'run/tiny.py').read_text()
 
 
 def test_overview_has_a_row_for_each_domain(finished):
