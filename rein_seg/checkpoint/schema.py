@@ -51,7 +51,10 @@ TEXT_OR_NONE: Rule = (_is_text_or_none, 'a text')
 TEXTS: Rule = (_is_texts, 'a list of texts')
 OBJECT: Rule = (_is_object, 'a dict by name')
 OBJECT_OR_NONE: Rule = (lambda value: value is None or _is_object(value), 'a dict by name')
-LIST: Rule = (lambda value: isinstance(value, (list, tuple)), 'a list')
+SCHEDULES: Rule = (
+    lambda value: isinstance(value, (list, tuple)) and all(map(_is_object, value)),
+    'a list of dicts by name',
+)
 IDENTITY: dict[str, Rule] = {
     'method': (_is_method, "a dict with a type, such as {'type': 'LoRA'}, or a list of them"),
     'encoder': (_is_encoder, 'a dict with weights and config, and the config a type'),
@@ -76,7 +79,7 @@ HUB: dict[str, Rule] = dict.fromkeys(('log_scalars', 'runtime_info', 'resumed_ke
 CHECKPOINT: dict[str, Rule] = {  # of our own; other programs have other optimizers
     'message_hub': OBJECT,
     'optimizer': OBJECT,
-    'param_schedulers': LIST,
+    'param_schedulers': SCHEDULES,
     'raw_state_dict': OBJECT,
 }
 ADAPTER: dict[str, Rule] = {

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rein_seg.checkpoint.tensors import kind, not_finite, shown
-from rein_seg.errors import UserError
+from rein_seg.errors import RunFailed, UserError
 
 
 def load_strict(
@@ -135,7 +135,7 @@ def fitting(place: str, *, named: bool = False) -> Iterator[None]:
         if named:
             raise
         raise UserError(f'{place}: {error}') from error
-    except MemoryError:
+    except (MemoryError, OSError, RunFailed):
         raise
     except Exception as error:  # key maps read tensors by name and shape without checking each
         raise UserError(

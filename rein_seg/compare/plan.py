@@ -18,6 +18,7 @@ from rein_seg.checkpoint import atomic_path
 from rein_seg.compare.aggregate import choose_metrics
 from rein_seg.compare.request import KEY, Method
 from rein_seg.config.load import load_config
+from rein_seg.encoders import build_encoder
 from rein_seg.errors import UserError
 from rein_seg.evaluation import find_domain_metric
 from rein_seg.export.count import build_shapes
@@ -106,6 +107,21 @@ def check_metrics(variants: Sequence[Variant], metrics: Sequence[str]) -> None:
         cfg = find_domain_metric(variant.content['val_evaluator']) if metrics else None
         if cfg is not None:
             choose_metrics(METRICS.build(dict(cfg)).columns, metrics)
+
+
+def check_encoders(variants: Sequence[Variant]) -> None:
+    """Loads the file of each encoder, so that a damaged file fails before any run.
+
+    Raises:
+        UserError: If a file cannot be read or does not fit.
+    """
+    done: list[Any] = []
+    for variant in variants:
+        encoder = variant.content['model']['backbone']['encoder']
+        if encoder.get('checkpoint') is None or encoder in done:
+            continue
+        build_encoder(encoder)
+        done.append(encoder)
 
 
 def parse_peft(words: Sequence[Method]) -> dict[str, dict[str, Any]]:

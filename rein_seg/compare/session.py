@@ -15,7 +15,7 @@ import torch
 from rein_seg.compare import processes
 from rein_seg.compare import state as disk
 from rein_seg.compare.aggregate import Run, build_comparison
-from rein_seg.compare.plan import Variant
+from rein_seg.compare.plan import Variant, check_encoders
 from rein_seg.compare.tables import WRITERS, decimals, text_tables, write_comparison
 from rein_seg.errors import UserError
 
@@ -77,6 +77,7 @@ class Session:
         """
         missing = [run for run in self.runs.values() if run.state != 'finished']
         self.slots = min(self.settings.jobs, len(missing))
+        check_encoders([self.variants[name] for name in {run.variant for run in missing}])
         self._announce(missing)
         self._write(strict=True)
         for name in {run.variant for run in missing}:

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
+from rein_seg.checkpoint.strict import check_fit
 from rein_seg.errors import UserError
 
 RAW = 'raw_state_dict'
@@ -130,10 +131,10 @@ class TrainableEMAHook(Hook):
         if raw is None or not runner._resume or self._finished:
             return  # loaded to test: with the average, which is in the state dict
         state, params = checkpoint['state_dict'], trainable(runner.bare_model)
+        given = {name: state[name] for name in raw if name in state}
+        check_fit(params, given, what='average', source=RAW)
         self.averages = {
-            name: state[name].to(param.device, copy=True)
-            for name, param in params.items()
-            if name in raw
+            name: given[name].to(param.device, copy=True) for name, param in params.items()
         }
         checkpoint['state_dict'] = {**state, **raw}
 

@@ -34,6 +34,7 @@ from rein_seg.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from rein_seg.checkpoint.strict import fitting
 from rein_seg.checkpoint.write import naming
 from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
 from rein_seg.engine.ema import RAW, TrainableEMAHook
@@ -149,7 +150,8 @@ class PEFTRunner(NamedParts):
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Takes up the state of a checkpoint; schedules end where the config says."""
         wanted = self.cfg.get('param_scheduler')
-        super().resume(filename, *args, **kwargs)
+        with fitting(f'checkpoint {filename!r}', named=True):
+            super().resume(filename, *args, **kwargs)
         if wanted and schedules_differ(wanted, self.param_schedulers):
             self.param_schedulers = restart_schedules(
                 lambda: self.build_param_scheduler(wanted), self.optim_wrapper, self.iter
@@ -191,7 +193,8 @@ class PEFTRunner(NamedParts):
                 f'{filename}: the run to resume averages its weights, this run does not: set '
                 'the same ema'
             )
-        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        with fitting(f'checkpoint {filename!r}'):
+            self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         report = load_checkpoint(checkpoint, self.bare_model, source=str(filename))
         self.logger.info(report)
         self._has_loaded = True

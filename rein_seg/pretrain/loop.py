@@ -14,7 +14,8 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from rein_seg.checkpoint import read_checkpoint, save_checkpoint, write_json
+from rein_seg.checkpoint import load_strict, read_checkpoint, save_checkpoint, write_json
+from rein_seg.checkpoint.strict import fitting
 from rein_seg.datasets.files.parallel import make_bar
 from rein_seg.encoders.info import DEFAULT_MEAN, DEFAULT_STD
 from rein_seg.encoders.plain_vit.tiny_vit import TinyViT
@@ -106,13 +107,14 @@ class Pretraining:
             UserError: If the file cannot be read, or belongs to a run with other settings.
         """
         content = read_checkpoint(path, map_location=self.device)
-        check_same(content['settings'], asdict(self.settings), path)
-        self.model.load_state_dict(content['model'])
-        for optimizer, state in zip(self.optimizers, content['optimizers'], strict=True):
-            optimizer.load_state_dict(state)
-        self.done = content['done']
-        self.losses = [tuple(entry) for entry in content['losses']]
-        self.recent = content['recent']
+        with fitting(f'checkpoint {str(path)!r}', named=True):
+            check_same(content['settings'], asdict(self.settings), path)
+            load_strict(self.model, content['model'], what='pretraining', source=str(path))
+            for optimizer, state in zip(self.optimizers, content['optimizers'], strict=True):
+                optimizer.load_state_dict(state)
+            self.done = int(content['done'])
+            self.losses = [tuple(entry) for entry in content['losses']]
+            self.recent = list(content['recent'])
 
 
 def check_same(theirs: dict[str, Any], ours: dict[str, Any], path: Path) -> None:

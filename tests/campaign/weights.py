@@ -16,6 +16,7 @@ from tests.campaign.case import Case
 
 KIND = 'damaged weights files'
 Damage = Callable[[Path], object]
+HEAD, BLOCK = 'decode_head.conv_seg.weight', 'layers.0.attn.qkv.weight'
 
 
 def test(folder: Path, path: Path) -> list[str]:
@@ -45,11 +46,28 @@ def encoder(folder: Path, path: Path) -> list[str]:
     return ['train', made.config(folder, extra), '--work-dir', 'run']
 
 
+def compare(folder: Path, path: Path) -> list[str]:
+    """Compares methods on an encoder's file."""
+    extra = made.SMALL_ENCODER.format(file=path.name)
+    return ['compare', made.config(folder, extra), '--peft', 'LoRA', 'Frozen', '--work-dir', 'run']
+
+
+def linear_probe(folder: Path, path: Path) -> list[str]:
+    """Probes an encoder's file."""
+    extra = made.SMALL_ENCODER.format(file=path.name)
+    return ['linear-probe', made.config(folder, extra)]
+
+
 def pretrained(folder: Path, path: Path) -> list[str]:
     """Trains with a head's file, which mmengine reads."""
     init = f"dict(type='Pretrained', checkpoint={path.name!r})"
     extra = f'model = dict(decode_head=dict(init_cfg={init}))\n'
     return ['train', made.config(folder, extra), '--work-dir', 'run']
+
+
+def resume(folder: Path, path: Path) -> list[str]:
+    """Goes on from a checkpoint."""
+    return ['train', 'tiny.py', '--work-dir', 'run', '--resume']
 
 
 def sam_head(folder: Path, path: Path) -> list[str]:
@@ -62,8 +80,8 @@ def sam_head(folder: Path, path: Path) -> list[str]:
 FORMATS = {
     'adapter': (made.adapter, (test, merge, convert)),
     'checkpoint': (made.checkpoint, (test, load_from, merge, convert)),
-    'encoder': (made.encoder, (encoder,)),
-    'encoder .pth': (made.encoder_pth, (encoder, pretrained, sam_head)),
+    'encoder': (made.encoder, (encoder, compare, linear_probe)),
+    'encoder .pth': (made.encoder_pth, (encoder, pretrained, sam_head, compare)),
     'legacy .pth': (made.legacy, (encoder,)),
     'TorchScript': (made.torchscript, (encoder,)),
 }
@@ -237,6 +255,41 @@ CONTENT: dict[str, tuple[Callable[[dict], object], str]] = {
         lambda c: c['meta']['training'].update(changed=3), 'training.changed',
     ),
 }  # fmt: skip
+RESUMED: dict[str, tuple[Callable[[dict], object], str]] = {
+    'iter missing': (_edit(lambda c: c['meta'].pop('iter')), 'iter'),
+    'epoch a text': (_meta(epoch='one'), 'epoch'),
+    'iter after the end': (_meta(iter=700), 'iter'),
+    'seed missing': (_edit(lambda c: c['meta'].pop('seed')), 'seed'),
+    'no message_hub': (_edit(lambda c: c.pop('message_hub')), 'message_hub'),
+    'message_hub empty': (lambda c: c.update(message_hub={}), 'message_hub'),
+    'message_hub a list': (lambda c: c.update(message_hub=[1]), 'message_hub'),
+    'keys of the hub a text': (lambda c: c['message_hub'].update(resumed_keys='x'), 'resumed_keys'),
+    'schedules of numbers': (lambda c: c.update(param_schedulers=[1, 2]), 'param_schedulers'),
+    'no optimizer': (_edit(lambda c: c.pop('optimizer')), 'optimizer'),
+    'optimizer a list': (lambda c: c.update(optimizer=[1]), 'optimizer'),
+    'optimizer empty': (lambda c: c.update(optimizer={}), 'optimizer'),
+    'NaN in the optimizer': (
+        _edit(lambda c: c['optimizer']['state'][0]['exp_avg'].fill_(float('nan'))), 'optimizer',
+    ),
+    'NaN in the average': (
+        _edit(lambda c: c['state_dict']['decode_head.conv_seg.weight'].fill_(float('nan'))), HEAD,
+    ),
+    'NaN in the weights': (
+        _edit(lambda c: c['raw_state_dict']['decode_head.conv_seg.weight'].fill_(float('nan'))),
+        HEAD,
+    ),
+    'average without a tensor': (
+        _edit(lambda c: c['raw_state_dict'].pop('decode_head.conv_seg.weight')), HEAD,
+    ),
+    'weights a list': (lambda c: c.update(raw_state_dict=[1]), 'raw_state_dict'),
+    'weights of another shape': (
+        lambda c: c['raw_state_dict'].update({HEAD: torch.ones(3)}), HEAD,
+    ),
+    'weights that are whole': (
+        lambda c: c['raw_state_dict'].update({HEAD: c['raw_state_dict'][HEAD].long()}), HEAD,
+    ),
+    'no state_dict': (_edit(lambda c: c.pop('state_dict')), 'no tensors|state_dict'),
+}  # fmt: skip
 TEXTS: dict[str, tuple[dict[str, str], str]] = {
     'no JSON': ({'method': 'LoRA'}, 'method'),
     'NaN': ({'scores': '{"mIoU": NaN}'}, 'scores'),
@@ -338,9 +391,6 @@ def _in_state(change: Callable[[dict, str], object]) -> dict[str, Damage]:
     return {'adapter': adapter, 'checkpoint': checkpoint, 'encoder .pth': pth}
 
 
-HEAD, BLOCK = 'decode_head.conv_seg.weight', 'layers.0.attn.qkv.weight'
-
-
 def cases() -> Iterator[Case]:
     """Yields the cases."""
     yield from _bytes()
@@ -410,6 +460,12 @@ def _content() -> Iterator[Case]:
 
         door = doors[number % 3]
         yield _case(f'checkpoint, {door.__name__}: {name}', made.checkpoint, door, damage, says)
+    for name, (change, says) in RESUMED.items():
+
+        def damage(path: Path, change=change) -> None:
+            made.change_pth(path, change)
+
+        yield _case(f'resume: {name}', made.trained, resume, damage, says)
     for name, (texts, says) in TEXTS.items():
 
         def damage(path: Path, texts=texts) -> None:
