@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from mmengine.registry import (
 )
 
 from rein_seg.config.config_paths import LOADERS
+from rein_seg.config.registered import SCOPES, is_registered
 from rein_seg.config.schema.keys import KEYS
 from rein_seg.config.source import Source
 from rein_seg.errors import UserError, near_misses
@@ -42,8 +44,6 @@ _SECTIONS = {
     'visualizer': VISUALIZERS,
 }
 _BUILT_BY = {'type', 'constructor', 'runner_type'}
-# packages whose registries a name with a dot may mean
-_SCOPES = ('mmengine', 'mmseg', 'mmpretrain', 'rein_seg')
 _NEAR = 0.86  # share of letters in common: `targets` is a variable, `optim_wraper` a slip
 
 
@@ -98,7 +98,7 @@ def check_words(cfg: Config, source: Source) -> None:
 
 
 def check_types(cfg: Config) -> None:
-    """Checks that a type with a dot names a registered class.
+    """Checks that a type is no Python module and no path to a Python object.
 
     mmengine takes any path to a Python object for a type, such as ``os.system``, and imports its
     first word: a config in JSON or an option could run any code.
@@ -111,30 +111,41 @@ def check_types(cfg: Config) -> None:
         >>> from rein_seg.config.names import check_types
         >>> check_types(Config(dict(vis_backends=[dict(type='os.system', command='ls')])))
         Traceback (most recent call last):
-        rein_seg.errors.UserError: type='os.system' is a path to a Python object, expected a
-        registered name such as 'mmpretrain.ConvNeXt': register the class, and import its file by
-        custom_imports
+        rein_seg.errors.UserError: vis_backends.0.type='os.system' is a path to a Python object,
+        expected a registered name such as 'mmpretrain.ConvNeXt': register the class, and import its
+        file by custom_imports
     """
-    rest: list[Any] = [cfg.to_dict()]
-    while rest:
-        part = rest.pop()
-        if isinstance(part, Mapping):
-            for key in _BUILT_BY & part.keys():
-                _check_type(key, part[key])
-            rest += part.values()
-        elif isinstance(part, (list, tuple)):
-            rest += part
+    for place, value in _values(cfg.to_dict(), ''):
+        if place.rpartition('.')[2] in _BUILT_BY:
+            _check_type(place, value)
 
 
-def _check_type(key: str, name: Any) -> None:
-    if not isinstance(name, str) or '.' not in name:
+def _values(part: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Yields dotted key and value of everything, also in lists of lists."""
+    parts = part.items() if isinstance(part, Mapping) else enumerate(part)
+    for key, value in parts:
+        here = f'{place}.{key}'.lstrip('.')
+        if isinstance(value, (Mapping, list, tuple)):
+            yield from _values(value, here)
+        else:
+            yield here, value
+
+
+def _check_type(place: str, name: Any) -> None:
+    if not isinstance(name, str) or not name:
         return
     scope, _, short = name.partition('.')
+    if not short:
+        if name.isidentifier() and find_spec(name) is not None and not is_registered(name):
+            raise UserError(
+                f'{place}={name!r} is a Python module, expected the registered name of a class'
+            )
+        return
     # a name that its package does not hold is a registered name, or is reported as unknown
-    if scope in _SCOPES and '.' not in short and not hasattr(import_module(scope), short):
+    if scope in SCOPES and '.' not in short and not hasattr(import_module(scope), short):
         return
     raise UserError(
-        f'{key}={name!r} is a path to a Python object, expected a registered name such as '
+        f'{place}={name!r} is a path to a Python object, expected a registered name such as '
         "'mmpretrain.ConvNeXt': register the class, and import its file by custom_imports"
     )
 
@@ -142,7 +153,8 @@ def _check_type(key: str, name: Any) -> None:
 def _imported(cfg: Config, name: str) -> bool:
     """Says whether a module of the user's own names a word of the config."""
     imports = (cfg.get('custom_imports') or {}).get('imports') or []
-    own = [imports] if isinstance(imports, str) else imports
+    named = [imports] if isinstance(imports, str) else imports
+    own = [module for module in named if module.partition('.')[0] != 'rein_seg']
     files = [getattr(sys.modules.get(module), '__file__', None) for module in own]
     return any(name in Path(file).read_text(encoding='utf-8') for file in files if file)
 

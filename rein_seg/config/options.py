@@ -63,6 +63,11 @@ def _check_name(key: str, cfg: Config, variables: Collection[str]) -> None:
             f'--cfg-options {name}: not in the config, and no word of configs; '
             f'{near_misses(name, {*KEYS, *cfg})}'
         )
+    if name == 'custom_imports':
+        raise UserError(
+            f'--cfg-options {key}: an option imports nothing: write custom_imports into a config '
+            'file in Python'
+        )
     if name not in KEYS and name in variables:
         raise UserError(
             f'--cfg-options {key}: {name!r} is a variable of the config files, which have been '

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 
+import mmengine.registry
 from mmengine.registry import (
     DATA_SAMPLERS,
     DATASETS,
@@ -24,6 +26,8 @@ _ALL = (
     MODELS, PEFT_METHODS, DATASETS, DATA_SAMPLERS, TRANSFORMS, METRICS, LOOPS, HOOKS, OPTIMIZERS,
     PARAM_SCHEDULERS,
 )  # fmt: skip
+# packages whose registries a name with a dot may mean
+SCOPES = ('mmengine', 'mmseg', 'mmpretrain', 'rein_seg')
 
 
 def find_class(registry: Registry, name: str) -> type | None:
@@ -38,11 +42,42 @@ def find_class(registry: Registry, name: str) -> type | None:
     """
     if registry is PEFT_METHODS:
         return method_class(name)
-    try:
-        with registry.switch_scope_and_registry(None) as scoped:
-            return scoped.get(name)
-    except (RuntimeError, ImportError, KeyError):
+    scope, _, short = name.rpartition('.')
+    node = _node(registry, scope)
+    # not by `Registry.get`, which imports a module of that name
+    while node is not None:
+        node.import_from_location()
+        if short in node.module_dict:
+            return node.module_dict[short]
+        node = node.parent
+    return None
+
+
+def is_registered(name: str) -> bool:
+    """Tells whether any registry has a name.
+
+    Example:
+        >>> import rein_seg.apis
+        >>> from rein_seg.config.registered import is_registered
+        >>> is_registered('Adam'), is_registered('os')
+        (True, False)
+    """
+    roots = [one for one in vars(mmengine.registry).values() if isinstance(one, Registry)]
+    return any(name in _all_names(root) for root in [*roots, PEFT_METHODS])
+
+
+def _node(registry: Registry, scope: str) -> Registry | None:
+    """Returns the registry of a package; without a package that of the default scope."""
+    if not scope:
+        with registry.switch_scope_and_registry(None) as node:
+            return node
+    if scope not in SCOPES:
         return None
+    import_module(f'{scope}.registry')
+    root = registry
+    while root.parent is not None:
+        root = root.parent
+    return root if root.scope == scope else root.children.get(scope)
 
 
 def not_registered(registry: Registry, name: str) -> str:

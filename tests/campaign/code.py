@@ -134,6 +134,8 @@ YAML = {
             f'model: {{_delete_: true, type: os.system, command: {TOUCH}}}',
             'train_cfg: {type: evil.Loop}',
             'runner_type: evil.Runner',
+            'visualizer: {type: evil}',
+            'randomness: [[{type: evil}]]',
         )
     },
 }

@@ -2,10 +2,12 @@
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import MODELS
 
 from rein_seg.apis import load_config
 from rein_seg.config.config_paths import same
 from rein_seg.config.names import check_types
+from rein_seg.config.registered import find_class
 from rein_seg.errors import UserError
 from tests.paths import REPO
 
@@ -89,6 +91,18 @@ def test_the_config_that_an_older_run_left_may_hold_variables(tmp_path):
         UserError, match="'max_itres', which nothing reads; did you mean 'max_iters"
     ):
         load_config(str(path))
+
+
+@pytest.mark.parametrize('name', ['torch', 'abc', 'evil'])
+def test_a_type_is_no_module(tmp_path, monkeypatch, name):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'evil.py').write_text("import pathlib\npathlib.Path('EXECUTED').touch()\n")
+    monkeypatch.chdir(tmp_path)
+    for node in (dict(vis_backends=[dict(type=name)]), dict(model=[[dict(type=name)]])):
+        with pytest.raises(UserError, match=f"type='{name}' is a Python module, expected the reg"):
+            check_types(Config(node))
+    assert find_class(MODELS, name) is None
+    assert not (tmp_path / 'EXECUTED').exists()
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     'randomness.deterministic': ('yes', '1'),
     'randomness': ('3', 'None'),
     'env_cfg.cudnn_benchmark': ('fast', '1'),
+    'env_cfg.dist_cfg.backend': ('nccll', '3'),
     'env_cfg.mp_cfg.mp_start_method': ('frok', '3'),
     'env_cfg.mp_cfg.opencv_num_threads': ('-1', 'all'),
     'log_level': ('LOUD', '3'),
@@ -136,6 +137,9 @@ VALUES: dict[str, tuple[str, ...]] = {
     'visualizer.type': ('Visualiser',),
     'visualizer.alpha': ('2', 'solid'),
     'vis_backends': ('LocalVisBackend', '3'),
+    'visualizer.vis_backends': ('LocalVisBackend', '3'),
+    'visualizer.vis_backends.0.type': ('LocalVis', 'torch', 'abc', '3'),
+    f'{_HEAD}.norm_cfg.type': ('BM', 'torch', '3'),
 }
 
 # words that nothing takes -> what the message holds
@@ -164,6 +168,7 @@ WORDS: dict[str, str] = {
     'val_evaluator.target=[night]': "DomainIoUMetric.* takes no 'target'; did you mean 'targets'",
     'env_cfg.cudnn=True': "env_cfg has a key 'cudnn'",
     'ema.momentun=0.1': "ema has a key 'momentun'; did you mean 'momentum'",
+    'custom_imports.imports=[os]': 'an option imports nothing',
     # through something that has no keys
     'max_iters.x=3': r'max_iters is 320, no dict|max_iters is 6, no dict',
     f'{_OPTIMIZER}.lr.x=3': 'optimizer.lr is 0.001, no dict',

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from mmengine.registry import DATASETS, MODELS, TRANSFORMS
+from mmengine.registry import DATASETS, MODELS, TRANSFORMS, VISBACKENDS
 
 from rein_seg.config.schema import kinds
 from rein_seg.config.schema.forms import Built, Each, Form, Name, OneOf
@@ -199,7 +199,11 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
     'LoggerHook': {'interval_exp_name': kinds.Iterations},
     'SegVisualizationHook': {'wait_time': NotNegative},
     'TrainableEMAHook': {'momentum': float, 'begin': kinds.Index},
-    'Visualizer': {'vis_backends': Any, 'alpha': Probability, 'save_dir': Text | None},
+    'Visualizer': {
+        'vis_backends': OneOf((Each(Built(VISBACKENDS)), None)),
+        'alpha': Probability,
+        'save_dir': Text | None,
+    },
     '_BatchNorm': {'momentum': Probability | None},
     'BinaryFolderDataset': {'threshold': kinds.Level | None},
     'DrawnDataset': {'size': kinds.Area},

@@ -115,11 +115,12 @@ _PROCESSES = {
     'mp_start_method': Literal['fork', 'spawn', 'forkserver'],
     'opencv_num_threads': kinds.Workers,
 }
+_BACKENDS = Literal['nccl', 'gloo', 'mpi', 'ucc', 'xccl', 'hccl', 'cncl', 'mccl', 'smddp']
 _ENVIRONMENT = Table(
     {
         'cudnn_benchmark': bool,
         'mp_cfg': OneOf((Table(_PROCESSES), None)),
-        'dist_cfg': OneOf((Table({'backend': Text}, closed=False), None)),
+        'dist_cfg': OneOf((Table({'backend': _BACKENDS}, closed=False), None)),
         'resource_limit': Count,
     }
 )
