@@ -56,7 +56,7 @@ def lay_over(base: Source, own: Mapping[str, Any], label: str) -> Source:
     origins = {**base.origins, **dict(_origins(own, label, base.origins, places))}
     merged = Config(base.content)
     merged.merge_from_dict(_unshared(own), allow_list_keys=False)
-    content = ConfigDict(merged.to_dict())
+    content = ConfigDict(_without_marks(merged.to_dict()))
     values = dict(leaves(content))
     reach_length(content, own, base.content)
     for key, value in leaves(content):
@@ -81,6 +81,15 @@ def _unshared(value: Any) -> Any:
         return {key: _unshared(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)([_unshared(part) for part in value])
+    return value
+
+
+def _without_marks(value: Any) -> Any:
+    """Drops ``_delete_``, which mmengine leaves in a dict that replaces none."""
+    if isinstance(value, Mapping):
+        return {key: _without_marks(part) for key, part in value.items() if key != '_delete_'}
+    if isinstance(value, (list, tuple)):
+        return type(value)([_without_marks(part) for part in value])
     return value
 
 

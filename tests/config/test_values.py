@@ -90,6 +90,27 @@ def test_a_class_of_another_kind_is_called_so(base):
     assert message in refusal(base, 'train_dataloader.dataset.type=LoRA')
 
 
+SLIPS = [
+    ("optimizer=dict(lr='1e-3')", "lr='1e-3': expected .* it is text: write the number without"),
+    ('accumulative_counts=1e1', 'counts=10.0: expected a whole number, .*; write 10; correct'),
+    ("clip_grad='{}'", 'text holds no dict: set its parts, KEY.PART=VALUE'),
+]
+
+
+@pytest.mark.parametrize(('part', 'message'), SLIPS)
+def test_a_value_that_is_nearly_right_says_how(tmp_path, part, message):
+    path = tmp_path / 'leaf.py'
+    path.write_text(f"_base_ = 'rein_tiny_miniscapes'\noptim_wrapper = dict({part})\n")
+    with pytest.raises(UserError, match=message):
+        load_config(str(path))
+
+
+def test_delete_of_a_part_that_no_base_has(tmp_path):
+    path = tmp_path / 'leaf.py'
+    path.write_text("_base_ = 'rein_tiny_miniscapes'\nema = dict(_delete_=True, momentum=0.1)\n")
+    assert load_config(str(path)).ema == {'momentum': 0.1}
+
+
 def test_a_training_run_without_a_part_is_refused(base):
     for key in ('train_dataloader', 'val_evaluator', 'optim_wrapper', 'train_cfg'):
         assert f'{key}=None: a training run needs it' in refusal(base, f'{key}=None')

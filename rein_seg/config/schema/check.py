@@ -198,9 +198,9 @@ class _Check:
         """Raises the error of a wrong value."""
         said = repr(value)
         short = said if len(said) <= _SHOWN else f'{said[:_SHOWN]}...'
-        if isinstance(value, str) and value.startswith('{') and self.author(place) == 'option':
-            expected += '; an option holds no dict: set its parts, such as ' + f'{place}.type=NAME'
-        raise UserError(f'{place}={short}: expected {expected}{self.where(place)}')
+        raise UserError(
+            f'{place}={short}: expected {expected}{_slip(value, expected)}{self.where(place)}'
+        )
 
     def where(self, place: str) -> str:
         """Returns the way out: where the value was set."""
@@ -208,6 +208,21 @@ class _Check:
         if author is None:
             return '; correct it in the config'
         return '; correct this option' if author == 'option' else f'; correct it in {author}'
+
+
+def _slip(value: Any, expected: str) -> str:
+    """Returns how a value that is nearly right came about, if it is."""
+    if isinstance(value, str) and value.startswith('{'):
+        return '; text holds no dict: set its parts, KEY.PART=VALUE'
+    if 'number' not in expected:
+        return ''
+    if isinstance(value, float) and value.is_integer() and 'whole' in expected:
+        return f'; write {int(value)}' if abs(value) < 10**12 else ''
+    try:
+        float(value if isinstance(value, str) else '')
+    except ValueError:
+        return ''
+    return '; it is text: write the number without quotes, in YAML as 1.0e-3'
 
 
 def words_of(argument: Argument) -> str:
