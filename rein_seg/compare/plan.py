@@ -144,15 +144,18 @@ def parse_peft(words: Sequence[Method]) -> dict[str, dict[str, Any]]:
     """
     methods: dict[str, dict[str, Any]] = {}
     for word in words:
+        if not isinstance(word, (str, Mapping)):
+            raise UserError(f"comparison.peft has {word!r}: expected 'LoRA' or dict(type='LoRA')")
         name, method = _from_dict(word) if isinstance(word, Mapping) else _from_word(word)
         if name in methods:
             raise UserError(
                 f'--peft: two variants are called {name!r}; name them: --peft '
                 f'{name}=... {name}2=\'{{"type": "{name}", ...}}\''
             )
-        if not isinstance(method.get('options', {}), Mapping):
+        options = method.get('options', {})
+        if not isinstance(options, Mapping) or not all(isinstance(key, str) for key in options):
             raise UserError(
-                f'variant {name!r}: options is {method["options"]!r}, not a dict; expected '
+                f'variant {name!r}: options is {options!r}, not a dict of names; expected '
                 "dict(options={'optim_wrapper.optimizer.lr': 1e-4})"
             )
         methods[name] = method

@@ -63,10 +63,12 @@ def read_request(configs: Sequence[str], **given: Sequence[Any] | None) -> Compa
 
 
 def _read(path: str) -> dict[str, Any]:
-    said = read(path).content.to_dict().get(KEY, {})
+    said = read(path).content.to_dict().get(KEY) or {}
     expected = f"{KEY} = dict(peft=['Rein', 'LoRA'], seeds=[0, 1], metrics=['mIoU'])"
     fields = list(ComparisonRequest.__dataclass_fields__)
-    for key, value in said.items() if isinstance(said, Mapping) else [(KEY, said)]:
+    if not isinstance(said, Mapping):
+        raise UserError(f'{path}: {KEY}={said!r}: expected {expected}')
+    for key, value in said.items():
         if key not in fields:
             raise UserError(
                 f'{path}: {KEY} has {key!r}; {near_misses(key, fields)}; expected {expected}'

@@ -128,7 +128,7 @@ def _read_data(file: Path, text: str, chain: Chain) -> Source:
     bases = listed_bases(content.pop(BASE, []), f'config {path!r}')
     done = lay_over(join([_data_base(base, file, chain) for base in bases], path), content, path)
     done.text = '\n'.join(filter(None, [done.text, f'{file.resolve()}\n{text}']))
-    done.unread = either(done.unread, set(content))
+    done.unread = either(done.unread, {key.partition('.')[0] for key in content})
     return done
 
 

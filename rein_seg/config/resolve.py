@@ -36,7 +36,7 @@ from rein_seg.config.read import read
 from rein_seg.config.request import Request, fill_work_dir, set_run, take_start
 from rein_seg.config.schedule import check_schedules, check_training, fill_iterations
 from rein_seg.config.schema.check import check_values
-from rein_seg.config.source import Source, lay_over
+from rein_seg.config.source import Source, lay_over, without_marks
 from rein_seg.config.spelling import is_resolved, unify_spelling
 from rein_seg.errors import UserError
 
@@ -162,7 +162,8 @@ def _read(source: str | Config, benchmark: str | None) -> tuple[Source, Config]:
         found = lay_over(found, {'benchmark': benchmark}, 'option')
     _import(found.content.get('custom_imports'))
     # formatting its text as yapf does would take seconds, several times a run
-    cfg = Config(found.content, cfg_text=found.text, filename=path, format_python_code=False)
+    content = without_marks(found.content)
+    cfg = Config(content, cfg_text=found.text, filename=path, format_python_code=False)
     return found, cfg
 
 

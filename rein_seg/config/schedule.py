@@ -32,7 +32,7 @@ def check_training(cfg: Config, parts: Parts) -> None:
 
 
 def check_schedules(cfg: Config) -> None:
-    """Checks that no schedule ends before it begins.
+    """Checks that no schedule ends before it begins, or above the learning rate.
 
     Raises:
         UserError: If one does.
@@ -42,6 +42,14 @@ def check_schedules(cfg: Config) -> None:
             raise UserError(
                 f'{schedule.type} begins at iteration {schedule.begin} and ends at {schedule.end}: '
                 'train longer (max_iters) or give param_scheduler a shorter warm-up'
+            )
+    rate = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr', float('inf'))
+    for i, schedule in enumerate(cfg.get('param_scheduler') or []):
+        low = schedule.get('eta_min') or 0
+        if schedule['type'].endswith('LR') and low > rate:
+            raise UserError(
+                f'param_scheduler.{i}.eta_min={low} is above optim_wrapper.optimizer.lr={rate}: '
+                'the rate would rise to it; give eta_min, the last rate, below lr'
             )
 
 

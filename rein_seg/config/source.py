@@ -56,7 +56,7 @@ def lay_over(base: Source, own: Mapping[str, Any], label: str) -> Source:
     origins = {**base.origins, **dict(_origins(own, label, base.origins, places))}
     merged = Config(base.content)
     merged.merge_from_dict(_unshared(own), allow_list_keys=False)
-    content = ConfigDict(_without_marks(merged.to_dict()))
+    content = ConfigDict(merged.to_dict())
     values = dict(leaves(content))
     reach_length(content, own, base.content)
     for key, value in leaves(content):
@@ -84,12 +84,18 @@ def _unshared(value: Any) -> Any:
     return value
 
 
-def _without_marks(value: Any) -> Any:
-    """Drops ``_delete_``, which mmengine leaves in a dict that replaces none."""
+def without_marks(value: Any) -> Any:
+    """Drops ``_delete_``, which mmengine leaves in a dict that replaces none.
+
+    Example:
+        >>> from rein_seg.config.source import without_marks
+        >>> without_marks(dict(ema=dict(_delete_=True, momentum=0.1)))
+        {'ema': {'momentum': 0.1}}
+    """
     if isinstance(value, Mapping):
-        return {key: _without_marks(part) for key, part in value.items() if key != '_delete_'}
+        return {key: without_marks(part) for key, part in value.items() if key != '_delete_'}
     if isinstance(value, (list, tuple)):
-        return type(value)([_without_marks(part) for part in value])
+        return type(value)([without_marks(part) for part in value])
     return value
 
 
@@ -97,7 +103,8 @@ def _nodes(content: Any, place: str = '') -> Any:
     """Yields identity and dotted key of every part that is a dict or a list of dicts."""
     for key, part in inside(content):
         here = f'{place}.{key}' if place else str(key)
-        yield id(part), here
+        if isinstance(part, (Mapping, list, tuple)) and part:  # other values have no identity
+            yield id(part), here
         yield from _nodes(part, here)
 
 

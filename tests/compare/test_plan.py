@@ -120,3 +120,15 @@ def test_a_config_that_no_file_can_hold(config, tmp_path):
     other.write_text(f'_base_ = [{config!r}]\n{norm}\n')
     with pytest.raises(UserError, match='optim_wrapper of the config holds more than numbers'):
         plan_variants([str(other)])
+
+
+@pytest.mark.parametrize(
+    ('peft', 'message'),
+    [
+        ([3], "comparison.peft has 3: expected 'LoRA'"),
+        ([{'type': 'LoRA', 'options': {3: 3}}], 'of names'),
+    ],
+)
+def test_methods_of_other_types_are_refused(peft, message):
+    with pytest.raises(UserError, match=message):
+        parse_peft(peft)

@@ -34,7 +34,7 @@ def refusal(base, option):
 def test_a_wrong_value_is_refused_by_its_key(base, key):
     for value in VALUES[key]:
         message = refusal(base, f'{key}={value}')
-        ways_out = 'expected|registered|did you mean|known:'
+        ways_out = 'expected|registered|did you mean|known:|is above'
         assert re.search(rf'{re.escape(key)}\b.*({ways_out})', message), value
 
 
@@ -102,6 +102,13 @@ def test_a_value_that_is_nearly_right_says_how(tmp_path, part, message):
     path = tmp_path / 'leaf.py'
     path.write_text(f"_base_ = 'rein_tiny_miniscapes'\noptim_wrapper = dict({part})\n")
     with pytest.raises(UserError, match=message):
+        load_config(str(path))
+
+
+def test_none_over_a_part_names_its_file(tmp_path):
+    path = tmp_path / 'leaf.json'
+    path.write_text('{"_base_": "rein_tiny_miniscapes", "model": null}')
+    with pytest.raises(UserError, match=f'model=None: expected a dict .* correct it in {path}'):
         load_config(str(path))
 
 

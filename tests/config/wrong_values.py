@@ -40,7 +40,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     'param_scheduler.0.by_epoch': ('no', '1', 'None'),
     'param_scheduler.0.type': ('Linear', 'AdamW', 'None'),
     'param_scheduler.1.power': ('-1', 'nan', '1e9', 'high'),
-    'param_scheduler.1.eta_min': ('-1', 'inf', 'low'),
+    'param_scheduler.1.eta_min': ('-1', 'inf', 'low', '7'),
     'param_scheduler': ('PolyLR', '3'),
     'ema': ('0.9', 'True'),
     'ema.momentum': ('fast', 'nan'),

@@ -28,6 +28,11 @@ from rein_seg.errors import UserError, near_misses
 from rein_seg.registry import OLD_ARGUMENTS
 from rein_seg.rules import fits
 
+_WAYS_OUT = {
+    'option': '; correct this option',
+    'command': '; correct the arguments of the command',
+    'config': '; correct it in the config',
+}
 _SHOWN = 80  # characters of a value in a message
 # classes that are built from their config alone: what they need must be there
 _ALONE = (DATASETS, TRANSFORMS)
@@ -204,10 +209,8 @@ class _Check:
 
     def where(self, place: str) -> str:
         """Returns the way out: where the value was set."""
-        author = self.author(place)
-        if author is None:
-            return '; correct it in the config'
-        return '; correct this option' if author == 'option' else f'; correct it in {author}'
+        author = self.author(place) or 'config'
+        return _WAYS_OUT.get(author, f'; correct it in {author}')
 
 
 def _slip(value: Any, expected: str) -> str:

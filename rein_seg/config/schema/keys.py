@@ -181,7 +181,7 @@ KEYS: Mapping[str, Form] = {
     'val_cfg': OneOf((Built(LOOPS, 'ValLoop'), None)),
     'test_cfg': OneOf((Built(LOOPS, 'TestLoop'), None)),
     'optim_wrapper': OneOf((Built(OPTIM_WRAPPERS, 'OptimWrapper', _OPTIM_WRAPPER), None)),
-    'param_scheduler': OneOf((Each(Built(PARAM_SCHEDULERS)), Built(PARAM_SCHEDULERS), None)),
+    'param_scheduler': OneOf((Each(Built(PARAM_SCHEDULERS)), None)),
     'auto_scale_lr': OneOf((Table({'base_batch_size': Count, 'enable': bool}), None)),
     'ema': OneOf((_EMA, None)),
     'compile': OneOf((bool, Table({}, closed=False))),

@@ -19,7 +19,7 @@ from rein_seg.rules import (
 # sizes of layers and numbers of layers: more would be a slip, and end for lack of memory
 Size = Annotated[int, at_least(1), at_most(2**17)]
 Index = Annotated[int, at_least(0)]
-Rate = Annotated[float, ABOVE_0, at_most(100)]
+Rate = Annotated[float, ABOVE_0, at_most(10)]
 Decay = Annotated[float, at_least(0), at_most(100)]
 Weight = Annotated[float, at_least(0), at_most(1e6)]
 Share = Annotated[float, ABOVE_0, at_most(1)]
