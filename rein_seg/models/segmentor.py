@@ -119,11 +119,6 @@ class PEFTSegmentor(EncoderDecoder):
             guard_batch_norms(getattr(self, part, nn.Identity()))
         head = as_head(self.decode_head)
         self.num_classes, self.out_channels = head.num_classes, head.out_channels
-        if head.num_classes != num_classes:
-            raise UserError(
-                f'model.decode_head.num_classes={head.num_classes}, and model.num_classes='
-                f'{num_classes}: leave the number of the head out'
-            )
         self.align_corners = head.align_corners
         self.train_cfg = train_cfg
         self.set_test_cfg(test_cfg)

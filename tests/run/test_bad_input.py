@@ -60,7 +60,7 @@ OPTIONS = [
     ),
     (['model.num_classes=7'], ('19 classes, the model num_classes=7',)),
     (['train_dataloader.dataset.domain=clera'], ('clera', 'clear')),
-    (['model.decode_head.num_classes=7'], ('decode_head.num_classes=7, and model.num_classes=19',)),
+    (['model.decode_head.num_classes=7'], ('num_classes=7, the model num_classes=19',)),
     (['model.test_cfg.mode=slide'], ('test_cfg.crop_size',)),
     (
         ['param_scheduler.0.by_epoch=True'],
