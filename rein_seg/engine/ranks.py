@@ -52,7 +52,7 @@ def setup_distributed(launcher: str, cfg: Mapping[str, Any] | None = None) -> No
 
 def _timeout(cfg: Mapping[str, Any]) -> float:
     given = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout', TIMEOUT)
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < 1e7:
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given <= 1e7:
         raise UserError(
             f'env_cfg.dist_cfg.timeout={given!r}: expected seconds, above 0, such as {TIMEOUT}'
         )

@@ -54,7 +54,8 @@ KEYS = {
     'early stopping',
     'default_scope': 'registry that names are looked up in: `mmseg`',
     'ema': 'average of the trained weights: `dict(begin=12000, momentum=0.0002)`; None: no average',
-    'env_cfg': 'cuDNN, processes, distributed backend',
+    'env_cfg': 'cuDNN, processes, distributed backend; `dist_cfg.timeout`: seconds that a process '
+    'waits for another (1800)',
     'epochs': 'length in epochs, for schedules without iterations',
     'experiment_name': 'mmengine: name of the run',
     'expected_images': 'numbers of images by loader and domain, for `rein-seg check-data`',

@@ -221,6 +221,9 @@ def test_killed_run_resumes_exactly(tmp_path):
     command = [sys.executable, 'tools/train.py', config, '--work-dir']
     straight = run_tool(*command, str(tmp_path / 'straight'), *options)
     assert straight.returncode == 0, straight.stderr[-2000:]
+    # between two validations log histories do not grow
+    sizes = [(tmp_path / f'straight/iter_{n}.pth').stat().st_size for n in (32, 36, 40)]
+    assert max(sizes) - min(sizes) < 64
     victim = subprocess.Popen(
         [*command, str(tmp_path / 'killed'), *options], cwd=REPO, env=ENV, stdout=subprocess.DEVNULL
     )

@@ -120,7 +120,9 @@ _ENVIRONMENT = Table(
     {
         'cudnn_benchmark': bool,
         'mp_cfg': OneOf((Table(_PROCESSES), None)),
-        'dist_cfg': OneOf((Table({'backend': _BACKENDS}, closed=False), None)),
+        'dist_cfg': OneOf(
+            (Table({'backend': _BACKENDS, 'timeout': kinds.Seconds}, closed=False), None)
+        ),
         'resource_limit': Count,
     }
 )
