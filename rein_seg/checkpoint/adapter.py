@@ -23,7 +23,7 @@ from rein_seg.checkpoint.schema import ADAPTER, check_rules, check_training
 from rein_seg.checkpoint.strict import tensors_sha256
 from rein_seg.checkpoint.tensors import refuse_to_save, shown
 from rein_seg.checkpoint.write import atomic_path
-from rein_seg.errors import UserError
+from rein_seg.errors import NotFinite, UserError
 from rein_seg.version import __version__
 
 FORMAT = 'rein_seg-adapter/2'
@@ -69,7 +69,7 @@ def save_adapter(
         'sha256': tensors_sha256(tensors),
         **metadata,
     }
-    texts = {key: json.dumps(value, allow_nan=False) for key, value in content.items()}
+    texts = {key: _as_json(key, value, path) for key, value in content.items()}
     texts[_DIGEST] = metadata_sha256(texts)
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=texts)
@@ -108,6 +108,16 @@ def read_adapter(path: str | os.PathLike) -> Adapter:
     if metadata['format'] == _FIRST_FORMAT:
         metadata = translate_identity(metadata)
     return Adapter(tensors, metadata)
+
+
+def _as_json(key: str, value: Any, path: str | os.PathLike) -> str:
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError as error:
+        raise NotFinite(
+            f'{str(path)!r} is not written: {key!r} of its metadata holds NaN or infinite values, '
+            'expected numbers; leave them out, or give None'
+        ) from error
 
 
 def metadata_sha256(texts: Mapping[str, str]) -> str:

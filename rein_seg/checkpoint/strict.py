@@ -100,7 +100,7 @@ def check_fit(
             'The file was made for another encoder, method, head or class count.'
         )
     # in the model's own type, which has less range than the file's at times
-    bad = not_finite({name: state[name].to(own.dtype) for name, own in wanted.items()})
+    bad = [name for name, own in wanted.items() if not_finite({name: state[name].to(own.dtype)})]
     if bad:
         bad = not_finite(file or {}) or bad
         raise UserError(

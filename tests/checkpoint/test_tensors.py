@@ -119,6 +119,8 @@ def test_nothing_that_is_not_finite_is_written(tmp_path):
         layer.bias[1] = NAN
     with pytest.raises(NotFinite, match=r"a\.safetensors' is not written: tensor 'bias' holds NaN"):
         save_adapter(tmp_path / 'a.safetensors', layer, {})
+    with pytest.raises(NotFinite, match="is not written: 'scores' of its metadata holds NaN"):
+        save_adapter(tmp_path / 'a.safetensors', nn.Linear(2, 2), dict(scores=dict(mIoU=NAN)))
     content = dict(optimizer=dict(state={0: dict(exp_avg=torch.tensor([1.0, INF]))}))
     with pytest.raises(NotFinite, match=r"a\.pth' is not written: tensor 'optimizer.state.0.exp_"):
         save_checkpoint(tmp_path / 'a.pth', content)
