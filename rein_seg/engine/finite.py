@@ -60,8 +60,9 @@ class FiniteHook(Hook):
         named = {n: p.grad for n, p in runner.bare_model.named_parameters() if p.grad is not None}
         values = [loss for step in self.window for loss in step.losses.values()]
         values += _largest(list(named.values())) + _clipped_norm(runner)
-        finite = torch.stack([value.float().cpu() for value in values]).isfinite().all()
-        if _on_all(bool(finite)):
+        device = values[0].device
+        finite = torch.stack([value.to(device, torch.float32) for value in values]).isfinite()
+        if _on_all(bool(finite.all())):
             self.window.clear()
             return
         self._stop(runner, named)
