@@ -10,10 +10,10 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, TRANSFORMS
 
 from rein_seg.building import building
-from rein_seg.config.config_paths import deviations_in
+from rein_seg.config.config_paths import datasets_of, deviations_in
 from rein_seg.config.image_sizes import check_batch, test_sizes, training_sizes, window_sizes
 from rein_seg.datasets import DomainDataset, leaf_datasets
 from rein_seg.datasets.files.parallel import in_parallel
@@ -66,8 +66,7 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
     spaces: dict[str, tuple[str, ...]] = {}
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
-        with building(f'{key}.dataset'):
-            dataset = DATASETS.build(cfg[key].dataset)
+        dataset = _build_dataset(cfg, key)
         spaces[key] = _check_classes(dataset, key, cfg.model.num_classes)
         parts = leaf_datasets(dataset)
         use = key.removesuffix('_dataloader')
@@ -77,6 +76,8 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
             if labels:
                 pixels += check_labels(part, all_classes=key == 'train_dataloader')
         checked.sizes |= _sizes(parts, key, cfg)
+        for part in parts:
+            _check_sample(part)
         warning = absent_classes(pixels, spaces[key]) if pixels and use == 'train' else None
         if warning is not None:
             checked.warnings.append(warning)
@@ -93,6 +94,26 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
             'same order; set the same metainfo'
         )
     return checked
+
+
+def _build_dataset(cfg: Config, key: str) -> Any:
+    """Builds the data set of a loader, each step of a pipeline first, which names a wrong step."""
+    for dataset in datasets_of(cfg, (key,)):
+        for i, step in enumerate(dataset.get('pipeline') or []):
+            with building(f'{key}: step {i} of a pipeline, {step["type"]}'):
+                TRANSFORMS.build(step)
+    with building(f'{key}.dataset'):
+        return DATASETS.build(cfg[key].dataset)
+
+
+def _check_sample(dataset: Any) -> None:
+    domain = f'domain {getattr(dataset, "domain", "?")!r}'
+    with building(f'{domain}: its pipeline'):
+        sample = dataset[0]
+    if not isinstance(sample, Mapping) or not {'inputs', 'data_samples'} <= sample.keys():
+        raise UserError(
+            f'{domain}: its pipeline makes no sample for the model: end it with PackDomainInputs'
+        )
 
 
 def _check_classes(dataset: Any, key: str, num_classes: int) -> tuple[str, ...]:

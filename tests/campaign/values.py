@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rein_seg.registry import PEFT_METHODS
 from tests.campaign.case import Case
 from tests.config.wrong_values import VALUES, WORDS, write_base
 from tests.run.tiny_run import write_config
@@ -210,6 +211,71 @@ TOGETHER: dict[tuple[str, ...], str] = {
     ('randomness.seed=3', 'randomness.seed=-3'): 'randomness.seed=-3',
 }  # fmt: skip
 
+_LOAD, _LABELS, _PACK = (
+    "dict(type='LoadDomainImage')",
+    "dict(type='LoadLabels')",
+    "dict(type='PackDomainInputs')",
+)
+# steps between loading and packing -> regular expression
+STEPS = {
+    "dict(type='RandomCrop', crop_size=(64, 64))": 'RandomCrop: crop_size .64, 64. is larger',
+    "dict(type='RandomCrop', crop_size=(0, 32))": 'crop_size=.0, 32.: expected',
+    "dict(type='RandomCrop')": 'crop_size is missing: RandomCrop needs it',
+    "dict(type='RandomCrop', crop_size=(16, 16), cat_max_ratio=0)": 'cat_max_ratio=0: expected',
+    "dict(type='Resize')": 'Resize',
+    "dict(type='Resize', scale=(0, 0))": 'scale=.0, 0.: expected',
+    "dict(type='Resize', scale='big')": "scale='big': expected",
+    "dict(type='Resize', scale=(64, 32), interpolation='cubic')": "interpolation='cubic': expected",
+    "dict(type='Resize', scale_factor=-2)": 'scale_factor=-2: expected',
+    "dict(type='Resize', scale_factor=0.01)": 'Resize|multiples',
+    "dict(type='RandomResize', scale=(64, 32), ratio_range=(2.0, 0.5))": 'RandomResize',
+    "dict(type='RandomResize', scale=(64, 32), ratio_range=2)": 'ratio_range=2: expected',
+    "dict(type='RandomChoiceResize', scales=[])": 'RandomChoiceResize',
+    "dict(type='RandomChoiceResize', scales=[-32])": 'scales=.-32.: expected',
+    "dict(type='RandomChoiceResize', scales=[32], resize_type='Size')": "resize_type='Size' is not",
+    "dict(type='RandomFlip', prob=0.5, direction='up')": 'direction|RandomFlip',
+    "dict(type='RandomFlip', prob=[0.5, 0.9], direction=['horizontal', 'vertical'])": 'RandomFlip',
+    "dict(type='RandomRotate', prob=0.5)": 'degree is missing',
+    "dict(type='RandomRotate', prob=0.5, degree=-20)": 'degree|RandomRotate',
+    "dict(type='RandomRotate', prob=0.5, degree='a')": 'degree|RandomRotate',
+    "dict(type='RandomCutOut', prob=0.5, n_holes=-1)": 'RandomCutOut',
+    "dict(type='PhotoMetricDistortion', contrast_range=(2, 1))": 'contrast_range=.2, 1.: expected',
+    "dict(type='PhotoMetricDistortion', hue_delta=1000)": 'hue_delta=1000: expected',
+    "dict(type='Pad')": 'Pad',
+    "dict(type='CLAHE', clip_limit='a')": 'CLAHE|clip_limit',
+    "dict(type='LoadImageFromFile', to_float32=3)": 'to_float32',
+    "dict(type='BioMedicalGaussianNoise', prob=3)": 'prob=3: expected',
+    "'RandomFlip'": "pipeline.2='RandomFlip': expected a dict with a type",
+    "dict(RandomFlip=1)": "pipeline.2 has no 'type'",
+}  # fmt: skip
+# whole pipelines -> regular expression
+PIPELINES = {
+    '': 'loads no image',
+    _LOAD: 'PackDomainInputs|labels|domain',
+    _PACK: 'loads no image|PackDomainInputs',
+    f'{_LOAD}, {_PACK}': 'LoadLabels|label|gt_sem_seg',
+    f'{_LOAD}, {_LABELS}': 'PackDomainInputs|domain',
+    f'{_LABELS}, {_LOAD}': 'PackDomainInputs|domain|LoadLabels',
+    f"{_LOAD}, {_LABELS}, {_PACK}, dict(type='RandomFlip', prob=1.0)": 'RandomFlip|pipeline',
+}
+COMMANDS = {
+    'show': ('show', 'CONFIG'),
+    'train': ('train', 'CONFIG'),
+    'test': ('test', 'CONFIG', 'x.safetensors'),
+    'compare': ('compare', 'CONFIG', '--peft', 'LoRA'),
+    'count': ('count', 'CONFIG'),
+    'merge': ('merge', 'CONFIG', 'x.safetensors', '--out', 'y.pth'),
+    'benchmark': ('benchmark', 'CONFIG'),
+}
+SLIPS = {
+    'optim_wrapper.optimizer.lr=-1': 'optimizer.lr=-1: expected',
+    'max_itres=3': "max_itres.*did you mean 'max_iters'",
+    'model.backbone.peft.type=Lora': "type='Lora' is not registered",
+    'model.decode_head.num_clases=3': "takes no 'num_clases'",
+    'max_iters': 'expected KEY=VALUE',
+    'model.crop_size=[32': 'brackets do not match',
+}
+
 
 def _file(folder: Path, name: str, content: str | bytes) -> str:
     path = folder / name
@@ -232,6 +298,10 @@ def _text(text: str | bytes) -> Callable[[Path], list[str]]:
         ]
 
     return prepare
+
+
+def _pipeline(steps: str) -> Callable[[Path], list[str]]:
+    return _text(f'train_dataloader = dict(dataset=dict(pipeline=[{steps}]))\n')
 
 
 def _bases(bases: str) -> Callable[[Path], list[str]]:
@@ -265,6 +335,23 @@ def cases() -> Iterator[Case]:
             return ['train', _file(folder, name.partition(':')[0], text)]
 
         yield Case(f'data: {name}', prepare, says=says)
+    for steps, says in STEPS.items():
+        pipeline = f'{_LOAD}, {_LABELS}, {steps}, {_PACK}'
+        yield Case(f'step: {steps}', _pipeline(pipeline), says=says, codes=(2, 74))
+    for pipeline, says in PIPELINES.items():
+        yield Case(f'pipeline: [{pipeline}]', _pipeline(pipeline), says=says)
+    PEFT_METHODS.import_from_location()
+    for method in sorted(PEFT_METHODS.module_dict):
+        prepare = _text(f"model = dict(backbone=dict(peft=dict(type='{method}', nothing=1)))\n")
+        yield Case(f'method {method}: an argument it lacks', prepare, says="takes no 'nothing'")
+    for command, words in COMMANDS.items():
+        for option, says in SLIPS.items():
+
+            def slip(folder: Path, words=words, option=option) -> list[str]:
+                config = write_base(folder)
+                return [config if w == 'CONFIG' else w for w in words] + ['--cfg-options', option]
+
+            yield Case(f'{command} with {option}', slip, says=says)
     for options, says in TOGETHER.items():
         name = f'together: {" ".join(options)}'
         yield Case(name, _options(*options), says=says, codes=(2, 74))

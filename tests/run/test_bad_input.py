@@ -108,6 +108,29 @@ def test_crop_larger_than_the_image(folder):
     assert_refused(code, err, 'crop_size (48, 48) is larger than the image (32, 64)')
 
 
+PIPELINES = [
+    (
+        "dict(type='LoadImageFromFile'), dict(type='RandomFlip', prob=0.5, direction='up')",
+        'train_dataloader: step 1 of a pipeline, RandomFlip: AssertionError',
+    ),
+    (
+        "dict(type='LoadImageFromFile'), dict(type='RandomChoiceResize', scales=[])",
+        'step RandomChoiceResize of its pipeline: ValueError',
+    ),
+    (
+        "dict(type='LoadImageFromFile'), dict(type='LoadLabels')",
+        "domain 'clear': its pipeline makes no sample for the model: end it with PackDomainInputs",
+    ),
+]
+
+
+@pytest.mark.parametrize(('steps', 'part'), PIPELINES)
+def test_a_pipeline_that_fails_names_its_step(folder, steps, part):
+    extra = f'train_dataloader = dict(dataset=dict(pipeline=[{steps}]))\n'
+    code, err = call('train', write_config(folder, extra=extra))
+    assert_refused(code, err, part)
+
+
 def test_resuming_under_another_seed(folder):
     code, err = call(
         'train', write_config(folder), '--resume', '--work-dir', str(folder / 'run'),
