@@ -114,7 +114,8 @@ PIPELINES = [
         'train_dataloader: step 1 of a pipeline, RandomFlip: AssertionError',
     ),
     (
-        "dict(type='LoadImageFromFile'), dict(type='RandomChoiceResize', scales=[])",
+        "dict(type='LoadImageFromFile'), dict(type='RandomChoiceResize', scales=[]), "
+        "dict(type='PackDomainInputs')",
         'step RandomChoiceResize of its pipeline: ValueError',
     ),
     (
