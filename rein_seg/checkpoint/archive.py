@@ -70,16 +70,18 @@ def check_archive(file: BinaryIO, source: str) -> zipfile.ZipFile:
         UserError: If it is truncated or damaged, or is written otherwise than by PyTorch.
     """
     size = os.fstat(file.fileno()).st_size
-    if not zipfile.is_zipfile(file):
-        raise UserError(
-            f'checkpoint {source!r} is truncated, or not a file of torch.save '
-            f'({size} bytes, no zip directory at its end); copy or download it again'
-        )
     try:
+        if not zipfile.is_zipfile(file):
+            raise UserError(
+                f'checkpoint {source!r} is truncated, or not a file of torch.save '
+                f'({size} bytes, no zip directory at its end); copy or download it again'
+            )
         archive = zipfile.ZipFile(file)
         fault = _layout_fault(file, archive, size) or _names_fault(archive)
         damaged = None if fault else _damaged(archive)
-    except (zipfile.BadZipFile, NotImplementedError, struct.error, OSError, RuntimeError) as error:
+    except (MemoryError, UserError):
+        raise
+    except Exception as error:  # a forged directory can raise anything
         raise UserError(
             f'checkpoint {source!r} is damaged ({error}); copy or download it again'
         ) from error

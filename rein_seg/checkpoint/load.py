@@ -14,6 +14,7 @@ from rein_seg.checkpoint.official import is_official, load_official
 from rein_seg.checkpoint.old_files import fill_new_arguments, translate_identity
 from rein_seg.checkpoint.read import state_dict_of
 from rein_seg.checkpoint.strict import load_strict
+from rein_seg.checkpoint.tensors import shown
 from rein_seg.errors import UserError
 
 IDENTITY_FORMAT = 2  # of checkpoints; files without the key are of format 1
@@ -47,9 +48,10 @@ def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source:
         for part in sorted(theirs | ours, key=lambda part: (not part.endswith('.type'), part)):
             a, b = theirs.get(part), ours.get(part)
             if a != b:
+                said, wanted = f'{shown(part)}={shown(repr(a))}', shown(repr(b))
                 raise UserError(
-                    f'{source} was made for another {name}: it says {part}={a!r}, the config gives '
-                    f'{b!r}; use the config it was trained with'
+                    f'{source} was made for another {name}: it says {said}, the config gives '
+                    f'{wanted}; use the config it was trained with'
                 )
 
 

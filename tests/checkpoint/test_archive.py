@@ -42,6 +42,20 @@ def test_names(path, new, says):
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize('fault', ['name not UTF-8', 'several disks'])
+def test_directories_that_python_itself_fails_on(path, fault):
+    data = bytearray(path.read_bytes())
+    if fault == 'several disks':  # of the record before the end
+        data[data.rindex(b'PK\6\7') + 16] = 2
+    else:
+        begin = data.rindex(b'PK\1\2')
+        data[begin + 9] |= 8  # says that the name is UTF-8
+        data[begin + 46] = 0xFF
+    path.write_bytes(data)
+    with pytest.raises(UserError, match='w.pth.* is (damaged|refused|truncated)'):
+        read_checkpoint(path)
+
+
 @pytest.mark.filterwarnings('ignore:Duplicate name')
 def test_two_parts_of_one_name(path):
     rewrite(path, lambda name, content: [(name, content)] * (1 + name.endswith('data.pkl')))
