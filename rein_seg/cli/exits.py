@@ -60,7 +60,8 @@ def run(main: Callable[[], object], *, interrupted: str = 'start it again') -> i
             code = main()
             sys.stdout.flush()
     except UserError as error:
-        return _say(f'error: {error}', Exit.USER_ERROR)
+        line = _last_line(error).removeprefix('rein_seg.errors.UserError: ')
+        return _say(f'error: {line}', Exit.USER_ERROR)
     except RunFailed as error:
         return _say(f'error: {error}', Exit.FAILED)
     except BrokenPipeError:

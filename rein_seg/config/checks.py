@@ -17,12 +17,7 @@ from rein_seg.config.config_paths import datasets_of, deviations_in
 from rein_seg.config.image_sizes import check_batch, test_sizes, training_sizes, window_sizes
 from rein_seg.datasets import DomainDataset, leaf_datasets
 from rein_seg.datasets.files.parallel import in_parallel
-from rein_seg.datasets.files.sample_check import (
-    SampleCheck,
-    check_sample,
-    indexes_for_ids,
-    masks_for_ids,
-)
+from rein_seg.datasets.files.sample_check import SampleCheck, check_sample, faults_of_all
 from rein_seg.datasets.files.walk import describe
 from rein_seg.datasets.label_space import check_label_space
 from rein_seg.datasets.sampling.class_counts import absent_classes, class_counts
@@ -43,11 +38,13 @@ class Checked:
             `check_sizes`.
         numbers: train, val or test -> deviations from the numbers of images as downloaded.
         warnings: Findings that stop no run; also logged.
+        classes: Names of the classes, in the order of their indexes.
     """
 
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     numbers: dict[str, list[str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    classes: tuple[str, ...] = ()
 
 
 def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
@@ -93,6 +90,7 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
             f'{differing[0]!r} and {differing[1]!r} at one index: expected the same classes in the '
             'same order; set the same metainfo'
         )
+    checked.classes = next(iter(spaces.values()))
     return checked
 
 
@@ -258,7 +256,8 @@ def check_labels(dataset: Any, *, all_classes: bool = False) -> Counter[int]:
     )
     if not dataset.labelled:
         return Counter()
-    _check_ids(dataset, samples)
+    for _, message in faults_of_all(dataset.get_data_info(0), samples):
+        raise UserError(f'domain {dataset.domain!r}: {message}')
     pixels: Counter[int] = Counter()
     if all_classes and step > 1:
         pixels.update(dict(enumerate(class_counts(dataset).sum(0).tolist())))
@@ -267,15 +266,3 @@ def check_labels(dataset: Any, *, all_classes: bool = False) -> Counter[int]:
         pixels.update(sample.classes)
     del pixels[dataset.ignore_index]
     return pixels
-
-
-def _check_ids(dataset: DomainDataset, samples: Sequence[SampleCheck]) -> None:
-    info = dataset.get_data_info(0)
-    message = indexes_for_ids(info, samples) or masks_for_ids(info, samples)
-    if message is not None:
-        raise UserError(f'domain {dataset.domain!r}: {message}')
-    if not any(set(sample.classes) - {dataset.ignore_index} for sample in samples):
-        raise UserError(
-            f'domain {dataset.domain!r}: all pixels of its {len(samples)} labels are ignored '
-            f'({dataset.ignore_index}): expected pixels of classes; look at label_map'
-        )

@@ -13,9 +13,7 @@ from rein_seg.datasets import DomainDataset, FolderDataset
 from rein_seg.datasets.files.faults import (
     COUNT,
     DUPLICATE,
-    INDEXES,
     LISTING,
-    MASKS,
     MISSING,
     NO_IMAGE,
     NO_LABEL,
@@ -25,12 +23,7 @@ from rein_seg.datasets.files.faults import (
 from rein_seg.datasets.files.listing import is_there
 from rein_seg.datasets.files.pairing import suffixes
 from rein_seg.datasets.files.parallel import in_parallel
-from rein_seg.datasets.files.sample_check import (
-    SampleCheck,
-    check_sample,
-    indexes_for_ids,
-    masks_for_ids,
-)
+from rein_seg.datasets.files.sample_check import SampleCheck, check_sample, faults_of_all
 from rein_seg.errors import UserError
 
 
@@ -88,11 +81,9 @@ def check_data(
         )
         for sample in check.samples:
             check.faults += sample.faults
-        for kind, find in ((INDEXES, indexes_for_ids), (MASKS, masks_for_ids)):
-            message = find(check.infos[0], check.samples) if check.samples else None
-            if message is not None:
-                place = _place(check.part.dataset, 'seg_map_path')
-                check.faults.append(Fault(kind, place, message))
+        found = faults_of_all(check.infos[0], check.samples) if check.samples else ()
+        for kind, message in found:
+            check.faults.append(Fault(kind, _place(check.part.dataset, 'seg_map_path'), message))
     if duplicates:
         _find_duplicates(checks)
     return checks

@@ -22,7 +22,7 @@ from rein_seg.engine.runner import PEFTRunner
 from rein_seg.errors import UserError
 from rein_seg.evaluation import protocol_table
 from rein_seg.run.train import check_model, log_deviations, make_runner
-from rein_seg.run.weights import check_weights, load_weights
+from rein_seg.run.weights import check_trained_classes, check_weights, load_weights
 
 
 def test(
@@ -65,6 +65,7 @@ def test(
     changed: dict[str, list[str]] = {}
     for name, run in runs.items():
         checked = check_run(run.cfg, training=False, labels=not changed)
+        check_trained_classes(trained, checked.classes, weights)
         found = [*inherited_deviations(run.cfg, trained), *run.deviations.test]
         changed[name] = log_deviations(run.protocol, [*found, *checked.numbers['test']])
         sizes |= {f'{place}, protocol {name!r}': size for place, size in checked.sizes.items()}

@@ -149,6 +149,7 @@ def _record(resolved: Resolved, checked: Checked) -> dict[str, Any]:
     """Returns the statements of a run's files on its training."""
     cfg, record, start = resolved.cfg, resolved.training_record(), resolved.resume_from
     record['changed'] += checked.numbers['train']
+    record['classes'] = list(checked.classes)
     if record['selection'] != LAST:
         record['changed'] += checked.numbers['val']
     if start is not None:

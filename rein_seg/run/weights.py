@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from mmengine.logging import print_log
 
 from rein_seg.checkpoint import (
     load_adapter,
@@ -30,6 +33,39 @@ def check_weights(path: str) -> dict[str, Any] | None:
     """
     record, iteration = read_record(path)
     return record and _at_iteration(record, iteration)
+
+
+def check_trained_classes(
+    trained: Mapping[str, Any] | None, classes: Sequence[str], path: str
+) -> None:
+    """Checks that a test names its classes in the order of the training.
+
+    Args:
+        trained: Record of the training; older files name no classes.
+        classes: Of the test.
+        path: The weights file.
+
+    Raises:
+        UserError: If both have the same classes in another order.
+
+    Example:
+        >>> from rein_seg.run.weights import check_trained_classes
+        >>> check_trained_classes({'classes': ['road', 'sky']}, ('road', 'sky'), 'a.safetensors')
+    """
+    before = tuple((trained or {}).get('classes') or classes)
+    if before == tuple(classes):
+        return
+    if sorted(before) == sorted(classes):
+        raise UserError(
+            f'{path} was trained on the classes {before}, the data set of the test has them in '
+            f'another order, {tuple(classes)}: expected one order, since an index means a class; '
+            'give the data set metainfo and label_map of the training'
+        )
+    print_log(
+        f'{path} was trained on the classes {before}, this test names them {tuple(classes)}',
+        logger='current',
+        level=logging.WARNING,
+    )
 
 
 def read_record(path: str) -> tuple[dict[str, Any] | None, int | None]:

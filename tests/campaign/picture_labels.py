@@ -123,7 +123,7 @@ def label_spaces() -> Iterator[Case]:
     yield from refused('masks of 0 and 255', masks, says='values 0 and 255 alone.*label_map')
     way = 'label_map={0: 0, 255: 1},'
     yield from right('masks of 0 and 255, mapped', masks, ids(0, 255), options=way)
-    yield from refused('all ignored', ignored, says='all pixels of its 4 labels', listed=False)
+    yield from refused('all ignored', ignored, says='all pixels of its 4 labels')
     for number in (1, 256, 300):
         classes = tuple(f'c{i}' for i in range(number))
         says = 'only class' if number == 1 else f'{number} classes'

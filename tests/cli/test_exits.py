@@ -87,3 +87,15 @@ def test_a_rank_says_which_it_is(monkeypatch, capsys):
 def test_the_help_names_every_code():
     told = [int(line.split()[0]) for line in HELP.splitlines()[1:]]
     assert told == sorted(Exit)
+
+
+def test_the_message_of_a_worker_is_one_line(capsys):
+    def main():
+        trace = 'Traceback (most recent call last):\n  File "x.py", line 1, in f\n'
+        error = "rein_seg.errors.UserError: image 'a.png' cannot be read; mend the file\n"
+        raise UserError(
+            f'Caught UserError in DataLoader worker process 0.\nOriginal {trace}{error}'
+        )
+
+    assert run(main) == 2
+    assert capsys.readouterr().err == "error: image 'a.png' cannot be read; mend the file\n"

@@ -6,7 +6,7 @@ import pytest
 
 from rein_seg.apis import load_config, train
 from rein_seg.checkpoint import read_adapter
-from rein_seg.datasets import PackDomainInputs
+from rein_seg.datasets import CityscapesSpaceDataset, PackDomainInputs
 from rein_seg.run.test import check_weights
 from tests.cli.calls import assert_refused, call
 from tests.paths import REPO
@@ -75,6 +75,7 @@ def test_a_run_says_what_it_changed(trained):
         changed=CHANGED,
         selection='last',
         max_iters=20,
+        classes=list(CityscapesSpaceDataset.METAINFO['classes']),
     )
     assert results['training'] == record
     metadata = read_adapter(folder / 'run/adapter.safetensors').metadata

@@ -63,7 +63,7 @@ def test_a_class_that_no_label_has_is_named_by_train_and_by_check(tmp_path, caps
 
 def test_labels_that_are_ignored_everywhere_are_refused(tmp_path):
     draw_town(tmp_path, values=(255,))
-    refused(tmp_path, 'all pixels of its 4 labels are ignored')
+    refused(tmp_path, 'all pixels of its 4 labels', 'are ignored (255)')
 
 
 @pytest.mark.parametrize('number', [256, 300])
@@ -192,3 +192,12 @@ def test_one_setting_has_one_place(tmp_path, option, words):
         assert code == 0, err
     else:
         assert_refused(code, err, *words)
+
+
+def test_the_order_of_classes_is_of_the_training(tmp_path):
+    draw_town(tmp_path)
+    assert train(tmp_path)[0] == 0
+    words = ['test', write_town(tmp_path, classes=('thing', 'rest')), tmp_path / 'run']
+    words[-1] /= 'adapter.safetensors'
+    code, err = call(*words, '--work-dir', tmp_path / 'tested')
+    assert_refused(code, err, "('rest', 'thing')", 'another order')

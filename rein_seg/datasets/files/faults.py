@@ -22,12 +22,13 @@ IDS = 'ids that map nowhere'
 INDEXES = 'class indexes where raw ids are expected'
 MASKS = 'masks where class indexes are expected'
 COUNT = 'number of images'
+IGNORED = 'no label has a pixel of a class'
 DUPLICATE = 'same image in training and test'
 
 # in the order of reports
 KINDS = (
     MISSING, LISTING, COUNT, NO_LABEL, NO_IMAGE, BAD_IMAGE, BAD_LABEL, CHANNELS, FORM, SIZE, IDS,
-    INDEXES, MASKS, DUPLICATE,
+    INDEXES, MASKS, IGNORED, DUPLICATE,
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ _COLOURS = ('RGB', 'RGBA', 'P', 'L', 'LA', '1')
 # largest difference between the channels of a grey picture stored as a colour JPEG
 _GREY_SPREAD = 40
 _LOSSY = ('JPEG', 'MPO', 'JPEG2000')
+_LOSSY_TIFF = ('jpeg', 'tiff_jpeg', 'old-jpeg', 'webp')  # Pillow's names of compressions
 _PHOTOMETRIC, _SAMPLE_FORMAT, _WHITE_IS_ZERO, _SIGNED = 262, 339, 0, 2  # tags of TIFF
 # greys of 2 and 4 bits, which Pillow stretches to 0..255
 _STRETCHED = {'L;2': 85, 'L;4': 17}
@@ -110,7 +111,11 @@ def _content(path: str) -> bytes:
 
 def _check_stored(image: Image.Image, data: bytes, path: str, decode: Decode | None) -> None:
     """Checks that decoding gives the numbers that were stored."""
-    lossy = image.format in _LOSSY or (image.format == 'WEBP' and data[12:16] == b'VP8 ')
+    lossy = (
+        image.format in _LOSSY
+        or (image.format == 'WEBP' and b'VP8 ' in data[12:64])
+        or (image.format == 'TIFF' and image.info.get('compression') in _LOSSY_TIFF)
+    )
     way = 'save the ids as a PNG'
     if lossy and not isinstance(decode, BinaryMask):
         what = f'is compressed with loss ({image.format}), which changes ids'

@@ -101,6 +101,7 @@ def read_bytes(path: str, *, most: int | None = None) -> bytes:
         archive, member = _split(path[len(PREFIX) :])
         return _read_member(archive, member or '', most)
     with _open_regular(path) as file:
+        _check_length(os.fstat(file.fileno()).st_size, repr(path))
         return file.read(-1 if most is None else most)
 
 
@@ -108,13 +109,11 @@ def _open_regular(path: str) -> BinaryIO:
     # without O_NONBLOCK, opening a FIFO waits for its other end
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        state = os.fstat(handle)
-        if not stat.S_ISREG(state.st_mode):
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise UserError(
                 f'{path!r} is a folder, a pipe or a device: expected a regular file; remove it, or '
                 'leave it out with skip=[NAME, ...] in the data set'
             )
-        _check_length(state.st_size, repr(path))
         return os.fdopen(handle, 'rb')
     except UserError:
         os.close(handle)
@@ -190,13 +189,15 @@ def _contents(archive: str) -> dict[str, zipfile.ZipInfo]:
     try:
         state = Path(archive).stat()
         return _read_contents(archive, state.st_mtime_ns, state.st_size)
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001  zipfile may raise anything for a damaged file
         raise UserError(f'zip {archive!r} cannot be read: {error}; download it again') from error
 
 
 @lru_cache(maxsize=256)
 def _read_contents(archive: str, changed: int, size: int) -> dict[str, zipfile.ZipInfo]:
-    with zipfile.ZipFile(archive) as file:
+    with _open_regular(archive) as opened, zipfile.ZipFile(opened) as file:
         return {entry.filename: entry for entry in file.infolist()}
 
 
@@ -214,7 +215,7 @@ def _read_member(archive: str, member: str, most: int | None) -> bytes:
     # a byte more than the table of contents says shows that it lies
     limit = entry.file_size + 1 if most is None else most
     try:
-        with open(archive, 'rb') as file:
+        with _open_regular(archive) as file:
             data = _inflate(file, entry, limit)
     except (OSError, struct.error, zlib.error) as error:
         raise UserError(f'{where} cannot be read: {error}; download the zip again') from error

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from rein_seg.datasets.files.faults import BAD_IMAGE, BAD_LABEL, CHANNELS, FORM, IDS, SIZE, Fault
+from rein_seg.datasets.files.faults import (
+    BAD_IMAGE,
+    BAD_LABEL,
+    CHANNELS,
+    FORM,
+    IDS,
+    IGNORED,
+    INDEXES,
+    MASKS,
+    SIZE,
+    Fault,
+)
 from rein_seg.datasets.files.label_files import read_label
 from rein_seg.datasets.files.listing import read_bytes
 from rein_seg.datasets.files.pictures import decode_image, open_picture
@@ -90,6 +101,39 @@ def masks_for_ids(info: Mapping[str, Any], samples: Iterable[SampleCheck]) -> st
         f'{ignored}: 1}}; if {ignored} is to be ignored, say so with label_map={{0: 0, {ignored}: '
         f'{ignored}}}'
     )
+
+
+def all_ignored(info: Mapping[str, Any], samples: Iterable[SampleCheck]) -> str | None:
+    """Returns an error text if no label has a pixel of a class, else None.
+
+    Args:
+        info: Fields of any sample of the data set.
+        samples: Findings about its samples.
+    """
+    read = [sample for sample in samples if sample.classes]
+    if not read or any(set(sample.classes) - {info['ignore_index']} for sample in read):
+        return None
+    return (
+        f'all pixels of its {len(read)} labels, such as {info["seg_map_path"]!r}, are ignored '
+        f'({info["ignore_index"]}): expected pixels of classes; look at label_map'
+    )
+
+
+def faults_of_all(
+    info: Mapping[str, Any], samples: Sequence[SampleCheck]
+) -> Iterator[tuple[str, str]]:
+    """Yields kind and error text of the faults that only all labels together show.
+
+    Args:
+        info: Fields of any sample of the data set.
+        samples: Findings about its samples.
+    """
+    for kind, find in (
+        (INDEXES, indexes_for_ids), (MASKS, masks_for_ids), (IGNORED, all_ignored),
+    ):  # fmt: skip
+        message = find(info, samples)
+        if message is not None:
+            yield kind, message
 
 
 def check_sample(info: Mapping[str, Any], *, digest: bool = False) -> SampleCheck:

@@ -26,7 +26,7 @@ from rein_seg.datasets.transforms.labels import load_classes
 from rein_seg.errors import UserError
 
 FOLDER = '.rein_seg'
-_FORMAT = 1
+_FORMAT = 2  # of the counts; raised when labels are read otherwise
 
 
 def class_counts(

@@ -170,6 +170,12 @@ def test_sixteen_bits_keep_their_numbers(tmp_path):
 CHANGED = {
     'jpeg': (lambda: grey(STORED), 'm.jpg', {}, r'compressed with loss \(JPEG\)'),
     'lossy webp': (lambda: grey(STORED), 'm.webp', {}, r'compressed with loss \(WEBP\)'),
+    'jpeg in a tiff': (
+        lambda: grey(STORED),
+        'm.tif',
+        {'compression': 'jpeg'},
+        r'compressed with loss \(TIFF\)',
+    ),
     'white is zero': (lambda: grey(STORED), 'm.tif', {'tiffinfo': {262: 0}}, 'white is zero'),
     'colours': (lambda: grey(STORED).convert('RGB'), 'm.png', {}, 'not colours .*label_colours'),
     'frames': (

@@ -111,3 +111,9 @@ def test_an_inflating_member_of_a_zip_stays_in_bounds(tmp_path):
     path.write_bytes(data.replace((50_000_000).to_bytes(4, 'little'), huge))
     with pytest.raises(UserError, match='has 3000000000 bytes: expected at most'):
         read_bytes(place)
+
+
+def test_a_pipe_named_zip_is_refused(tmp_path):
+    os.mkfifo(tmp_path / 'images.zip')
+    with pytest.raises(UserError, match=r"images.zip' is a folder, a pipe or a device"):
+        list_files(tmp_path / 'images.zip')
