@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,6 +31,29 @@ def _is_texts(value: Any) -> bool:
 
 def _is_object(value: Any) -> bool:
     return isinstance(value, Mapping) and all(map(_is_text, value))
+
+
+def _is_number_or_none(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
+def _is_counts(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(map(_is_count, value))
+
+
+def _is_patience(value: Any) -> bool:
+    return (
+        _is_object(value)
+        and _is_number_or_none(value.get('best_score'))
+        and all(_is_count(value.get(key)) for key in ('wait_count', 'iter'))
+    )
+
+
+def _is_settings(value: Any) -> bool:
+    try:
+        return value is None or isinstance(json.loads(value), dict)
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def _is_method(value: Any) -> bool:
@@ -74,6 +98,20 @@ META: dict[str, Rule] = {  # of checkpoints, other programs' too
     'identity_format': COUNT,
     'training': OBJECT_OR_NONE,
     'rein_seg_version': TEXT,
+    'settings': (_is_settings, 'the JSON of a config'),
+    'settings_sha256': TEXT_OR_NONE,
+    'processes': COUNT,
+    'run_id': TEXT_OR_NONE,
+    'optimizer_states': COUNT_OR_NONE,
+}
+# state of hooks, which read and remove files by it
+RUNTIME: dict[str, Rule] = {
+    'best_ckpt': TEXT_OR_NONE,
+    'last_ckpt': TEXT_OR_NONE,
+    'best_score': (_is_number_or_none, 'a number'),
+    'keep_ckpt_ids': (_is_counts, 'a list of iterations'),
+    'validated': COUNT,
+    'patience': (_is_patience, 'a dict of best_score, wait_count and iter'),
 }
 HUB: dict[str, Rule] = dict.fromkeys(('log_scalars', 'runtime_info', 'resumed_keys'), OBJECT)
 CHECKPOINT: dict[str, Rule] = {  # of our own; other programs have other optimizers
@@ -142,10 +180,19 @@ def check_checkpoint(content: Mapping[str, Any], place: str) -> None:
         check_rules(content, CHECKPOINT, f'{place}: ')
         if 'message_hub' in content:
             check_rules(content['message_hub'], HUB, f'{place}: message_hub.', needs=True)
+            info = content['message_hub']['runtime_info']
+            check_rules(info, _rules_of(info), f'{place}: message_hub.runtime_info.')
         check_rules(meta['identity'], IDENTITY, f'{place}: meta.identity.', needs=True)
     if meta.get('training') is not None:
         check_training(meta['training'], f'{place}: meta.training.')
         check_iteration(meta.get('iter'), meta['training'].get('max_iters'), place)
+
+
+def _rules_of(info: Mapping[str, Any]) -> dict[str, Rule]:
+    """Returns the rules of a hub's entries; with several metrics each has its best checkpoint."""
+    each = {f'{key}_': RUNTIME[key] for key in ('best_ckpt', 'best_score')}
+    more = {name: rule for begin, rule in each.items() for name in info if name.startswith(begin)}
+    return {**more, **RUNTIME}
 
 
 def check_training(record: Mapping[str, Any], place: str) -> None:

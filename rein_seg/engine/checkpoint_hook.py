@@ -30,6 +30,11 @@ class CheckpointHook(_CheckpointHook):
     def before_train(self, runner: Any) -> None:
         """Finds the best checkpoint of a resumed run."""
         super().before_train(runner)
+        # of several metrics: never a file elsewhere, which a better score would remove
+        several = getattr(self, 'best_ckpt_path_dict', {})
+        for key, path in several.items():
+            mine = Path(self.out_dir) / Path(path or '').name
+            several[key] = str(mine) if mine.is_file() else None
         best = getattr(self, 'best_ckpt_path', None)
         if best is None:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 import struct
@@ -264,6 +265,15 @@ RESUMED: dict[str, tuple[Callable[[dict], object], str]] = {
     'message_hub empty': (lambda c: c.update(message_hub={}), 'message_hub'),
     'message_hub a list': (lambda c: c.update(message_hub=[1]), 'message_hub'),
     'keys of the hub a text': (lambda c: c['message_hub'].update(resumed_keys='x'), 'resumed_keys'),
+    'best checkpoint a list': (
+        lambda c: c['message_hub']['runtime_info'].update(best_ckpt=[1]), 'best_ckpt',
+    ),
+    'kept checkpoints elsewhere': (
+        lambda c: c['message_hub']['runtime_info'].update(keep_ckpt_ids=['../../x']), 'keep_ckpt',
+    ),
+    'settings no JSON': (
+        _meta(settings='{', settings_sha256=hashlib.sha256(b'{').hexdigest()), 'settings',
+    ),
     'schedules of numbers': (lambda c: c.update(param_schedulers=[1, 2]), 'param_schedulers'),
     'no optimizer': (_edit(lambda c: c.pop('optimizer')), 'optimizer'),
     'optimizer a list': (lambda c: c.update(optimizer=[1]), 'optimizer'),

@@ -22,6 +22,10 @@ def checkpoint(tmp_path):
     return tmp_path / 'a.pth'
 
 
+def hub(content, **info):
+    return {**content, 'message_hub': {**content['message_hub'], 'runtime_info': info}}
+
+
 def nested(times):
     found = {}
     for _ in range(times):
@@ -36,6 +40,9 @@ META = [
     (dict(iter=float('nan')), 'meta.iter is nan, expected'),
     (dict(iter=10**30), 'meta.iter is 1000'),
     (dict(iter=7), r'meta.iter is 7, expected at most meta.training.max_iters=6'),
+    (dict(settings='{'), "meta.settings is '{', expected the JSON of a config"),
+    (dict(settings='[' * 10_000), 'meta.settings is .*, expected the JSON of a config'),
+    (dict(processes='2'), "meta.processes is '2', expected"),
     (dict(seed=[1]), 'meta.seed is a list of 1, expected'),
     (dict(identity='LoRA'), "meta.identity is 'LoRA', expected a dict by name"),
     (dict(identity={}), 'meta.identity.method is missing'),
@@ -63,6 +70,14 @@ def test_wrong_metadata_of_a_checkpoint(checkpoint, changed, message):
         (lambda c: torch.ones(1), 'holds a Tensor, expected a dict'),
         (lambda c: {**c, 'meta': [1]}, 'meta is a list of 1, expected a dict by name'),
         (lambda c: {**c, 'message_hub': {}}, 'message_hub.log_scalars is missing'),
+        (lambda c: hub(c, best_ckpt=[1]), 'message_hub.runtime_info.best_ckpt is a list of 1'),
+        (lambda c: hub(c, best_ckpt_mIoU=7), 'message_hub.runtime_info.best_ckpt_mIoU is 7'),
+        (
+            lambda c: hub(c, keep_ckpt_ids=['../x']),
+            'message_hub.runtime_info.keep_ckpt_ids is a list of 1, expected a list of iter',
+        ),
+        (lambda c: hub(c, patience={}), 'message_hub.runtime_info.patience is a dict of 0'),
+        (lambda c: hub(c, best_score='high'), "message_hub.runtime_info.best_score is 'high'"),
         (lambda c: {**c, 'optimizer': [1]}, 'optimizer is a list of 1, expected'),
         (lambda c: {**c, 'more': nested(150)}, 'is nested more than 100 deep'),
     ],

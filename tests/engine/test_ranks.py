@@ -36,6 +36,7 @@ def start(rank):
     )
 
 
+@pytest.mark.slow
 def test_a_rank_that_hangs_is_noticed_and_named():
     first, second = start(0), start(1)
     try:
