@@ -19,6 +19,7 @@ from rein_seg.errors import UserError
 Size = tuple[int, int]
 CROP_DRAWS = 8
 _SHOWN = 3
+_MANY = 2000  # headers, from which on a bar shows the progress
 
 
 def training_sizes(dataset: Any, padded_to: Sequence[int] | None) -> dict[Size, str]:
@@ -116,7 +117,8 @@ def sizes_after(dataset: Any, steps: Sequence[Any], *, draws: int = 1) -> dict[S
     if not isinstance(dataset, DomainDataset):
         return found
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    loaded = image_sizes(infos)
+    many = len(infos) > _MANY
+    loaded = image_sizes(infos, f'sizes of {dataset.domain}' if many else '')
     if _is_fixed(steps):
         return found
     # the first image of each size

@@ -100,6 +100,6 @@ def set_run(cfg: Config, parts: Parts, request: Request) -> None:
         for metric in parts.metrics['test'][:1]:
             metric['output_dir'] = request.out
     if request.show_dir is not None:
-        hook = dict(type='SegVisualizationHook', draw=True, interval=1)
+        hook = dict(type='ShowPredictionsHook', draw=True, interval=1)
         cfg.default_hooks['visualization'] = hook
         cfg.visualizer['save_dir'] = request.show_dir

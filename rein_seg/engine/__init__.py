@@ -5,6 +5,7 @@ from rein_seg.engine.ema import TrainableEMAHook
 from rein_seg.engine.hooks import AutocastHook, IterationSeedHook, PatienceHook
 from rein_seg.engine.optim import AutocastOptimWrapper, TrainableOptimConstructor
 from rein_seg.engine.runner import PEFTRunner
+from rein_seg.engine.show import ShowPredictionsHook
 
 __all__ = [
     'AutocastHook',
@@ -13,6 +14,7 @@ __all__ = [
     'IterationSeedHook',
     'PEFTRunner',
     'PatienceHook',
+    'ShowPredictionsHook',
     'TrainableEMAHook',
     'TrainableOptimConstructor',
 ]

@@ -1,5 +1,7 @@
 """Data of one's own that mean something else than they seem: said before a run, never after."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -192,6 +194,22 @@ def test_one_setting_has_one_place(tmp_path, option, words):
         assert code == 0, err
     else:
         assert_refused(code, err, *words)
+
+
+def test_pictures_of_a_test_read_images_as_the_run_does(tmp_path):
+    draw_town(tmp_path)
+    for name in ('1.png', '2.png'):
+        (tmp_path / 'town/images' / name).unlink()
+    put(tmp_path, 'images', '1.tif', image(1)[..., 0].astype(np.float32))
+    put(tmp_path, 'images', '2.jpg', image(2, (64, 32)), exif=exif(6))
+    (tmp_path / 'town/images').rename(tmp_path / 'images')
+    shutil.make_archive(str(tmp_path / 'town/images'), 'zip', tmp_path, 'images')
+    options = "max_value=255, data_prefix=dict(img_path='images.zip'),"
+    assert train(tmp_path, options=options)[0] == 0
+    words = ['test', write_town(tmp_path, options=options), tmp_path / 'run/adapter.safetensors']
+    code, err = call(*words, '--work-dir', tmp_path / 'tested', '--show-dir', tmp_path / 'shown')
+    assert code == 0, err
+    assert len(list((tmp_path / 'shown').rglob('*.png'))) == 4
 
 
 def test_the_order_of_classes_is_of_the_training(tmp_path):

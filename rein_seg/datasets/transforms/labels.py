@@ -223,7 +223,8 @@ class PackDomainInputs(PackSegInputs):
     """Packs a sample as mmseg's `PackSegInputs` does, and keeps its domain.
 
     Args:
-        meta_keys: As in mmseg, with ``domain`` among the defaults.
+        meta_keys: As in mmseg, with ``domain``, ``max_value`` and ``orientation`` among the
+            defaults.
 
     Example:
         >>> import numpy as np
@@ -246,6 +247,8 @@ class PackDomainInputs(PackSegInputs):
             'flip_direction',
             'reduce_zero_label',
             'domain',
+            'max_value',
+            'orientation',
         ),
     ) -> None:
         super().__init__(meta_keys)

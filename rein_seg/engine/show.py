@@ -1,0 +1,49 @@
+"""Predictions painted over the images of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+from mmseg.engine.hooks import SegVisualizationHook
+from mmseg.registry import HOOKS
+
+from rein_seg.datasets.files.pictures import read_image
+
+
+@HOOKS.register_module()
+class ShowPredictionsHook(SegVisualizationHook):
+    """mmseg's hook for a test, but it reads images as the data set does.
+
+    So it paints over images in zips, of more than 8 bits, and turned by EXIF data, too; an image
+    that is scored in another size is resized to that.
+
+    Args:
+        **kwargs: As mmseg's `SegVisualizationHook`.
+    """
+
+    def after_test_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any, outputs: Sequence[Any]
+    ) -> None:
+        """Paints the predictions of a batch."""
+        for sample in outputs if self.draw else ():
+            self._test_index += 1
+            about = sample.metainfo
+            image = read_image(
+                sample.img_path,
+                max_value=about.get('max_value'),
+                orientation=about.get('orientation'),
+            )
+            height, width = sample.pred_sem_seg.shape[-2:]
+            if image.shape[:2] != (height, width):
+                image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+            self._visualizer.add_datasample(
+                f'test_{Path(sample.img_path).name}',
+                image[..., ::-1],
+                data_sample=sample,
+                show=self.show,
+                wait_time=self.wait_time,
+                step=self._test_index,
+            )
