@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,6 +57,12 @@ def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     if 'Traceback' in str(error):
         return lines[-1]
+    missing = re.search(r'missing \d+ required .*arguments?: (.*)', str(error))
+    if isinstance(error, TypeError) and missing:
+        return f'{missing[1]} missing'
+    unknown = re.search(r"unexpected keyword argument ('\w+')", str(error))
+    if isinstance(error, TypeError) and unknown:
+        return f'takes no {unknown[1]}'
     return ': '.join([type(error).__name__, *lines[:1]])
 
 

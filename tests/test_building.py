@@ -28,6 +28,13 @@ def test_a_message_of_many_lines_keeps_the_first_and_a_worker_the_last():
         fail(RuntimeError('Caught KeyError\nTraceback (most recent call last):\n  f\nKeyError: 3'))
 
 
+def test_arguments_that_do_not_fit_are_named():
+    with pytest.raises(UserError, match=r"model.neck: 'width' missing \("), building('model.neck'):
+        (lambda *, width: width)()
+    with pytest.raises(UserError, match=r"model.neck: takes no 'size' \("), building('model.neck'):
+        (lambda: 3)(size=3)
+
+
 @pytest.mark.parametrize(
     'error', [UserError('a'), OSError(28, 'full'), MemoryError(), RuntimeError('out of memory')]
 )

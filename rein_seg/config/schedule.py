@@ -23,6 +23,12 @@ def check_training(cfg: Config, parts: Parts) -> None:
     check_schedules(cfg)
     check_decay(cfg)
     check_epochs(cfg, parts)
+    for place, hook in parts.hooks():
+        if hook['type'] == 'ParamSchedulerHook' and place.startswith('custom_hooks'):
+            raise UserError(
+                f'{place}.type={hook["type"]!r}: it is among the default hooks, and each schedule '
+                'would step twice: leave it out'
+            )
     averaging = [hook['type'] for _, hook in parts.hooks() if 'EMA' in str(hook.get('type'))]
     if averaging:
         raise UserError(

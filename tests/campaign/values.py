@@ -193,6 +193,7 @@ TOGETHER: dict[tuple[str, ...], str] = {
     ('default_hooks.checkpoint.save_best=benchmark',): 'selection',
     ('default_hooks.checkpoint.by_epoch=True',): 'by_epoch',
     ('default_hooks.logger.type=CheckpointHook',): 'logger|CheckpointHook',
+    ('custom_hooks.0.type=ParamSchedulerHook',): 'each schedule would step twice',
     ('custom_hooks.0.type=EMAHook',): 'EMAHook',
     ('custom_hooks.0.type=EarlyStoppingHook',): 'monitor|EarlyStoppingHook',
     ('ema.momentum=0',): 'momentum',
