@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine import dist
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
@@ -134,6 +135,18 @@ class DomainMetric(BaseMetric):
             f'{str(image)!r} and {self._written[str(path)]!r} would both be written as '
             f'{str(path)!r}: rename one of them'
         )
+
+    def evaluate(self, size: int) -> dict:
+        """Returns the metrics of all ranks; see mmengine's `BaseMetric.evaluate`."""
+        known: dict[str, str] = {}
+        for written in dist.all_gather_object(self._written):
+            for path, image in written.items():
+                if known.setdefault(path, image) != image:
+                    raise UserError(
+                        f'two processes wrote the predictions of {known[path]!r} and {image!r} as '
+                        f'{path!r}: test in one process, which gives each a name, or rename one'
+                    )
+        return super().evaluate(size)
 
     def compute_metrics(self, results: list[tuple[str, Any]]) -> dict[str, float]:
         """Returns ``DOMAIN/COLUMN`` of each domain, and ``mean/COLUMN``, the mean over targets."""

@@ -23,6 +23,8 @@ from tests.campaign.town import (
 )
 from tests.run.town import draw_town, image, label
 
+BINARY = "data_prefix=dict(seg_map_path='labels'),"
+
 
 def labels() -> Iterator[Case]:
     """Yields labels whose numbers are not what they seem."""
@@ -106,6 +108,58 @@ def labels() -> Iterator[Case]:
             ids(0, 1, *([255] if name == 'with 255' else [])),
             train=name in ('four bits', 'palette of greys'),
         )
+
+
+def masks_of_one_thing() -> Iterator[Case]:
+    """Yields masks, as greys, palettes and colours."""
+    grey = IDS * 255
+    soft = np.where(IDS > 0, 200, 20).astype(np.uint8)
+    lists = {
+        'greys': ('png', files.encode(grey, 'PNG'), '', [0, 255]),
+        'ids': ('png', files.encode(IDS, 'PNG'), '', [0, 1]),
+        'one bit': ('png', files.encode(Image.fromarray(IDS > 0), 'PNG'), '', [0, 1]),
+        'four bits': ('png', files.four_bits(IDS * 15), '', [0, 255]),
+        'RGB': ('png', files.encode(Image.fromarray(grey).convert('RGB'), 'PNG'), '', [0, 255]),
+        'RGBA': ('png', files.encode(Image.fromarray(grey).convert('RGBA'), 'PNG'), '', [0, 255]),
+        'palette of greys': (
+            'png',
+            files.encode(palette(1 - IDS, [[255] * 3, [0] * 3]), 'PNG'),
+            '',
+            [0, 255],
+        ),
+        'soft JPEG': ('jpg', files.encode(soft, 'JPEG'), 'threshold=128,', [0, 1]),
+        'inverted': ('png', files.encode(255 - grey, 'PNG'), 'label_map={0: 1, 255: 0},', [0, 255]),
+    }
+    for name, (end, data, options, found) in lists.items():
+        yield from right(
+            f'mask, {name}',
+            lambda f, end=end, data=data: _only(f, end, data),
+            ids(*found),
+            options=f"type='BinaryFolderDataset', {BINARY} {options}",
+            train=False,
+        )
+    wrong = {
+        'soft JPEG': ('jpg', files.encode(soft, 'JPEG'), '', 'threshold'),
+        'colours': ('png', files.encode(np.dstack([grey, IDS, IDS]), 'PNG'), '', 'label_colours'),
+        '1 and 255': ('png', files.encode(label(0, 1, 255), 'PNG'), '', '1 and 255'),
+        'ids and a threshold': ('png', files.encode(IDS, 'PNG'), 'threshold=128,', 'up to 1'),
+        'transparent': ('png', files.encode(np.dstack([grey] * 4), 'PNG'), '', 'transparent'),
+        'float32': ('tif', files.tiff(IDS.astype(np.float32)), '', 'float32'),
+    }
+    for name, (end, data, options, says) in wrong.items():
+        yield from refused(
+            f'mask, {name}',
+            lambda f, end=end, data=data: _only(f, end, data),
+            says=rf'\.{end}.*(?:{says})',
+            options=f"type='BinaryFolderDataset', {BINARY} {options}",
+        )
+
+
+def _only(folder: Path, end: str, data: bytes) -> None:
+    """Gives every image this mask."""
+    for path in (folder / 'town/labels').iterdir():
+        path.unlink()
+        path.with_suffix(f'.{end}').write_bytes(data)
 
 
 def label_spaces() -> Iterator[Case]:
@@ -199,5 +253,5 @@ def sizes() -> Iterator[Case]:
 
 def cases() -> Iterator[Case]:
     """Yields the cases."""
-    for group in (labels, label_spaces, sizes):
+    for group in (labels, masks_of_one_thing, label_spaces, sizes):
         yield from group()

@@ -147,3 +147,13 @@ def test_miniscapes_is_drawn_once_and_is_a_mmseg_data_set(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*.png')} == written
     with pytest.raises(ValueError, match='fog'):
         DATASETS.build({**cfg, 'domain': 'fogg'})
+
+
+def test_loaders_of_mmcv_and_mmseg_become_those_here(folder):
+    theirs = [dict(type='LoadImageFromFile'), dict(type='mmseg.LoadAnnotations')]
+    dataset = build(folder, pipeline=[*theirs, dict(type='PackDomainInputs')])
+    names = [type(step).__name__ for step in dataset.pipeline.transforms]
+    assert names == ['LoadDomainImage', 'LoadLabels', 'PackDomainInputs']
+    wrong = dict(type='LoadImageFromFile', color_type='grayscale')
+    with pytest.raises(UserError, match="color_type='grayscale'.*expected one of"):
+        build(folder, pipeline=[wrong])

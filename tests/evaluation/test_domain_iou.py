@@ -106,6 +106,15 @@ def test_predictions_never_overwrite_one_another(tmp_path):
             m.process(None, [{**sample('day', *A), 'img_path': image}])
 
 
+def test_two_processes_that_wrote_one_file_end_the_test(tmp_path, monkeypatch):
+    m = metric(output_dir=str(tmp_path))
+    m.process(None, [{**sample('night', *A), 'img_path': 'a/1.png'}])
+    other = {str(tmp_path / 'night/1.png'): 'b/1.png'}
+    monkeypatch.setattr('mmengine.dist.all_gather_object', lambda mine: [mine, other])
+    with pytest.raises(UserError, match=r"two processes wrote the predictions of 'a/1.png' and"):
+        m.evaluate(1)
+
+
 def test_tables():
     m = metric(source='clear', protocol='toy')
     m.process(None, [sample('night', *B), sample('clear', *A)])

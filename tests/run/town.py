@@ -16,8 +16,9 @@ model = dict(type='PEFTSegmentor', decode_head=dict(type='LinearHead'),
 benchmark = dict(name='town', protocol='town', num_classes={number}, crop_size=(32, 64),
                  test_cfg=dict(mode='whole'))
 pipeline = [dict(type='LoadDomainImage'), dict(type='LoadLabels'), dict(type='PackDomainInputs')]
-town = dict(type='FolderDataset', domain='town', data_root={root!r}, pipeline=pipeline,
-            metainfo=dict(classes={classes!r}), {options})
+town = {{'type': 'FolderDataset', **dict(
+    domain='town', data_root={root!r}, pipeline=pipeline, metainfo=dict(classes={classes!r}),
+    {options})}}
 train_dataloader = dict(batch_size=2, num_workers=0, sampler=dict(type='StreamSampler'),
                         dataset=town)
 val_dataloader = dict(batch_size=1, num_workers=0,
