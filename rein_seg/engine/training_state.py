@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,7 +38,7 @@ def read_meta(path: str) -> dict[str, Any]:
     """Reads the metadata of a checkpoint to go on from.
 
     Raises:
-        UserError: If the file cannot be read, or does not count its iterations.
+        UserError: If the file cannot be read, or does not count its iterations as its name does.
     """
     meta = read_checkpoint(path).get('meta')
     meta = dict(meta) if isinstance(meta, Mapping) else {}
@@ -47,6 +49,12 @@ def read_meta(path: str) -> dict[str, Any]:
                 f'{path}: meta.{key} is {value!r}, expected a whole number of finished '
                 'iterations or epochs: resume from another checkpoint'
             )
+    named = re.fullmatch(r'iter_(\d+)\.pth', Path(path).name)
+    if named and int(named[1]) != meta['iter']:
+        raise UserError(
+            f'{path}: meta.iter is {meta["iter"]}, the name of the file says {named[1]}: one of '
+            'them was changed; resume from another checkpoint, or give the file its own name again'
+        )
     return meta
 
 

@@ -260,6 +260,7 @@ RESUMED: dict[str, tuple[Callable[[dict], object], str]] = {
     'iter missing': (_edit(lambda c: c['meta'].pop('iter')), 'iter'),
     'epoch a text': (_meta(epoch='one'), 'epoch'),
     'iter after the end': (_meta(iter=700), 'iter'),
+    'iter of another file': (_meta(iter=2), 'iter.*2.*4'),
     'seed missing': (_edit(lambda c: c['meta'].pop('seed')), 'seed'),
     'no message_hub': (_edit(lambda c: c.pop('message_hub')), 'message_hub'),
     'message_hub empty': (lambda c: c.update(message_hub={}), 'message_hub'),
