@@ -13,9 +13,9 @@ from rein_seg.errors import UserError
 
 # where a pass over data begins -> its name
 _PASSES = {
-    'before_train': 'the training',
-    'before_val_epoch': 'the validation',
-    'before_test_epoch': 'the test',
+    'before_train': 'the first batch of the training',
+    'before_val_epoch': 'the first batch of the validation',
+    'before_test_epoch': 'the first batch of the test',
 }
 
 
@@ -26,7 +26,7 @@ class NamedParts(Runner):
     metric meet there for the first time.
     """
 
-    _pass = 'the run'
+    _pass = 'the start of the run'
     _began = False
 
     def build_model(self, model: Any) -> Any:
@@ -111,4 +111,4 @@ class NamedParts(Runner):
             return super().test()
 
     def _first_batch(self) -> Any:
-        return building(lambda: f'{self._pass}, first batch', when=lambda: not self._began)
+        return building(lambda: self._pass, when=lambda: not self._began)

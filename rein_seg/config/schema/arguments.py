@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 from mmengine.registry import DATASETS, MODELS, TRANSFORMS, VISBACKENDS
 
 from rein_seg.config.schema import kinds
-from rein_seg.config.schema.forms import Built, Each, Form, Name, OneOf
+from rein_seg.config.schema.forms import Built, Each, Form, Name, OneOf, Table
 from rein_seg.config.schema.keys import TEST_CFG
 from rein_seg.config.schema.kinds import Size, Text, Weight
 from rein_seg.registry import PEFT_METHODS
-from rein_seg.rules import ABOVE_0, NotNegative, Positive, Probability, at_least, at_most
+from rein_seg.rules import ABOVE_0, NOT_EMPTY, NotNegative, Positive, Probability, at_least, at_most
 
 _SIDES = kinds.Pixels | kinds.Area
 _PAIR = Size | tuple[Size, Size]
@@ -55,6 +55,7 @@ NAMES: Mapping[str, Form] = {
     'monitor': Text,
     'rule': kinds.Better,
     'dtype': kinds.Precision,
+    'collect_device': Literal['cpu', 'gpu'],
     # data
     'domain': Text,
     'split': str,
@@ -111,6 +112,8 @@ NAMES: Mapping[str, Form] = {
     'mlp_ratio': Positive,
     'layer_scale_init_value': float,
     'norm_eval': bool,
+    'act_cfg': OneOf((Built(MODELS), None)),
+    'conv_cfg': OneOf((Built(MODELS), None)),
     'norm_cfg': OneOf((Built(MODELS, extra={'requires_grad': bool}), None)),
     'checkpoint': Text,
     'init_seed': kinds.Seed,
@@ -164,6 +167,7 @@ _ENCODER: Mapping[str, Form] = {
     'mean': _CHANNELS | None,
     'std': Sequence[Positive] | None,
 }
+_METAINFO = Table({'classes': Sequence[str], 'palette': Sequence[Sequence[int]]}, closed=False)
 _NEVER = kinds.OrNever
 _MODEL = Built(MODELS)
 _TRANSFORMS = Each(Built(TRANSFORMS))
@@ -186,7 +190,7 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
     'PEFTBackbone': {
         'encoder': Built(MODELS, extra=_ENCODER),
         'peft': OneOf((Built(PEFT_METHODS), Each(Built(PEFT_METHODS), least=1))),
-        'init_cfg': Any,
+        'init_cfg': None,
     },
     'CheckpointHook': {
         'interval': _NEVER | None,
@@ -194,6 +198,7 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
         'save_best': kinds.Scores | None,
         'rule': kinds.Better | Sequence[kinds.Better] | None,
         'save_begin': kinds.Index,
+        'filename_tmpl': Literal['iter_{}.pth'] | None,  # --resume looks for these names
     },
     'LogProcessor': {'window_size': kinds.Iterations},
     'LoggerHook': {'interval_exp_name': kinds.Iterations},
@@ -211,6 +216,8 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
     'RepeatDataset': {'dataset': Built(DATASETS)},
     'BaseSegDataset': {
         'pipeline': _TRANSFORMS,
+        'metainfo': OneOf((_METAINFO, None)),
+        'indices': kinds.Iterations | Annotated[Sequence[kinds.Index], NOT_EMPTY] | None,
         'ignore_index': kinds.Level,
     },
     'Resize': {

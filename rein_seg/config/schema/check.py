@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from mmengine.registry import DATASETS, TRANSFORMS, Registry
@@ -33,6 +34,7 @@ _WAYS_OUT = {
     'command': '; correct the arguments of the command',
     'config': '; correct it in the config',
 }
+_NEAR = 0.8  # share of letters in common: a slip, where other keys are free
 _SHOWN = 80  # characters of a value in a message
 # classes that are built from their config alone: what they need must be there
 _ALONE = (DATASETS, TRANSFORMS)
@@ -95,7 +97,7 @@ class _Check:
         for key, value in node.items():
             if key in table.keys:
                 self.part(f'{place}.{key}', value, table.keys[key])
-            elif table.closed:
+            elif table.closed or get_close_matches(key, table.keys, n=1, cutoff=_NEAR):
                 raise UserError(
                     f'{place} has a key {key!r}; '
                     f'{near_misses(key, table.keys)}{self.where(f"{place}.{key}")}'

@@ -202,6 +202,6 @@ KEYS: Mapping[str, Form] = {
     'load_from': Text | None,
     'resume': bool,
     'work_dir': Text | None,
-    'launcher': Literal['none', 'pytorch', 'slurm', 'mpi'],
+    'launcher': Literal['none', 'pytorch'],
     'experiment_name': Text | None,
 }
