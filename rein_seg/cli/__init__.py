@@ -14,6 +14,7 @@ and imports what is slow to load, PyTorch above all, inside of ``main``.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -58,6 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words else ''
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # names of files may hold bytes that are no text, as in a report of check-data
+        sys.stdout.reconfigure(errors='backslashreplace')
+    odd = next((word for word in words if not _is_text(word)), None)
+    if odd is not None:
+        return run(lambda: _refuse_bytes(odd))
     try:
         if not name or name.startswith('-'):
             _overview().parse_args(words)
@@ -119,6 +126,18 @@ def _overview() -> argparse.ArgumentParser:
     )
     parser.add_argument('--version', action='version', version=f'rein-seg {__version__}')
     return parser
+
+
+def _is_text(word: str) -> bool:
+    """Tells whether a word can be written: Python stands surrogates for bytes that are no UTF-8."""
+    return not any('\ud800' <= c <= '\udfff' for c in word)
+
+
+def _refuse_bytes(word: str) -> None:
+    raise UserError(
+        f'the argument {ascii(word)} is no UTF-8: expected text, since it is written into logs and '
+        'configs; rename the file or folder'
+    )
 
 
 def _refuse(name: str) -> None:

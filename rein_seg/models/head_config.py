@@ -26,8 +26,8 @@ def build_head(cfg: Mapping[str, Any], inputs: HeadInputs) -> nn.Module:
         inputs: The facts to fill in.
 
     Raises:
-        UserError: If the config contradicts the facts, combines options of a loss that mmseg fails
-            on, or names a class that is no head.
+        UserError: If there is one class, the config contradicts the facts, combines options of a
+            loss that mmseg fails on, or names a class that is no head.
 
     Example:
         >>> from rein_seg.heads.contract import HeadInputs
@@ -38,6 +38,12 @@ def build_head(cfg: Mapping[str, Any], inputs: HeadInputs) -> nn.Module:
         >>> build_head(dict(type='FCNHead', channels=4), inputs).in_channels
         16
     """
+    if inputs.num_classes < 2:
+        raise UserError(
+            f'num_classes={inputs.num_classes}: expected 2 or more, since with one class loss and '
+            'gradient are 0; count the background, and take out_channels=1 with a sigmoid loss '
+            'for one channel'
+        )
     _check_losses(cfg)
     every = list(range(len(inputs.channels)))
     cls = MODELS.get(cfg['type'])

@@ -1,8 +1,10 @@
 """The command line: its commands, their help, and what starts them."""
 
+import os
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from rein_seg.cli import COMMANDS, main
 from rein_seg.version import __version__
 from tests.cli.calls import call
 from tests.paths import REPO
+from tests.run.town import draw_town, write_town
 
 SHARED = {'arguments', 'exits'}  # modules of the package that are no commands
 TOOLS = sorted(path.stem for path in (REPO / 'tools').glob('*.py') if path.stem != 'constraints')
@@ -140,3 +143,28 @@ def test_a_config_that_does_not_exist(name, tmp_path, monkeypatch):
     assert err.splitlines()[-1].startswith(told)
     assert 'Traceback' not in err
     assert not list(tmp_path.iterdir())
+
+
+def test_arguments_that_are_no_utf_8_are_refused(tmp_path):
+    bad = os.fsdecode(os.fsencode(tmp_path) + b'/\xff')
+    for words in (['train', 'none.py', '--work-dir', bad], ['check-data', bad]):
+        code, err = call(*words)
+        assert code == 2
+        assert err.startswith('error: the argument ') and err.isascii()
+        assert len(err.splitlines()) == 1
+
+
+def test_a_report_with_a_name_that_is_no_utf_8(tmp_path):
+    draw_town(tmp_path)
+    town = os.fsencode(tmp_path) + b'/\xff'
+    os.rename(tmp_path / 'town', town)
+    config = Path(write_town(tmp_path))
+    config.write_text(
+        config.read_text().replace(repr(f'{tmp_path}/town'), ascii(os.fsdecode(town)))
+    )
+    command = [sys.executable, '-m', 'rein_seg', 'check-data', 'town.py', '--out', 'out']
+    strict = {**os.environ, 'PYTHONIOENCODING': 'utf-8:strict', 'PYTHONPATH': str(REPO)}
+    done = subprocess.run(command, cwd=tmp_path, env=strict, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert 'holds no UTF-8' in done.stdout
+    assert 'Traceback' not in done.stderr

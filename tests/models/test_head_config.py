@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from rein_seg.errors import UserError
+from rein_seg.heads.contract import HeadInputs
+from rein_seg.models.head_config import build_head
 from tests.models.tiny import LINEAR, REIN, UNLINKED, UPER, build, mask2former, samples
 
 
@@ -49,3 +51,12 @@ def test_mask2former_reads_sizes_strides_and_queries(family, peft):
     assert 'decode.d1.loss_dice' in losses
     sum(losses.values()).backward()
     assert not [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+
+
+def test_one_class_and_another_number_of_classes_are_refused():
+    one = HeadInputs(channels=(8,), strides=(4,), num_classes=1)
+    with pytest.raises(UserError, match='loss and gradient are 0; count the background'):
+        build_head(dict(type='LinearHead'), one)
+    three = HeadInputs(channels=(8,), strides=(4,), num_classes=3)
+    with pytest.raises(UserError, match="'LinearHead' has num_classes=2, the model num_classes=3"):
+        build_head(dict(type='LinearHead', num_classes=2), three)
