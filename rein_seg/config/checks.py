@@ -95,13 +95,16 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
 
 
 def _build_dataset(cfg: Config, key: str) -> Any:
-    """Builds the data set of a loader, each step of a pipeline first, which names a wrong step."""
-    for dataset in datasets_of(cfg, (key,)):
-        for i, step in enumerate(dataset.get('pipeline') or []):
-            with building(f'{key}: step {i} of a pipeline, {step["type"]}'):
-                TRANSFORMS.build(step)
+    """Builds the data set of a loader; where that fails, names the step of a pipeline that did."""
     with building(f'{key}.dataset'):
-        return DATASETS.build(cfg[key].dataset)
+        try:
+            return DATASETS.build(cfg[key].dataset)
+        except Exception:
+            for dataset in datasets_of(cfg, (key,)):
+                for i, step in enumerate(dataset.get('pipeline') or []):
+                    with building(f'{key}: step {i} of a pipeline, {step["type"]}'):
+                        TRANSFORMS.build(step)
+            raise
 
 
 def _check_sample(dataset: Any) -> None:

@@ -157,20 +157,3 @@ def _imported(cfg: Config, name: str) -> bool:
     own = [module for module in named if module.partition('.')[0] != 'rein_seg']
     files = [getattr(sys.modules.get(module), '__file__', None) for module in own]
     return any(name in Path(file).read_text(encoding='utf-8') for file in files if file)
-
-
-def check_parts(cfg: Mapping[str, Any], *, training: bool) -> None:
-    """Checks that the parts that a command needs are there.
-
-    Raises:
-        UserError: For the first that is not.
-    """
-    uses = ('train', 'val') if training else ()
-    needed = [f'{use}_{part}' for use in uses for part in ('dataloader', 'cfg')]
-    needed += ['val_evaluator', 'optim_wrapper'] if training else []
-    for key in needed:
-        if cfg.get(key) is None:
-            raise UserError(
-                f'{key}={cfg.get(key)!r}: a training run needs it; name a base of _base_ that '
-                'defines it'
-            )

@@ -27,14 +27,14 @@ from rein_seg.config.deviations import (
 )
 from rein_seg.config.find import find_config
 from rein_seg.config.machine import set_machine
-from rein_seg.config.names import check_parts, check_types, check_words
+from rein_seg.config.names import check_types, check_words
 from rein_seg.config.one_place import fill_ignored_label
 from rein_seg.config.options import apply_options
 from rein_seg.config.origins import Origins, Trace, leaves
 from rein_seg.config.protocol import ConfigProtocols, fill_protocol
 from rein_seg.config.read import read
 from rein_seg.config.request import Request, fill_work_dir, set_run, take_start
-from rein_seg.config.schedule import check_schedules, check_training, fill_iterations
+from rein_seg.config.schedule import check_parts, check_schedules, check_training, fill_iterations
 from rein_seg.config.schema.check import check_values
 from rein_seg.config.source import Source, lay_over, without_marks
 from rein_seg.config.spelling import is_resolved, unify_spelling
@@ -137,8 +137,8 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     step('benchmark', fill_selection)  # 8
     step('command', set_machine, request)  # 9
     check_values(cfg.to_dict(), step.author, complete=True)  # 10
-    check_parts(cfg, training=request.training)
     if request.training:
+        check_parts(cfg)
         step('epochs', fill_iterations)  # 11
         check_training(cfg, parts)
         check_selection(known)

@@ -13,6 +13,21 @@ from rein_seg.config.config_paths import Parts
 from rein_seg.errors import UserError
 
 
+def check_parts(cfg: Config) -> None:
+    """Checks that the parts of a training run are there.
+
+    Raises:
+        UserError: For the first that is not.
+    """
+    parts = [f'{use}_{part}' for use in ('train', 'val') for part in ('dataloader', 'cfg')]
+    for key in [*parts, 'val_evaluator', 'optim_wrapper']:
+        if cfg.get(key) is None:
+            raise UserError(
+                f'{key}={cfg.get(key)!r}: a training run needs it; name a base of _base_ that '
+                'defines it'
+            )
+
+
 def check_training(cfg: Config, parts: Parts) -> None:
     """Checks schedules, decay and hooks of a training run.
 

@@ -281,10 +281,12 @@ def test_what_an_evaluation_deviations_is_named(path):
         'test_cfg.stride 512x512 instead of 341x341'
     ]
     one = {'test_evaluator.targets': ['cityscapes'], 'test_evaluator.ignore_index': 10}
-    assert evaluation_deviations(load_config(path, cfg_options=one), 'test') == [
+    found = evaluation_deviations(load_config(path, cfg_options=one), 'test')
+    assert {
         'metric.targets cityscapes instead of cityscapes, bdd100k, mapillary',
         'metric.ignore_index 10 instead of None',
-    ]
+        'test data of cityscapes.ignore_index 10 instead of None',  # one value in all places
+    } <= set(found)
     assert changed(test_evaluator__absent='zero') == ['metric.absent zero instead of None']
     corrupted = {'test_dataloader.dataset.datasets.0.corruption': ['fog', 1]}
     assert evaluation_deviations(load_config(path, cfg_options=corrupted), 'test') == [

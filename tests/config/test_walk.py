@@ -12,7 +12,7 @@ MOST_RETURNS = 10  # 46 before one function resolved the config
 def test_one_folder_writes_and_few_files_are_returned_to():
     found = walk('rein_tiny_miniscapes')
     assert {file.split('/')[0] for file in found.writers} == {'config'}
-    assert found.stays[:2] == ['run/train.py', 'config/resolve.py']
+    assert found.stays[:3] == ['run/train.py', 'engine/ranks.py', 'config/resolve.py']
     assert found.returns <= MOST_RETURNS, report('rein_tiny_miniscapes', found)
 
 

@@ -151,6 +151,6 @@ def test_protocols_are_refused_before_anything_is_built(trained, tool, tmp_path)
     )
     assert_refused(
         *tool('train', *options, 'protocol=soma512'),
-        'ema begins at iteration 12000, the run ends at 20',
+        'ema begins at update 12000 of the optimizer, the run ends at 20',
     )
     assert not list(tmp_path.glob('*.pth'))
