@@ -25,6 +25,7 @@ SIZE = (32, 64)
 
 
 def build(folder, peft, **test_cfg):
+    peft = {key: value for key, value in peft.items() if key != 'num_classes'}  # is filled in
     cfg = tiny_config(folder, **{'model__backbone__peft': {'_delete_': True, **peft}})
     cfg.model.test_cfg = {**cfg.model.test_cfg, **test_cfg}
     model = MODELS.build(cfg.model)

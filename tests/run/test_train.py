@@ -223,7 +223,7 @@ def test_killed_run_resumes_exactly(tmp_path):
     assert straight.returncode == 0, straight.stderr[-2000:]
     # between two validations log histories do not grow
     sizes = [(tmp_path / f'straight/iter_{n}.pth').stat().st_size for n in (32, 36, 40)]
-    assert max(sizes) - min(sizes) < 64
+    assert max(sizes) - min(sizes) < 512  # parts of the file begin at multiples of 64 bytes
     victim = subprocess.Popen(
         [*command, str(tmp_path / 'killed'), *options], cwd=REPO, env=ENV, stdout=subprocess.DEVNULL
     )
