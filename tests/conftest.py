@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -28,6 +29,11 @@ def _deterministic():
 @pytest.fixture(scope='session')
 def repo() -> Path:
     return REPO
+
+
+def pytest_collection_finish():
+    # mmengine collects garbage for each data set that it builds: 7 times a run, over all modules
+    gc.freeze()
 
 
 def pytest_addoption(parser):
