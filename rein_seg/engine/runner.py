@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -49,6 +50,8 @@ from rein_seg.evaluation import DomainMetric, OverlappingEvaluator
 from rein_seg.fast.dispatch import announcement
 from rein_seg.version import __version__
 
+_TIMES: Counter[str] = Counter()  # of the runs of this process
+
 
 @RUNNERS.register_module()
 class PEFTRunner(NamedParts):
@@ -85,6 +88,18 @@ class PEFTRunner(NamedParts):
                 handler.addFilter(worth_showing)
         logger.info(announcement())
         return logger
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Sets up processes and libraries, and gives each run of a process a time of its own.
+
+        mmengine names logger, log values and visualizer by the second: a second run in it would
+        get those of the first.
+        """
+        super().setup_env(env_cfg)
+        earlier = _TIMES[self._timestamp]
+        _TIMES[self._timestamp] += 1
+        if earlier:
+            self._timestamp += f'_{earlier}'
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> PEFTRunner:

@@ -11,7 +11,7 @@ from torch import nn
 
 from rein_seg.engine import TrainableOptimConstructor
 from rein_seg.engine.ranks import setup_distributed
-from rein_seg.engine.runner import latest_checkpoint, worth_showing
+from rein_seg.engine.runner import PEFTRunner, latest_checkpoint, worth_showing
 from rein_seg.errors import UserError
 from tests.engine.optimizers import build, hyper, model
 
@@ -119,6 +119,16 @@ def test_latest_checkpoint_is_the_highest_iteration(tmp_path):
     for name in ('iter_900.pth', 'iter_1000.pth', '.iter_2000.pth.abc.tmp', 'iter_x.pth'):
         (tmp_path / name).touch()
     assert latest_checkpoint(str(tmp_path)).endswith('/iter_1000.pth')
+
+
+def test_two_runs_in_a_second_have_their_own_names():
+    names = set()
+    for _ in range(3):
+        runner = object.__new__(PEFTRunner)
+        runner._distributed, runner._rank, runner._world_size = False, 0, 1
+        runner.setup_env(dict())
+        names.add(runner.timestamp)
+    assert len(names) == 3
 
 
 def test_launcher_without_torchrun_is_explained(monkeypatch):
