@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import pickle
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import PosixPath, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -23,6 +25,11 @@ from rein_seg.checkpoint.tensors import check_tensors, shown, tensors_below
 from rein_seg.checkpoint.torchscript import is_torchscript, read_torchscript
 from rein_seg.errors import UserError
 
+# PyTorch keeps allowed types for the whole process: one thread would take them from another
+_ALLOWING = threading.Lock()
+os.register_at_fork(
+    before=_ALLOWING.acquire, after_in_parent=_ALLOWING.release, after_in_child=_ALLOWING.release
+)
 _LEGACY_START = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
 
 
@@ -74,7 +81,7 @@ def _read(file: BinaryIO, source: str, map_location: Any) -> Any:
             return {name: tensor.to(map_location) for name, tensor in state.items()}
     file.seek(0)  # of the file that was checked: a second open could find another
     try:
-        with torch.serialization.safe_globals(_harmless_types()):
+        with _allow_harmless_types():
             content = torch.load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError:
         # a file from before 1.6 has no directory: a name cut in two looks like an unsafe type
@@ -192,9 +199,15 @@ def _no_attribute(*args: Any) -> None:
     """Replaces ``getattr``, which mmengine's log histories name and an attacker could use."""
 
 
+@contextlib.contextmanager
+def _allow_harmless_types() -> Iterator[None]:
+    with _ALLOWING, torch.serialization.safe_globals(_harmless_types()):
+        yield
+
+
 def _unsafe_globals(file: BinaryIO) -> str:
     """Returns the names that the file would import, beyond the allowed types."""
     file.seek(0)
-    with torch.serialization.safe_globals(_harmless_types()):
+    with _allow_harmless_types():
         named = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     return ', '.join(sorted(named)) or 'an operation that torch does not allow'

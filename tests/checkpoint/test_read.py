@@ -4,6 +4,7 @@ import argparse
 import os
 import pickle
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PosixPath
 
 import numpy as np
@@ -94,6 +95,13 @@ def test_harmless_things_that_training_scripts_leave(tmp_path):
     torch.save(dict(model={'a': torch.ones(2)}, **extra), tmp_path / 'c.pth')
     assert read_checkpoint(tmp_path / 'c.pth')['args'].lr == 1e-4
     assert list(read_state_dict(tmp_path / 'c.pth')) == ['a']
+
+
+def test_threads_read_at_the_same_time(tmp_path):
+    torch.save(dict(hub=HistoryBuffer([1.0, 2.0], [1, 1])), tmp_path / 'a.pth')
+    with ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(lambda _: read_checkpoint(tmp_path / 'a.pth'), range(200)))
+    assert [content['hub'].mean() for content in read] == [1.5] * 200
 
 
 def test_files_from_before_torch_1_6(tmp_path, monkeypatch):
