@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from rein_seg.errors import RunFailed, UserError
+from rein_seg.errors import WORKER_ENDED, RunFailed, UserError
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def building(
     except (UserError, RunFailed, OSError, MemoryError):
         raise
     except Exception as error:
-        if not when() or 'memory' in str(error):
+        if not when() or any(words in str(error) for words in ('memory', WORKER_ENDED)):
             raise
         log = _log(traceback.format_exc())
         named = place if isinstance(place, str) else place()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+WORKER_ENDED = 'DataLoader worker (pid'  # PyTorch's words for a loader process that was killed
+
 
 class UserError(ValueError):
     """A mistake of the user, in a config, a file or a command; tools print it without a traceback.

@@ -14,6 +14,7 @@ and imports what is slow to load, PyTorch above all, inside of ``main``.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import io
 import os
@@ -62,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = words[0] if words else ''
     if isinstance(sys.stdout, io.TextIOWrapper):
         # names of files may hold bytes that are no text, as in a report of check-data
-        sys.stdout.reconfigure(errors='backslashreplace')
+        with contextlib.suppress(OSError):  # a pipe that took the place of a file
+            sys.stdout.reconfigure(errors='backslashreplace')
     odd = next((word for word in words if not _is_text(word)), None)
     if odd is not None:
         return run(lambda: _refuse_bytes(odd))

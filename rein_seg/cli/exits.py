@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from rein_seg.errors import RunFailed, Terminated, UserError
+from rein_seg.errors import WORKER_ENDED, RunFailed, Terminated, UserError
 from rein_seg.signals import terminable
 
 
@@ -37,7 +37,7 @@ HELP = f"""exit codes:
 
 # words of errors by PyTorch, NumPy and the CUDA runtime, which share no class
 _NO_MEMORY = ("can't allocate memory", 'out of memory', 'Unable to allocate', 'Cannot allocate')
-_WORKER_DIED = ('DataLoader worker', 'unable to open shared memory', 'unable to mmap')
+_WORKER_DIED = (WORKER_ENDED, 'unable to open shared memory', 'unable to mmap')
 
 
 def run(main: Callable[[], object], *, interrupted: str = 'start it again') -> int:

@@ -24,13 +24,18 @@ MOST_PROCESSES = 4096  # of the user; root has no limit
 def warm_up() -> None:
     """Imports what commands import, so that a forked process starts at once."""
     os.environ['OMP_NUM_THREADS'] = '1'
+    import encodings.utf_8_sig  # noqa: F401  a case that drops its rights could not import it
+
     import matplotlib.pyplot  # noqa: F401
+    import setuptools  # noqa: F401  has distutils
     import torch
+    from mmengine.utils.dl_utils import collect_env
 
     from rein_seg.cli import prepare
 
     torch.set_num_threads(1)  # a thread pool would not survive the fork
     prepare()
+    collect_env()
 
 
 def run_case(case: Case, folder: Path) -> Outcome:

@@ -176,7 +176,7 @@ def _data_unreadable(folder: Path) -> str:
     _trained(folder)
     folder.chmod(0o777)
     for below in [folder / 'done', folder / 'scenes', *(folder / 'scenes').rglob('*')]:
-        below.chmod(0o777 if below.is_dir() else 0o000)
+        below.chmod(0o555 if below.is_dir() else 0o000)
     become_nobody()
     return 'run'
 
@@ -203,14 +203,14 @@ def _json_into(output: str, fault: Callable[[Path], object]) -> Callable[[Path],
 
 def cases() -> Iterator[Case]:
     """Yields the cases."""
-    for size in ('4k', '64k', '200k', '400k', '800k', '1200k', '1600k'):
+    for size in ('4k', '64k', '100k', '200k', '300k', '400k', '800k'):
         yield Case(f'disk of {size}', train(_disk(size)), says='run', codes=IO)
     yield Case('read-only disk', train(lambda f: str(read_only(f / 'run'))), says='run', codes=IO)
     yield Case('a file as work folder', train(_file_as_folder), says='run', codes=(2, 74))
     yield Case('a work folder below a file', train(_below_a_file), says='there', codes=(2, 74))
     yield Case('no right to write', train(_no_rights), says='run', codes=IO)
     yield Case('no right to read the data', train(_data_unreadable), says='scenes', codes=(2, 74))
-    for size in (65536, 100_000, 300_000):
+    for size in (16_384, 65_536, 100_000):
         yield Case(f'files of at most {size} bytes', train(_file_size(size)), says="'", codes=IO)
     yield Case('too many open files', train(_open_files), says='open files', codes=IO)
     yield Case('working folder is gone', _no_folder, says='folder', codes=(2, 74))
