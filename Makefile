@@ -50,12 +50,12 @@ test-full: $(INSTALLED)
 	$(BIN)/python -m pytest --full-size -m full_size
 
 # Wrong, damaged and hostile inputs, each given to a command; writes the table of
-# docs/background/reliability.md: ten minutes on two cores. Linux; a case may mount a disk of its own.
+# docs/background/reliability.md: five minutes on two cores. Linux; a case may mount a disk of its own.
 campaign: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaign
 
 # Runs killed with SIGKILL at random moments, resumed, and compared with whole runs; writes its table
-# into docs/background/reliability.md: ten minutes on two cores.
+# into docs/background/reliability.md: five minutes on two cores.
 chaos: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos
 
