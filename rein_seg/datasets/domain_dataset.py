@@ -146,6 +146,11 @@ class DomainDataset(BaseSegDataset):
                 f'domain {domain!r}: max_value={max_value!r}: expected a number above 0, the value '
                 'of white, such as 4095; leave it out for images of 8 bits'
             )
+        unknown = sorted(set(data_prefix or ()) - {'img_path', 'seg_map_path'})
+        if unknown:
+            raise UserError(
+                f'domain {domain!r}: data_prefix has {unknown}: expected img_path and seg_map_path'
+            )
         self.domain = domain
         self.max_value, self.orientation = max_value, orientation
         self.left_out: Counter[str] = Counter()

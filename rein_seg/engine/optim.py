@@ -62,6 +62,7 @@ class TrainableOptimConstructor:
         for name, param, owner in _trainable(model):
             lr, decay = self._hyper(model, name, owner)
             groups.setdefault((lr * self._factor(name), decay), []).append(param)
+        self._name_unused(model)
         if not groups:
             raise UserError('nothing in the model trains: choose a method or head with weights')
         params = [dict(params=p, lr=lr, weight_decay=wd) for (lr, wd), p in groups.items()]
@@ -75,6 +76,21 @@ class TrainableOptimConstructor:
         optimizer = OPTIMIZERS.build({**self._fused(), **self.optimizer_cfg, 'params': params})
         cfg = {'type': 'OptimWrapper', **self.wrapper_cfg, 'optimizer': optimizer}
         return OPTIM_WRAPPERS.build(cfg)
+
+    def _name_unused(self, model: nn.Module) -> None:
+        """Logs keys that are in no parameter's name: a slip would change nothing, unsaid."""
+        # no warning: a protocol names parts that another method or head has
+        names = [name for name, _ in model.named_parameters()]
+        keys = self.paramwise.get('custom_keys', {})
+        unused = [key for key in keys if not any(key in name for name in names)]
+        starts = self.paramwise.get('prefix_lr_mult', {})
+        unused += [s for s in starts if not any(name.startswith(s) for name in names)]
+        if unused:
+            print_log(
+                f'optim_wrapper.paramwise_cfg: no parameter has {", ".join(map(repr, unused))} in '
+                'its name, so this sets no rate',
+                logger='current',
+            )
 
     def _fused(self) -> dict[str, bool]:
         """Returns ``fused=True`` if PyTorch updates all tensors of a group in a single kernel."""

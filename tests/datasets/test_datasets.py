@@ -79,6 +79,10 @@ def test_split_file_chooses_the_images(folder):
         (dict(reduce_zero_label=True), 'have no effect here'),
         (dict(label_map={1: 7}), 'label_map {1: 7} maps outside its 2 classes'),
         (dict(label_map={-1: 0}), 'raw ids of 0 to'),
+        (
+            dict(data_prefix=dict(img_pth='images')),
+            "has .'img_pth'.: expected img_path",
+        ),
     ],
 )
 def test_label_options_that_would_mislead(folder, options, message):

@@ -78,6 +78,14 @@ def test_unknown_paramwise_option_and_nothing_to_train():
         build(nn.Linear(2, 2).requires_grad_(False))
 
 
+def test_keys_that_fit_no_parameter_are_said(monkeypatch):
+    said = []
+    monkeypatch.setattr('rein_seg.engine.optim.print_log', lambda text, **_: said.append(text))
+    keys = dict(weight=dict(lr_mult=0.1), bais=dict(decay_mult=0.0))
+    build(nn.Linear(2, 2), custom_keys=keys, prefix_lr_mult={'backbone.': 0.1})
+    assert "no parameter has 'bais', 'backbone.' in its name, so this sets no rate" in said[0]
+
+
 def test_a_training_step_draws_the_same_whatever_came_before():
     hook = HOOKS.build(dict(type='IterationSeedHook'))
 
