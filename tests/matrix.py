@@ -98,6 +98,7 @@ def _refusal(peft: dict, encoder: dict, head: dict) -> str | None:
 
 def _step(peft: dict, encoder: dict, head: dict) -> None:
     torch.manual_seed(0)
+    peft = {key: value for key, value in peft.items() if key != 'num_classes'}  # is filled in
     backbone = dict(type='PEFTBackbone', encoder=encoder, peft=peft)
     cfg = {'type': 'PEFTSegmentor', 'backbone': backbone, 'num_classes': 3, **head}
     model = MODELS.build(cfg).train()
