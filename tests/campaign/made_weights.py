@@ -13,6 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from tests.campaign.run import train_quietly
 from tests.run.tiny_run import tiny_config, write_config
 
 RECORD = dict(benchmark='b', protocol='p', changed=[], selection='last', max_iters=6)
@@ -61,15 +62,7 @@ def checkpoint(folder: Path) -> Path:
 
 def trained(folder: Path) -> Path:
     """Trains in ``run`` in a process of its own; returns the checkpoint to go on from."""
-    from rein_seg.cli import main
-
-    path = config(folder, 'ema = dict(begin=1, momentum=0.1)\n')
-    child = os.fork()
-    if child == 0:
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1), os.dup2(quiet, 2)
-        os._exit(main(['train', path, '--work-dir', 'run']))
-    assert os.waitpid(child, 0)[1] == 0
+    train_quietly(config(folder, 'ema = dict(begin=1, momentum=0.1)\n'), 'run')
     for name in ('iter_2.pth', 'iter_6.pth'):
         (folder / 'run' / name).unlink()
     return folder / 'run/iter_4.pth'

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.campaign import picture_files as files
 from tests.campaign.case import Case
 from tests.campaign.faults import become_nobody
+from tests.campaign.run import train_quietly
 from tests.campaign.town import (
     RGB,
     Write,
@@ -266,8 +267,6 @@ def clashes() -> Iterator[Case]:
     """Yields images whose predictions would have one name."""
 
     def prepare(folder: Path) -> list[str]:
-        from rein_seg.cli import main
-
         draw_town(folder)
         for kind in ('images', 'labels'):
             data = (folder / f'town/{kind}/0.png').read_bytes()
@@ -276,12 +275,7 @@ def clashes() -> Iterator[Case]:
                 path.parent.mkdir(parents=True)
                 path.write_bytes(data)
         config = write_town(folder)
-        child = os.fork()
-        if child == 0:
-            quiet = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(quiet, 1), os.dup2(quiet, 2)
-            os._exit(main(['train', config, '--work-dir', 'done']))
-        assert os.waitpid(child, 0)[1] == 0
+        train_quietly(config, 'done')
         return ['test', config, 'done/adapter.safetensors', '--work-dir', 'run', '--out', 'out']
 
     def check(folder: Path, text: str) -> None:

@@ -92,6 +92,22 @@ def _be_the_command(case: Case, folder: Path, out: int, err: int) -> None:
             os._exit(code)  # whatever the flush raised: a full disk, a closed pipe
 
 
+def train_quietly(config: str, work_dir: str) -> None:
+    """Trains in a process of its own, which a case prepares its files with."""
+    from rein_seg.cli import main
+
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            quiet = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(quiet, 1), os.dup2(quiet, 2)
+            code = main(['train', config, '--work-dir', work_dir])
+        finally:
+            os._exit(code)  # a child that went on here would prepare the case, too
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def _limit_to_runner() -> None:
     """Has this process end with the one that forked it, and the number of processes bounded."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -15,6 +15,7 @@ from tests.campaign.faults import (
     read_only,
     small_disk,
 )
+from tests.campaign.run import train_quietly
 from tests.run.tiny_run import write_config
 
 KIND = 'faults of the operating system'
@@ -136,15 +137,7 @@ def _plain(folder: Path) -> str:
 
 def _trained(folder: Path) -> str:
     """Trains in a process of its own; returns the adapter."""
-    from rein_seg.cli import main
-
-    path = config(folder)
-    child = os.fork()
-    if child == 0:
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1), os.dup2(quiet, 2)
-        os._exit(main(['train', path, '--work-dir', 'done']))
-    assert os.waitpid(child, 0)[1] == 0
+    train_quietly(config(folder), 'done')
     return 'done/adapter.safetensors'
 
 
