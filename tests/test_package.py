@@ -154,3 +154,13 @@ def test_a_comparison_starts_the_installed_package(installed, tmp_path):
     assert '[1/1] Frozen, seed 0: done' in out
     folder = tmp_path / 'work_dirs/compare/rein_tiny_miniscapes'
     assert json.loads((folder / 'comparison.json').read_text())['runs'][0]['state'] == 'finished'
+
+
+def test_the_public_names_are_names_of_the_package_and_import_late():
+    code = (
+        'import sys, rein_seg; assert "torch" not in sys.modules; '
+        'import rein_seg.apis as apis; '
+        'assert all(getattr(rein_seg, name) is getattr(apis, name) for name in rein_seg.PUBLIC); '
+        'assert sorted(rein_seg.PUBLIC) == sorted(apis.__all__)'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True)

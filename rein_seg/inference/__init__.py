@@ -1,0 +1,1 @@
+"""Predicts images of a user with an adapter: files, folders, videos, rasters of any size."""

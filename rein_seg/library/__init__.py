@@ -1,0 +1,1 @@
+"""Models and tuning methods as plain modules, for training loops of other projects."""

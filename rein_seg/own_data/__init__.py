@@ -1,0 +1,1 @@
+"""From a folder of images and masks to a data file, classes and splits included."""
