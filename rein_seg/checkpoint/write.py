@@ -135,7 +135,7 @@ def naming(target: str | os.PathLike) -> Iterator[None]:
 def write_png(path: str | os.PathLike, picture: np.ndarray) -> None:
     """Writes an (H, W) or (H, W, 3) BGR uint8 picture, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(cv2.imencode('.png', picture)[1].tobytes())
+        temporary.write_bytes(cv2.imencode('.png', np.ascontiguousarray(picture))[1].tobytes())
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:

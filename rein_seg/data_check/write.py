@@ -12,7 +12,10 @@ from rein_seg.checkpoint import write_json, write_png
 from rein_seg.data_check.check import PartCheck
 from rein_seg.data_check.report import report
 from rein_seg.datasets.transforms.labels import load_classes
-from rein_seg.run.report import colour, legend, row, sample_image, titles
+from rein_seg.pages.legend import legend
+from rein_seg.pages.maps import colour
+from rein_seg.pages.strips import STRIP_WIDTH, row, text_line
+from rein_seg.run.overview import sample_image
 
 SAMPLES = 3  # of each data set
 _LABEL_SHARE = 0.55  # of the overlay's colours
@@ -29,24 +32,25 @@ def write_report(folder: str | Path, name: str, checks: Sequence[PartCheck]) -> 
     picture = sheet(checks)
     if picture is not None:
         paths.append(folder / 'overlays.png')
-        write_png(paths[1], picture)
+        write_png(paths[1], picture[..., ::-1])
     return paths
 
 
 def sheet(checks: Sequence[PartCheck]) -> np.ndarray | None:
-    """Returns a picture: image, overlay and label of some samples of each data set."""
+    """Returns a picture, RGB: image, overlay and label of some samples of each data set."""
     shown = [(check, infos) for check in checks if (infos := _samples(check))]
     if not shown:
         return None
-    rows = [titles(['image', 'label over image', 'label'])]
+    rows = [text_line(['image', 'label over image', 'label'])]
     for i, (check, infos) in enumerate(shown):
         meta = check.part.dataset.metainfo
-        palette = np.array(meta['palette'], np.uint8)[:, ::-1]  # OpenCV is BGR
+        palette = np.array(meta['palette'], np.uint8)
         rows += [row(_title(check, info), _draw(info, palette)) for info in infos]
         following = shown[i + 1][0].part.dataset.metainfo if i + 1 < len(shown) else {}
         if following.get('classes') != meta['classes']:
             names = [*meta['classes'], 'ignored']
-            rows.append(legend(names, np.vstack([palette, np.zeros((1, 3), np.uint8)])))
+            colours = np.vstack([palette, np.zeros((1, 3), np.uint8)])
+            rows.append(legend(names, colours, STRIP_WIDTH))
     return np.vstack(rows)
 
 

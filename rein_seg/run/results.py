@@ -18,8 +18,8 @@ from rein_seg.engine.runner import PEFTRunner
 from rein_seg.environment import describe_environment
 from rein_seg.evaluation import DomainMetric, class_table
 from rein_seg.models.segmentor import count_parameters
+from rein_seg.run.overview import draw_overview
 from rein_seg.run.places import without_places
-from rein_seg.run.report import draw_overview
 
 
 def find_report(evaluator: Any) -> dict[str, Any]:

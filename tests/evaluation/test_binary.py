@@ -10,7 +10,7 @@ from mmengine.evaluator import Evaluator
 from rein_seg.config.checks import check_evaluator
 from rein_seg.errors import UserError
 from rein_seg.evaluation import BinarySegMetric, class_table, domain_table, find_domain_metric
-from rein_seg.run.report import _title
+from rein_seg.run.overview import domain_title
 from rein_seg.run.results import find_report
 
 
@@ -174,9 +174,9 @@ def test_overview_titles_name_the_main_score():
         m = metric(metrics=metrics)
         m.process(None, [sample('d', *B)])
         m.evaluate(1)
-        assert _title('d', m.report) == title
-        assert _title('elsewhere', m.report) == 'elsewhere'
-    assert _title('d', {}) == 'd'
+        assert domain_title('d', m.report) == title
+        assert domain_title('elsewhere', m.report) == 'elsewhere'
+    assert domain_title('d', {}) == 'd'
 
 
 def test_predictions_are_written_by_domain(tmp_path):

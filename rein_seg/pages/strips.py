@@ -1,0 +1,50 @@
+"""Rows of pictures: image, truth and prediction side by side under a title; uint8 RGB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from rein_seg.pages.lettering import PAPER, shortened, write
+
+WIDTH, GAP, HEADER = 320, 6, 22
+STRIP_WIDTH = 3 * WIDTH + 2 * GAP
+_SIZE = 13  # of the font
+
+
+def row(title: str, images: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns an image, its truth and its prediction side by side under a title.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.pages.strips import row
+        >>> image = np.zeros((100, 200, 3), np.uint8)
+        >>> row('fog   mIoU 41.20 %', [image, image, image]).shape  # 3 x 320 and two gaps wide
+        (182, 972, 3)
+    """
+    height = round(images[0].shape[0] * WIDTH / images[0].shape[1])
+    # nearest: a mean of two colours would be a third class
+    modes = (cv2.INTER_AREA, cv2.INTER_NEAREST, cv2.INTER_NEAREST)
+    cells = [
+        cv2.resize(i, (WIDTH, height), interpolation=m) for i, m in zip(images, modes, strict=True)
+    ]
+    gap = np.full((height, GAP, 3), PAPER, np.uint8)
+    strip = np.hstack([cells[0], gap, cells[1], gap, cells[2]])
+    return np.vstack([text_line([title]), strip])
+
+
+def text_line(words: Sequence[str]) -> np.ndarray:
+    """Returns a line of text: a title, or a word for each of the three columns.
+
+    Example:
+        >>> from rein_seg.pages.strips import text_line
+        >>> text_line(['image', 'truth', 'prediction']).shape
+        (22, 972, 3)
+    """
+    line = np.full((HEADER, STRIP_WIDTH, 3), PAPER, np.uint8)
+    room = STRIP_WIDTH if len(words) == 1 else WIDTH
+    for i, word in enumerate(words):
+        write(line, shortened(word, room - 8, _SIZE), (i * (WIDTH + GAP) + 4, HEADER // 2), _SIZE)
+    return line
