@@ -9,6 +9,7 @@ import pytest
 import torch
 
 os.environ.setdefault('OMP_NUM_THREADS', '2')
+os.environ['REIN_SEG_OFFLINE'] = '1'  # no test leaves this machine; child processes neither
 import rein_seg.apis  # noqa: E402, F401  registers everything
 from tests.paths import REPO  # noqa: E402
 

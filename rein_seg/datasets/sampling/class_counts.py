@@ -23,6 +23,7 @@ from rein_seg.datasets.domain_dataset import DomainDataset
 from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.sampling.stream import SeededDataset
 from rein_seg.datasets.transforms.labels import load_classes
+from rein_seg.download import cache_folder
 from rein_seg.errors import UserError
 
 FOLDER = '.rein_seg'
@@ -171,7 +172,7 @@ def _folders(dataset: Any, cache_dir: str | None) -> Iterator[Path]:
         yield Path(cache_dir)
         return
     yield Path(dataset.data_root or '.', FOLDER)
-    yield Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache', 'rein_seg')
+    yield cache_folder()
 
 
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:

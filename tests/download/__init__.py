@@ -1,0 +1,1 @@
+"""Tests of downloads, from a server on this machine."""
