@@ -114,7 +114,7 @@ def wrong_digest(path: Path, stated: Iterable[Digest]) -> str | None:
         >>> _ = Path('a').write_bytes(b'a')
         >>> wrong_digest(Path('a'), [Digest('sha256', 'ca978112', 'its name')])
         >>> wrong_digest(Path('a'), [Digest('md5', '0' * 32, 'the server')])
-        "it has MD5 0cc175b9c0f1b6a8..., expected 0000000000000000..., as the server states"
+        'it has MD5 0cc175b9c0f1b6a8..., expected 0000000000000000..., as the server states'
     """
     stated = list(stated)
     hashes = {}

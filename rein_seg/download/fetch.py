@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import math
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from rein_seg.download.cache import folder_for, locked, offline
 from rein_seg.download.digests import stated_digests, wrong_digest
 from rein_seg.download.web import Broken, Denied, NotThere, ask, check_address
 from rein_seg.errors import UserError
+from rein_seg.progress import Meter
 
 TRIES = 5  # requests in turn without a new byte
 _MB = 1_000_000
@@ -203,7 +205,9 @@ class _Download:
 
     def _copy(self, answer: http.client.HTTPResponse, begin: int, total: int | None) -> None:
         done = begin
-        with self.part.open('ab') as file:
+        whole = None if total is None else math.ceil(total / _MB)
+        meter = Meter(whole, what=self.target.name, unit='MB', done=begin // _MB)
+        with self.part.open('ab') as file, meter:
             while True:
                 try:
                     chunk = answer.read(_MB)
@@ -217,6 +221,7 @@ class _Download:
                     self._refuse('the server sends a web page, perhaps to log in')
                 self._write(file, chunk)
                 done += len(chunk)
+                meter.advance(done // _MB - meter.done)
         if total is not None and done != total:
             of = f' of {total}' if total > 0 else ''
             raise Broken(f'the connection ended after {done}{of} bytes')

@@ -1,6 +1,9 @@
 """The network of these tests is this machine, and the cache a folder of the test."""
 
+import logging
+
 import pytest
+from mmengine.logging import MMLogger
 
 from tests.download.server import serving
 
@@ -23,3 +26,18 @@ def server(online, monkeypatch):
     with serving({}) as made:
         monkeypatch.setenv('HF_ENDPOINT', made.url)
         yield made
+
+
+@pytest.fixture
+def logged():
+    """The lines of the log, as a list that grows."""
+
+    class Lines(logging.Handler):
+        def emit(self, record):
+            lines.append(record.getMessage())
+
+    lines, handler = [], Lines()
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
