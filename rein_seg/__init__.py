@@ -11,7 +11,10 @@ from rein_seg.version import __version__
 
 PUBLIC = (
     'AdapterService',
+    'Prediction',
+    'Predictor',
     'init_model',
+    'load',
     'load_config',
     'predict',
     'submit',

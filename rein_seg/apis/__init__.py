@@ -16,10 +16,24 @@ import rein_seg.models.backbone  # noqa: E402, F401
 import rein_seg.models.segmentor  # noqa: E402, F401
 import rein_seg.necks  # noqa: E402, F401
 from rein_seg.config.load import load_config  # noqa: E402
+from rein_seg.inference.loading import load  # noqa: E402
+from rein_seg.inference.predictor import Predictor  # noqa: E402
+from rein_seg.inference.result import Prediction  # noqa: E402
 from rein_seg.run.predict import init_model, predict  # noqa: E402
 from rein_seg.run.service import AdapterService  # noqa: E402
 from rein_seg.run.submit import submit  # noqa: E402
 from rein_seg.run.test import test  # noqa: E402
 from rein_seg.run.train import train  # noqa: E402
 
-__all__ = ['AdapterService', 'init_model', 'load_config', 'predict', 'submit', 'test', 'train']
+__all__ = [
+    'AdapterService',
+    'Prediction',
+    'Predictor',
+    'init_model',
+    'load',
+    'load_config',
+    'predict',
+    'submit',
+    'test',
+    'train',
+]

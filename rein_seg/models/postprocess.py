@@ -52,7 +52,7 @@ def postprocess(
         predicted = resize(predicted)
     if head.sigmoid:
         predicted = predicted.sigmoid()
-        _check_finite(predicted)
+        check_finite(predicted)
         label = (predicted > head.threshold).long()
     else:
         label = best_class(predicted, resize)
@@ -114,18 +114,23 @@ def best_class(predicted: Tensor, resize: Resize) -> Tensor:
     first = resize(predicted[:1])
     if first.shape[1:] == predicted.shape[1:]:
         best, label = predicted.max(0, keepdim=True)  # argmax takes five times as long
-        _check_finite(best)
+        check_finite(best)
         return label
     best, label = first, torch.zeros_like(first, dtype=torch.int16)
     for k in range(1, len(predicted)):
         each = resize(predicted[k : k + 1])
         label.masked_fill_(each > best, k)  # not >=: of equal classes the first wins
         torch.maximum(best, each, out=best)
-    _check_finite(best)
+    check_finite(best)
     return label.long()
 
 
-def _check_finite(best: Tensor) -> None:
+def check_finite(best: Tensor) -> None:
+    """Checks the best predictions of pixels.
+
+    Raises:
+        NotFinite: If any is NaN or infinite.
+    """
     # a single class may be -inf, as a head that excludes it says
     if not best.isfinite().all():
         count = int((~best.isfinite()).sum())

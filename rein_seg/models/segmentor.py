@@ -24,6 +24,7 @@ from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.mmseg_head import as_head
 from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.models.head_config import build_head, fill_methods, preprocessor_config
+from rein_seg.models.padding import pad_reflecting
 from rein_seg.models.postprocess import postprocess, unpad
 from rein_seg.models.windows import BATCH_WINDOWS, check_test_cfg, slide
 from rein_seg.registry import describe_method
@@ -192,6 +193,20 @@ class PEFTSegmentor(EncoderDecoder):
 
     def _forward(self, inputs: Tensor, data_samples: list | None = None) -> Any:
         return self.heads['decode'](self.extract_feat(inputs))
+
+    def whole_inference(self, inputs: Tensor, batch_img_metas: list[dict] | None = None) -> Tensor:
+        """Returns (B, K, H, W) predictions of whole images, of any size.
+
+        Sides that are no multiple of the encoder's patch are padded with mirrored pixels; the
+        predictions of the padding are cut off.
+
+        Args:
+            inputs: (B, 3, H, W) normalised images.
+            batch_img_metas: Not read; mmseg passes them.
+        """
+        height, width = inputs.shape[-2:]
+        padded = pad_reflecting(inputs, self.backbone.anatomy.divisor)
+        return self.encode_decode(padded)[..., :height, :width]
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict] | None = None) -> Tensor:
         """Returns (B, K, H, W) predictions of windows; see `slide`.

@@ -52,6 +52,7 @@ def make_ready(model: nn.Module, cfg: Config, *, device: str | None) -> nn.Modul
     """Prepares a model for `predict`: classes and resizes of its config, eval mode, device."""
     model.dataset_meta = dataset_meta(cfg)
     model.image_steps = _image_steps(cfg)
+    model.cfg = cfg
     return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
 
 

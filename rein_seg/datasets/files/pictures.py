@@ -277,16 +277,25 @@ def decode_image(
             'skip=[NAME, ...] in the data set'
         )
     if pixels.dtype != np.uint8:
-        pixels = _to_bytes(pixels, path, max_value)
+        pixels = to_bytes(pixels, f'image {path!r}', max_value)
     if pixels.ndim == 2:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
     return oriented(pixels, header, orientation, is_turned=is_turned)
 
 
-def _to_bytes(pixels: np.ndarray, path: str, max_value: float | None) -> np.ndarray:
-    """Returns uint8 pixels of numbers from 0 (black) to ``max_value`` (white)."""
+def to_bytes(pixels: np.ndarray, name: str, max_value: float | None) -> np.ndarray:
+    """Returns uint8 pixels of numbers from 0 (black) to ``max_value`` (white).
+
+    Args:
+        pixels: Numbers of more than 8 bits.
+        name: Of the image, for messages.
+        max_value: None takes the full range of 16 bits.
+
+    Raises:
+        UserError: If white is not known, or numbers lie beyond.
+    """
     low, high = pixels.min(), pixels.max()
-    about = f'image {path!r} holds {pixels.dtype} values of {low:g} to {high:g}'
+    about = f'{name} holds {pixels.dtype} values of {low:g} to {high:g}'
     wide = pixels.dtype == np.uint16
     if max_value is None and (not wide or high < _LOWEST_RANGE):
         full = 'a full range of 16 bits, or ' if wide else ''

@@ -1,0 +1,115 @@
+"""Images of a program: files, PIL images, arrays and tensors become RGB arrays.
+
+B batch, H x W image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from rein_seg.datasets.files.pictures import read_image, to_bytes
+from rein_seg.errors import UserError
+
+EXPECTED = (
+    'a path, a PIL image, a uint8 array (H, W, 3) in RGB order or (H, W) in grey, a tensor '
+    '(3, H, W) or (B, 3, H, W) of uint8 or of floats 0..1, or a list of these'
+)
+
+
+def read_rgb(path: str | Path) -> np.ndarray:
+    """Returns the (H, W, 3) uint8 RGB pixels of a file, as a viewer displays it.
+
+    EXIF turns are applied, alpha is left out, 16 bits become 8; see
+    `rein_seg.datasets.files.pictures.read_image`.
+
+    Raises:
+        UserError: If there is no such file, or it is no picture.
+    """
+    if not Path(path).exists():
+        raise UserError(f'image {str(path)!r} does not exist: expected {EXPECTED}')
+    return np.ascontiguousarray(read_image(str(path))[..., ::-1])
+
+
+def is_batch(source: Any) -> bool:
+    """Says whether a source is several images: a list, a tuple, or a tensor with a batch."""
+    return isinstance(source, (list, tuple)) or (isinstance(source, Tensor) and source.ndim == 4)
+
+
+def to_rgb(source: Any, name: str = '') -> tuple[np.ndarray, str]:
+    """Returns one image as (H, W, 3) uint8 RGB, and its name.
+
+    Args:
+        source: A path, a PIL image, an array or a tensor; see `EXPECTED`.
+        name: Of an image that is no file.
+
+    Raises:
+        UserError: If it is of another type, shape or range.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.inference.images import to_rgb
+        >>> to_rgb(np.full((2, 3), 7, np.uint8))[0].shape
+        (2, 3, 3)
+    """
+    if isinstance(source, (str, Path)):
+        return read_rgb(source), str(source)
+    if isinstance(source, Image.Image):
+        return from_pil(source), str(getattr(source, 'filename', '') or name)
+    if isinstance(source, Tensor):
+        return from_tensor(source, name), name
+    if isinstance(source, np.ndarray):
+        return from_array(source, name), name
+    raise UserError(f'{name or "source"} is of type {type(source).__name__}: expected {EXPECTED}')
+
+
+def each_rgb(source: Any) -> Iterator[tuple[np.ndarray, str]]:
+    """Yields the images of a batch; see `to_rgb`."""
+    for i, one in enumerate(source):
+        yield to_rgb(one, f'image {i}')
+
+
+def from_array(array: np.ndarray, name: str = '') -> np.ndarray:
+    """Returns an array as (H, W, 3) uint8; grey values become three equal channels."""
+    if array.ndim == 2 and array.dtype == np.uint8 and array.size:
+        return np.repeat(array[..., None], 3, axis=2)
+    if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size:
+        return array
+    raise UserError(
+        f'{name or "image"} is an array of {array.dtype} and shape {array.shape}: expected uint8 '
+        '(H, W, 3) in RGB order or (H, W) in grey; drop alpha with image[..., :3], turn BGR with '
+        'image[..., ::-1]'
+    )
+
+
+def from_pil(image: Image.Image) -> np.ndarray:
+    """Returns a PIL image as displayed: EXIF turn applied, alpha left out, 16 bits as 8."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ('I', 'F') or image.mode.startswith('I;16'):
+        return from_array(to_bytes(np.asarray(image), 'the PIL image', None))
+    return np.array(image.convert('RGB'))
+
+
+def from_tensor(tensor: Tensor, name: str = '') -> np.ndarray:
+    """Returns a (3, H, W) tensor as (H, W, 3) uint8: floats of 0..1 are multiplied by 255."""
+    about = f'{name or "image"} is a tensor of {tensor.dtype} and shape {tuple(tensor.shape)}'
+    if tensor.ndim != 3 or tensor.shape[0] != 3 or not tensor.numel():
+        raise UserError(f'{about}: expected (3, H, W) or (B, 3, H, W) in RGB order')
+    pixels = tensor.detach().cpu()
+    if pixels.is_floating_point():
+        low, high = pixels.min().item(), pixels.max().item()
+        if not (low >= 0 and high <= 1):  # false for NaN, too
+            raise UserError(
+                f'{about} with values of {low:g} to {high:g}: expected 0..1, not normalised by '
+                'mean and deviation, since the model does that; divide 0..255 by 255'
+            )
+        pixels = (pixels.float() * 255).round().to(torch.uint8)
+    if pixels.dtype != torch.uint8:
+        raise UserError(f'{about}: expected uint8, or floats of 0..1; convert it with .to(...)')
+    return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())

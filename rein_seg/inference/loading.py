@@ -1,0 +1,169 @@
+"""Loads a trained model from the file that people share, or a run's folder, or the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+
+from rein_seg.checkpoint import read_adapter, read_checkpoint
+from rein_seg.config.find import shipped_configs
+from rein_seg.config.load import load_config
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import resolve
+from rein_seg.config.stored import read_stored
+from rein_seg.errors import UserError
+from rein_seg.hub import fetch, is_hub_id
+from rein_seg.inference.predictor import Predictor
+from rein_seg.run.predict import make_ready
+from rein_seg.run.weights import load_weights
+
+ADAPTER = 'adapter.safetensors'
+
+
+def load(
+    source: str | Path,
+    *,
+    device: str | None = None,
+    config: str | Config | None = None,
+    encoder_weights: str | Path | None = None,
+) -> Predictor:
+    """Loads a trained model to predict with.
+
+    An adapter file is enough: it holds the config, the classes and the palette; the encoder's
+    weights are found as its config names them, also beside the adapter. Nothing in the file is run.
+
+    Args:
+        source: An adapter file, a training checkpoint, the folder of a run with
+            ``adapter.safetensors``, or an id of the Hugging Face hub, ``user/name`` or
+            ``user/name@revision``.
+        device: Such as ``cuda:0``; default the first GPU, else the CPU.
+        config: Config to use in place of the file's own, for files without a config.
+        encoder_weights: File of the encoder's weights, where it lies elsewhere.
+
+    Raises:
+        UserError: If there is no such file, it holds no config, it was made for other encoder
+            weights, the encoder's weights are missing, or the device is absent.
+
+    Example:
+        >>> import rein_seg
+        >>> predictor = rein_seg.load('work_dirs/demo')  # doctest: +SKIP
+        >>> result = predictor.predict('street.jpg', overlay=True)  # doctest: +SKIP
+        >>> result.save('street_classes.png')  # doctest: +SKIP
+    """
+    place = check_device(device)
+    path = find_weights(source)
+    cfg, meta = _config_of(path) if config is None else (_given(config), {})
+    _point_to_encoder(cfg, path, encoder_weights)
+    model = MODELS.build(cfg.model)
+    load_weights(model, str(path))
+    make_ready(model, cfg, device=place)
+    if meta:
+        model.dataset_meta = {**model.dataset_meta, **meta}
+    return Predictor(model)
+
+
+def check_device(device: str | None) -> str | None:
+    """Returns a device, after checking that the machine has it.
+
+    Raises:
+        UserError: If its name is no device, or it is absent.
+
+    Example:
+        >>> from rein_seg.inference.loading import check_device
+        >>> check_device('cpu')
+        'cpu'
+    """
+    if device is None:
+        return None
+    try:
+        named = torch.device(device)
+        torch.empty(0, device=named)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        here = ['cpu', *(f'cuda:{i}' for i in range(torch.cuda.device_count()))]
+        reason = str(error).strip().splitlines()[0].rstrip('.')
+        raise UserError(
+            f'device={str(device)!r} cannot be used ({reason}): expected one of '
+            f'{", ".join(here)}; leave it out to take the first GPU, else the CPU'
+        ) from error
+    return str(device)
+
+
+def find_weights(source: str | Path) -> Path:
+    """Returns the weights file of a source; it is downloaded if the source is a hub id.
+
+    Raises:
+        UserError: If there is none.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        if (path / ADAPTER).is_file():
+            return path / ADAPTER
+        raise UserError(
+            f'folder {str(source)!r} holds no {ADAPTER}: expected the folder of a finished run, or '
+            'give the file of the weights'
+        )
+    if path.is_file():
+        return path
+    if isinstance(source, str) and source.removesuffix('.py') in shipped_configs():
+        raise UserError(
+            f'{source!r} is a shipped config, which has no trained weights: expected an adapter '
+            f'file; train it (rein-seg train {source}), or build it untrained with '
+            f'rein_seg.init_model({source!r})'
+        )
+    if isinstance(source, str) and is_hub_id(source):
+        return fetch(source, ADAPTER)
+    raise UserError(
+        f'{str(source)!r} does not exist: expected an adapter file, the folder of a run, or an id '
+        'of the hub such as user/name'
+    )
+
+
+def _config_of(path: Path) -> tuple[Config, dict[str, Any]]:
+    """Returns the config in a weights file, and classes and palette where the file says them."""
+    if path.suffix == '.safetensors':
+        held = read_adapter(path).metadata
+        text, meta = held.get('config'), held.get('dataset_meta')
+    else:
+        held = read_checkpoint(str(path)).get('meta') or {}
+        text, meta = held.get('cfg'), held.get('dataset_meta')
+    if not isinstance(text, str) or not text:
+        raise UserError(
+            f'{str(path)!r} holds no config: expected an adapter file or a training checkpoint; '
+            'give the config it was trained with, load(..., config=FILE)'
+        )
+    cfg = read_stored(text, repr(str(path)))
+    return resolve(cfg, Request(weights_given=True)).cfg, _names(meta)
+
+
+def _names(meta: Any) -> dict[str, Any]:
+    known = meta if isinstance(meta, dict) else {}
+    return {key: known[key] for key in ('classes', 'palette') if known.get(key)}
+
+
+def _given(config: str | Config) -> Config:
+    cfg = load_config(config) if isinstance(config, str) else config
+    init_default_scope('mmseg')
+    return cfg
+
+
+def _point_to_encoder(cfg: Config, path: Path, given: str | Path | None) -> None:
+    """Sets the file of the encoder's weights, in place: the given, the config's, or beside it."""
+    encoder = cfg.model.backbone.encoder
+    if given is not None:
+        if not Path(given).is_file():
+            raise UserError(
+                f'encoder_weights={str(given)!r} does not exist: expected the file of the '
+                "encoder's official weights (docs/reference/weights.md)"
+            )
+        encoder.checkpoint = str(given)
+        return
+    named = encoder.get('checkpoint')
+    if isinstance(named, str) and ':' not in named and not Path(named).is_file():
+        beside = path.parent / Path(named).name
+        if beside.is_file():
+            encoder.checkpoint = str(beside)

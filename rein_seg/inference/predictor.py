@@ -1,0 +1,300 @@
+"""Predicts images of any size and kind with a loaded model.
+
+K classes, H x W image.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from torch import nn
+
+from rein_seg.errors import NotFinite, UserError
+from rein_seg.inference.augment import PLAIN, View, mirrored, scaled, scaled_size, views
+from rein_seg.inference.images import is_batch, read_rgb, to_rgb
+from rein_seg.inference.result import Prediction
+from rein_seg.inference.rows import Strip, apply_rows, label_rows, mean_rows, resize_rows
+from rein_seg.inference.tiles import (
+    Read,
+    Rows,
+    check_max_tokens,
+    make_plan,
+    predict_rows,
+)
+from rein_seg.palettes import distinct_colours
+
+_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.gif', '.webp', '.ppm', '.pgm')
+
+
+class Predictor:
+    """A model that predicts files, arrays, PIL images, tensors, lists and folders.
+
+    Images are RGB. Any size works: an image up to ``max_tokens`` patches goes in one piece, padded
+    to the encoder's patch with mirrored pixels; above it, in overlapping tiles that are blended. A
+    model that was tested with windows keeps its windows; a model whose test pipeline resizes images
+    resizes them. Results have the image's own size, as displayed.
+
+    `rein_seg.load` makes one.
+
+    Args:
+        model: The segmentor, with ``dataset_meta``, as `rein_seg.apis.init_model` returns it.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.apis import Predictor, init_model
+        >>> predictor = Predictor(init_model('rein_tiny_miniscapes', device='cpu'))
+        >>> result = predictor.predict(np.zeros((50, 90, 3), np.uint8), overlay=True)
+        >>> result.map.shape, result.map.dtype, result.classes[0]
+        ((50, 90), dtype('uint8'), 'road')
+        >>> round(sum(result.shares.values()), 3), result.overlay().dtype
+        (1.0, dtype('uint8'))
+        >>> [one.map.shape for one in predictor.predict([np.zeros((9, 7), np.uint8)])]
+        [(9, 7)]
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model: Any = model
+        self.classes, self.palette = _names_and_colours(model)
+        self._said: set[str] = set()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return next(self.model.parameters()).device
+
+    def predict(
+        self,
+        source: Any,
+        *,
+        scores: bool = False,
+        overlay: bool = False,
+        tta: Any = False,
+        max_tokens: int | None = None,
+    ) -> Prediction | list[Prediction] | Folder:
+        """Predicts one image, several images, or a folder.
+
+        Args:
+            source: A path; a PIL image; a uint8 array (H, W, 3) in RGB order or (H, W) in grey; a
+                tensor (3, H, W) or (B, 3, H, W), uint8 or floats of 0..1; a list of these; or a
+                folder.
+            scores: Whether to keep the probabilities of all classes, (K, H, W).
+            overlay: Whether to keep the image, for ``result.overlay()``.
+            tta: Test-time augmentation: True averages the probabilities at scales 0.75, 1 and 1.25,
+                plain and mirrored; also a list of scales, or ``dict(scales=[...], flip=False)``.
+            max_tokens: Patches of the largest image that goes in one piece; default 8192. Models
+                with windows of their own do not read it.
+
+        Returns:
+            A `Prediction`; a list for a list or a batch; for a folder a `Folder`, which predicts
+            an image when it is taken.
+
+        Raises:
+            UserError: If a source is of another type or shape, or cannot be read.
+            NotFinite: If the model gives no finite numbers.
+        """
+        options = dict(scores=scores, overlay=overlay, tta=tta, max_tokens=max_tokens)
+        _check_options(options)
+        if is_batch(source):
+            return [self._single(one, f'image {i}', options) for i, one in enumerate(source)]
+        if isinstance(source, (str, Path)) and Path(source).is_dir():
+            return Folder(self, source, options)
+        return self._single(source, 'image', options)
+
+    def _single(self, source: Any, name: str, options: dict[str, Any]) -> Prediction:
+        image, name = to_rgb(source, name)
+        return self.predict_image(image, name=name, **options)
+
+    def predict_image(
+        self,
+        image: np.ndarray,
+        *,
+        name: str = 'image',
+        scores: bool = False,
+        overlay: bool = False,
+        tta: Any = False,
+        max_tokens: int | None = None,
+    ) -> Prediction:
+        """Predicts an (H, W, 3) uint8 RGB image; see `predict`."""
+        start = time.perf_counter()
+        size = image.shape[:2]
+        seen = resized(image, self.model)
+
+        def read(y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
+            return seen[y0:y1, x0:x1]
+
+        strips = self._strips(
+            read, seen.shape[:2], size, scores=scores, tta=tta, max_tokens=max_tokens, name=name
+        )
+        parts = list(strips)
+        return Prediction(
+            map=np.concatenate([part.map for part in parts]),
+            classes=self.classes,
+            palette=self.palette,
+            scores=_joined([part.scores for part in parts]),
+            confidence=sum(part.confidence for part in parts) / (size[0] * size[1]),
+            seconds=time.perf_counter() - start,
+            name=name,
+            image=image if overlay else None,
+        )
+
+    def predict_strips(
+        self,
+        read: Read,
+        size: tuple[int, int],
+        *,
+        name: str = 'image',
+        scores: bool = False,
+        tta: Any = False,
+        max_tokens: int | None = None,
+    ) -> Iterator[Strip]:
+        """Yields the finished rows of an image that is read in parts, from top to bottom.
+
+        Memory does not grow with the height of the image. The image is predicted at its own
+        resolution: a resize of the model's test pipeline is not applied, which a log line says.
+
+        Args:
+            read: (y0, x0, y1, x1) -> the (y1 - y0, x1 - x0, 3) uint8 RGB pixels.
+            size: (H, W).
+            name: For messages.
+            scores: See `predict`.
+            tta: See `predict`.
+            max_tokens: See `predict`.
+        """
+        if getattr(self.model, 'image_steps', ()):
+            self._say(
+                f'{name}: read in parts, so it is predicted at its own resolution, without the '
+                "resize of the model's test pipeline"
+            )
+        return self._strips(
+            read, size, size, scores=scores, tta=tta, max_tokens=max_tokens, name=name
+        )
+
+    @torch.no_grad()
+    def _strips(
+        self,
+        read: Read,
+        size: tuple[int, int],
+        to: tuple[int, int],
+        *,
+        scores: bool,
+        tta: Any,
+        max_tokens: int | None,
+        name: str,
+    ) -> Iterator[Strip]:
+        """Yields the rows of an image of ``size``, resized to (H, W) ``to``."""
+        head, looks, tokens = self.model.heads['decode'], views(tta), check_max_tokens(max_tokens)
+        streams = [self._view(read, size, to, look, tokens, name) for look in looks]
+        plain = looks == PLAIN
+        if plain:
+            rows = streams[0]
+        else:
+            rows = mean_rows(
+                [apply_rows(one, lambda x: head.probabilities(x[None])[0]) for one in streams]
+            )
+        try:
+            yield from label_rows(rows, head, scores=scores, are_probabilities=not plain)
+        except NotFinite as error:
+            raise NotFinite(f'{name}: {error}') from None
+
+    def _view(
+        self,
+        read: Read,
+        size: tuple[int, int],
+        to: tuple[int, int],
+        look: View,
+        max_tokens: int,
+        name: str,
+    ) -> Iterator[Rows]:
+        """Yields predictions of one view of an image, turned back to the image."""
+        scale, mirror = look
+        seen = scaled_size(size, scale)
+        read = scaled(read, size, seen)
+        plan = make_plan(self.model, seen, max_tokens=max_tokens)
+        if plan.tile is not None:
+            self._say(f'{name}: {seen[0]} x {seen[1]} pixels are predicted in {plan}')
+        rows = predict_rows(self.model, mirrored(read, seen[1]) if mirror else read, plan)
+        if mirror:
+            rows = apply_rows(rows, lambda x: x.flip(-1))
+        align_corners = self.model.heads['decode'].align_corners
+        return resize_rows(rows, seen, to, align_corners=align_corners)
+
+    def _say(self, line: str) -> None:
+        # once for all images of a size
+        what = line.partition(': ')[2]
+        if what not in self._said:
+            self._said.add(what)
+            print_log(line, logger='current')
+
+
+class Folder(Sequence[Prediction]):
+    """The predictions of a folder's images, in the order of their names.
+
+    Nothing is kept: an image is predicted when it is taken, and again when it is taken again. Take
+    ``list(folder)`` to keep all.
+
+    Attributes:
+        paths: The images, with those of sub-folders.
+    """
+
+    def __init__(self, predictor: Predictor, folder: str | Path, options: dict[str, Any]) -> None:
+        self.paths = sorted(
+            path for path in Path(folder).rglob('*') if path.suffix.lower() in _SUFFIXES
+        )
+        if not self.paths:
+            raise UserError(
+                f'folder {str(folder)!r} holds no image: expected files in {", ".join(_SUFFIXES)}'
+            )
+        self._predictor, self._options = predictor, options
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        path = self.paths[index]
+        return self._predictor.predict_image(read_rgb(path), name=str(path), **self._options)
+
+
+def resized(image: np.ndarray, model: Any) -> np.ndarray:
+    """Returns an image after the resizes of the model's test pipeline.
+
+    Args:
+        image: (H, W, 3) uint8.
+        model: From `rein_seg.apis.init_model`.
+    """
+    results = dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+    for step in getattr(model, 'image_steps', ()):
+        results = step(results)
+    return results['img']
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """Checks the options before any image is read."""
+    views(options['tta'])
+    check_max_tokens(options['max_tokens'])
+
+
+def _names_and_colours(model: Any) -> tuple[tuple[str, ...], np.ndarray]:
+    """Returns K names and a (K, 3) uint8 palette; what the data set does not say is filled in."""
+    meta, count = getattr(model, 'dataset_meta', None) or {}, model.num_classes
+    classes = tuple(str(name) for name in meta.get('classes') or ())
+    palette = meta.get('palette') or ()
+    if len(classes) != count:
+        classes = tuple(f'class {i}' for i in range(count))
+    if len(palette) != count:
+        # 255 colours tell classes apart; more repeat
+        colours = distinct_colours(min(count, 255))
+        palette = [colours[i % len(colours)] for i in range(count)]
+    return classes, np.array(palette, np.uint8)
+
+
+def _joined(scores: list[np.ndarray | None]) -> np.ndarray | None:
+    kept = [one for one in scores if one is not None]
+    return np.concatenate(kept, axis=1) if kept else None
