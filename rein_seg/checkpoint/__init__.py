@@ -5,6 +5,7 @@ from rein_seg.checkpoint.load import IDENTITY_FORMAT, load_adapter, load_checkpo
 from rein_seg.checkpoint.official import is_official, to_official
 from rein_seg.checkpoint.pretrained import load_file, refuse  # noqa: F401  registers them
 from rein_seg.checkpoint.read import read_checkpoint, read_state_dict, state_dict_of
+from rein_seg.checkpoint.shards import read_weights
 from rein_seg.checkpoint.strict import load_strict, tensors_sha256
 from rein_seg.checkpoint.write import (
     atomic_path,
@@ -25,6 +26,7 @@ __all__ = [
     'read_adapter',
     'read_checkpoint',
     'read_state_dict',
+    'read_weights',
     'remove_temporary',
     'save_adapter',
     'save_checkpoint',

@@ -110,7 +110,7 @@ def check_metrics(variants: Sequence[Variant], metrics: Sequence[str]) -> None:
 
 
 def check_encoders(variants: Sequence[Variant]) -> None:
-    """Loads the file of each encoder, so that a damaged file fails before any run.
+    """Loads the file of each encoder, so that a missing or damaged file fails before any run.
 
     Raises:
         UserError: If a file cannot be read or does not fit.
@@ -118,7 +118,8 @@ def check_encoders(variants: Sequence[Variant]) -> None:
     done: list[Any] = []
     for variant in variants:
         encoder = variant.content['model']['backbone']['encoder']
-        if encoder.get('checkpoint') is None or encoder in done:
+        published = encoder.get('checkpoint') is not None or encoder.get('pretrained')
+        if not published or encoder in done:
             continue
         build_encoder(encoder)
         done.append(encoder)

@@ -21,6 +21,7 @@ from rein_seg.datasets.files.sample_check import SampleCheck, check_sample, faul
 from rein_seg.datasets.files.walk import describe
 from rein_seg.datasets.label_space import check_label_space
 from rein_seg.datasets.sampling.class_counts import absent_classes, class_counts
+from rein_seg.encoders import fetch_weights
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation import find_domain_metric, metric_class
 from rein_seg.models.windows import check_test_cfg
@@ -48,7 +49,7 @@ class Checked:
 
 
 def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
-    """Checks data sets, label ids, class counts and window sizes.
+    """Checks data sets, label ids, class counts and window sizes; has the encoder's weights here.
 
     Args:
         cfg: Resolved config.
@@ -91,6 +92,8 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
             'same order; set the same metainfo'
         )
     checked.classes = next(iter(spaces.values()))
+    # the slowest at last: a mistake in the data must not wait for a download
+    fetch_weights(cfg.model.backbone.encoder)
     return checked
 
 

@@ -17,7 +17,7 @@ _SILENT = re.compile(
     r'|compile|custom_imports|experiment_name|work_dir|load_from|resume|comparison)\b.*'
     r'|(.*\.)?(num_workers|persistent_workers|pin_memory|prefetch_factor'
     r'|multiprocessing_context|activation_checkpointing)'
-    r'|(.*\.)?(data_root|cache_dir|checkpoint)'
+    r'|(.*\.)?(data_root|cache_dir|checkpoint|checkpoint_url)'
     r'|test_(dataloader|evaluator|cfg)\b.*'
     r'|randomness\.seed'  # the runner compares the seed itself, which the config may leave open
 )

@@ -87,18 +87,21 @@ def parse_hub_id(text: str) -> HubId | None:
     return None
 
 
-def fetch_hub(hub_id: HubId, *, advice: str | None = None, first_wait: float = 1.0) -> Path:
+def fetch_hub(
+    hub_id: HubId, *, advice: str | None = None, first_wait: float = 1.0, own_cache: bool = True
+) -> Path:
     """Returns the path of a file of the hub: in the hub's own cache, or downloaded to ours.
 
     Args:
         hub_id: With a file.
         advice: See `fetch`.
         first_wait: See `fetch`.
+        own_cache: Whether to look into the hub's own cache.
 
     Raises:
         UserError: If it cannot be had; for a gated model it says how to get access.
     """
-    own = _in_own_cache(hub_id)
+    own = _in_own_cache(hub_id) if own_cache else None
     if own is not None:
         return own
     options = dict(advice=advice, token=_token(), hub=True, first_wait=first_wait)
@@ -189,7 +192,8 @@ def _fetched(hub_id: HubId) -> Path | None:
 
 def _in_own_cache(hub_id: HubId) -> Path | None:
     """Returns the file in the cache of huggingface_hub, which other programs fill."""
-    if os.environ.get('HF_ENDPOINT'):  # of a mirror, whose files may differ
+    # a mirror's files may differ; files that an index lists must lie beside it
+    if os.environ.get('HF_ENDPOINT') or str(hub_id.file).endswith('.index.json'):
         return None
     try:
         from huggingface_hub import try_to_load_from_cache

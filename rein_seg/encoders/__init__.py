@@ -2,9 +2,10 @@
 
 from rein_seg.encoders import clip, convnext, plain_vit, resnet, sam, swin, timm
 from rein_seg.encoders.anatomy import find_anatomy
-from rein_seg.encoders.build import build_encoder
+from rein_seg.encoders.build import build_encoder, fetch_weights
 from rein_seg.encoders.file_layout import FileLayout, to_file_layout
 from rein_seg.encoders.info import EncoderInfo
+from rein_seg.encoders.locate import locate
 from rein_seg.encoders.mmpretrain_layout import to_mmpretrain
 from rein_seg.encoders.shapes_only import shapes_only
 from rein_seg.encoders.sharing import SharedEncoder, sharing
@@ -21,7 +22,9 @@ __all__ = [
     'clip',
     'convert_weights',
     'convnext',
+    'fetch_weights',
     'find_anatomy',
+    'locate',
     'plain_vit',
     'resnet',
     'sam',

@@ -25,7 +25,9 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
 
     Args:
         cfg: Registry config of the encoder (``type`` and its arguments), with further keys:
-            ``checkpoint``, a file of weights, or ``package:NAME`` for a file of the package;
+            ``checkpoint``, a file of weights, ``package:NAME`` for a file of the package, an
+            address of the web or an id of the hub (``hf:facebook/dinov2-base``);
+            ``checkpoint_url``, the address that a missing ``checkpoint`` is downloaded from;
             ``pretrained=True``, weights by hub id, for classes with hub ids; ``init_seed``, a
             seed of random weights, for tests and demonstrations; ``init_filters=True`` beside it,
             random weights that tell textures apart (`draw_filters`); ``name``, the encoder's name
@@ -67,6 +69,24 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
     mean = tuple(mean or (encoder.image_mean if own else DEFAULT_MEAN))
     std = tuple(std or (encoder.image_std if own else DEFAULT_STD))
     return encoder, EncoderInfo(name, weights, describe(encoder, args), mean, std)
+
+
+def fetch_weights(cfg: Mapping[str, Any]) -> None:
+    """Has the file of an encoder's weights on this machine before work begins; loads nothing.
+
+    Args:
+        cfg: As for `build_encoder`.
+
+    Raises:
+        UserError: If the file cannot be had.
+    """
+    args = dict(cfg)
+    name = args.pop('name', None) or str(args.get('type'))
+    source = WeightSource.take(dict(args), name)
+    if source.checkpoint is None and source.seed is None and not is_shapes_only():
+        with shapes_only():
+            encoder, _ = build_encoder(cfg)
+        source.fetch_pretrained(encoder)
 
 
 def _construct(name: str, kind: Any, args: Mapping[str, Any]) -> nn.Module:

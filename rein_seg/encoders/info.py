@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from torch import Tensor, nn
+from torch import nn
 
 from rein_seg.registry import registered_name, with_defaults
 
@@ -28,8 +28,8 @@ class Published(Protocol):
     image_mean: tuple[float, ...]
     image_std: tuple[float, ...]
 
-    def read_pretrained(self) -> dict[str, Tensor]:
-        """Returns the published weights, as downloaded."""
+    def fetch_pretrained(self) -> str:
+        """Returns the path of the published weights; downloads them on first use."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from rein_seg.checkpoint import read_state_dict, tensors_sha256
+from rein_seg.checkpoint import read_weights, tensors_sha256
 from rein_seg.encoders.info import EncoderInfo
 from rein_seg.encoders.source import SOURCE_KEYS, WeightSource
 from rein_seg.errors import UserError
@@ -58,7 +58,7 @@ class SharedEncoder:
         if source.checkpoint is None:
             given = {key: cfg[key] for key in SOURCE_KEYS if cfg.get(key) is not None}
             return ', '.join(f'{key}={value!r}' for key, value in given.items())
-        return f'sha256:{tensors_sha256(read_state_dict(source.checkpoint))}'
+        return f'sha256:{tensors_sha256(read_weights(source.checkpoint))}'
 
 
 _SHARED: ContextVar[SharedEncoder | None] = ContextVar('shared_encoder', default=None)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from rein_seg.checkpoint import load_strict, read_state_dict, tensors_sha256
+from rein_seg.checkpoint import load_strict, read_weights, tensors_sha256
 from rein_seg.checkpoint.strict import fitting
 from rein_seg.encoders.anatomy import find_anatomy
 from rein_seg.encoders.info import Published
-from rein_seg.encoders.pretrained import PREFIX, package_file
+from rein_seg.encoders.locate import locate
 from rein_seg.encoders.random_init import draw_filters, draw_weights
-from rein_seg.encoders.shapes_only import is_shapes_only
 from rein_seg.encoders.weights import convert_weights
 from rein_seg.errors import UserError
 
-SOURCE_KEYS = ('checkpoint', 'init_seed', 'init_filters', 'pretrained')
+SOURCE_KEYS = ('checkpoint', 'checkpoint_url', 'init_seed', 'init_filters', 'pretrained')
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class WeightSource:
 
     Attributes:
         name: Name of the encoder, for messages.
-        checkpoint: Path of a file, or None.
+        checkpoint: Path of a file on this machine, or None.
         seed: Seed of random weights, or None.
         filters: Random weights answer to textures too; see `draw_filters`.
     """
@@ -40,7 +39,7 @@ class WeightSource:
 
     @classmethod
     def take(cls, args: dict[str, Any], name: str) -> WeightSource:
-        """Takes `SOURCE_KEYS` out of an encoder's config.
+        """Takes `SOURCE_KEYS` out of an encoder's config; see `locate` for the file.
 
         Raises:
             UserError: If not exactly one source is given, or the file is missing.
@@ -53,17 +52,31 @@ class WeightSource:
             >>> args
             {'type': 'TinyViT'}
         """
-        checkpoint, seed, filters, pretrained = (args.pop(key, None) for key in SOURCE_KEYS)
+        checkpoint, url, seed, filters, pretrained = (args.pop(key, None) for key in SOURCE_KEYS)
         # a file of the user comes before the published weights
         pretrained = (pretrained or False) if checkpoint is None else False
-        if str(checkpoint).startswith(PREFIX):
-            checkpoint = str(package_file(str(checkpoint)))
         _check(name, checkpoint=checkpoint, pretrained=pretrained, seed=seed)
         if filters and seed is None:
             raise UserError(
                 f'encoder {name!r}: init_filters=True has an effect with init_seed=N only'
             )
+        if checkpoint is not None:
+            checkpoint = locate(str(checkpoint), url, what=f'encoder {name!r}')
         return cls(name, checkpoint, None if seed is None else int(seed), bool(filters))
+
+    @classmethod
+    def file_of(cls, cfg: Mapping[str, Any]) -> str | None:
+        """Returns the path of the weights file that an encoder's config names, if it names one.
+
+        Example:
+            >>> from rein_seg.encoders import WeightSource
+            >>> WeightSource.file_of(dict(type='TinyViT', init_seed=3))
+        """
+        if cfg.get('checkpoint') is None:
+            return None
+        name = cfg.get('name') or cfg.get('type')
+        url = cfg.get('checkpoint_url')
+        return locate(str(cfg['checkpoint']), url, what=f'encoder {name!r}')
 
     def fill(self, encoder: nn.Module) -> str:
         """Loads, or draws, the weights of ``encoder``; returns their fingerprint.
@@ -93,13 +106,21 @@ class WeightSource:
             UserError: If the file cannot be read, or the class has no published weights.
         """
         if self.checkpoint is not None:
-            return read_state_dict(self.checkpoint)
+            return read_weights(self.checkpoint)
+        return read_weights(self.fetch_pretrained(encoder))
+
+    def fetch_pretrained(self, encoder: nn.Module) -> str:
+        """Returns the path of the published weights of ``encoder``; downloads them on first use.
+
+        Raises:
+            UserError: If its class has none, or they cannot be had.
+        """
         if not isinstance(encoder, Published):
             raise UserError(
                 f'encoder {self.name!r}: {type(encoder).__name__} has no weights by hub id for '
                 'pretrained=True; give checkpoint=FILE (docs/reference/weights.md)'
             )
-        return encoder.read_pretrained()
+        return encoder.fetch_pretrained()
 
 
 def _check(name: str, *, checkpoint: Any, pretrained: Any, seed: Any) -> None:
@@ -110,9 +131,4 @@ def _check(name: str, *, checkpoint: Any, pretrained: Any, seed: Any) -> None:
             'pretrained=True (weights by hub id, where the class has one) and init_seed=N (random '
             f'weights, for tests); came checkpoint={checkpoint!r}, pretrained={pretrained!r}, '
             f'init_seed={seed!r}'
-        )
-    if not is_shapes_only() and checkpoint is not None and not Path(checkpoint).exists():
-        raise UserError(
-            f'encoder {name!r}: weights file {checkpoint!r} does not exist; download it as '
-            'docs/reference/weights.md says, or point model.backbone.encoder.checkpoint to it'
         )

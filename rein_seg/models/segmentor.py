@@ -19,6 +19,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from rein_seg.building import building
+from rein_seg.encoders import WeightSource
 from rein_seg.errors import NotFinite, UserError
 from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.mmseg_head import as_head
@@ -108,7 +109,7 @@ class PEFTSegmentor(EncoderDecoder):
             strides=strides,
             num_classes=num_classes,
             query_dims=built.query_dims,
-            checkpoint=backbone['encoder'].get('checkpoint'),
+            checkpoint=WeightSource.file_of(backbone['encoder']),
         )
         with building('model.decode_head'):
             self.decode_head = build_head(decode_head, inputs)

@@ -16,7 +16,7 @@ from mmseg.registry import DATASETS
 from torch import Tensor, nn
 
 from rein_seg.config.config_paths import datasets_of
-from rein_seg.encoders import build_encoder
+from rein_seg.encoders import SOURCE_KEYS, build_encoder
 from rein_seg.encoders.info import EncoderInfo
 from rein_seg.errors import UserError
 from rein_seg.evaluation import find_domain_metric
@@ -116,7 +116,7 @@ def _encoder_config(cfg: Config, *, random: bool, checkpoint: str | None) -> dic
         raise UserError('the config has no model.backbone.encoder: give one of configs/*.py')
     changed = dict(encoder)
     if random or checkpoint:
-        for key in ('checkpoint', 'pretrained', 'init_seed', 'init_filters'):
+        for key in SOURCE_KEYS:
             changed.pop(key, None)
         changed.update(dict(init_seed=0) if random else dict(checkpoint=checkpoint))
     return changed

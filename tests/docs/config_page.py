@@ -92,7 +92,8 @@ SECTIONS: dict[str, tuple[Registry, str, str]] = {  # title -> registry, package
     'Encoders': (
         MODELS,
         'rein_seg.encoders',
-        '`model.backbone.encoder`, which also takes `name`, `checkpoint` (a weights file), '
+        '`model.backbone.encoder`, which also takes `name`, `checkpoint` (a weights file, an '
+        'address or a hub id), `checkpoint_url` (where a missing file is downloaded from), '
         '`init_seed` (random weights), `pretrained` (timm), `mean` and `std`',
     ),
     'Methods': (

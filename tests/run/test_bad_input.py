@@ -154,6 +154,15 @@ def test_missing_config_and_nothing_to_resume(folder, tmp_path):
     assert_refused(code, err, '--resume', 'holds no checkpoint')
 
 
+def test_weights_that_cannot_be_had_end_a_run_before_it_touches_its_folder(folder):
+    before = sorted(path.name for path in folder.iterdir())
+    encoder = 'model.backbone.encoder'
+    options = [f'{encoder}.init_seed=None', f'{encoder}.checkpoint=hf:org/vit']
+    code, err = call('train', write_config(folder), '--cfg-options', *options)
+    assert_refused(code, err, 'org/vit/resolve/main/model.safetensors', 'REIN_SEG_OFFLINE=1')
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
 @pytest.fixture
 def camvid(tmp_path):
     for split in ('day_train', 'day_val', 'dusk_val'):

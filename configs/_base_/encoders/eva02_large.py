@@ -1,5 +1,4 @@
 # EVA02-L (Fang et al., 2023) at patch 16, as Rein uses it: ImageNet statistics, bicubic 14 -> 16.
-# Weights: https://huggingface.co/Yuxin-CV/EVA-02/blob/main/eva02/pt/eva02_L_pt_m38m_p14to16.pt
 encoder = dict(
     name='EVA02-L',
     type='TimmEncoder',
@@ -10,4 +9,5 @@ encoder = dict(
     resample='bicubic',
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
-    checkpoint='checkpoints/eva02_L_pt_m38m_p14to16.pt')
+    checkpoint='checkpoints/eva02_L_pt_m38m_p14to16.pt',
+    checkpoint_url='hf:Yuxin-CV/EVA-02/eva02/pt/eva02_L_pt_m38m_p14to16.pt')

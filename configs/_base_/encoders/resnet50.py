@@ -1,5 +1,4 @@
 # ResNet-50 v1c with dilated last stages (strides 4, 8, 8, 8), as Rein uses it.
-# Weights: https://download.openmmlab.com/pretrain/third_party/resnet50_v1c-2cccc1ad.pth
 encoder = dict(
     name='ResNet-50',
     type='mmseg.ResNetV1c',
@@ -12,4 +11,5 @@ encoder = dict(
     norm_eval=True,
     style='pytorch',
     contract_dilation=True,
-    checkpoint='checkpoints/resnet50_v1c-2cccc1ad.pth')
+    checkpoint='checkpoints/resnet50_v1c-2cccc1ad.pth',
+    checkpoint_url='https://download.openmmlab.com/pretrain/third_party/resnet50_v1c-2cccc1ad.pth')

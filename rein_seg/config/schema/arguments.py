@@ -160,6 +160,7 @@ NAMES: Mapping[str, Form] = {
 # keys of a class's config that are read before it is built
 _ENCODER: Mapping[str, Form] = {
     'checkpoint': Text | None,
+    'checkpoint_url': Text | None,
     'pretrained': bool | str | None,
     'init_seed': kinds.Seed | None,
     'init_filters': bool,

@@ -14,6 +14,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.encoders.checks import check_out_indices, default_out_indices
+from rein_seg.encoders.locate import locate
 from rein_seg.errors import UserError, near_misses
 
 _MODELS = ('VisionTransformer', 'Eva')
@@ -110,30 +111,20 @@ class TimmEncoder(nn.Module):
         )
         return tuple(maps)
 
-    def read_pretrained(self) -> dict[str, Tensor]:
-        """Downloads the model's published weights from the Hugging Face hub, or its cache.
+    def fetch_pretrained(self) -> str:
+        """Returns the path of the model's published weights; downloads them on first use.
 
         Raises:
-            UserError: If it has none there, or they cannot be had.
+            UserError: If timm names none, or they cannot be had.
         """
-        from timm.models import load_state_dict_from_hf
-
-        hub_id = self.pretrained_cfg.get('hf_hub_id')
-        if not hub_id:
+        published = self.pretrained_cfg
+        hub_id, file = published.get('hf_hub_id'), published.get('hf_hub_filename')
+        address = f'hf:{hub_id}' + (f'/{file}' if file else '') if hub_id else published.get('url')
+        if not address:
             raise UserError(
                 f'timm model {self.model_name!r} has no weights on the hub: give checkpoint=FILE'
             )
-        filename = self.pretrained_cfg.get('hf_hub_filename')
-        try:
-            named = dict(filename=filename) if filename else {}
-            return load_state_dict_from_hf(hub_id, weights_only=True, **named)
-        except Exception as error:  # no network, no access, a damaged cache: of many libraries
-            reason = str(error).strip().splitlines()
-            raise UserError(
-                f'weights {hub_id!r} of timm model {self.model_name!r} cannot be had '
-                f'({type(error).__name__}: {reason[0] if reason else ""}); download them where '
-                'there is a network (some need their licence accepted) and give checkpoint=FILE'
-            ) from error
+        return locate(address, what=f'timm model {self.model_name!r}')
 
     def _count_prefix(
         self, attention: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -16,8 +16,9 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.checkpoint import load_strict, read_state_dict
+from rein_seg.checkpoint import load_strict, read_weights
 from rein_seg.checkpoint.strict import fitting
+from rein_seg.encoders import locate
 from rein_seg.errors import UserError
 from rein_seg.heads.contract import DecodeHead, Output, pixel_losses
 from rein_seg.heads.mask2former.losses import Draws, SetLoss
@@ -170,7 +171,9 @@ class SAMHead(DecodeHead, BaseModule):
     def _load(self, checkpoint: str) -> None:
         if torch.empty(0).is_meta:  # a model without values, built to count parameters
             return
-        state, what = read_state_dict(checkpoint), 'mask decoder'
+        what = 'mask decoder'
+        checkpoint = locate(checkpoint, what=what, key='model.decode_head.checkpoint')
+        state = read_weights(checkpoint)
         with fitting(f'{what} from {checkpoint!r}'):
             converted = convert_decoder(self.decoder, state)
         tensors = converted.tensors

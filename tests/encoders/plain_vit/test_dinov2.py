@@ -51,7 +51,10 @@ def test_default_outputs(depth, expected):
 )
 def test_base_configs_have_the_published_sizes(name, parameters, channels):
     cfg = dict(Config.fromfile(BASES / f'{name}.py').encoder)
-    assert cfg.pop('checkpoint').startswith('checkpoints/')
+    file = cfg.pop('checkpoint')
+    assert file.startswith('checkpoints/')
+    # the name decides whether a missing file may be downloaded
+    assert cfg.pop('checkpoint_url').endswith(file.removeprefix('checkpoints'))
     cfg.pop('name')
     with torch.device('meta'):
         encoder = MODELS.build(cfg)

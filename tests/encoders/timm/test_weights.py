@@ -2,12 +2,14 @@
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
-from rein_seg.encoders import build_encoder
+from rein_seg.checkpoint import tensors_sha256
+from rein_seg.encoders import build_encoder, fetch_weights
 from rein_seg.encoders.resampling import resize_patch_kernel, resize_positions
 from rein_seg.encoders.timm.weights import timm_weights
 from rein_seg.errors import UserError
+from tests.download.server import Answer
 from tests.encoders.files import from_file
 from tests.encoders.timm.official import DINOV3, EVA02, SIGLIP, official_dinov3, randomised
 from tests.encoders.tiny import image
@@ -162,29 +164,20 @@ def test_a_file_of_another_kind_is_an_error_not_a_partial_load(tmp_path):
         from_file(EVA02, path)
 
 
-def test_pretrained_goes_through_the_same_strict_loading(monkeypatch):
-    import timm.models
-
-    model, asked = randomised(SIGLIP), []
-
-    def download(hub_id, **options):
-        asked.append((hub_id, options))
-        return model.state_dict()
-
-    monkeypatch.setattr(timm.models, 'load_state_dict_from_hf', download)
-    name = 'vit_base_patch16_siglip_224.webli'
+def test_pretrained_goes_through_the_same_strict_loading(server, monkeypatch):
+    model, name = randomised(SIGLIP), 'vit_base_patch16_siglip_224.webli'
+    path = f'/timm/{name}/resolve/main/'
+    server.answers[path + 'model.safetensors'] = Answer(save(model.state_dict()))
     cfg = {**SIGLIP, 'model': name, 'init_seed': None, 'pretrained': True}
+    fetch_weights(cfg)
+    assert [asked for asked, _ in server.asked] == [path + 'model.safetensors']
     encoder, info = build_encoder(cfg)
-    assert asked[0][0] == f'timm/{name}'
-    assert asked[0][1]['weights_only'] is True
-    assert info.weights.startswith('sha256:')
+    assert len(server.asked) == 1
+    assert info.weights == f'sha256:{tensors_sha256(model.state_dict())}'
     assert info.mean == (127.5, 127.5, 127.5)
     with torch.no_grad():
         torch.testing.assert_close(encoder(image())[1], timm_maps(model, image())[1])
-
-    def fail(hub_id, **options):
-        raise OSError('no route to host\nmore')
-
-    monkeypatch.setattr(timm.models, 'load_state_dict_from_hf', fail)
-    with pytest.raises(UserError, match=r'cannot be had \(OSError: no route to host\)'):
-        build_encoder(cfg)
+    monkeypatch.setenv('REIN_SEG_OFFLINE', '1')
+    other = {**cfg, 'model': 'vit_base_patch16_siglip_256.webli'}
+    with pytest.raises(UserError, match=r'siglip_256\S*/model.safetensors: REIN_SEG_OFFLINE=1 for'):
+        build_encoder(other)
