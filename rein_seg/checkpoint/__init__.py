@@ -13,7 +13,9 @@ from rein_seg.checkpoint.write import (
     save_checkpoint,
     save_tensors,
     write_json,
+    write_new,
     write_png,
+    write_text,
 )
 
 __all__ = [
@@ -35,5 +37,7 @@ __all__ = [
     'tensors_sha256',
     'to_official',
     'write_json',
+    'write_new',
     'write_png',
+    'write_text',
 ]

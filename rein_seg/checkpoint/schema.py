@@ -61,6 +61,17 @@ def _is_method(value: Any) -> bool:
     return all(_is_object(one) and _is_text(one.get('type')) for one in methods)
 
 
+def _is_dataset_meta(value: Any) -> bool:
+    if not _is_object(value) or not _is_texts(value.get('classes')):
+        return False
+    palette = value.get('palette')
+    return (
+        isinstance(palette, (list, tuple))
+        and len(palette) == len(value['classes'])
+        and all(_is_counts(one) and len(one) == 3 and max(one) < 256 for one in palette)
+    )
+
+
 def _is_encoder(value: Any) -> bool:
     if not _is_object(value) or not _is_text_or_none(value.get('weights')):
         return False
@@ -125,6 +136,10 @@ ADAPTER: dict[str, Rule] = {
     'config': TEXT_OR_NONE,
     'scores': OBJECT_OR_NONE,
     'training': OBJECT_OR_NONE,
+    'dataset_meta': (
+        lambda value: value is None or _is_dataset_meta(value),
+        'a dict of classes and palette, a colour for each class',
+    ),
     **IDENTITY,
 }
 

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rein_seg.checkpoint.tensors import refuse_to_save
+from rein_seg.errors import UserError
 
 # of errors that PyTorch and safetensors raise if a write fails; neither is an OSError
 _WRITE_FAILED = ('inline_container.cc', 'I/O error')
@@ -136,6 +137,25 @@ def write_png(path: str | os.PathLike, picture: np.ndarray) -> None:
     """Writes an (H, W) or (H, W, 3) BGR uint8 picture, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(cv2.imencode('.png', np.ascontiguousarray(picture))[1].tobytes())
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a UTF-8 text file, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding='utf-8')
+
+
+def write_new(path: str | os.PathLike, text: str) -> None:
+    """Writes a UTF-8 text file that must not exist yet, atomically.
+
+    Raises:
+        UserError: If it exists.
+    """
+    if os.path.lexists(path):
+        raise UserError(
+            f'{str(path)!r} exists and is never overwritten: remove it, or name another'
+        )
+    write_text(path, text)
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:

@@ -10,6 +10,7 @@ from rein_seg.cli.arguments import add_options, positive
 
 EXAMPLES = """examples:
   rein-seg check-data gtav_to_urban --data-root data
+  rein-seg check-data data.yaml     # own data
   rein-seg check-data data          # all data sets of the benchmarks that lie there"""
 
 
@@ -17,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument(
         'name',
-        metavar='NAME|CONFIG|DIR',
-        help='a benchmark (a file of configs/_base_/benchmarks), a config, or a folder with data '
-        'sets of benchmarks in it',
+        metavar='NAME|DATA.YAML|CONFIG|DIR',
+        help='a benchmark (a file of configs/_base_/benchmarks), a data file, a config, or a '
+        'folder with data sets of benchmarks in it',
     )
     parser.add_argument('--data-root', help="in the place of the config's data_root")
     parser.add_argument('--out', help='folder for the files (default: work_dirs/check_data/NAME)')

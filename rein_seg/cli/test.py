@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out', help='folder for predictions as png files of class indexes; with --submit its zips'
     )
+    parser.add_argument(
+        '--data',
+        metavar='FILE',
+        help="data file of own data, in place of the config's benchmark; its classes must be the "
+        "adapter's",
+    )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument('--show-dir', help='folder for predictions painted over the images')
     kind.add_argument(
@@ -47,7 +53,10 @@ def main(args: argparse.Namespace) -> None:
     from rein_seg.config.resolve import resolve
 
     # in a folder of its own: the results of the training run stay
-    request = Request(work_dir=args.work_dir, subfolder='test', options=args.cfg_options or {})
+    options = dict(args.cfg_options or {})
+    if args.data is not None:
+        options['benchmark'] = {'data': args.data}
+    request = Request(work_dir=args.work_dir, subfolder='test', options=options)
     cfg = resolve(args.config, request).cfg
     common = dict(amp=args.amp, launcher=args.launcher)
     if args.submit:

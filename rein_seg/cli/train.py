@@ -1,17 +1,22 @@
 """Trains a config.
 
 Leaves log, config, checkpoints, results.json, adapter.safetensors and
-overview.png in the work folder.
+overview.png in the work folder. With --data, also own_config.py, the short
+config that was generated.
 """
 
 import argparse
 
-from rein_seg.cli.arguments import add_config, add_run
+from rein_seg.cli.arguments import add_run
+from rein_seg.cli.own_data import add_own_data, source_of
 
 INTERRUPTED = 'go on with --resume'
 EXAMPLES = """examples:
   the embedded benchmark: no data, no weights, about ten minutes on two cores
     rein-seg train rein_tiny_miniscapes
+  own data: images and masks, described by the file that rein-seg init-data DIR writes
+    rein-seg train --data data.yaml
+    rein-seg train --data data.yaml --encoder dinov2_base --head mask2former --peft LoRA
   a config of your own, shorter
     rein-seg train my_config.py --cfg-options max_iters=1000
   two GPUs
@@ -20,7 +25,7 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    add_config(parser)
+    add_own_data(parser)
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
         '--resume', action='store_true', help='go on from the newest checkpoint of the work folder'
@@ -45,7 +50,8 @@ def main(args: argparse.Namespace) -> None:
     from rein_seg.apis import load_config, train
     from rein_seg.run.replay import replay
 
-    cfg = load_config(args.config, work_dir=args.work_dir, cfg_options=args.cfg_options)
+    source, options = source_of(args)
+    cfg = load_config(source, work_dir=args.work_dir, cfg_options=options)
     if args.replay is not None:
         replay(cfg, args.replay, amp=args.amp)
         return
@@ -56,4 +62,5 @@ def main(args: argparse.Namespace) -> None:
         amp=args.amp,
         launcher=args.launcher,
         inference_cost=args.inference_cost,
+        texts=None if isinstance(source, str) else {'own_config.py': source.text},
     )

@@ -15,6 +15,7 @@ from types import ModuleType
 
 from rein_seg.config import benchmarks as benchmark_files
 from rein_seg.config import protocols as protocol_files
+from rein_seg.config.data_file import is_data_file, read_benchmark
 from rein_seg.config.definitions import Benchmark, Protocol
 from rein_seg.errors import UserError, near_misses
 
@@ -53,15 +54,17 @@ def protocols() -> Mapping[str, Protocol]:
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """Returns the benchmark that a config file names.
+    """Returns the benchmark that a config file names: a shipped one, or a data file.
 
     Raises:
-        UserError: If there is none of this name.
+        UserError: If there is none of this name, or the data file has a mistake.
     """
+    if is_data_file(name):
+        return read_benchmark(name)
     if name not in benchmarks():
         raise UserError(
-            f'benchmark={name!r}; {near_misses(name, benchmarks())}; a benchmark of your own is a '
-            "dict: benchmark=dict(name='mine', num_classes=2)"
+            f'benchmark={name!r}; {near_misses(name, benchmarks())}; for data of your own give the '
+            'path of a data file, data.yaml, which rein-seg init-data DIR writes'
         )
     return benchmarks()[name]
 

@@ -9,6 +9,7 @@ from typing import Any
 from rein_seg.errors import UserError, near_misses
 
 LAST = 'last'
+OWN = 'custom-'  # begins the names of benchmarks and protocols of own data, and of no other
 DEFAULT_SAMPLER = {'type': 'StreamSampler'}
 Node = Mapping[str, Any]  # part of a config, mostly with a ``type``
 Pipeline = Sequence[Node]

@@ -7,17 +7,21 @@ from typing import Any
 
 from mmengine.config import Config
 
+from rein_seg.config.read import Generated
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
 
 
 def load_config(
-    path: str, *, work_dir: str | None = None, cfg_options: Mapping[str, Any] | None = None
+    path: str | Generated,
+    *,
+    work_dir: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
 ) -> Config:
     """Returns the resolved config of a file; `resolve` has the order of its steps.
 
     Args:
-        path: Config file, or name of a shipped config.
+        path: Config file, name of a shipped config, or a generated text.
         work_dir: Folder of the run; default ``work_dirs/<config name>``.
         cfg_options: Dotted names -> values, as from ``--cfg-options``.
 

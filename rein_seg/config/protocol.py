@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from rein_seg.config.builtin import benchmarks, protocols
 from rein_seg.config.config_paths import Parts, same
-from rein_seg.config.definitions import Pipeline, Protocol, to_config
+from rein_seg.config.definitions import OWN, Pipeline, Protocol, to_config
 from rein_seg.errors import UserError, near_misses
 
 _SIZES = ('crop_size', 'test_cfg')
@@ -103,6 +103,8 @@ class ConfigProtocols:
     def _candidates(self) -> list[str]:
         """Returns the names of the benchmark's protocols; a user's own benchmark may take any."""
         names = list(protocols()) if self.benchmark is None else self.benchmark.protocol_names
+        if str(self.cfg.benchmark.get('name')).startswith(OWN):
+            names = []  # a number on own data is none of a published protocol
         said = self.cfg.benchmark.get('protocol')
         own = [*(self.cfg.get('protocols') or {}), *([said] if said is not None else [])]
         return list(dict.fromkeys([*names, *(name for name in own if name not in protocols())]))

@@ -10,6 +10,7 @@ import ast
 import json
 import os
 import types
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,24 @@ _MOST_VALUES = 100_000  # of a JSON or YAML config; a shipped config has hundred
 Chain = tuple[str, ...]  # paths: a config, its base, the base's base
 
 
+@dataclass(frozen=True)
+class Generated:
+    """The text of a config that no file holds.
+
+    Attributes:
+        name: As of a file in the working folder: ``town.py``.
+        text: Python.
+    """
+
+    name: str
+    text: str
+
+
+def read_generated(config: Generated) -> Source:
+    """Reads a config that no file holds, as `read`."""
+    return _read_python(Path(config.name), config.text, (config.name,))
+
+
 def read(path: str, above: Chain = ()) -> Source:
     """Reads a config file.
 
@@ -54,7 +73,7 @@ def read(path: str, above: Chain = ()) -> Source:
     """
     file = Path(find_config(path))
     chain = (*above, path)
-    if file.resolve() in [Path(find_config(one)).resolve() for one in above]:
+    if file.resolve() in [_resolved(one) for one in above]:
         raise UserError(
             f'config {chain[0]!r}: its bases form a circle: '
             f'{" -> ".join(Path(one).name for one in chain)}; take one of them out of _base_'
@@ -68,6 +87,14 @@ def read(path: str, above: Chain = ()) -> Source:
         raise UserError(
             f'config {path!r}{line_of(error, file)}: {_reason(error)}: correct it'
         ) from error
+
+
+def _resolved(name: str) -> Path | None:
+    """Returns the place of a config in a chain, None for a generated text."""
+    try:
+        return Path(find_config(name)).resolve()
+    except UserError:
+        return None
 
 
 def _text(file: Path, path: str) -> str:
@@ -119,6 +146,11 @@ def _read_data(file: Path, text: str, chain: Chain) -> Source:
     content = json.loads(text) if file.suffix == '.json' else yaml.safe_load(text)
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise UserError(f'config {path!r} holds no names with values: expected name: value')
+    if 'classes' in content and 'model' not in content:
+        raise UserError(
+            f'config {path!r} is a data file, which names classes and folders: give it as --data '
+            f'{path}, or as benchmark={path!r} in a config'
+        )
     if 'custom_imports' in content:
         raise UserError(
             f'config {path!r}: custom_imports runs code, which a {file.suffix} file may not: write '

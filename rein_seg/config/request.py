@@ -50,10 +50,11 @@ class Request:
     data_only: bool = False
 
     @property
-    def benchmark(self) -> str | None:
-        """Name of a benchmark among the options, which takes the place of the config's."""
+    def benchmark(self) -> str | Mapping[str, Any] | None:
+        """Benchmark among the options, by name or data file, in the place of the config's."""
         named = self.options.get('benchmark')
-        return named if isinstance(named, str) else None
+        by_file = isinstance(named, Mapping) and 'data' in named
+        return named if isinstance(named, str) or by_file else None
 
     @property
     def plain_options(self) -> dict[str, Any]:

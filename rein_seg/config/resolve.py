@@ -32,7 +32,7 @@ from rein_seg.config.one_place import fill_ignored_label
 from rein_seg.config.options import apply_options
 from rein_seg.config.origins import Origins, Trace, leaves
 from rein_seg.config.protocol import ConfigProtocols, fill_protocol
-from rein_seg.config.read import read
+from rein_seg.config.read import Generated, read, read_generated
 from rein_seg.config.request import Request, fill_work_dir, set_run, take_start
 from rein_seg.config.schedule import check_parts, check_schedules, check_training, fill_iterations
 from rein_seg.config.schema.check import check_values
@@ -72,7 +72,7 @@ class Resolved:
         }
 
 
-def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
+def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Resolved:
     """Returns the config of a run, in this order.
 
     1. read: the file over its bases; a benchmark that one of them names, where it names it;
@@ -91,7 +91,8 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     12. deviations from the definitions of benchmark and protocol.
 
     Args:
-        source: Config file, name of a shipped config, or a config, which stays as it is.
+        source: Config file, name of a shipped config, a generated text, or a config, which stays as
+            it is.
         request: Wishes of the command.
 
     Raises:
@@ -145,7 +146,7 @@ def resolve(source: str | Config, request: Request = NOTHING) -> Resolved:
     return Resolved(cfg, known.stated(), find_deviations(known), step.origins, resume_from)  # 12
 
 
-def _read(source: str | Config, benchmark: str | None) -> tuple[Source, Config]:
+def _read(source: str | Config | Generated, benchmark: Any) -> tuple[Source, Config]:
     if isinstance(source, Config):
         if benchmark is not None:
             raise UserError(
@@ -154,8 +155,11 @@ def _read(source: str | Config, benchmark: str | None) -> tuple[Source, Config]:
             )
         origins = {key: 'config' for key, _ in leaves(source.to_dict())}
         return Source(origins=origins, unread=None), copy.deepcopy(source)
-    path = find_config(source)
-    found = read(path)
+    if isinstance(source, Generated):
+        path, found = source.name, read_generated(source)
+    else:
+        path = find_config(source)
+        found = read(path)
     if is_resolved(found.content):  # a run of an older version left the variables of its files
         found.unread = None
     if benchmark is not None:

@@ -9,11 +9,13 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from rein_seg.config.builtin import find_benchmark
+from rein_seg.config.data_file import read_benchmark
+from rein_seg.config.definitions import Benchmark
 from rein_seg.config.origins import Origins, inside, leaves
 from rein_seg.config.schedule import reach_length
 from rein_seg.errors import UserError
 
-_BENCHMARK = 'benchmark'
+_BENCHMARK, _DATA = 'benchmark', 'data'
 # keys of a benchmark's definition: another benchmark replaces all of them
 _OF_A_BENCHMARK = (
     _BENCHMARK, 'protocol', 'data_root', 'epochs', 'expected_images', 'train_dataloader',
@@ -49,8 +51,14 @@ def lay_over(base: Source, own: Mapping[str, Any], label: str) -> Source:
         label: Author of ``own``.
     """
     own = dict(own)
-    if isinstance(own.get(_BENCHMARK), str):
-        base = _with_benchmark(base, own.pop(_BENCHMARK))
+    named = own.get(_BENCHMARK)
+    if isinstance(named, str):
+        base = _with_benchmark(base, find_benchmark(own.pop(_BENCHMARK)), named)
+    elif isinstance(named, Mapping) and _DATA in named:
+        changes = {key: value for key, value in named.items() if key != _DATA}
+        file = str(named[_DATA])
+        base = _with_benchmark(base, read_benchmark(file, changes), file)
+        del own[_BENCHMARK]
     # a part taken over from a base, such as `_base_.encoder`, was set in that base
     places = dict(_nodes(base.content))
     origins = {**base.origins, **dict(_origins(own, label, base.origins, places))}
@@ -66,8 +74,7 @@ def lay_over(base: Source, own: Mapping[str, Any], label: str) -> Source:
     return Source(content, kept, base.text, base.variables, base.unread)
 
 
-def _with_benchmark(base: Source, name: str) -> Source:
-    definition = find_benchmark(name)
+def _with_benchmark(base: Source, definition: Benchmark, name: str) -> Source:
     below = base.content
     if _BENCHMARK in below:
         below = ConfigDict({k: v for k, v in below.items() if k not in _OF_A_BENCHMARK})

@@ -13,6 +13,8 @@ from mmseg.registry import DATASETS
 
 from rein_seg.config.builtin import benchmarks
 from rein_seg.config.config_paths import USES, datasets_of
+from rein_seg.config.data_file import is_data_file, read_benchmark
+from rein_seg.config.data_file.text import read_yaml
 from rein_seg.config.find import find_config, shipped_configs
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
@@ -87,6 +89,8 @@ def _source(name: str) -> str | Config:
     """Returns a config file, or the config of a benchmark."""
     if name in benchmarks():
         return Config(benchmarks()[name].content())
+    if is_data_file(name) and Path(name).is_file() and 'classes' in read_yaml(name):
+        return Config(read_benchmark(name).content())
     try:
         return find_config(name)
     except UserError:

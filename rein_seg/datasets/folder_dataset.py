@@ -11,6 +11,7 @@ from mmseg.registry import DATASETS
 from rein_seg.datasets.domain_dataset import DomainDataset
 from rein_seg.datasets.files.label_files import BinaryMask, ColourLabels
 from rein_seg.datasets.files.pairing import Pair, pair_csv
+from rein_seg.datasets.files.split_rule import divide
 from rein_seg.errors import UserError, near_misses
 
 _IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
@@ -39,6 +40,8 @@ class FolderDataset(DomainDataset):
         part: For data without a validation split: ``train`` leaves out every ``hold_out``-th
             image, ``val`` takes only these; None takes all.
         hold_out: See ``part``; counted in the order of the names (the rows of a csv).
+        rule: In place of ``hold_out``: ``dict(val=0.2, by='sequence', seed=0)``, see `divide`;
+            ``test`` may be a further part.
         label_colours: (R, G, B) colours that labels are drawn in; the raw id of a pixel is the
             index of its colour in this list. None if labels hold ids.
         extra_labels: Whether labels without an image are allowed.
@@ -81,6 +84,7 @@ class FolderDataset(DomainDataset):
         seg_map_suffix: str | Sequence[str] | None = None,
         part: str | None = None,
         hold_out: int = 10,
+        rule: Mapping[str, Any] | None = None,
         label_colours: Sequence[Sequence[int]] | None = None,
         extra_labels: bool = False,
         **kwargs: Any,
@@ -95,6 +99,7 @@ class FolderDataset(DomainDataset):
         self.extra_labels = extra_labels
         self.csv = _at_split(csv, split)
         self.csv_columns, self.part, self.hold_out = csv_columns, part, hold_out
+        self.rule = rule
         self._check_options(domain, [name for name, value in given.items() if value])
         self._check_classes(domain, kwargs.get('metainfo') or self.METAINFO)
         if label_colours is not None:
@@ -121,6 +126,8 @@ class FolderDataset(DomainDataset):
             pairs = super().pairs()
         if self.part is None:
             return pairs
+        if self.rule is not None:
+            return self._of_rule(pairs, self.rule)
         # every n-th name, not a random draw: the same images whatever the seed
         wanted = self.part == 'val'
         kept = [pair for i, pair in enumerate(pairs, start=1) if (i % self.hold_out == 0) == wanted]
@@ -132,6 +139,13 @@ class FolderDataset(DomainDataset):
                 f'part={self.part!r} of {len(pairs)} images with hold_out={self.hold_out} is '
                 'empty: lower hold_out, or take a set of its own'
             )
+        return kept
+
+    def _of_rule(self, pairs: list[Pair], rule: Mapping[str, Any]) -> list[Pair]:
+        places = self.places('img_path') if not self.csv else [self.data_root or '']
+        parts = divide([_below(str(image), places) for image, _ in pairs], rule)
+        kept = [pair for pair, part in zip(pairs, parts, strict=True) if part == self.part]
+        self.left_out['pairs of the other parts (rule)'] += len(pairs) - len(kept)
         return kept
 
     @classmethod
@@ -154,9 +168,15 @@ class FolderDataset(DomainDataset):
                 f'domain {domain!r}: {", ".join(given)} would have no effect beside '
                 f'csv={self.csv!r}; leave it out'
             )
-        if self.part is not None and self.part not in _PARTS:
+        parts = _PARTS if self.rule is None else ('train', *(set(self.rule) & {'val', 'test'}))
+        if self.part is not None and self.part not in parts:
             raise UserError(
-                f'domain {domain!r}: part={self.part!r}; {near_misses(self.part, _PARTS)}'
+                f'domain {domain!r}: part={self.part!r}; {near_misses(self.part, parts)}'
+            )
+        if self.rule is not None and self.part is None:
+            raise UserError(
+                f'domain {domain!r}: rule={dict(self.rule)} has no effect without part: give '
+                "part='train' or another part of it"
             )
         if self.hold_out < 2:
             raise UserError(f'domain {domain!r}: hold_out={self.hold_out}; expected 2 or more')
@@ -242,3 +262,9 @@ def _at_split(path: str, split: str | None, *, sub_folder: bool = False) -> str:
     if '{split}' in path or not sub_folder:
         return path.replace('{split}', split)
     return f'{path}/{split}'
+
+
+def _below(path: str, folders: Sequence[str]) -> str:
+    """Returns the path of an image below its folder, without its suffix."""
+    inner = next((path[len(one) :] for one in folders if one and path.startswith(one)), path)
+    return inner.lstrip('/').rpartition('.')[0]

@@ -5,6 +5,7 @@ H x W image, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,11 @@ def dataset_meta(cfg: Config) -> dict[str, Any]:
         >>> dataset_meta(load_config('conv_lora_tiny_blobs'))['classes']
         ('background', 'blob')
     """
-    part = _first_test_set(cfg)
+    return classes_of(_first_test_set(cfg))
+
+
+def classes_of(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns classes and palette of a data set's config."""
     return {**DATASETS.get(part['type']).METAINFO, **(part.get('metainfo') or {})}
 
 

@@ -18,8 +18,10 @@ from rein_seg.engine.runner import PEFTRunner
 from rein_seg.environment import describe_environment
 from rein_seg.evaluation import DomainMetric, class_table
 from rein_seg.models.segmentor import count_parameters
+from rein_seg.palettes import distinct_colours
 from rein_seg.run.overview import draw_overview
 from rein_seg.run.places import without_places
+from rein_seg.run.predict import classes_of
 
 
 def find_report(evaluator: Any) -> dict[str, Any]:
@@ -100,6 +102,7 @@ def adapter_metadata(
         config: Text of the resolved config; the file gets no absolute path of it.
         training: Protocol, deviations from it, choice of the checkpoint; None is unknown.
     """
+    tested = (cfg.get('test_dataloader') or {}).get('dataset')
     return {
         **model.identity,
         'encoder_name': model.backbone.encoder_info.name,
@@ -107,8 +110,25 @@ def adapter_metadata(
         'scores': {'protocol': cfg.benchmark.get('protocol'), **scores},
         'selection': training and training['selection'],
         'training': training,
+        'dataset_meta': classes_and_palette(tested.to_dict()) if tested else None,
         'config': without_places(config),
     }
+
+
+def classes_and_palette(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns classes and palette of a config's test data, in the types of JSON.
+
+    Example:
+        >>> import rein_seg.apis
+        >>> from rein_seg.run.results import classes_and_palette
+        >>> own = dict(type='FolderDataset', metainfo=dict(classes=('road', 'sky')))
+        >>> classes_and_palette(own)
+        {'classes': ['road', 'sky'], 'palette': [[204, 0, 51], [0, 255, 0]]}
+    """
+    meta = classes_of((dataset.get('datasets') or [dataset])[0])
+    classes = list(meta['classes'])
+    palette = meta.get('palette') or distinct_colours(len(classes))
+    return {'classes': classes, 'palette': [[int(v) for v in colour] for colour in palette]}
 
 
 def write_overview(

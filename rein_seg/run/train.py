@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 
 import rein_seg.run.results as outcome
 from rein_seg.building import building
+from rein_seg.checkpoint import write_text
 from rein_seg.config.checks import Checked, check_run, check_sizes
 from rein_seg.config.definitions import LAST, Protocol
 from rein_seg.config.origins import leaves
@@ -38,6 +39,7 @@ def train(
     amp: bool = False,
     launcher: str = 'none',
     inference_cost: bool = False,
+    texts: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Trains, evaluates, and writes the files of the run into ``cfg.work_dir``.
 
@@ -52,6 +54,7 @@ def train(
         amp: bfloat16 autocast in training and evaluation.
         launcher: none, or pytorch under torchrun.
         inference_cost: Also time inference, with the method unmerged and merged.
+        texts: Name -> content of further files for the work folder, such as a generated config.
 
     Returns:
         The content of ``results.json`` (main process; an empty dict on others).
@@ -68,6 +71,9 @@ def train(
     resolved = resolve(cfg, request)
     with run_folder(resolved.cfg.work_dir) as folder:
         runner = build_runner(resolved, folder)
+        if dist.is_main_process():
+            for name, text in (texts or {}).items():
+                write_text(folder.path / name, text)
         start = time.perf_counter()
         _run(runner)
         results = _evaluate(resolved.cfg, runner, start)

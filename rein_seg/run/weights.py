@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from mmengine.logging import print_log
 
 from rein_seg.checkpoint import (
     load_adapter,
@@ -38,7 +35,7 @@ def check_weights(path: str) -> dict[str, Any] | None:
 def check_trained_classes(
     trained: Mapping[str, Any] | None, classes: Sequence[str], path: str
 ) -> None:
-    """Checks that a test names its classes in the order of the training.
+    """Checks that a test has the classes of the training.
 
     Args:
         trained: Record of the training; older files name no classes.
@@ -46,7 +43,7 @@ def check_trained_classes(
         path: The weights file.
 
     Raises:
-        UserError: If both have the same classes in another order.
+        UserError: If it has other names, or the same in another order.
 
     Example:
         >>> from rein_seg.run.weights import check_trained_classes
@@ -55,16 +52,11 @@ def check_trained_classes(
     before = tuple((trained or {}).get('classes') or classes)
     if before == tuple(classes):
         return
-    if sorted(before) == sorted(classes):
-        raise UserError(
-            f'{path} was trained on the classes {before}, the data set of the test has them in '
-            f'another order, {tuple(classes)}: expected one order, since an index means a class; '
-            'give the data set metainfo and label_map of the training'
-        )
-    print_log(
-        f'{path} was trained on the classes {before}, this test names them {tuple(classes)}',
-        logger='current',
-        level=logging.WARNING,
+    how = 'in another order' if sorted(before) == sorted(classes) else 'with other names'
+    raise UserError(
+        f'{path} was trained on the classes {before}, the data set of the test has them {how}, '
+        f'{tuple(classes)}: expected the same names in one order, since an index means a class; '
+        'give the data set metainfo and label_map of the training, or the data file its classes'
     )
 
 

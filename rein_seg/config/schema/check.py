@@ -66,6 +66,30 @@ def check_values(
             check.part(key, value, KEYS[key])
 
 
+def check_keys(content: Mapping[str, Any], keys: Mapping[str, Form], file: str) -> None:
+    """Checks the content of a file whose keys are all known.
+
+    Args:
+        content: Of the file.
+        keys: Key -> form of its value.
+        file: Its name, for messages.
+
+    Raises:
+        UserError: For the first unknown key or wrong value.
+
+    Example:
+        >>> from rein_seg.config.schema.check import check_keys
+        >>> check_keys({'size': 'large'}, {'size': int}, 'data.yaml')
+        Traceback (most recent call last):
+        rein_seg.errors.UserError: size='large': expected a whole number; correct it in data.yaml
+    """
+    check = _Check(lambda _: file, complete=True)
+    for key, value in content.items():
+        if key not in keys:
+            raise UserError(f'{file} has a key {key!r}; {near_misses(key, keys)} correct it')
+        check.part(key, value, keys[key])
+
+
 @dataclass(frozen=True)
 class _Check:
     author: Callable[[str], str | None]

@@ -1,0 +1,149 @@
+"""Makes a typed benchmark of a data file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rein_seg.config.data_file.classes import LabelSpace, read_classes
+from rein_seg.config.data_file.keys import CHANGES, FILE
+from rein_seg.config.data_file.splits import Files, OwnDomain, read_domains
+from rein_seg.config.data_file.text import read_yaml
+from rein_seg.config.definitions import OWN, Benchmark, Domain, Pipeline
+from rein_seg.config.schema.check import check_keys
+from rein_seg.errors import UserError, near_misses
+
+SIZE = 360  # short side of the images in pixels
+_MULTIPLE = 32  # of the patches and strides of every encoder here
+_SCALES = (0.75, 0.875, 1.0, 1.125, 1.25, 1.5)
+_LONGEST = 2**15  # of an image with the short side: a panorama keeps its shape
+_LOAD, _LABELS, _PACK = (
+    {'type': 'LoadDomainImage'}, {'type': 'LoadLabels'}, {'type': 'PackDomainInputs'},
+)  # fmt: skip
+
+
+def is_data_file(name: str) -> bool:
+    """Says whether the name of a benchmark is the path of a data file."""
+    return name.lower().endswith(('.yaml', '.yml'))
+
+
+def read_benchmark(path: str, changes: Mapping[str, Any] | None = None) -> Benchmark:
+    """Returns the benchmark of a data file.
+
+    Folders in the file are relative to it. The names of benchmark and protocol begin with
+    ``custom-``, so that no run on own data has the name of a published protocol.
+
+    Args:
+        path: The data file.
+        changes: ``size``, ``crop``, ``batch_size`` and ``class_weights`` in place of the file's.
+
+    Raises:
+        UserError: For the first mistake in the file.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from rein_seg.config.data_file import read_benchmark
+        >>> text = '''
+        ... name: rein512
+        ... classes: [road, sky]
+        ... images: images
+        ... labels: labels
+        ... split: {val: 0.2, by: image}'''
+        >>> _ = Path('data.yaml').write_text(text)
+        >>> own = read_benchmark('data.yaml')
+        >>> own.name, own.sizes_as, own.selection['metric']
+        ('custom-rein512', 'custom-rein512-360', 'rein512/mIoU')
+    """
+    content = read_yaml(path)
+    for key in changes or {}:
+        if key not in CHANGES:
+            raise UserError(f'benchmark.{key} beside benchmark.data; {near_misses(key, CHANGES)}')
+    content = {'name': _default_name(path), **content, **(changes or {})}
+    check_keys(content, FILE, path)
+    space, domains = read_classes(content, path), read_domains(content, path)
+    size, crop = _sizes(content, path)
+    stride = tuple(max(8, side * 2 // 3 // 8 * 8) for side in crop)
+    source = domains[0].name
+    return Benchmark(
+        name=f'{OWN}{content["name"]}',
+        num_classes=len(space.names),
+        sizes_as=f'{OWN}{content["name"]}-{size}',
+        crop_size=crop,
+        test_cfg={'mode': 'slide', 'crop_size': crop, 'stride': stride, 'batch_windows': 4},
+        data_root=str(Path(path).expanduser().parent),
+        train=_use(domains, space, content, 'train'),
+        val=_use(domains, space, content, 'val', 'test'),
+        test=_use(domains, space, content, 'test', 'val'),
+        source=source,
+        targets=tuple(one.name for one in domains if not one.trains),
+        selection={'metric': f'{source}/mIoU', 'rule': 'greater'},
+        batch_size=content.get('batch_size', 4),
+        workers=content.get('workers', 2),
+        train_pipeline=_training(size, crop),
+        test_pipeline=(_LOAD, _fit(size), _LABELS, _PACK),
+    )
+
+
+def _default_name(path: str) -> str:
+    """Returns the name of the file, or of its folder where every data file has that name."""
+    file = Path(path).expanduser().resolve()
+    return file.parent.name if file.stem in ('data', 'dataset') else file.stem
+
+
+def _sizes(content: Mapping[str, Any], file: str) -> tuple[int, tuple[int, int]]:
+    size = content.get('size', SIZE)
+    largest = 512 if size >= 512 else 256
+    crop = content.get('crop', max(_MULTIPLE, min(size, largest) // _MULTIPLE * _MULTIPLE))
+    if crop > size or crop % _MULTIPLE:
+        raise UserError(
+            f'crop={crop}: expected a multiple of {_MULTIPLE} up to size={size}, the short side '
+            f'that images are resized to; correct it in {file}'
+        )
+    return size, (crop, crop)
+
+
+def _use(
+    domains: list[OwnDomain], space: LabelSpace, content: Mapping[str, Any], *splits: str
+) -> tuple[Domain, ...]:
+    """Returns the data sets of one use: of each domain the first of these splits."""
+    chosen = [one for one in domains if one.trains or splits != ('train',)]
+    parts = [(one.name, one.first(*splits)) for one in chosen]
+    return tuple(
+        Domain(name=name, type=_kind(content), args=_arguments(files, space, content))
+        for name, files in parts
+        if files is not None
+    )
+
+
+def _kind(content: Mapping[str, Any]) -> str:
+    return 'BinaryFolderDataset' if 'threshold' in content else 'FolderDataset'
+
+
+def _arguments(files: Files, space: LabelSpace, content: Mapping[str, Any]) -> dict[str, Any]:
+    masks = 'threshold' in content
+    said = {
+        **files,
+        'metainfo': space.metainfo,
+        'label_map': None if masks or space.label_map is None else dict(space.label_map),
+        'label_colours': space.label_colours and [list(one) for one in space.label_colours],
+        'threshold': content.get('threshold'),
+    }
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def _fit(size: int) -> dict[str, Any]:
+    """Resizes an image to a short side of ``size`` pixels."""
+    return {'type': 'Resize', 'scale': (_LONGEST, size), 'keep_ratio': True}
+
+
+def _training(size: int, crop: tuple[int, int]) -> Pipeline:
+    resize = {
+        'type': 'RandomChoiceResize',
+        'scales': [max(crop[0], int(size * factor)) for factor in _SCALES],
+        'resize_type': 'ResizeShortestEdge',
+        'max_size': _LONGEST,
+    }
+    cut = {'type': 'FastRandomCrop', 'crop_size': crop, 'cat_max_ratio': 0.75}
+    flip = {'type': 'RandomFlip', 'prob': 0.5}
+    return (_LOAD, _LABELS, resize, cut, flip, {'type': 'FastPhotoMetricDistortion'}, _PACK)

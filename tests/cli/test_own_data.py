@@ -1,0 +1,81 @@
+"""Own data from the command line: train, show, test, check-data with one data file."""
+
+import json
+
+import pytest
+
+from rein_seg.checkpoint import read_adapter
+from tests.cli.calls import assert_refused, call
+from tests.own_data.made import TEXT, draw_town
+
+
+@pytest.fixture(scope='module')
+def town(tmp_path_factory):
+    """A folder of own data, and a run of four iterations on it in ``run``."""
+    folder = tmp_path_factory.mktemp('own')
+    draw_town(folder)
+    words = ('--data', folder / 'data.yaml', '--max-iters', 4, '--work-dir', folder / 'run')
+    code, err = call('train', *words)
+    assert code == 0, err
+    return folder
+
+
+def test_one_file_trains_source_and_targets(town):
+    results = json.loads((town / 'run/results.json').read_text())
+    assert results['benchmark'] == 'custom-town'
+    assert results['protocol'] == 'custom-town-32'
+    assert list(results['domains']) == ['day', 'dusk']
+    assert results['source'] == 'day'
+    assert list(results['domains']['dusk']['IoU']) == ['road', 'sky', 'house']
+    assert results['selection'].startswith('best of day/mIoU')
+    assert (town / 'run/overview.png').is_file()
+    text = (town / 'run/own_config.py').read_text()
+    assert "_base_/encoders/vit_tiny.py'" in text
+    assert 'max_iters = 4' in text
+
+
+def test_the_adapter_is_enough_and_names_no_machine(town):
+    metadata = read_adapter(str(town / 'run/adapter.safetensors')).metadata
+    assert metadata['dataset_meta']['classes'] == ['road', 'sky', 'house']
+    assert len(metadata['dataset_meta']['palette']) == 3
+    assert metadata['benchmark'] == 'custom-town'
+    assert metadata['scores']['protocol'] == 'custom-town-32'
+    assert str(town) not in json.dumps(metadata)
+
+
+@pytest.mark.parametrize(
+    ('names', 'words'), [('[sky, road, house]', 'in another order'), ('[a, b, c]', 'other names')]
+)
+def test_a_test_set_of_other_classes_is_refused(town, names, words):
+    other = town / 'other.yaml'
+    other.write_text(TEXT.replace('[road, sky, house]', names))
+    adapter = town / 'run/adapter.safetensors'
+    out = ('--work-dir', town / 'test')
+    assert_refused(
+        *call('test', town / 'run/own_config.py', adapter, '--data', other, *out), words, "'road'"
+    )
+    assert call('test', town / 'run/own_config.py', adapter, *out)[0] == 0
+
+
+def test_show_writes_a_config_once(town, tmp_path, capsys):
+    target = tmp_path / 'mine.py'
+    words = ('--data', town / 'data.yaml', '--peft', 'LoRA', '--as-config', target)
+    assert call('show', *words)[0] == 0
+    assert "peft=dict(type='LoRA')" in target.read_text()
+    assert call('show', target, 'model.num_classes')[0] == 0
+    assert 'model.num_classes = 3' in capsys.readouterr().out
+    assert_refused(*call('show', *words), 'exists and is never overwritten', 'mine.py')
+
+
+def test_check_data_reads_a_data_file(town, capsys):
+    assert call('check-data', town / 'data.yaml', '--out', town / 'check')[0] == 0
+    assert 'train/day' in capsys.readouterr().out
+
+
+def test_words_without_effect_are_refused(town):
+    assert_refused(*call('train'), 'neither a config nor data')
+    assert_refused(*call('train', 'rein_tiny_camvid', '--peft', 'LoRA'), '--peft without --data')
+    data = ('--data', town / 'data.yaml')
+    assert_refused(*call('train', 'rein_tiny_camvid', *data, '--lr', '1'), "'rein_tiny_camvid'")
+    assert_refused(*call('train', town / 'data.yaml'), 'is a data file', '--data')
+    assert_refused(*call('train', '--data', town / 'data.yml'), 'does not exist', 'data.yaml')
