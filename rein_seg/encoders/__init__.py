@@ -3,6 +3,7 @@
 from rein_seg.encoders import clip, convnext, plain_vit, resnet, sam, swin, timm
 from rein_seg.encoders.anatomy import find_anatomy
 from rein_seg.encoders.build import build_encoder, fetch_weights
+from rein_seg.encoders.convert import convert_weights
 from rein_seg.encoders.file_layout import FileLayout, to_file_layout
 from rein_seg.encoders.info import EncoderInfo
 from rein_seg.encoders.locate import locate
@@ -10,7 +11,6 @@ from rein_seg.encoders.mmpretrain_layout import to_mmpretrain
 from rein_seg.encoders.shapes_only import shapes_only
 from rein_seg.encoders.sharing import SharedEncoder, sharing
 from rein_seg.encoders.source import SOURCE_KEYS, WeightSource
-from rein_seg.encoders.weights import convert_weights
 
 __all__ = [
     'SOURCE_KEYS',

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rein_seg.encoders.convert import convert_weights
 from rein_seg.encoders.resampling import shrink_patch_kernel
-from rein_seg.encoders.weights import Converted, convert_weights
+from rein_seg.encoders.weights import Converted
 from rein_seg.errors import UserError
 
 _FIRST = 2.0**40  # elements are numbered from here on: no weight is as large
@@ -139,7 +140,9 @@ class _Layout:
         if len(order) == old.numel() and torch.equal(order.sort().values, torch.arange(len(order))):
             flat = old.to(tensor.dtype).flatten().clone()
             flat[order] = tensor[moved]
-            self.result[source] = flat.view(old.shape)
+            placed = flat.view(old.shape)
+            if not torch.equal(placed, old):  # of a joined tensor, another part may have changed
+                self.result[source] = placed
             return
         if old.dim() == tensor.dim() == 4:
             smaller = shrink_patch_kernel(tensor, tuple(old.shape[-2:]))

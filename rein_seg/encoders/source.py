@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from rein_seg.checkpoint import load_strict, read_weights, tensors_sha256
 from rein_seg.checkpoint.strict import fitting
 from rein_seg.encoders.anatomy import find_anatomy
+from rein_seg.encoders.convert import convert_weights
 from rein_seg.encoders.info import Published
 from rein_seg.encoders.locate import locate
 from rein_seg.encoders.random_init import draw_filters, draw_weights
-from rein_seg.encoders.weights import convert_weights
 from rein_seg.errors import UserError
 
 SOURCE_KEYS = ('checkpoint', 'checkpoint_url', 'init_seed', 'init_filters', 'pretrained')
@@ -90,7 +91,7 @@ class WeightSource:
             with fitting(f'{what} from {source!r}'):
                 converted = convert_weights(encoder, state)
             report = load_strict(encoder, converted.tensors, what=what, source=source, file=state)
-            print_log(f'{report} ({converted})', logger='current')
+            print_log(f'{report} ({converted}{_precision(state)})', logger='current')
             # of the file as downloaded: it does not depend on the encoder's image size
             return f'sha256:{tensors_sha256(state)}'
         draw_weights(encoder, self.seed)
@@ -121,6 +122,13 @@ class WeightSource:
                 'pretrained=True; give checkpoint=FILE (docs/reference/weights.md)'
             )
         return encoder.fetch_pretrained()
+
+
+def _precision(state: Mapping[str, Tensor]) -> str:
+    """Returns words on a file of half precision."""
+    halves = {tensor.dtype for tensor in state.values()} & {torch.float16, torch.bfloat16}
+    names = ', '.join(sorted(str(dtype).removeprefix('torch.') for dtype in halves))
+    return f'; stored as {names}, computed in float32' if halves else ''
 
 
 def _check(name: str, *, checkpoint: Any, pretrained: Any, seed: Any) -> None:

@@ -7,18 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from rein_seg.checkpoint.strict import fitting
 from rein_seg.errors import UserError
-from rein_seg.registry import key_map
 
 # parts of classifiers and segmentation models beside the backbone
 HEADS = ('head.', 'fc.', 'neck.', 'decode_head.', 'auxiliary_head.')
-_TRANSFORMERS = (
-    r'(^|\.)(embeddings\.(patch_embeddings?|cls_token|class_embedding)\b'
-    r'|layer\.\d+\.attention\.|vision_model\.)'
-)
 
 
 @dataclass(frozen=True)
@@ -49,50 +43,6 @@ class Converted:
         more = f' and {len(self.left_out) - 5} more' if len(self.left_out) > 5 else ''
         parts += [f'left out {", ".join(self.left_out[:5])}{more}'] if self.left_out else []
         return '; '.join(parts) or 'taken as it is'
-
-
-def convert_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
-    """Returns a state dict as downloaded under the names and in the sizes of ``encoder``.
-
-    Classes without a key map take files under their own names only.
-
-    Raises:
-        UserError: If the file is recognised as another kind of encoder, or as a file of Hugging
-            Face transformers, or its tensors have odd shapes or types.
-
-    Example:
-        >>> import torch
-        >>> from rein_seg.encoders import build_encoder, convert_weights
-        >>> encoder, _ = build_encoder(dict(type='TinyViT', init_seed=0))
-        >>> file = {f'backbone.{k}': v for k, v in encoder.state_dict().items()}
-        >>> converted = convert_weights(encoder, {**file, 'head.weight': torch.ones(1)})
-        >>> converted.tensors.keys() == encoder.state_dict().keys(), str(converted)
-        (True, 'left out head.weight')
-    """
-    refuse_transformers(encoder, state)
-    convert = key_map(encoder)
-    with fitting('the weights file', named=True):
-        return convert(encoder, state) if convert else Converted(state)
-
-
-def refuse_transformers(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Checks that a file is not in a layout of Hugging Face transformers that no key map reads.
-
-    SAM's layout of that library has other names; `SAMViT` reads it.
-
-    Raises:
-        UserError: If it has names like ``embeddings.cls_token`` that the encoder does not have.
-    """
-    # a text tower can come from that library while the image tower does not
-    names = (n for n in state if re.search(_TRANSFORMERS, n) and 'text' not in n)
-    found = next(names, None)
-    if found is not None and found not in encoder.state_dict():
-        raise UserError(
-            f'the weights file is a Hugging Face transformers file (it has {found!r}), which '
-            f"{type(encoder).__name__} does not take: give the authors' own file, which "
-            "docs/reference/weights.md names, or, for type='TimmEncoder', the timm/... model's "
-            'from the hub (pretrained=True, or its model.safetensors as checkpoint)'
-        )
 
 
 def rename(state: Mapping[str, Tensor], rules: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
