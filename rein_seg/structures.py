@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -58,6 +58,10 @@ class RunState:
     num_prompts: int = 0
     carried: Tensor | None = None
     recomputing: bool = False
+
+    def begin(self) -> None:
+        """Forgets what an earlier pass left behind, if it ended with an error."""
+        self.num_prompts, self.carried = 0, None
 
 
 def join_prompts(x: Tensor, tokens: Tensor) -> Tensor:
@@ -157,6 +161,7 @@ class ParamSite(Site):
         param: The parameter.
         owner: The module that holds it.
         user: The module whose call uses it; None for its owner.
+        until: Module before whose call the last use is; None: the call of ``user``.
     """
 
     name: str
@@ -164,6 +169,7 @@ class ParamSite(Site):
     param: nn.Parameter
     owner: nn.Module
     user: nn.Module | None = None
+    until: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -263,9 +269,12 @@ class Anatomy:
         out_strides: Stride of each output map in pixels.
         stage_depths: Blocks of each stage; a plain ViT has one stage.
         stage_channels: C of each stage.
-        grid_module: Module whose output is (tokens, (H, W)), for NLC encoders; else None.
+        grid_module: Module whose output is (tokens, (H, W)), or a (B, C, H, W) map of the patches,
+            for NLC encoders; else None.
         divisor: Image sides must be multiples of it, in pixels; 1 for any side.
         state: Grid and prompt count of the running forward pass.
+        settings: Attributes (module, name, value) of the encoder that sites rely on.
+        no_maps: Why the encoder gives no maps, and what to do; None if it gives maps.
     """
 
     family: str
@@ -279,6 +288,8 @@ class Anatomy:
     grid_module: nn.Module | None = None
     divisor: int = 1
     state: RunState = field(default_factory=RunState)
+    settings: tuple[tuple[nn.Module, str, Any], ...] = ()
+    no_maps: str | None = None
 
     @property
     def num_blocks(self) -> int:

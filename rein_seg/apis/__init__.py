@@ -19,6 +19,9 @@ from rein_seg.config.load import load_config  # noqa: E402
 from rein_seg.inference.loading import load  # noqa: E402
 from rein_seg.inference.predictor import Predictor  # noqa: E402
 from rein_seg.inference.result import Prediction  # noqa: E402
+from rein_seg.library.attach import attach  # noqa: E402
+from rein_seg.library.find import known_modules  # noqa: E402
+from rein_seg.library.parameters import print_trainable_parameters  # noqa: E402
 from rein_seg.run.predict import init_model, predict  # noqa: E402
 from rein_seg.run.service import AdapterService  # noqa: E402
 from rein_seg.run.submit import submit  # noqa: E402
@@ -29,10 +32,13 @@ __all__ = [
     'AdapterService',
     'Prediction',
     'Predictor',
+    'attach',
     'init_model',
+    'known_modules',
     'load',
     'load_config',
     'predict',
+    'print_trainable_parameters',
     'submit',
     'test',
     'train',

@@ -1,6 +1,16 @@
 """Encoder families: the model, its anatomy and the names in its files, side by side."""
 
-from rein_seg.encoders import clip, convnext, plain_vit, resnet, sam, swin, timm
+from rein_seg.encoders import (
+    clip,
+    convnext,
+    plain_vit,
+    resnet,
+    sam,
+    swin,
+    timm,
+    torchvision_vit,
+    transformers_vit,
+)
 from rein_seg.encoders.anatomy import find_anatomy
 from rein_seg.encoders.build import build_encoder, fetch_weights
 from rein_seg.encoders.convert import convert_weights
@@ -34,4 +44,6 @@ __all__ = [
     'timm',
     'to_file_layout',
     'to_mmpretrain',
+    'torchvision_vit',
+    'transformers_vit',
 ]

@@ -1,4 +1,4 @@
-"""ConvNeXt v1 and v2 of mmpretrain: four stages of (B, C, H, W) maps, no tokens.
+"""ConvNeXt v1 and v2 of mmpretrain, timm and torchvision: stages of (B, C, H, W) maps, no tokens.
 
 A block is depthwise 7x7 -> norm -> fc1 -> GELU -> fc2 -> LayerScale -> residual sum; inside, the
 map is NHWC when the pointwise convolutions are linears (the default) and NCHW otherwise.
@@ -7,15 +7,16 @@ map is NHWC when the pointwise convolutions are linears (the default) and NCHW o
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
 from rein_seg.encoders.checks import check_out_indices
 from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
 from rein_seg.encoders.weights import HEADS, Converted, fill_output_norms, rename
-from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map
-from rein_seg.structures import Anatomy, BranchSite, Layout, Site, StreamSite, Tap
+from rein_seg.structures import Anatomy, BranchSite, Layout, Side, Site, StreamSite, Tap
 
 _NAME = 'mmpretrain.ConvNeXt'
 _OFFICIAL = (
@@ -24,12 +25,49 @@ _OFFICIAL = (
 )
 
 
+@dataclass(frozen=True)
+class _Names:
+    """Names of the modules of a library's ConvNeXt.
+
+    {s} is a stage, {b} a block in it, {even} and {odd} are 2 s and 2 s + 1.
+    """
+
+    block: str
+    stem: tuple[str, str]  # convolution, norm
+    merging: tuple[str, str]  # norm, convolution
+    dw: str
+    norm: str
+    fc1: str
+    fc2: str
+    drop_path: str
+
+
+_MMPRETRAIN = _Names(
+    'stages.{s}.{b}',
+    ('downsample_layers.0.0', 'downsample_layers.0.1'),
+    ('downsample_layers.{s}.0', 'downsample_layers.{s}.1'),
+    *('depthwise_conv', 'norm', 'pointwise_conv1', 'pointwise_conv2', 'drop_path'),
+)
+_TIMM = _Names(
+    'stages.{s}.blocks.{b}',
+    ('stem.0', 'stem.1'),
+    ('stages.{s}.downsample.0', 'stages.{s}.downsample.1'),
+    *('conv_dw', 'norm', 'mlp.fc1', 'mlp.fc2', 'drop_path'),
+)
+_TORCHVISION = _Names(
+    'features.{odd}.{b}',
+    ('features.0.0', 'features.0.1'),
+    ('features.{even}.0', 'features.{even}.1'),
+    *('block.0', 'block.2', 'block.3', 'block.5', 'stochastic_depth'),
+)
+
+
 @register_anatomy(_NAME)
 def convnext_anatomy(encoder: nn.Module) -> Anatomy:
     """Returns the anatomy of a mmpretrain `ConvNeXt`.
 
     Raises:
-        UserError: If the encoder averages its maps, or ``out_indices`` goes beyond the stages.
+        UserError: If ``out_indices`` goes beyond the stages.
 
     Example:
         >>> from rein_seg.encoders import build_encoder, find_anatomy
@@ -39,38 +77,79 @@ def convnext_anatomy(encoder: nn.Module) -> Anatomy:
         >>> anatomy.stage_depths, anatomy.out_channels
         ((3, 3, 9, 3), (96, 192, 384, 768))
     """
-    if encoder.gap_before_final_norm:
-        raise UserError(
-            'encoder.gap_before_final_norm=True gives vectors, not maps: set it to False'
-        )
     stages = check_out_indices(encoder.out_indices, encoder.num_stages, unit='stages')
-    stem = int(encoder.downsample_layers[0][0].stride[0])
-    places, block = {}, 0
     depths = tuple(encoder.depths[: stages[-1] + 1])  # no site beyond the last output
-    for stage, depth in enumerate(depths):
-        for index in range(depth):
-            places[f'stages.{stage}.{index}'] = (block, stage, index, encoder.channels[stage])
-            block += 1
     later = range(len(depths), encoder.num_stages)
     unused = tuple(f'downsample_layers.{stage}.' for stage in later)
-    sites: list[Site] = [*param_sites(encoder, places, unused=unused)]
-    for stage, channels in enumerate(encoder.channels[: len(depths)]):
-        sites += _downsample_sites(encoder, stage, channels)
+    anatomy = _anatomy(encoder, _MMPRETRAIN, depths, unused=unused, outputs=stages)
+    if encoder.gap_before_final_norm:
+        reason = 'encoder.gap_before_final_norm=True gives vectors, not maps: set it to False'
+        return replace(anatomy, no_maps=reason)
+    return anatomy
+
+
+@register_anatomy('timm.ConvNeXt')
+def timm_convnext_anatomy(encoder: nn.Module) -> Anatomy:
+    """Returns the anatomy of a ConvNeXt as timm builds it; its classifier has no sites.
+
+    Example:
+        >>> import timm
+        >>> from rein_seg.encoders import find_anatomy
+        >>> sizes = dict(depths=(1, 1, 2, 1), dims=(8, 8, 16, 16))
+        >>> find_anatomy(timm.create_model('convnext_tiny', **sizes)).stage_depths
+        (1, 1, 2, 1)
+    """
+    depths = tuple(len(stage.blocks) for stage in encoder.stages)
+    return _anatomy(encoder, _TIMM, depths, unused=('head.',))
+
+
+@register_anatomy('torchvision.ConvNeXt')
+def torchvision_convnext_anatomy(encoder: nn.Module) -> Anatomy:
+    """Returns the anatomy of a ConvNeXt as torchvision builds it; its classifier has no sites."""
+    depths = tuple(len(encoder.features[i]) for i in range(1, len(encoder.features), 2))
+    return _anatomy(encoder, _TORCHVISION, depths, unused=('classifier.',))
+
+
+def _anatomy(
+    encoder: nn.Module,
+    names: _Names,
+    depths: tuple[int, ...],
+    *,
+    unused: tuple[str, ...],
+    outputs: Sequence[int] | None = None,
+) -> Anatomy:
+    """Returns the anatomy of the first stages; ``outputs`` have norms of their own."""
+    places: dict[str, Place] = {}
+    around: dict[str, Place] = {}  # modules beside the blocks, in the same list
+    channels = []
+    for stage, depth in enumerate(depths):
+        width = encoder.get_submodule(f'{_block(names, stage, 0)}.{names.dw}').out_channels
+        channels.append(width)
+        for index in range(depth):
+            places[_block(names, stage, index)] = (len(places), stage, index, width)
+        for name in _before(names, stage):
+            if name.split('.')[0] == names.block.split('.')[0]:
+                around[name] = (-1, stage, -1, width)
+    stem = int(encoder.get_submodule(names.stem[0]).stride[0])
+    sites: list[Site] = [*param_sites(encoder, {**places, **around}, unused=unused)]
+    for stage, width in enumerate(channels):
+        sites += _downsample_sites(encoder, names, stage, width)
         for name, place in places.items():
             if place[1] == stage:
-                sites += _block_sites(encoder, name, place)
-        if stage in stages:
-            place = (-1, stage, -1, channels)
+                sites += _block_sites(encoder, names, name, place)
+        if stage in (outputs or ()):
+            place = (-1, stage, -1, width)
             sites.append(norm_site(encoder, f'norm{stage}', 'final', place, layout='NCHW'))
+    given = range(len(depths)) if outputs is None else outputs
     return Anatomy(
         family='convnext',
         sites=tuple(sites),
         num_prefix=0,
         patch_size=stem,
-        out_channels=tuple(encoder.channels[s] for s in stages),
-        out_strides=tuple(stem * 2**s for s in stages),
+        out_channels=tuple(channels[s] for s in given),
+        out_strides=tuple(stem * 2**s for s in given),
         stage_depths=depths,
-        stage_channels=tuple(encoder.channels[: len(depths)]),
+        stage_channels=tuple(channels),
     )
 
 
@@ -107,49 +186,61 @@ def _pointwise(weight: Tensor, dims: int) -> Tensor:
     return weight[:, :, None, None] if dims == 4 else weight.flatten(1)
 
 
-def _downsample_sites(encoder: nn.Module, stage: int, channels: int) -> list[Site]:
-    # the stem is (convolution, norm), the later ones are (norm, convolution)
-    conv, norm = (0, 1) if stage == 0 else (1, 0)
-    name = f'downsample_layers.{stage}'
+def _block(names: _Names, stage: int, index: int) -> str:
+    return _fill(names.block, stage).format(b=index)
+
+
+def _fill(name: str, stage: int) -> str:
+    return name.format(s=stage, even=2 * stage, odd=2 * stage + 1, b='{b}')
+
+
+def _before(names: _Names, stage: int) -> list[str]:
+    """Returns the stem (convolution, norm), or what merges patches (norm, convolution)."""
+    return [_fill(name, stage) for name in (names.stem if stage == 0 else names.merging)]
+
+
+def _downsample_sites(encoder: nn.Module, names: _Names, stage: int, channels: int) -> list[Site]:
     place = (-1, stage, -1, channels)
     role = 'patch' if stage == 0 else 'merge'
-    sites: list[Site] = [
-        op_site(encoder, f'{name}.{conv}', role, place),
-        norm_site(encoder, f'{name}.{norm}', role, place, layout='NCHW'),
+    return [
+        op_site(encoder, path, role, place)
+        if isinstance(encoder.get_submodule(path), nn.Conv2d)
+        else norm_site(encoder, path, role, place, layout='NCHW')
+        for path in _before(names, stage)
     ]
-    return sites if stage == 0 else sites[::-1]
 
 
-def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
+def _block_sites(encoder: nn.Module, names: _Names, name: str, place: Place) -> list[Site]:
     block = encoder.get_submodule(name)
-    inner: Layout = 'NHWC' if block.linear_pw_conv else 'NCHW'
+    linear = isinstance(block.get_submodule(names.fc1), nn.Linear)
+    inner: Layout = 'NHWC' if linear else 'NCHW'
 
-    def tap(path: str, side: str, layout: Layout = 'NCHW') -> Tap:
+    def tap(path: str, side: Side, layout: Layout = 'NCHW') -> Tap:
         return Tap(block.get_submodule(path) if path else block, side, layout)
 
     return [
         StreamSite(*place, 'in', (tap('', 'input'),)),
-        op_site(encoder, f'{name}.depthwise_conv', 'dw', place, layout='NCHW'),
+        op_site(encoder, f'{name}.{names.dw}', 'dw', place, layout='NCHW'),
         BranchSite(
             *place,
             'conv',
             entry_raw=tap('', 'input'),
             entry_norm=None,
-            exit_pre=tap('depthwise_conv', 'output'),
+            exit_pre=tap(names.dw, 'output'),
             exit_post=None,
-            conv=block.depthwise_conv,
+            conv=block.get_submodule(names.dw),
         ),
-        norm_site(encoder, f'{name}.norm', 'norm', place, layout=inner),
-        op_site(encoder, f'{name}.pointwise_conv1', 'fc1', place, layout=inner),
-        op_site(encoder, f'{name}.pointwise_conv2', 'fc2', place, layout=inner),
+        norm_site(encoder, f'{name}.{names.norm}', 'norm', place, layout=inner),
+        op_site(encoder, f'{name}.{names.fc1}', 'fc1', place, layout=inner),
+        op_site(encoder, f'{name}.{names.fc2}', 'fc2', place, layout=inner),
         BranchSite(
             *place,
             'ffn',
             entry_raw=tap('', 'input'),
-            entry_norm=tap('norm', 'output', inner),
-            exit_pre=tap('pointwise_conv2', 'output', inner),
+            entry_norm=tap(names.norm, 'output', inner),
+            exit_pre=tap(names.fc2, 'output', inner),
             # LayerScale is a bare parameter: the first module after it is drop_path
-            exit_post=tap('drop_path', 'input'),
+            exit_post=tap(names.drop_path, 'input'),
         ),
         StreamSite(*place, 'out', (tap('', 'output'),)),
     ]

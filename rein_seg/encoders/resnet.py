@@ -1,4 +1,4 @@
-"""ResNet, ResNetV1c and ResNetV1d of mmseg and mmpretrain: four stages of (B, C, H, W) maps.
+"""ResNet of mmseg, mmpretrain (V1c and V1d too), timm and torchvision: (B, C, H, W) maps.
 
 A block is conv -> norm -> ReLU, twice or three times, the last ReLU after the residual sum; a
 block that changes the map's size or width has a convolution on its shortcut. ReLUs work in place.
@@ -8,6 +8,7 @@ A frozen encoder stays in eval mode, so its batch statistics are constant for an
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -23,6 +24,12 @@ _NAMES = tuple(
     for package in ('mmseg', 'mmpretrain')
     for name in ('ResNet', 'ResNetV1c', 'ResNetV1d')
 )
+# as built, and as wrappers that give the maps of stages
+_MODELS = (
+    *('timm.ResNet', 'timm.FeatureListNet'),
+    *('torchvision.ResNet', 'torchvision.IntermediateLayerGetter'),
+)
+_STAGES = ('layer1', 'layer2', 'layer3', 'layer4')
 
 
 @register_anatomy(*_NAMES)
@@ -53,19 +60,50 @@ def resnet_anatomy(encoder: nn.Module) -> Anatomy:
                 + (' and set backbone.activation_checkpointing' if option == 'with_cp' else '')
             )
     stages = check_out_indices(encoder.out_indices, len(encoder.res_layers), unit='stages')
-    layers = encoder.res_layers[: stages[-1] + 1]  # no site beyond the last output
+    return _anatomy(encoder, encoder.res_layers, stages)
+
+
+@register_anatomy(*_MODELS)
+def resnet_model_anatomy(encoder: nn.Module) -> Anatomy:
+    """Returns the anatomy of a ResNet as timm or torchvision builds it, without its classifier.
+
+    Raises:
+        UserError: If it is another network, or its blocks are neither basic blocks nor bottlenecks.
+
+    Example:
+        >>> import torchvision
+        >>> from rein_seg.encoders import find_anatomy
+        >>> anatomy = find_anatomy(torchvision.models.resnet18(weights=None))
+        >>> anatomy.stage_depths, anatomy.stage_channels
+        ((2, 2, 2, 2), (64, 128, 256, 512))
+    """
+    layers = [name for name in _STAGES if name in encoder._modules]
+    blocks = {type(block).__name__ for name in layers for block in encoder.get_submodule(name)}
+    if not layers or 'conv1' not in encoder._modules or not blocks <= {'BasicBlock', 'Bottleneck'}:
+        parts = sorted(blocks) or sorted(encoder._modules)[:4]
+        raise UserError(
+            f'{type(encoder).__name__} has {parts}: expected a ResNet of BasicBlock or Bottleneck; '
+            'give the encoder itself, or register an anatomy (docs/tutorials/your-encoder.md)'
+        )
+    return _anatomy(encoder, layers, range(len(layers)), head=('fc.',))
+
+
+def _anatomy(
+    encoder: nn.Module, all_layers: Sequence[str], stages: Sequence[int], head: tuple[str, ...] = ()
+) -> Anatomy:
+    layers = all_layers[: stages[-1] + 1]  # no site beyond the last output
     channels = tuple(_width(encoder.get_submodule(layer)[-1]) for layer in layers)
     places: dict[str, Place] = {}
     for stage, layer in enumerate(layers):
         for index in range(len(encoder.get_submodule(layer))):
             places[f'{layer}.{index}'] = (len(places), stage, index, channels[stage])
-    unused = tuple(f'{layer}.' for layer in encoder.res_layers[len(layers) :])
+    unused = (*head, *(f'{layer}.' for layer in all_layers[len(layers) :]))
     sites: list[Site] = [*param_sites(encoder, places, unused=unused), *_stem_sites(encoder)]
     for name, place in places.items():
         sites += _block_sites(encoder, name, place)
     strides = [4]  # the stem: convolution and pooling
-    for stride in encoder.strides[: len(layers)]:
-        strides.append(strides[-1] * stride)
+    for layer in layers:
+        strides.append(strides[-1] * encoder.get_submodule(layer)[0].stride)
     return Anatomy(
         family='resnet',
         sites=tuple(sites),
@@ -117,10 +155,14 @@ def _is_norm(module: nn.Module) -> bool:
 
 
 def _stem_sites(encoder: nn.Module) -> list[Site]:
-    if encoder.deep_stem:
-        modules = [(f'stem.{name}', module) for name, module in encoder.stem.named_modules()]
-    else:
-        modules = [('conv1', encoder.conv1), (encoder.norm1_name, encoder.norm1)]
+    deep = getattr(encoder, 'deep_stem', False)
+    # conv1 of a deep stem of timm holds several
+    roots = ['stem'] if deep else ['conv1', getattr(encoder, 'norm1_name', 'bn1')]
+    modules = [
+        (f'{root}.{name}'.rstrip('.'), module)
+        for root in roots
+        for name, module in encoder.get_submodule(root).named_modules()
+    ]
     sites: list[Site] = []
     for name, module in modules:
         if isinstance(module, nn.Conv2d):
@@ -139,7 +181,7 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     into = (*place[:3], block.conv1.in_channels)
     sites: list[Site] = [StreamSite(*into, 'in', (Tap(block, 'input', 'NCHW'),))]
     for n in numbers:
-        norm = f'{name}.{getattr(block, f"norm{n}_name")}'
+        norm = f'{name}.{getattr(block, f"norm{n}_name", f"bn{n}")}'
         sites.append(op_site(encoder, f'{name}.conv{n}', f'conv{n}', place))
         sites.append(norm_site(encoder, norm, f'bn{n}', place, layout='NCHW'))
     sites.append(

@@ -127,7 +127,7 @@ def param_sites(
         unused: Names of further modules behind the last output.
     """
     # a parameter in a list of blocks, but in no listed block, lies behind the last output
-    lists = {name.split('.', 1)[0] for name in places}
+    lists = tuple({f'{_list_of(name)}.' for name in places})
     norms = {
         name
         for name, module in encoder.named_modules()
@@ -136,7 +136,7 @@ def param_sites(
     sites = []
     for name, param in encoder.named_parameters():
         owner = next((p for p in places if name.startswith(p + '.')), None)
-        if owner is None and (name.split('.', 1)[0] in lists or name.startswith(unused)):
+        if owner is None and name.startswith((*lists, *unused)):
             continue
         block, stage, depth, channels = places[owner] if owner else (-1, -1, -1, param.shape[-1])
         holder = encoder.get_submodule(name.rpartition('.')[0])
@@ -145,15 +145,24 @@ def param_sites(
     return tuple(sites)
 
 
+def _list_of(block: str) -> str:
+    """Returns the name of the list that all blocks are in."""
+    parts = block.split('.')
+    numbered = (i for i, part in enumerate(parts) if part.isdigit())
+    return '.'.join(parts[: next(numbered, len(parts) - 1)])
+
+
 def _role(name: str, param: nn.Parameter, norms: set[str]) -> str:
     owner, _, leaf = name.rpartition('.')
-    if leaf == 'pos_embed' or leaf.startswith(('rel_pos_', 'relative_position_')):
+    if leaf == 'pos_embed' or leaf.startswith(('rel_pos_', 'relative_position_', 'pos_embedding')):
         return 'pos'
-    if leaf.endswith(('token', 'tokens')):
+    if 'position_embedding' in name:  # CLIP's is a module
+        return 'pos'
+    if leaf.endswith(('token', 'tokens', 'class_embedding')):
         return 'token'
     if owner in norms:
         return 'norm_bias' if leaf == 'bias' else 'norm'
     if leaf.endswith('bias'):
         return 'bias'
     # LayerScale is a vector called gamma (ConvNeXt) or the weight of a module called gamma1, gamma2
-    return 'scale' if param.dim() <= 1 else 'weight'
+    return 'scale' if param.dim() <= 1 or leaf == 'layer_scale' else 'weight'

@@ -67,6 +67,8 @@ class PEFTBackbone(BaseModule):
         with building('model.backbone.encoder'):
             self.encoder, self.encoder_info = build_encoder(encoder)
             self.anatomy: Anatomy = find_anatomy(self.encoder)
+            if self.anatomy.no_maps is not None:
+                raise UserError(self.anatomy.no_maps)
         guard_batch_norms(self.encoder)
         self.peft_cfg = peft
         with building('model.backbone.peft'):
@@ -101,8 +103,7 @@ class PEFTBackbone(BaseModule):
             UserError: If H or W is not a multiple of the encoder's divisor.
         """
         self.check_size(image.shape[-2:])
-        # a pass that ended with an error may have left tokens behind
-        self.anatomy.state.num_prompts, self.anatomy.state.carried = 0, None
+        self.anatomy.state.begin()
         maps = tuple(self.encoder(image))
         return Features(maps=maps, queries=self.peft.queries())
 

@@ -34,14 +34,15 @@ from rein_seg.structures import (
 
 
 class GridHook:
-    """Notes the (H, W) grid that the encoder's patch embedding reports."""
+    """Notes the (H, W) grid of the encoder's patch embedding, where a pass begins."""
 
     def __init__(self, state: RunState) -> None:
         self.state = state
 
     def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        """Reads (tokens, (H, W))."""
-        height, width = output[1]
+        """Reads (tokens, (H, W)), or the shape of a (B, C, H, W) map."""
+        height, width = output.shape[-2:] if isinstance(output, Tensor) else output[1]
+        self.state.begin()
         self.state.grid = (int(height), int(width))
 
 
@@ -165,8 +166,10 @@ class BranchHook:
         """Adds the adapter's result before the module at the exit."""
         return (self._add(args[0]), *args[1:])
 
-    def on_exit_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-        """Adds the adapter's result after the module at the exit."""
+    def on_exit_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        """Adds the adapter's result after the module at the exit; attention returns a tuple."""
+        if isinstance(output, tuple):
+            return (self._add(output[0]), *output[1:])
         return self._add(output)
 
     def _add(self, result: Tensor) -> Tensor:
@@ -197,19 +200,29 @@ class ParamHook:
         self._own: nn.Parameter | None = None
 
     def register(self, site: ParamSite) -> list[RemovableHandle]:
-        """Registers on the module that uses the parameter; an error restores it, too."""
+        """Registers where the use of the parameter begins and ends."""
         user = site.owner if site.user is None else site.user
-        return [
+        if site.until is not None:
+            return [
+                user.register_forward_pre_hook(self.on_input),
+                site.until.register_forward_pre_hook(self.on_last_use),
+            ]
+        return [  # an error in the call restores the parameter, too
             user.register_forward_pre_hook(self.on_input),
             user.register_forward_hook(self.on_output, always_call=True),
         ]
 
     def on_input(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """Puts the replacement in."""
-        self._own = self.owner._parameters[self.name]
+        if self._own is None:  # else an earlier pass ended with an error
+            self._own = self.owner._parameters[self.name]
         self.owner._parameters[self.name] = self.function()
 
     def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Puts the encoder's parameter back."""
+        self.on_last_use(module, args)
+
+    def on_last_use(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """Puts the encoder's parameter back."""
         if self._own is not None:
             self.owner._parameters[self.name] = self._own

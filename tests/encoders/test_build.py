@@ -36,7 +36,6 @@ def test_subclass_does_not_inherit_an_anatomy():
         (dict(out_indices=[1, 3]), 'out_indices=.1, 3. goes beyond the encoder: it has 3 blocks'),
         (dict(out_indices=[1, 9]), 'Invalid out_indices 9'),
         (dict(out_indices=[2, 0]), 'must rise'),
-        (dict(out_type='cls_token'), 'set out_type="featmap"'),
         (dict(init_cfg=dict(type='Pretrained')), 'init_cfg=.* no effect: give checkpoint=FILE'),
         (dict(init_seed=None), 'give exactly one of checkpoint'),
         (dict(init_seed=None, checkpoint='none.pth'), "'none.pth' does not exist"),

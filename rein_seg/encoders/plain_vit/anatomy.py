@@ -11,7 +11,6 @@ from torch import nn
 from rein_seg.encoders.checks import check_out_indices
 from rein_seg.encoders.plain_vit.model import PlainViT
 from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
-from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy
 from rein_seg.structures import (
     Anatomy,
@@ -28,7 +27,7 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
     """Returns the anatomy of a mmpretrain `VisionTransformer` or a `PlainViT`.
 
     Raises:
-        UserError: If its outputs are not maps, or ``out_indices`` goes beyond the depth.
+        UserError: If ``out_indices`` goes beyond the depth.
 
     Example:
         >>> from rein_seg.encoders.plain_vit import TinyViT
@@ -37,10 +36,6 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
         >>> anatomy.num_blocks, anatomy.num_prefix, anatomy.out_strides
         (4, 1, (8, 8))
     """
-    if encoder.out_type != 'featmap':
-        raise UserError(
-            f'encoder.out_type={encoder.out_type!r} gives no feature maps: set out_type="featmap"'
-        )
     channels = encoder.embed_dims
     outputs = check_out_indices(encoder.out_indices, len(encoder.layers), unit='blocks')
     # blocks behind the last output change nothing: without a site nothing trains there
@@ -69,7 +64,12 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
         stage_channels=(channels,),
         grid_module=encoder.patch_embed,
         divisor=patch,
+        no_maps=None if encoder.out_type == 'featmap' else _no_maps(encoder.out_type),
     )
+
+
+def _no_maps(out_type: str) -> str:
+    return f'encoder.out_type={out_type!r} gives no feature maps: set out_type="featmap"'
 
 
 def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:

@@ -1,4 +1,4 @@
-"""Anatomy of a vision transformer of timm.
+"""Anatomy of a vision transformer of timm, in a `TimmEncoder` or as timm builds it.
 
 The token sequence is (B, P+N, C) with the prefix first; blocks are pre-norm.
 """
@@ -10,48 +10,104 @@ from dataclasses import replace
 from torch import nn
 
 from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
-from rein_seg.encoders.timm.model import TimmEncoder
+from rein_seg.encoders.timm.model import TimmEncoder, check_plain, count_prefix
 from rein_seg.registry import register_anatomy
 from rein_seg.structures import (
     Anatomy,
     BranchSite,
     NormSite,
+    ParamSite,
     SeqSite,
     Site,
     StreamSite,
     Tap,
 )
 
+_HEADS = ('head.', 'head_dist.', 'fc_norm.', 'attn_pool.')
+
 
 @register_anatomy(TimmEncoder)
 def timm_anatomy(encoder: nn.Module) -> Anatomy:
     """Returns the anatomy of a `TimmEncoder`."""
-    model = encoder.model
-    channels, patch = model.embed_dim, encoder.grid.patch_size
+    patch, outputs = encoder.grid.patch_size, len(encoder.out_indices)
     # blocks behind the last output change nothing: without a site nothing trains there
-    depth = encoder.out_indices[-1] + 1
-    places = {f'blocks.{i}': (i, 0, i, channels) for i in range(depth)}
+    bare = _model_anatomy(encoder.model, depth=encoder.out_indices[-1] + 1, inside='model.')
+    channels = encoder.model.embed_dim
     # TimmEncoder calls a method of the model, not the model: hooks on the model would not run
-    sites: list[Site] = [
-        replace(site, name=f'model.{site.name}', user=encoder if site.owner is model else None)
-        for site in param_sites(model, places)
-    ]
-    outside = (-1, -1, -1, channels)
-    sites.append(op_site(encoder, 'model.patch_embed.proj', 'patch', outside))
-    sites += _norms(encoder, 'model.norm_pre', 'pre', outside)
-    for name, place in places.items():
-        sites += _block_sites(encoder, f'model.{name}', place)
-    return Anatomy(
-        family='timm',
-        sites=tuple(sites),
-        num_prefix=model.num_prefix_tokens,
+    sites = tuple(
+        replace(site, user=encoder, until=None)
+        if isinstance(site, ParamSite) and site.owner is encoder.model
+        else site
+        for site in bare.sites
+    )
+    return replace(
+        bare,
+        sites=sites,
         patch_size=patch,
-        out_channels=(channels,) * len(encoder.out_indices),
-        out_strides=(patch,) * len(encoder.out_indices),
-        stage_depths=(depth,),
-        stage_channels=(channels,),
+        out_channels=(channels,) * outputs,
+        out_strides=(patch,) * outputs,
         grid_module=encoder.grid,
         divisor=patch,
+    )
+
+
+@register_anatomy('timm.VisionTransformer', 'timm.VisionTransformerDistilled', 'timm.Eva')
+def timm_model_anatomy(model: nn.Module) -> Anatomy:
+    """Returns the anatomy of a vision transformer as timm builds it, with all its blocks.
+
+    Its head and pooling have no sites.
+
+    Raises:
+        UserError: If its blocks are no plain pre-norm blocks.
+
+    Example:
+        >>> import timm
+        >>> from rein_seg.encoders import find_anatomy
+        >>> model = timm.create_model('vit_tiny_patch16_224', depth=2, num_classes=5)
+        >>> anatomy = find_anatomy(model)
+        >>> anatomy.num_blocks, anatomy.num_prefix, anatomy.stage_channels
+        (2, 1, (192,))
+    """
+    check_plain(model, 'the module')
+    settings = []
+    for block in model.blocks:
+        hooks = block.attn._forward_pre_hooks.values()
+        if hasattr(block.attn, 'num_prefix_tokens') and count_prefix not in hooks:
+            block.attn.register_forward_pre_hook(count_prefix, with_kwargs=True)
+        if getattr(block.attn, 'q_bias', None) is not None:
+            # else the weight of qkv is used without a call of the module, which hooks need
+            settings.append((block.attn, 'qkv_bias_separate', True))
+    return replace(_model_anatomy(model, depth=len(model.blocks)), settings=tuple(settings))
+
+
+def _model_anatomy(model: nn.Module, *, depth: int, inside: str = '') -> Anatomy:
+    """Returns the anatomy of the first blocks; names in it begin with ``inside``."""
+    channels, patch = model.embed_dim, model.patch_embed.patch_size[0]
+    places = {f'blocks.{i}': (i, 0, i, channels) for i in range(depth)}
+    # the model may be used by any of its methods: its own parameters are used before its blocks
+    first = dict(user=model.patch_embed, until=model.blocks[0])
+    sites: list[Site] = [
+        replace(site, **(first if site.owner is model else {}))
+        for site in param_sites(model, places, unused=_HEADS)
+    ]
+    outside = (-1, -1, -1, channels)
+    sites.append(op_site(model, 'patch_embed.proj', 'patch', outside))
+    sites += _norms(model, 'norm_pre', 'pre', outside)
+    for name, place in places.items():
+        sites += _block_sites(model, name, place)
+    if depth == len(model.blocks):
+        sites += _norms(model, 'norm', 'final', outside)
+    named = (replace(s, name=inside + s.name) if hasattr(s, 'name') else s for s in sites)
+    return Anatomy(
+        family='timm',
+        sites=tuple(named),
+        num_prefix=model.num_prefix_tokens,
+        patch_size=patch,
+        out_channels=(channels,),
+        out_strides=(patch,),
+        stage_depths=(depth,),
+        stage_channels=(channels,),
+        grid_module=model.patch_embed.proj,
     )
 
 

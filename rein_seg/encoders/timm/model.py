@@ -17,7 +17,7 @@ from rein_seg.encoders.checks import check_out_indices, default_out_indices
 from rein_seg.encoders.locate import locate
 from rein_seg.errors import UserError, near_misses
 
-_MODELS = ('VisionTransformer', 'Eva')
+_MODELS = ('VisionTransformer', 'VisionTransformerDistilled', 'Eva')
 _BLOCKS = ('Block', 'EvaBlock')
 _TAKES = (
     'TimmEncoder takes the classes VisionTransformer and Eva with pre-norm blocks, such as DINOv3, '
@@ -97,7 +97,7 @@ class TimmEncoder(nn.Module):
         for block in self.model.blocks:
             _join_biases(block.attn)
             if hasattr(block.attn, 'num_prefix_tokens'):
-                block.attn.register_forward_pre_hook(self._count_prefix, with_kwargs=True)
+                block.attn.register_forward_pre_hook(count_prefix, with_kwargs=True)
         self.pretrained_cfg = dict(self.model.pretrained_cfg)
         # normalisation of its training images, RGB, 0..255
         self.image_mean = tuple(round(255 * v, 3) for v in self.pretrained_cfg['mean'])
@@ -126,16 +126,6 @@ class TimmEncoder(nn.Module):
             )
         return locate(address, what=f'timm model {self.model_name!r}')
 
-    def _count_prefix(
-        self, attention: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        # rotary positions are for patches only; prompts of a method lengthen the prefix
-        rope = kwargs.get('rope')
-        if rope is not None:
-            count = args[0].shape[1] - rope.shape[-2]
-            if attention.num_prefix_tokens != count:
-                attention.num_prefix_tokens = count
-
 
 def build_timm(name: str, args: Mapping[str, Any]) -> nn.Module:
     """Builds a timm model without weights, pooling, head and final norm.
@@ -154,12 +144,33 @@ def build_timm(name: str, args: Mapping[str, Any]) -> nn.Module:
         raise UserError(
             f'timm model {name!r} cannot be built with {dict(args)}: {error}. {_TAKES}'
         ) from error
+    check_plain(model, f'timm model {name!r}')
+    model.norm = model.fc_norm = nn.Identity()
+    return model
+
+
+def check_plain(model: nn.Module, what: str) -> None:
+    """Checks that a model of timm is a plain vision transformer with pre-norm blocks.
+
+    Raises:
+        UserError: If it is not.
+    """
     kind = type(model).__name__
     blocks = {type(block).__name__ for block in getattr(model, 'blocks', ())}
     if kind not in _MODELS or not blocks <= set(_BLOCKS):
-        raise UserError(f'timm model {name!r} is a {kind} of {sorted(blocks)}. {_TAKES}')
-    model.norm = model.fc_norm = nn.Identity()
-    return model
+        raise UserError(f'{what} is a {kind} of {sorted(blocks)}. {_TAKES}')
+
+
+def count_prefix(attention: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Forward pre-hook of an attention with rotary positions, which are for patches only.
+
+    Prompts of a method lengthen the prefix.
+    """
+    rope = kwargs.get('rope')
+    if rope is not None:
+        count = args[0].shape[1] - rope.shape[-2]
+        if attention.num_prefix_tokens != count:
+            attention.num_prefix_tokens = count
 
 
 def _square_patch(model: nn.Module) -> int:

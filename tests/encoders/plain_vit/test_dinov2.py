@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.encoders.checks import default_out_indices
 from rein_seg.errors import UserError
+from rein_seg.models.backbone import PEFTBackbone
 from rein_seg.structures import NormSite, ParamSite
 from tests.encoders.tiny import ENCODERS, image
 from tests.paths import REPO
@@ -231,6 +232,8 @@ def test_bad_arguments(change, message):
         build(**change)
 
 
-def test_raw_outputs_have_no_anatomy():
+def test_raw_outputs_are_no_maps():
+    anatomy = find_anatomy(build(out_type='raw'))
+    assert anatomy.no_maps is not None and 'set out_type="featmap"' in anatomy.no_maps
     with pytest.raises(UserError, match='set out_type="featmap"'):
-        find_anatomy(build(out_type='raw'))
+        PEFTBackbone({**TINY, 'out_type': 'raw'}, dict(type='Frozen'))
