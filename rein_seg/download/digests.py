@@ -46,7 +46,8 @@ def stated_digests(
         url: Its address. A folder of 64 hexadecimal digits above the file is its SHA-256 (OpenAI).
         name: Its name; see PyTorch's convention.
         answers: Headers of the server's answers, redirects included.
-        hub: Whether the ETag is a digest, as on the Hugging Face hub.
+        hub: Whether it is of the Hugging Face hub, whose ETag is a digest. The server of large
+            files, which the hub redirects to, has ETags that are none.
 
     Example:
         >>> from rein_seg.download.digests import stated_digests
@@ -63,17 +64,23 @@ def stated_digests(
     if above and re.fullmatch(r'[0-9a-f]{64}', above[0]):
         found.append(Digest('sha256', above[0], 'its address'))
     for headers in answers:
-        found += _in_headers(headers, hub=hub)
+        found += _in_headers(headers)
+        if hub:
+            found += _of_hub(headers)
     return list(dict.fromkeys(found))
 
 
-def _in_headers(headers: Mapping[str, str], *, hub: bool) -> list[Digest]:
+def _of_hub(headers: Mapping[str, str]) -> list[Digest]:
+    linked = headers.get('X-Linked-Etag')
+    tag = (linked or headers.get('ETag') or '').removeprefix('W/').strip('"')
+    kinds = {64: 'sha256', 40: 'git'} if linked else {40: 'git'}
+    digest = _digest(kinds[len(tag)], tag) if len(tag) in kinds else None
+    return [digest] if digest else []
+
+
+def _in_headers(headers: Mapping[str, str]) -> list[Digest]:
     """Returns the digests in the headers of one answer."""
     said = []
-    if hub:
-        tag = (headers.get('X-Linked-Etag') or headers.get('ETag') or '').strip('"')
-        kind = {64: 'sha256', 40: 'git'}.get(len(tag))
-        said.append(kind and _digest(kind, tag))
     for key, value in headers.items():
         key = key.lower()
         if key in ('content-md5', 'x-ms-blob-content-md5'):

@@ -24,6 +24,7 @@ from rein_seg.download.web import Broken, Denied, NotThere, ask, check_address
 from rein_seg.errors import UserError
 from rein_seg.progress import Meter
 
+HUB_CODES = ('RepoNotFound', 'RevisionNotFound')  # the hub answers 404 for them, too
 TRIES = 5  # requests in turn without a new byte
 _MB = 1_000_000
 _LONGEST_WAIT = 60.0  # seconds between two requests
@@ -39,6 +40,7 @@ def fetch(
     token: str | None = None,
     hub: bool = False,
     first_wait: float = 1.0,
+    timeout: float = 30.0,
 ) -> Path:
     """Returns the path of a file, which it downloads where it is not there yet.
 
@@ -54,6 +56,7 @@ def fetch(
         token: Of the user, for the server of ``url``.
         hub: Whether ``url`` is of a Hugging Face hub, whose ETag is a digest.
         first_wait: Seconds before the second try; each further try waits twice as long.
+        timeout: Seconds that a server may send nothing.
 
     Raises:
         UserError: If the file cannot be had. `NotThere`, if the server has no such file.
@@ -74,7 +77,7 @@ def fetch(
         target.parent.mkdir(parents=True, exist_ok=True)
         with locked(target):
             if not target.is_file():  # another process may have made it meanwhile
-                _Download(url, target, what, advice, token, hub).run(first_wait)
+                _Download(url, target, what, advice, token, hub, timeout).run(first_wait)
     return target
 
 
@@ -97,6 +100,7 @@ class _Download:
     advice: str
     token: str | None
     hub: bool
+    timeout: float
 
     def __post_init__(self) -> None:
         self.part = self.target.with_name(f'.{self.target.name}.part')
@@ -143,12 +147,13 @@ class _Download:
             wait *= 2
 
     def _explain(self, error: Denied) -> None:
+        code = error.headers.get('X-Error-Code')
+        if self.hub and (error.status in (401, 403) or code in HUB_CODES):
+            raise error
         if error.status in (404, 410):
             raise NotThere(
                 f'{self.what}: {error}, expected the file; check the address, or {self.advice}'
             ) from error
-        if self.hub and error.status in (401, 403):
-            raise error
         raise UserError(f'{self.what}: {error}; {self.advice}') from error
 
     def _request(self) -> None:
@@ -158,7 +163,7 @@ class _Download:
             have = 0
         headers = {'Range': f'bytes={have}-', 'If-Range': tag} if have else {}
         try:
-            with ask(self.url, headers, self.token) as (answer, seen):
+            with ask(self.url, headers, self.timeout, self.token) as (answer, seen):
                 given = answer.headers.get('ETag') or ''
                 goes_on = answer.status == 206
                 begin = _begin(answer.headers.get('Content-Range')) if goes_on else 0

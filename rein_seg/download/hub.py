@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rein_seg.download.cache import folder_for
-from rein_seg.download.fetch import fetch
+from rein_seg.download.fetch import HUB_CODES, fetch
 from rein_seg.download.web import Denied, NotThere
 from rein_seg.errors import UserError
 
@@ -110,10 +110,11 @@ def fetch_hub(
     except Denied as error:
         page = f'{endpoint()}/{hub_id.repo}'
         code, told = error.headers.get('X-Error-Code'), error.headers.get('X-Error-Message') or ''
-        if code == 'RepoNotFound':
-            raise NotThere(
-                f'{hub_id}: the hub has no such repository, or it is private ({error}); check the '
-                f'name at {page}, or log in: hf auth login, or set HF_TOKEN'
+        if code in HUB_CODES:
+            what = 'repository, or it is private' if code == 'RepoNotFound' else 'revision of it'
+            raise UserError(
+                f'{hub_id}: the hub has no such {what} ({error}); check the name at {page}, or log '
+                'in: hf auth login, or set HF_TOKEN to a token of yours'
             ) from error
         gated = ' is gated' if code == 'GatedRepo' or 'gated' in told.lower() else ' needs access'
         raise UserError(
@@ -177,7 +178,7 @@ def hub_files(
             return fetch_hub(one, advice=advice, first_wait=first_wait)
         except NotThere as error:
             missing = error
-            if 'no such repository' in str(error) or len(ids) == 1:
+            if len(ids) == 1:
                 raise
     raise NotThere(
         f'{hub_id}: the repository has none of {", ".join(names)}; name a file of it, as '

@@ -17,7 +17,6 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from rein_seg.errors import UserError
 from rein_seg.version import __version__
 
-TIMEOUT = 30  # seconds without a byte
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _NO_NETWORK = (socket.gaierror, ConnectionRefusedError)
 
@@ -111,13 +110,14 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 @contextlib.contextmanager
 def ask(
-    url: str, headers: Mapping[str, str], token: str | None = None
+    url: str, headers: Mapping[str, str], timeout: float, token: str | None = None
 ) -> Iterator[tuple[http.client.HTTPResponse, list[Message]]]:
     """Yields the answer to a GET, and the headers of all answers on the way to it.
 
     Args:
         url: From `check_address`.
         headers: To send.
+        timeout: Seconds that the server may send nothing.
         token: Sent to the server of ``url`` only, not to one that it redirects to.
 
     Raises:
@@ -130,7 +130,7 @@ def ask(
     if token:  # redirects must not carry it to other servers
         request.add_unredirected_header('Authorization', f'Bearer {token}')
     try:
-        answer = urllib.request.build_opener(redirects).open(request, timeout=TIMEOUT)
+        answer = urllib.request.build_opener(redirects).open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         with error:
             _raise_status(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -53,9 +54,9 @@ def locate(checkpoint: str, url: str | None = None, *, what: str, key: str = _KE
         return checkpoint
     missing = f'{what}: weights file {checkpoint!r} does not exist'
     if url is None or _last_part(url) != path.name:
-        raise UserError(
-            f'{missing}; download it as docs/reference/weights.md says, or point {key} to it'
-        )
+        hub = f'hf:{checkpoint}' if re.fullmatch(r'[\w-]+/[\w-]+', checkpoint) else None
+        way = f'write {hub} for a repository of the hub' if hub else f'point {key} to it'
+        raise UserError(f'{missing}; download it as docs/reference/weights.md says, or {way}')
     try:
         found = _download(url, f'put it at {checkpoint!r}, or point {key} to it')
     except UserError as error:

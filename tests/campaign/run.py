@@ -23,7 +23,7 @@ MOST_PROCESSES = 4096  # of the user; root has no limit
 
 def warm_up() -> None:
     """Imports what commands import, so that a forked process starts at once."""
-    os.environ['OMP_NUM_THREADS'] = '1'
+    os.environ['OMP_NUM_THREADS'] = os.environ['REIN_SEG_OFFLINE'] = '1'
     import encodings.utf_8_sig  # noqa: F401  a case that drops its rights could not import it
 
     import matplotlib.pyplot  # noqa: F401

@@ -21,6 +21,7 @@ class Answer:
         cut: Bytes after which the connection ends, of each request in turn; None sends all.
         ranges: Whether parts can be asked for.
         slow: Seconds before the body.
+        stall: Seconds between the last byte and the end of a connection that is cut.
         text: Body of an answer that is no file.
     """
 
@@ -30,6 +31,7 @@ class Answer:
     cut: list = field(default_factory=lambda: [None])
     ranges: bool = True
     slow: float = 0
+    stall: float = 0
     text: bytes = b'no'
 
 
@@ -70,6 +72,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         with contextlib.suppress(OSError):
             self.wfile.write(body if cut is None else body[:cut])
+            if cut is not None:
+                time.sleep(self.server.answers[self.path].stall)
 
     def log_message(self, *args):
         pass

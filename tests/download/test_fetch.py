@@ -3,12 +3,15 @@
 import base64
 import hashlib
 import os
+import signal
 import threading
+import time
 
 import pytest
 
 from rein_seg.cli.exits import Exit, run
 from rein_seg.download import NotThere, cache_folder, fetch
+from rein_seg.download.cache import folder_for
 from rein_seg.errors import UserError
 from tests.download.server import Answer
 
@@ -200,6 +203,47 @@ def test_processes_at_once_download_once(server):
     assert files() == ['vit.pth']
 
 
+def in_process(server, **options):
+    """Starts a process that downloads; returns its id."""
+    process = os.fork()
+    if process:
+        return process
+    try:
+        get(server, **options)
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def test_processes_wait_for_the_one_that_downloads(server):
+    server.answers['/vit.pth'] = Answer(BODY, slow=0.3)
+    ended = [os.waitpid(process, 0)[1] for process in [in_process(server) for _ in range(3)]]
+    assert ended == [0, 0, 0]
+    assert len(server.asked) == 1
+    assert get(server).read_bytes() == BODY
+
+
+def test_a_killed_download_goes_on(server):
+    server.answers['/vit.pth'] = Answer(BODY, {'ETag': '"a"'}, cut=[2_100_000, None], stall=20)
+    process = in_process(server)
+    while not (parts := list(cache_folder().rglob('.vit.pth.part'))) or not parts[0].stat().st_size:
+        time.sleep(0.01)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    assert not list(cache_folder().rglob('vit.pth'))
+    server.answers['/vit.pth'].stall = 0
+    assert get(server).read_bytes() == BODY
+    assert int(server.asked[1][1]['Range'].strip('bytes=-')) > 0
+
+
+def test_a_silent_server_is_given_up(server):
+    server.answers['/vit.pth'] = Answer(BODY, {'ETag': '"a"'}, cut=[1_000_000, None], stall=0.6)
+    assert get(server, timeout=0.2).read_bytes() == BODY
+    server.answers['/b.pth'] = Answer(BODY, slow=0.6)
+    with pytest.raises(UserError, match='timed out; download it'):
+        get(server, '/b.pth', timeout=0.05)
+
+
 def test_a_full_disk_is_an_error_of_output_and_leaves_nothing(server, capsys):
     server.answers['/vit.pth'] = Answer(BODY, {'Content-Length': str(10**16)})
     assert run(lambda: get(server)) == Exit.IO_ERROR
@@ -222,6 +266,13 @@ def test_a_folder_that_cannot_be_written(server, tmp_path):
 def test_only_web_addresses_are_asked(online, url):
     with pytest.raises(UserError, match='expected https://HOST/FILE'):
         fetch(url)
+
+
+@pytest.mark.parametrize('path', ['/../../b', '/%2e%2e/%2e%2e/b', '/a%2f..%2f..%2f..%2fb/c', '//b'])
+def test_folders_stay_in_the_cache(online, path):
+    folder = folder_for(f'https://example.org{path}')
+    assert '..' not in folder.parts
+    assert folder.is_relative_to(online / 'weights/example.org')
 
 
 @pytest.mark.parametrize('name', ['', '..', '.hidden', '..%2f', 'a%00b', 'a%5cb'])

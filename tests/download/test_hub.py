@@ -21,7 +21,7 @@ def lfs(server, path, body=BODY, tag=SHA256):
     """Puts a file behind a redirect, as the hub does with large files."""
     headers = {'Location': f'{server.url}/cdn', 'X-Linked-Etag': f'"{tag}"', 'X-Repo-Commit': 'c'}
     server.answers[path] = Answer(status=[302], headers=headers)
-    server.answers['/cdn'] = Answer(body, {'ETag': '"another"'})
+    server.answers['/cdn'] = Answer(body, {'ETag': f'"{"ab" * 32}"'})
 
 
 def test_a_file_of_the_hub_is_checked_by_its_etag(server):
@@ -72,6 +72,8 @@ def test_a_page_of_the_hub_serves_as_its_file(server):
         (403, {'X-Error-Message': 'Access is gated'}, 'is gated .*hf auth login, or set HF_TOKEN'),
         (403, {}, 'needs access'),
         (401, {'X-Error-Code': 'RepoNotFound'}, 'no such repository, or it is private'),
+        (404, {'X-Error-Code': 'RepoNotFound'}, 'no such repository, or it is private'),
+        (404, {'X-Error-Code': 'RevisionNotFound'}, 'no such revision of it'),
     ],
 )
 def test_access_is_explained(server, status, headers, message):

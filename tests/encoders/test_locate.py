@@ -57,6 +57,12 @@ def test_another_file_never_takes_the_place_of_the_users_own(server):
     assert server.asked == []
 
 
+def test_an_id_without_its_mark_is_explained(tmp_path):
+    words = "'facebook/dinov2-base' does not exist; .* write hf:facebook/dinov2-base for"
+    with pytest.raises(UserError, match=words):
+        build_encoder({**CFG, 'checkpoint': 'facebook/dinov2-base'})
+
+
 def test_offline_names_file_address_and_place(server, monkeypatch):
     monkeypatch.setenv('REIN_SEG_OFFLINE', '1')
     url = f'{server.url}/vit.safetensors'
