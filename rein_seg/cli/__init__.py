@@ -30,6 +30,7 @@ from rein_seg.version import __version__
 COMMANDS = (
     'train',
     'test',
+    'predict',
     'compare',
     'show-results',
     'check-data',

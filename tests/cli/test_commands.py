@@ -124,11 +124,17 @@ def test_the_real_command_and_its_exit_code(tmp_path):
         assert out == ''
 
 
-MORE = {'test': ['in.pth'], 'merge': ['in.pth'], 'convert': ['in.pth', 'out.pth']}
+MORE = {
+    'test': ['in.pth'],
+    'predict': ['in.png', '--out', 'out'],
+    'merge': ['in.pth'],
+    'convert': ['in.pth', 'out.pth'],
+}
 TOLD = {
     'benchmark-loader': 'rein-seg benchmark-loader: error: unrecognized arguments: none.py',
     'benchmark-service': "error: measuring shared failed: config 'none.py' does not exist",
     'check-data': "error: 'none.py' is neither a benchmark nor a config nor a folder",
+    'predict': "error: 'none.py' does not exist: expected an adapter file",
     'pretrain-tiny': 'rein-seg pretrain-tiny: error: unrecognized arguments: none.py',
     'show-results': "error: 'none.py' does not exist: give the folder of a finished",
 }

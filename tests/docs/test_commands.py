@@ -32,7 +32,7 @@ def test_commands_are_accepted(page):
         if '...' in arguments:
             continue
         parsed = cli._parser(name, cli._module(name)).parse_args(arguments)
-        configs = getattr(parsed, 'config', [])
+        configs = getattr(parsed, 'config', None) or []
         for config in [configs] if isinstance(configs, str) else configs:
             if re.fullmatch('[a-z0-9_]+', config):
                 find_config(config)

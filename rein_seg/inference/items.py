@@ -1,0 +1,272 @@
+"""Predicts an input of any kind, an image, a video or a raster, and writes its files.
+
+H x W image, K classes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rein_seg.checkpoint import atomic_path
+from rein_seg.datasets.files.pictures import read_image
+from rein_seg.datasets.files.walk import check_name
+from rein_seg.errors import UserError
+from rein_seg.inference import rasters
+from rein_seg.inference.ahead import ahead
+from rein_seg.inference.names import OVERLAYS, SCORES, planned
+from rein_seg.inference.output import write_jpeg, write_prediction
+from rein_seg.inference.predictor import Predictor
+from rein_seg.inference.record import Record
+from rein_seg.inference.result import Prediction, paint
+from rein_seg.inference.sources import RASTERS, Source
+from rein_seg.inference.totals import Total
+from rein_seg.inference.video import Video, VideoWriter, video_writer
+
+RASTER, VIDEO = 'raster', 'video'
+# advice for a data set, in messages of the reader that predictions share with training
+_ADVICE = (
+    (', or leave it out with skip=[NAME, ...] in the data set', ''),
+    ('max_value=NUMBER in the data set', '--max-value NUMBER'),
+    ('the max_value of the data set', '--max-value'),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is predicted and written, the same for all inputs.
+
+    Attributes:
+        overlays: Whether overlays are written.
+        scores: Whether probabilities are written.
+        tta: See `Predictor.predict`.
+        max_tokens: See `Predictor.predict`.
+        every: Takes each N-th frame of videos.
+        max_value: White of images with more than 8 bits.
+        bands: Indexes of red, green and blue in rasters.
+    """
+
+    overlays: bool = True
+    scores: bool = False
+    tta: Any = False
+    max_tokens: int | None = None
+    every: int = 1
+    max_value: float | None = None
+    bands: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """An input with the name of its outputs."""
+
+    source: Source
+    name: str
+
+
+Content = np.ndarray | str | Exception
+
+
+def open_item(item: Item, settings: Settings) -> tuple[Item, Content]:
+    """Returns an input with its pixels, `VIDEO`, `RASTER`, or the reason why it cannot be read."""
+    source = item.source
+    try:
+        check_name(source.path)
+        if source.is_video:
+            return item, VIDEO
+        if source.suffix in RASTERS and rasters.is_raster(source.path):
+            return item, RASTER
+        image = read_image(source.path, max_value=settings.max_value)
+        return item, np.ascontiguousarray(image[..., ::-1])
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return item, UserError(f'image {source.path!r} cannot be read: {reason}')
+    except UserError as error:
+        message = str(error)
+        for words, instead in _ADVICE:
+            message = message.replace(words, instead)
+        return item, UserError(message)
+
+
+class ItemPredictor:
+    """Predicts inputs one after another, and writes their files and records.
+
+    Args:
+        predictor: The model.
+        folder: Of the outputs.
+        settings: For all inputs.
+        record: Noted in, before and after files are written.
+        advance: Called with a number of finished images or frames, and a text for the progress.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        folder: str,
+        settings: Settings,
+        record: Record,
+        advance: Callable[[int, str], None],
+    ) -> None:
+        self.predictor, self.root, self.settings = predictor, Path(folder), settings
+        self.record, self.advance = record, advance
+        self._options = dict(tta=settings.tta, max_tokens=settings.max_tokens)
+
+    def predict(self, item: Item, content: Content, *, renew: bool) -> int:
+        """Predicts an input; returns the number of images and frames.
+
+        Args:
+            item: The input.
+            content: From `open_item`.
+            renew: Whether its earlier outputs are removed before.
+
+        Raises:
+            UserError: If the input cannot be read.
+            OSError: If an output cannot be written.
+        """
+        if isinstance(content, Exception):
+            raise content
+        size, changed = item.source.stamp
+        about = {
+            'name': item.name,
+            'source': os.path.abspath(item.source.path),
+            'bytes': size,
+            'changed_ns': changed,
+        }
+        if renew:
+            _remove_outputs(self.root, item)
+        if isinstance(content, np.ndarray):
+            return self._image(item, content, about)
+        return self._raster(item, about) if content == RASTER else self._video(item, about)
+
+    def _image(self, item: Item, pixels: np.ndarray, about: dict[str, Any]) -> int:
+        result = self._predicted(pixels, item.source.path)
+        self.record.begin({**about, 'output': f'{item.name}.png'})
+        places = write_prediction(self.root, item.name, result, overlay=self.settings.overlays)
+        self.record.finish({**about, **places, **_figures(result)})
+        self.advance(1, '')
+        return 1
+
+    def _predicted(self, pixels: np.ndarray, name: str) -> Prediction:
+        keep = dict(scores=self.settings.scores, overlay=self.settings.overlays)
+        return self.predictor.predict_image(pixels, name=name, **keep, **self._options)
+
+    def _video(self, item: Item, about: dict[str, Any]) -> int:
+        video = Video(item.source.path)
+        about = {**about, 'output': item.name}
+        self.record.begin(about)
+        total, size = Total(self.predictor.classes), ()
+        with self._overlay_video(item.name, video.rate / self.settings.every) as overlays:
+            for index, pixels in ahead(video.frames(self.settings.every)):
+                result = self._frame(f'{item.name}/{index:06d}', pixels)
+                known = not np.isnan(result.confidence)  # not of a frame of an earlier command
+                total.add(result.map, result.confidence * result.map.size if known else None)
+                total.frames, size = total.frames + 1, result.map.shape
+                if overlays is not None:
+                    overlays.add(result.overlay())
+                self.advance(1, f'{item.source.name}: frame {index}')
+        places: dict[str, Any] = {'frames': total.frames, 'frames_per_second': video.rate}
+        if self.settings.overlays:
+            places['overlay'] = f'{OVERLAYS}/{item.name}.mp4'
+        if self.settings.scores:
+            places['scores'] = f'{SCORES}/{item.name}'
+        self.record.finish({**about, **places, **total.figures(size)})
+        if video.fault is not None:
+            raise UserError(f'video {item.source.path!r} is {video.fault}; the rest is left out')
+        return total.frames
+
+    def _frame(self, name: str, pixels: np.ndarray) -> Prediction:
+        path = self.root / f'{name}.png'
+        scores = self.root / SCORES / f'{name}.npy'
+        if path.exists() and (scores.exists() or not self.settings.scores):
+            label = np.asarray(Image.open(path))
+            known = dict(classes=self.predictor.classes, palette=self.predictor.palette)
+            return Prediction(map=label, image=pixels, **known)
+        result = self._predicted(pixels, name)
+        write_prediction(self.root, name, result, overlay=False)
+        return result
+
+    @contextlib.contextmanager
+    def _overlay_video(self, name: str, rate: float) -> Iterator[VideoWriter | None]:
+        if not self.settings.overlays:
+            yield None
+            return
+        with video_writer(self.root / OVERLAYS / f'{name}.mp4', rate) as writer:
+            yield writer
+
+    def _raster(self, item: Item, about: dict[str, Any]) -> int:
+        places = {'output': f'{item.name}.tif'}
+        options = dict(bands=self.settings.bands, max_value=self.settings.max_value)
+        palette, total = self.predictor.palette, Total(self.predictor.classes)
+        with rasters.open_raster(item.source.path, **options) as raster:
+            self.record.begin({**about, **places})
+            path = self.root / places['output']
+            with contextlib.ExitStack() as stack:
+                writer = stack.enter_context(rasters.map_writer(path, raster, palette))
+                scores = None
+                if self.settings.scores:
+                    places['scores'] = f'{SCORES}/{item.name}.npy'
+                    shape = (len(palette), *raster.size)
+                    scores = stack.enter_context(_score_file(self.root / places['scores'], shape))
+                for strip in self.predictor.predict_strips(
+                    raster.read,
+                    raster.size,
+                    name=item.source.path,
+                    scores=self.settings.scores,
+                    **self._options,
+                ):
+                    label = raster.mark(strip.map, strip.y0)
+                    writer.add(label)
+                    bottom = strip.y0 + len(label)
+                    if scores is not None:
+                        scores[:, strip.y0 : bottom] = strip.scores
+                    total.add(label, strip.confidence)
+                    self.advance(0, f'{item.source.name}: row {bottom} of {raster.size[0]}')
+            if self.settings.overlays:
+                places['overlay'] = f'{OVERLAYS}/{item.name}.jpg'
+                look = rasters.look_size(raster.size)
+                label = rasters.small_map(path, look)
+                # pixels without data have no class, and the image there is black
+                label = np.where(label < len(palette), label, 0).astype(label.dtype)
+                painted = paint(raster.thumbnail(), label, self.predictor.classes, palette)
+                write_jpeg(self.root / places['overlay'], painted)
+            self.record.finish({**about, **places, **total.figures(raster.size)})
+        self.advance(1, '')
+        return 1
+
+
+def _remove_outputs(root: Path, item: Item) -> None:
+    """Removes what an earlier command wrote for an input, and nothing else."""
+    for path in (root / place for place in planned(item.name, item.source)):
+        if path.is_dir():
+            for frame in path.iterdir():
+                if re.fullmatch(r'\d{6,}\.(png|npy)', frame.name):
+                    frame.unlink()
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _score_file(path: Path, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Yields an array that lies in a file, (K, H, W) float16."""
+    with atomic_path(path) as temporary:
+        array = np.lib.format.open_memmap(temporary, 'w+', np.float16, shape)
+        with temporary.open('r+b') as file:  # to a full disk, a mapped file ends the process
+            os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
+        yield array
+        array.flush()
+
+
+def _figures(result: Prediction) -> dict[str, Any]:
+    return {
+        'size': list(result.map.shape),
+        'seconds': round(result.seconds, 4),
+        'confidence': round(result.confidence, 4),
+        'shares': {name: round(share, 6) for name, share in result.shares.items()},
+    }
