@@ -156,6 +156,7 @@ class PEFTRunner(NamedParts):
         for metric in built.metrics:
             if isinstance(metric, DomainMetric):
                 metric.changed = tuple(self.deviations)
+                self.bare_model.keep_confidence = True  # the metric measures calibration
         return built
 
     def resume_from(self, path: str) -> None:

@@ -10,7 +10,8 @@ from mmseg.registry import METRICS
 
 from rein_seg.errors import UserError
 from rein_seg.evaluation.binary_scores import SCORES, image_scores, overlap
-from rein_seg.evaluation.domain_iou import area_scores, count_areas
+from rein_seg.evaluation.confusion import areas_of
+from rein_seg.evaluation.domain_iou import area_scores
 from rein_seg.evaluation.domain_metric import DomainMetric, read_map
 
 _FRACTIONS = ('MAE',)
@@ -68,6 +69,7 @@ class BinarySegMetric(DomainMetric):
     """
 
     needs_scores = True
+    image_score_name = 'IoU of the foreground'
 
     def __init__(
         self,
@@ -90,10 +92,10 @@ class BinarySegMetric(DomainMetric):
         self.beta2, self.threshold = beta2, threshold
 
     def measure(self, sample: Mapping[str, Any], label: np.ndarray) -> dict[str, Any]:
-        """Returns the ``areas`` of an image, from `count_areas`, and its `image_scores`."""
+        """Returns the ``areas`` of an image, from `areas_of`, and its `image_scores`."""
         scores = self._read_scores(sample, label.shape)
-        pred, valid = (scores > self.threshold).astype(np.int64), label != self.ignore_index
-        areas = {'areas': count_areas(pred, label, 2, self.ignore_index)}
+        valid = label != self.ignore_index
+        areas = {'areas': areas_of(self.confusion(sample, label), 2)}
         if not valid.any():
             return areas
         return areas | image_scores(
@@ -104,6 +106,14 @@ class BinarySegMetric(DomainMetric):
             beta2=self.beta2,
             threshold=self.threshold,
         )
+
+    def predicted(self, sample: Mapping[str, Any], size: tuple[int, ...]) -> np.ndarray:
+        """Returns the (H, W) class indexes at ``threshold``."""
+        return (read_map(sample, 'pred_scores', size) > self.threshold).astype(np.int64)
+
+    def image_score(self, matrix: np.ndarray) -> float | None:
+        """Returns the IoU of the foreground in %, or None without a labelled pixel."""
+        return 100 * overlap('IoU', *areas_of(matrix, 2)[:, 1]) if matrix.any() else None
 
     def _read_scores(self, sample: Mapping[str, Any], size: tuple[int, ...]) -> np.ndarray:
         classes = self.dataset_meta['classes']

@@ -12,7 +12,8 @@ import numpy as np
 from mmseg.registry import METRICS
 
 from rein_seg.errors import UserError
-from rein_seg.evaluation.domain_metric import DomainMetric, read_map
+from rein_seg.evaluation.confusion import areas_of, confusion_matrix
+from rein_seg.evaluation.domain_metric import DomainMetric
 
 
 @METRICS.register_module()
@@ -52,9 +53,8 @@ class DomainIoUMetric(DomainMetric):
         self.absent = absent
 
     def measure(self, sample: Mapping[str, Any], label: np.ndarray) -> np.ndarray:
-        """Returns the areas of an image, from `count_areas`."""
-        pred = read_map(sample, 'pred_sem_seg', label.shape)
-        return count_areas(pred, label, len(self.dataset_meta['classes']), self.ignore_index)
+        """Returns the areas of an image, from `areas_of`."""
+        return areas_of(self.confusion(sample, label), len(self.dataset_meta['classes']))
 
     def summarise(self, measured: Sequence[np.ndarray]) -> dict[str, Any]:
         """Returns the scores of one domain."""
@@ -80,11 +80,7 @@ def count_areas(
                [1, 1],
                [2, 0]])
     """
-    valid = label != ignore_index
-    pred, label = pred[valid], label[valid]
-    # the diagonal, the columns and the rows of a confusion matrix
-    counted = (label[pred == label], pred, label)
-    return np.stack([np.bincount(ids, minlength=num_classes)[:num_classes] for ids in counted])
+    return areas_of(confusion_matrix(pred, label, num_classes, ignore_index), num_classes)
 
 
 def area_scores(

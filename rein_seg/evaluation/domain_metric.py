@@ -15,6 +15,8 @@ from mmseg.registry import METRICS
 
 from rein_seg.checkpoint import write_png
 from rein_seg.errors import UserError
+from rein_seg.evaluation.confusion import confusion_matrix
+from rein_seg.evaluation.details import Details, DomainDetails, image_iou
 from rein_seg.evaluation.tables import domain_table
 
 
@@ -39,7 +41,10 @@ class DomainMetric(BaseMetric):
         columns: Names of the scores in the table and in the mean, the main score first.
         fractions: The columns with values 0..1; all others are in %.
         needs_scores: Whether samples must carry ``pred_scores``.
+        image_score_name: Name of `image_score`, for readers.
         report: Everything about the test, after `compute_metrics` (main process).
+        details: Facts about each domain beside its scores, after `evaluate` (main process); empty
+            where the data set names no classes.
 
     Raises:
         UserError: If a sample has no domain, a named target got no sample, or a map and its label
@@ -67,6 +72,7 @@ class DomainMetric(BaseMetric):
     columns: tuple[str, ...] = ()
     fractions: tuple[str, ...] = ()
     needs_scores = False
+    image_score_name = 'mIoU of the labelled classes'
 
     def __init__(
         self,
@@ -91,6 +97,9 @@ class DomainMetric(BaseMetric):
         self.output_dir = output_dir
         self._written: dict[str, str] = {}
         self.report: dict[str, Any] = {}
+        self.details: dict[str, DomainDetails] = {}
+        self._collected = Details()
+        self._counted: tuple[Any, np.ndarray] = (None, np.empty(0))
 
     @abstractmethod
     def measure(self, sample: Mapping[str, Any], label: np.ndarray) -> Any:
@@ -119,9 +128,46 @@ class DomainMetric(BaseMetric):
                 )
             label = sample['gt_sem_seg']['data'].squeeze(0).cpu().numpy()
             self.results.append((sample['domain'], self.measure(sample, label)))
+            self._collect(sample, label)
             if self.output_dir is not None:
                 pred = read_map(sample, 'pred_sem_seg', label.shape).astype(np.uint8)
                 write_png(self._output_path(sample), pred)
+
+    def _classes(self) -> Sequence[str]:
+        return (self.dataset_meta or {}).get('classes') or ()
+
+    def _collect(self, sample: Mapping[str, Any], label: np.ndarray) -> None:
+        if self._classes() and 'pred_sem_seg' in sample:
+            matrix = self.confusion(sample, label)
+            pred = self.predicted(sample, label.shape)
+            score = self.image_score(matrix)
+            self._collected.add(sample, label, pred, matrix, score, self.ignore_index)
+        self._counted = (None, np.empty(0))  # the maps of the sample are large
+
+    def predicted(self, sample: Mapping[str, Any], size: tuple[int, ...]) -> np.ndarray:
+        """Returns the (H, W) predicted class indexes of an image.
+
+        Args:
+            sample: With ``pred_sem_seg``.
+            size: (H, W) of the label.
+        """
+        return read_map(sample, 'pred_sem_seg', size)
+
+    def confusion(self, sample: Mapping[str, Any], label: np.ndarray) -> np.ndarray:
+        """Returns the `confusion_matrix` of an image; counted once for all that read it."""
+        if self._counted[0] is not sample:
+            pred = self.predicted(sample, label.shape)
+            matrix = confusion_matrix(pred, label, len(self._classes()), self.ignore_index)
+            self._counted = (sample, matrix)
+        return self._counted[1]
+
+    def image_score(self, matrix: np.ndarray) -> float | None:
+        """Returns the score in % by which the worst and the best images of a domain are chosen.
+
+        Args:
+            matrix: Confusion matrix of an image.
+        """
+        return image_iou(matrix, len(self._classes()))
 
     def _output_path(self, sample: dict) -> Path:
         """Returns DOMAIN/NAME.png; names that are taken get the image's folders in front."""
@@ -146,6 +192,7 @@ class DomainMetric(BaseMetric):
                         f'two processes wrote the predictions of {known[path]!r} and {image!r} as '
                         f'{path!r}: test in one process, which gives each a name, or rename one'
                     )
+        self.details = self._collected.gather(size, len(self._classes()), self.collect_device)
         return super().evaluate(size)
 
     def compute_metrics(self, results: list[tuple[str, Any]]) -> dict[str, float]:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rein_seg.errors import NotFinite
+from rein_seg.evaluation.calibration import grid
 from rein_seg.heads.contract import DecodeHead
 
 Resize = Callable[[Tensor], Tensor]
@@ -26,6 +27,7 @@ def postprocess(
     *,
     keep_scores: bool = False,
     keep_logits: bool = False,
+    keep_confidence: bool = False,
 ) -> dict[str, Tensor]:
     """Returns the labels of one image in its size, and on request the numbers behind them.
 
@@ -40,6 +42,8 @@ def postprocess(
             classes.
         keep_logits: Adds ``seg_logits``, (K, H, W): the resized predictions; with one channel the
             probability, as in mmseg.
+        keep_confidence: Adds ``confidence``, (1, h', w') float32: the probability of the predicted
+            class at the pixels of `rein_seg.evaluation.calibration.grid`.
 
     Returns:
         ``pred_sem_seg``, (1, H, W) int64, and the requested maps.
@@ -48,6 +52,7 @@ def postprocess(
         NotFinite: If the best prediction of a pixel is not a finite number.
     """
     resize = partial(_resize, size=size, align_corners=head.align_corners)
+    raw = predicted
     if keep_scores or keep_logits or head.sigmoid:
         predicted = resize(predicted)
     if head.sigmoid:
@@ -62,7 +67,46 @@ def postprocess(
         result['pred_scores'] = scores.float()
     if keep_logits:
         result['seg_logits'] = predicted
+    if keep_confidence:
+        result['confidence'] = confidence(raw, label, head)
     return result
+
+
+def confidence(predicted: Tensor, label: Tensor, head: DecodeHead) -> Tensor:
+    """Returns (1, h', w') float32 probabilities of predicted classes, at the pixels of a grid.
+
+    The predictions are interpolated at these pixels alone, as `postprocess` resizes them.
+
+    Args:
+        predicted: (K, h, w) logits or scores, without padding.
+        label: (1, H, W) predicted classes.
+        head: The head that made them.
+    """
+    rows, columns = grid(tuple(label.shape[1:]))
+    values = predicted[None].float()
+    if values.shape[2:] == label.shape[1:]:
+        values = values[..., rows, columns]
+    else:
+        places = [
+            _places(length, part, head.align_corners, values.device)
+            for length, part in zip(label.shape[1:], (rows, columns), strict=True)
+        ]
+        y, x = torch.meshgrid(*places, indexing='ij')
+        where = torch.stack([x, y], -1)[None]
+        values = F.grid_sample(
+            values, where, padding_mode='border', align_corners=head.align_corners
+        )
+    label = label[:, rows, columns]
+    probability = head.probabilities(values)[0]
+    if head.sigmoid:
+        return torch.where(label > 0, probability, 1 - probability)
+    return probability.gather(0, label)
+
+
+def _places(length: int, part: slice, align_corners: bool, device: torch.device) -> Tensor:
+    """Returns pixels of a side as `grid_sample` counts them: -1 and 1 are its ends."""
+    at = torch.arange(length, device=device, dtype=torch.float32)[part]
+    return 2 * at / max(length - 1, 1) - 1 if align_corners else (2 * at + 1) / length - 1
 
 
 def unpad(predicted: Tensor, meta: Mapping[str, Any]) -> Tensor:

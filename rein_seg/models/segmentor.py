@@ -54,6 +54,10 @@ class PEFTSegmentor(EncoderDecoder):
             of the foreground, of two classes, as ``pred_scores``.
         data_preprocessor: Overrides the preprocessor made from the encoder's normalisation.
 
+    Attributes:
+        keep_confidence: Whether results carry the probability of the predicted class; a runner sets
+            it for its tests, see `rein_seg.models.postprocess.confidence`.
+
     Raises:
         UserError: If the method makes queries that the head does not read, a given ``in_channels``
             differs from the encoder's, ``test_cfg`` is not one of the two modes, or there is no
@@ -73,6 +77,8 @@ class PEFTSegmentor(EncoderDecoder):
         >>> result[0].pred_sem_seg.shape, int(result[0].pred_sem_seg.data.max()) < 3
         ((32, 64), True)
     """
+
+    keep_confidence = False
 
     def __init__(
         self,
@@ -240,6 +246,7 @@ class PEFTSegmentor(EncoderDecoder):
         samples = data_samples or [SegDataSample() for _ in seg_logits]
         head = self.heads['decode']
         keep = {key: self.test_cfg.get(key, False) for key in ('keep_scores', 'keep_logits')}
+        keep['keep_confidence'] = self.keep_confidence
         for predicted, sample in zip(seg_logits, samples, strict=True):
             size = tuple(predicted.shape[1:])
             if data_samples is not None:

@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+import torch
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmseg.structures import SegDataSample
 
@@ -76,6 +77,7 @@ def test_the_runner_builds_it_beside_a_gpu_unless_the_config_has_its_own(monkeyp
     build = PEFTRunner.build_evaluator
     metric = dict(type='DomainIoUMetric')
     runner = PEFTRunner.__new__(PEFTRunner)
+    runner.model = torch.nn.Identity()
     for device, kind in (('cpu', Evaluator), ('cuda', OverlappingEvaluator)):
         monkeypatch.setattr(engine_runner, 'get_device', lambda device=device: device)
         assert type(build(runner, metric)) is kind
