@@ -8,7 +8,9 @@ from html.parser import HTMLParser
 import pytest
 
 from rein_seg.compare import build_comparison
-from rein_seg.compare.page import SCRIPTS, embed, page
+from rein_seg.compare.page import SCRIPTS, page
+from rein_seg.pages.page import SCRIPTS as SHARED
+from rein_seg.pages.page import embed
 from tests.compare.made import comparison, data_of, make_results, make_run
 
 VOID = {'meta', 'link', 'br', 'img', 'hr', 'input'}
@@ -97,7 +99,8 @@ def test_a_comparison_without_results(state):
 
 
 def test_every_script_is_used(repo):
-    folder = repo / 'rein_seg/compare/template'
-    assert sorted(SCRIPTS) == sorted(path.name for path in folder.glob('*.js'))
-    assert {path.suffix for path in folder.iterdir()} == {'.css', '.html', '.js'}
-    assert '"rein_seg.compare" = ["template/*"]' in (repo / 'pyproject.toml').read_text()
+    for package, scripts in (('compare', SCRIPTS), ('pages', SHARED)):
+        folder = repo / f'rein_seg/{package}/template'
+        assert sorted(scripts) == sorted(path.name for path in folder.glob('*.js'))
+        shipped = f'"rein_seg.{package}" = ["template/*"]'
+        assert shipped in (repo / 'pyproject.toml').read_text()

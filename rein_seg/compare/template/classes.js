@@ -23,17 +23,6 @@ function classStatistic(variant, choice, name) {
   return { mean: means.reduce((a, b) => a + b, 0) / means.length, std: null };
 }
 
-function picker(title, key, choices, chosen, names = {}) {
-  const id = `pick-${key}`;
-  const options = choices.map((choice) =>
-    make('option', { value: choice, selected: choice === chosen }, names[choice] || choice));
-  const change = (event) => {
-    state.set(key, event.target.value || null);
-    draw();
-  };
-  return make('label', { for: id }, `${title} `, make('select', { id, change }, options));
-}
-
 function drawClasses() {
   const choice = classChoice();
   find('#classes').hidden = choice === null;
