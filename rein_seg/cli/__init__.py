@@ -33,6 +33,7 @@ COMMANDS = (
     'predict',
     'compare',
     'show-results',
+    'report',
     'check-data',
     'show',
     'merge',

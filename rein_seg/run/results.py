@@ -1,4 +1,4 @@
-"""The files of a run: results.json, adapter.safetensors, overview.png, environment.json."""
+"""The files of a run: results, adapter, overview, report, environment."""
 
 from __future__ import annotations
 
@@ -19,17 +19,22 @@ from rein_seg.environment import describe_environment
 from rein_seg.evaluation import DomainMetric, class_table
 from rein_seg.models.segmentor import count_parameters
 from rein_seg.palettes import distinct_colours
+from rein_seg.run.command import command_line
 from rein_seg.run.overview import draw_overview
 from rein_seg.run.places import without_places
 from rein_seg.run.predict import classes_of
+from rein_seg.run.report import build_report, write_report
+
+
+def find_metric(evaluator: Any) -> DomainMetric | None:
+    """Returns the evaluator's first `DomainMetric`, or None without such a metric."""
+    return next((one for one in evaluator.metrics if isinstance(one, DomainMetric)), None)
 
 
 def find_report(evaluator: Any) -> dict[str, Any]:
     """Returns the report of the evaluator's first `DomainMetric`, empty without such a metric."""
-    for metric in evaluator.metrics:
-        if isinstance(metric, DomainMetric):
-            return metric.report
-    return {}
+    metric = find_metric(evaluator)
+    return {} if metric is None else metric.report
 
 
 def collect_results(
@@ -47,6 +52,7 @@ def collect_results(
     info = model.backbone.encoder_info
     return {
         'config': Path(cfg.filename).name if cfg.filename else None,
+        'command': command_line(),
         'benchmark': cfg.benchmark.get('name'),
         **report,
         'method': model.identity['method'],
@@ -81,6 +87,7 @@ def write_run(cfg: Config, runner: PEFTRunner, results: dict[str, Any]) -> dict[
     size = save_adapter(folder / 'adapter.safetensors', model, metadata)
     results = {**results, 'adapter': {'file': 'adapter.safetensors', **size}}
     write_overview(cfg, runner, results, runner.val_dataloader)
+    write_page(cfg, runner.val_loop.evaluator, results)
     return write_scores(cfg, results)
 
 
@@ -140,6 +147,22 @@ def write_overview(
 ) -> None:
     """Draws one sample of each domain with its prediction into the work folder."""
     draw_overview(Path(cfg.work_dir) / name, runner.bare_model, loader.dataset, results)
+
+
+def write_page(
+    cfg: Config, evaluator: Any, results: Mapping[str, Any], name: str = 'report'
+) -> None:
+    """Writes the report of a run: ``report.json`` and the page made of it.
+
+    Args:
+        cfg: Config of the run.
+        evaluator: After its test.
+        results: Content of ``results.json``.
+        name: Of both files.
+    """
+    metric = find_metric(evaluator)
+    if metric is not None and metric.report:
+        write_report(cfg.work_dir, results, build_report(metric, cfg.work_dir), name)
 
 
 def write_scores(cfg: Config, results: dict[str, Any]) -> dict[str, Any]:

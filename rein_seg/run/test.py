@@ -74,10 +74,12 @@ def test(
     check_model(runner, sizes)
     runner.logger.info(load_weights(runner.bare_model, weights))
     start = time.perf_counter()
-    reports = {
-        name: _evaluate(run, runner, changed[name], several=len(runs) > 1)
-        for name, run in runs.items()
-    }
+    reports, evaluators = {}, {}
+    for name, run in runs.items():
+        begun = time.perf_counter()
+        evaluators[name] = runner.test_on(run.cfg, changed[name])
+        took = time.perf_counter() - begun if len(runs) > 1 else None
+        reports[name] = _report(run, runner, evaluators[name], took)
     seconds = {'total': time.perf_counter() - start}
     if not dist.is_main_process():
         return {}
@@ -89,6 +91,9 @@ def test(
     if protocols:
         results['protocols'] = reports
         print_log('\n' + protocol_table(reports), logger='current')
+    for name, report in reports.items():
+        page = f'report_{name}' if len(reports) > 1 else 'report'
+        outcome.write_page(first, evaluators[name], {**results, **report}, page)
     return outcome.write_scores(first, results)
 
 
@@ -122,21 +127,26 @@ def _under(cfg: Config, protocols: Sequence[str], request: Request) -> dict[str,
     }
 
 
-def _evaluate(
-    run: Resolved, runner: PEFTRunner, changed: Sequence[str], *, several: bool
+def _report(
+    run: Resolved, runner: PEFTRunner, evaluator: Any, seconds: float | None
 ) -> dict[str, Any]:
-    """Returns the report of one protocol, with its open questions, and draws its overview."""
-    start = time.perf_counter()
-    report = outcome.find_report(runner.test_on(run.cfg, changed))
+    """Returns the report of one protocol, with its open questions, and draws its overview.
+
+    Args:
+        run: Config of the protocol.
+        runner: With the data of the test.
+        evaluator: After the test.
+        seconds: Time of the test, where there are several protocols.
+    """
     if not dist.is_main_process():
         return {}
     report = {
-        **report,
+        **outcome.find_report(evaluator),
         'not_known': list(run.protocol.not_known),
         'test_cfg': dict(runner.bare_model.test_cfg),
     }
-    if several:
-        report['seconds'] = round(time.perf_counter() - start, 3)
-    picture = f'overview_{run.protocol.name}.png' if several else 'overview.png'
+    if seconds is not None:
+        report['seconds'] = round(seconds, 3)
+    picture = 'overview.png' if seconds is None else f'overview_{run.protocol.name}.png'
     outcome.write_overview(run.cfg, runner, report, runner.test_dataloader, picture)
     return report

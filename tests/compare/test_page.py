@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 
@@ -12,37 +11,7 @@ from rein_seg.compare.page import SCRIPTS, page
 from rein_seg.pages.page import SCRIPTS as SHARED
 from rein_seg.pages.page import embed
 from tests.compare.made import comparison, data_of, make_results, make_run
-
-VOID = {'meta', 'link', 'br', 'img', 'hr', 'input'}
-NASTY = '</script><script>alert(1)</script><!-- [[style]] \u2028 & "x"'
-
-
-class Reader(HTMLParser):
-    """Checks that elements nest; keeps attributes and the text of script and title elements."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.elements, self.texts = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, text):
-        if self.open and self.open[-1] in ('script', 'title'):
-            self.texts.append((self.open[-1], text))
-
-
-def read(text):
-    reader = Reader()
-    reader.feed(text)
-    reader.close()
-    assert not reader.open
-    return reader
+from tests.pages.reader import NASTY, read
 
 
 def test_elements_nest_and_data_comes_back():
