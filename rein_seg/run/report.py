@@ -21,6 +21,7 @@ from rein_seg.evaluation.domain_metric import DomainMetric
 from rein_seg.pages.maps import colour, error_map
 from rein_seg.pages.page import finite
 from rein_seg.pages.run_report import report_page
+from rein_seg.palettes import distinct_colours
 from rein_seg.run.curves import read_curves
 
 FORMAT = 'rein_seg-report/1'
@@ -36,7 +37,8 @@ def build_report(metric: DomainMetric, folder: str | Path) -> dict[str, Any]:
         folder: Work folder of the run, with the logs of its curves.
     """
     meta, details = metric.dataset_meta or {}, metric.details
-    palette = meta.get('palette') or ()
+    classes = list(meta.get('classes') or ())
+    palette = meta.get('palette') or distinct_colours(len(classes))
     pictures = _pictures(details, palette, metric.ignore_index)
     targets = [name for name in metric.report.get('targets', ()) if name in details]
     together = np.sum([details[name].confusion for name in targets], axis=0)
@@ -45,7 +47,7 @@ def build_report(metric: DomainMetric, folder: str | Path) -> dict[str, Any]:
     return {
         'format': FORMAT,
         'image_score': metric.image_score_name,
-        'classes': list(meta.get('classes') or ()),
+        'classes': classes,
         'palette': [list(map(int, rgb)) for rgb in palette],
         'domains': {name: _domain(details[name], pictures[name]) for name in order},
         'over_targets': _confusions(together) if len(targets) > 1 else None,
