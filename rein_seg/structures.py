@@ -296,6 +296,11 @@ class Anatomy:
         """Number of blocks of all stages."""
         return sum(self.stage_depths)
 
+    @property
+    def smallest_side(self) -> int:
+        """Shortest side of an image in pixels that reaches the last stage: one step of its map."""
+        return max(self.divisor, self.patch_size * 2 ** (len(self.stage_depths) - 1))
+
     def find(
         self,
         kind: type[SiteT],

@@ -49,9 +49,10 @@ def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source:
             a, b = theirs.get(part), ours.get(part)
             if a != b:
                 said, wanted = f'{shown(part)}={shown(repr(a))}', shown(repr(b))
+                file = "the file of the encoder's weights and " * (part == 'encoder.weights')
                 raise UserError(
                     f'{source} was made for another {name}: it says {said}, the config gives '
-                    f'{wanted}; use the config it was trained with'
+                    f'{wanted}; use {file}the config it was trained with'
                 )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
 
 from rein_seg.checkpoint import read_adapter, read_checkpoint
 from rein_seg.config.find import shipped_configs
@@ -16,13 +15,13 @@ from rein_seg.config.load import load_config
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
 from rein_seg.config.stored import read_stored
+from rein_seg.download import HubId, hub_files, parse_hub_id
 from rein_seg.errors import UserError
-from rein_seg.hub import fetch, is_hub_id
 from rein_seg.inference.predictor import Predictor
-from rein_seg.run.predict import make_ready
-from rein_seg.run.weights import load_weights
+from rein_seg.run.predict import init_model
 
 ADAPTER = 'adapter.safetensors'
+_SUFFIXES = ('.safetensors', '.pth', '.pt', '.py', '.ckpt', '.bin')
 
 
 def load(
@@ -40,7 +39,7 @@ def load(
     Args:
         source: An adapter file, a training checkpoint, the folder of a run with
             ``adapter.safetensors``, or an id of the Hugging Face hub, ``user/name`` or
-            ``user/name@revision``.
+            ``user/name@revision``, also after ``hf:``.
         device: Such as ``cuda:0``; default the first GPU, else the CPU.
         config: Config to use in place of the file's own, for files without a config.
         encoder_weights: File of the encoder's weights, where it lies elsewhere.
@@ -59,11 +58,8 @@ def load(
     path = find_weights(source)
     cfg, meta = _config_of(path) if config is None else (_given(config), {})
     _point_to_encoder(cfg, path, encoder_weights)
-    model = MODELS.build(cfg.model)
-    load_weights(model, str(path))
-    make_ready(model, cfg, device=place)
-    if meta:
-        model.dataset_meta = {**model.dataset_meta, **meta}
+    model: Any = init_model(cfg, str(path), device=place)
+    model.dataset_meta = {**model.dataset_meta, **meta}
     return Predictor(model)
 
 
@@ -115,12 +111,30 @@ def find_weights(source: str | Path) -> Path:
             f'file; train it (rein-seg train {source}), or build it untrained with '
             f'rein_seg.init_model({source!r})'
         )
-    if isinstance(source, str) and is_hub_id(source):
-        return fetch(source, ADAPTER)
+    hub_id = _hub_id(source)
+    if hub_id is not None:
+        advice = f'{str(source)!r} is no file here, either: give the path of an {ADAPTER}'
+        return hub_files(hub_id, [ADAPTER], advice=advice, first_wait=0.2)
     raise UserError(
         f'{str(source)!r} does not exist: expected an adapter file, the folder of a run, or an id '
         'of the hub such as user/name'
     )
+
+
+def _hub_id(source: str | Path) -> HubId | None:
+    """Returns the id of the hub in a source; None if it can be a path alone."""
+    if not isinstance(source, str):
+        return None
+    if source.startswith('hf:'):
+        return parse_hub_id(source)
+    parts = source.partition('@')[0].split('/')
+    # a mistyped name in a folder that is there is no id
+    if len(parts) != 2 or source.endswith(_SUFFIXES) or Path(parts[0]).is_dir():
+        return None
+    try:
+        return parse_hub_id(f'hf:{source}')
+    except UserError:
+        return None
 
 
 def _config_of(path: Path) -> tuple[Config, dict[str, Any]]:
@@ -146,9 +160,7 @@ def _names(meta: Any) -> dict[str, Any]:
 
 
 def _given(config: str | Config) -> Config:
-    cfg = load_config(config) if isinstance(config, str) else config
-    init_default_scope('mmseg')
-    return cfg
+    return load_config(config) if isinstance(config, str) else copy.deepcopy(config)
 
 
 def _point_to_encoder(cfg: Config, path: Path, given: str | Path | None) -> None:

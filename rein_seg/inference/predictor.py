@@ -5,6 +5,7 @@ K classes, H x W image.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmcv.image import rescale_size
 from mmengine.logging import print_log
 from torch import nn
 
@@ -62,6 +64,7 @@ class Predictor:
         self.model: Any = model
         self.classes, self.palette = _names_and_colours(model)
         self._said: set[str] = set()
+        self._lock = threading.Lock()
 
     @property
     def device(self) -> torch.device:
@@ -121,6 +124,15 @@ class Predictor:
         max_tokens: int | None = None,
     ) -> Prediction:
         """Predicts an (H, W, 3) uint8 RGB image; see `predict`."""
+        # the encoder keeps the size of the image that passes, so threads wait for each other
+        with self._lock:
+            return self._predict_image(
+                image, name, overlay=overlay, scores=scores, tta=tta, max_tokens=max_tokens
+            )
+
+    def _predict_image(
+        self, image: np.ndarray, name: str, *, overlay: bool, **options: Any
+    ) -> Prediction:
         start = time.perf_counter()
         size = image.shape[:2]
         seen = resized(image, self.model)
@@ -128,10 +140,7 @@ class Predictor:
         def read(y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
             return seen[y0:y1, x0:x1]
 
-        strips = self._strips(
-            read, seen.shape[:2], size, scores=scores, tta=tta, max_tokens=max_tokens, name=name
-        )
-        parts = list(strips)
+        parts = list(self._strips(read, seen.shape[:2], size, name=name, **options))
         return Prediction(
             map=np.concatenate([part.map for part in parts]),
             classes=self.classes,
@@ -271,8 +280,16 @@ def resized(image: np.ndarray, model: Any) -> np.ndarray:
     """
     results = dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
     for step in getattr(model, 'image_steps', ()):
-        results = step(results)
+        results = step(results) if _keeps_pixels(step, results['img']) else results
     return results['img']
+
+
+def _keeps_pixels(step: Any, image: np.ndarray) -> bool:
+    """Says whether a resize leaves a pixel of each side: of a thin strip it may round to none."""
+    height, width = image.shape[:2]
+    if not step.keep_ratio or step.scale is None:
+        return True
+    return min(rescale_size((width, height), step.scale)) > 0
 
 
 def _check_options(options: dict[str, Any]) -> None:

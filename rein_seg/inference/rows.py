@@ -64,7 +64,7 @@ def resize_rows(
             above, below = low[start:stop] - top, high[start:stop] - top
             yield start, _between(held, above, below, part[start:stop], to[1], align_corners)
         done = max(done, ready)
-        keep = int(low[done]) - top if done < to[0] else held.shape[1]
+        keep = min(int(low[done]) - top, held.shape[1]) if done < to[0] else held.shape[1]
         held, top = held[:, keep:].clone(), top + keep
 
 

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from rein_seg.errors import UserError
-from rein_seg.models.padding import pad_reflecting
+from rein_seg.models.padding import pad_reflecting, pad_with_mean
 from rein_seg.models.postprocess import unpad
 from rein_seg.models.windows import BATCH_WINDOWS, Window, window_places
 
@@ -28,8 +27,8 @@ MAX_TOKENS = 8192
 _TILE_SHARE = (
     4  # a tile has this part of the tokens: smaller tiles are faster, larger ones see more
 )
-_OVERLAP_SHARE = 4  # of a tile's side
-_LARGEST_PATCH = 16  # networks of stages take multiples of 32, but their maps are finer
+_OVERLAP_SHARE = 6  # of a tile's side
+_STAGED_PATCH, _STAGED_STEP = 16, 32  # of networks in stages, which need no whole patches
 _MOST_VALUES = 2**27  # of predictions that are kept at once: 512 MiB
 
 Read = Callable[[int, int, int, int], np.ndarray]
@@ -87,26 +86,29 @@ def make_plan(model: Any, size: tuple[int, int], *, max_tokens: int = MAX_TOKENS
 
     A model that is tested with windows (``test_cfg`` mode slide) keeps them, with plain means. An
     image of any other model goes in one piece up to ``max_tokens`` patches, above it in tiles that
-    overlap by a quarter, blended with linear ramps.
+    overlap by a sixth, blended with linear ramps.
 
     Args:
         model: The segmentor.
         size: (H, W) that the network sees.
-        max_tokens: Number of patches, of 16 x 16 pixels at most.
+        max_tokens: Number of patches; a network in stages (Swin, ConvNeXt, ResNet) counts 16 x 16
+            pixels as a patch.
     """
-    divisor, test_cfg = model.backbone.anatomy.divisor, model.test_cfg
+    anatomy, test_cfg = model.backbone.anatomy, model.test_cfg
     if test_cfg['mode'] == 'slide':
         if model.out_channels * size[0] * size[1] <= _MOST_VALUES:
             return Plan(size)
         return Plan(size, tuple(test_cfg['crop_size']), tuple(test_cfg['stride']))
-    patch = min(divisor, _LARGEST_PATCH)
+    patch, step = anatomy.divisor, anatomy.divisor
+    if len(anatomy.stage_depths) > 1:
+        patch, step = _STAGED_PATCH, math.lcm(step, _STAGED_STEP)
     tokens = math.prod(-(-side // patch) for side in size)
     if tokens <= max_tokens and model.out_channels * size[0] * size[1] <= _MOST_VALUES:
         return Plan(size)
-    side = _tile_side(max_tokens // _TILE_SHARE, patch, divisor)
-    overlap = max(divisor, side // _OVERLAP_SHARE // divisor * divisor)
+    side = max(math.isqrt(max_tokens // _TILE_SHARE) * patch // step, 2) * step
+    overlap = max(side // _OVERLAP_SHARE // step, 1) * step
     # one row of tiles is kept with all its classes: of a very wide image it is lower
-    lower = _MOST_VALUES // (model.out_channels * size[1]) // divisor * divisor
+    lower = _MOST_VALUES // (model.out_channels * size[1]) // step * step
     height = min(side, max(lower, 2 * overlap))
     return Plan(
         size,
@@ -114,11 +116,6 @@ def make_plan(model: Any, size: tuple[int, int], *, max_tokens: int = MAX_TOKENS
         stride=(height - overlap, side - overlap),
         ramp=(overlap, overlap),
     )
-
-
-def _tile_side(tokens: int, patch: int, divisor: int) -> int:
-    side = math.isqrt(tokens) * patch // divisor * divisor
-    return max(side, 2 * divisor)
 
 
 def predict_rows(model: Any, read: Read, plan: Plan) -> Iterator[Rows]:
@@ -172,7 +169,8 @@ def _predict_tiles(
 ) -> Iterator[tuple[Window, Tensor]]:
     """Yields each tile of a row with its (K, h, w) predictions; they go in batches."""
     at_once = int(model.test_cfg.get('batch_windows', BATCH_WINDOWS))
-    divisor = model.backbone.anatomy.divisor
+    anatomy = model.backbone.anatomy
+    pad = pad_reflecting if any(plan.ramp) else pad_with_mean  # as mmseg's windows
     for start in range(0, len(places), at_once):
         chunk = places[start : start + at_once]
         crops = []
@@ -181,10 +179,7 @@ def _predict_tiles(
             crops.append(unpad(inputs[0], meta))
         batch = torch.stack(crops)
         height, width = batch.shape[-2:]
-        if any(plan.ramp):
-            batch = pad_reflecting(batch, divisor)
-        else:  # as mmseg's windows
-            batch = F.pad(batch, (0, -width % divisor, 0, -height % divisor))
+        batch = pad(batch, anatomy.divisor, anatomy.smallest_side)
         predicted = model.encode_decode(batch)[..., :height, :width]
         yield from zip(chunk, predicted, strict=True)
 

@@ -212,7 +212,8 @@ class PEFTSegmentor(EncoderDecoder):
             batch_img_metas: Not read; mmseg passes them.
         """
         height, width = inputs.shape[-2:]
-        padded = pad_reflecting(inputs, self.backbone.anatomy.divisor)
+        anatomy = self.backbone.anatomy
+        padded = pad_reflecting(inputs, anatomy.divisor, anatomy.smallest_side)
         return self.encode_decode(padded)[..., :height, :width]
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict] | None = None) -> Tensor:
@@ -233,6 +234,7 @@ class PEFTSegmentor(EncoderDecoder):
             stride=self.test_cfg['stride'],
             batch_windows=int(self.test_cfg.get('batch_windows', BATCH_WINDOWS)),
             divisor=self.backbone.anatomy.divisor,
+            least=self.backbone.anatomy.smallest_side,
         )
 
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:

@@ -14,6 +14,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor
 
 from rein_seg.errors import UserError
+from rein_seg.models.padding import padded_side
 
 Window = tuple[int, int, int, int]
 BATCH_WINDOWS = 4
@@ -52,6 +53,7 @@ def slide(
     stride: Sequence[int],
     batch_windows: int = BATCH_WINDOWS,
     divisor: int = 1,
+    least: int = 1,
 ) -> Tensor:
     """Predicts in windows; a pixel gets the mean over the windows that cover it.
 
@@ -63,6 +65,7 @@ def slide(
         stride: (h, w) in pixels.
         batch_windows: Crops in one call of ``predict``; at least one window of each image.
         divisor: A side shorter than the crop is padded with zeros to a multiple of it.
+        least: A shorter side is padded with zeros to it.
 
     Returns:
         (B, K, H, W) predictions.
@@ -76,7 +79,7 @@ def slide(
         True
     """
     height, width = image.shape[-2:]
-    image = _pad_short_sides(image, crop_size, divisor)
+    image = _pad_short_sides(image, crop_size, divisor, least)
     batch = len(image)
     places = window_places(image.shape[-2:], crop_size, stride)
     total = image.new_zeros(batch, channels, *image.shape[-2:])
@@ -93,12 +96,12 @@ def slide(
     return total.div_(count)[..., :height, :width]
 
 
-def _pad_short_sides(image: Tensor, crop: Sequence[int], divisor: int) -> Tensor:
-    # of a normalised image zero is the mean colour
+def _pad_short_sides(image: Tensor, crop: Sequence[int], divisor: int, least: int) -> Tensor:
     height, width = (
-        -side % divisor if side < length else 0
+        padded_side(side, divisor if side < length else 1, least) - side
         for side, length in zip(image.shape[-2:], crop, strict=True)
     )
+    # of a normalised image zero is the mean colour
     return F.pad(image, (0, width, 0, height)) if height or width else image
 
 

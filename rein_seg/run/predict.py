@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 from mmseg.structures import SegDataSample
 from torch import nn
@@ -43,6 +44,7 @@ def init_model(
         (64, 128)
     """
     cfg = load_config(config) if isinstance(config, str) else config
+    init_default_scope('mmseg')  # names of classes are looked up in it
     model = MODELS.build(cfg.model)
     if weights is not None:
         load_weights(model, weights)

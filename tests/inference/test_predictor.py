@@ -1,33 +1,16 @@
 """A predictor takes any source of any size, and gives mmseg's own result where mmseg has one."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
-from mmseg.structures import SegDataSample
 from PIL import Image
 
 from rein_seg.apis import Prediction, Predictor, predict
 from rein_seg.errors import UserError
+from tests.inference.pixels import picture, reference
 from tests.inference.tiny_models import SLIDE, tiny_model
-
-
-def picture(height, width, seed=0):
-    """A smooth picture with detail: neighbours are alike, as in a photograph."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (max(1, height // 8), max(1, width // 8), 3), dtype=np.uint8)
-    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR))
-
-
-def reference(model, image):
-    """Labels and probabilities of mmseg's own test step."""
-    model.test_cfg['keep_logits'] = True
-    size = image.shape[:2]
-    sample = SegDataSample(metainfo=dict(img_shape=size, ori_shape=size))
-    tensor = torch.from_numpy(image[..., ::-1].transpose(2, 0, 1).copy())
-    with torch.no_grad():
-        result = model.test_step(dict(inputs=[tensor], data_samples=[sample]))[0]
-    return result.pred_sem_seg.data[0].numpy(), result.seg_logits.data
-
 
 MODES = {'whole': None, 'slide': SLIDE}
 SIZES = [(64, 96), (33, 17), (1, 1), (1, 50), (40, 31)]
@@ -179,3 +162,12 @@ def test_shares_and_overlay():
 def test_options_are_checked_before_any_image_is_read(options, words):
     with pytest.raises(UserError, match=words):
         Predictor(tiny_model()).predict('nowhere.png', **options)
+
+
+def test_threads_wait_for_each_other():
+    predictor = Predictor(tiny_model())
+    images = [picture(40, 8 * (3 + i % 3), seed=i) for i in range(12)]
+    expected = [predictor.predict(image).map for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        for result, label in zip(pool.map(predictor.predict, images), expected, strict=True):
+            np.testing.assert_array_equal(result.map, label)

@@ -13,15 +13,15 @@ from tests.encoders.tiny import ENCODERS
 from tests.run.tiny_run import tiny_config
 
 SLIDE = dict(mode='slide', crop_size=(32, 32), stride=(24, 24))
-NAMES = tuple(f'class {i}' for i in range(5))
 
 
 def tiny_model(head='LinearHead', num_classes=5, *, encoder='vit_tiny', test_cfg=None, steps=()):
     """Returns a segmentor that is ready to predict; its head has random weights."""
     decode_head = dict(type=head) if isinstance(head, str) else head
+    encoder = ENCODERS[encoder] if isinstance(encoder, str) else encoder
     model = dict(
         type='PEFTSegmentor',
-        backbone=dict(type='PEFTBackbone', encoder=ENCODERS[encoder], peft=dict(type='Frozen')),
+        backbone=dict(type='PEFTBackbone', encoder=encoder, peft=dict(type='Frozen')),
         decode_head=decode_head,
         num_classes=num_classes,
         test_cfg=test_cfg,
