@@ -19,7 +19,9 @@ from rein_seg.config.load import load_config  # noqa: E402
 from rein_seg.inference.loading import load  # noqa: E402
 from rein_seg.inference.predictor import Predictor  # noqa: E402
 from rein_seg.inference.result import Prediction  # noqa: E402
+from rein_seg.library.adapters import load_adapter, save_adapter  # noqa: E402
 from rein_seg.library.attach import attach  # noqa: E402
+from rein_seg.library.build import build_backbone, build_model  # noqa: E402
 from rein_seg.library.find import known_modules  # noqa: E402
 from rein_seg.library.parameters import print_trainable_parameters  # noqa: E402
 from rein_seg.run.predict import init_model, predict  # noqa: E402
@@ -33,12 +35,16 @@ __all__ = [
     'Prediction',
     'Predictor',
     'attach',
+    'build_backbone',
+    'build_model',
     'init_model',
     'known_modules',
     'load',
+    'load_adapter',
     'load_config',
     'predict',
     'print_trainable_parameters',
+    'save_adapter',
     'submit',
     'test',
     'train',

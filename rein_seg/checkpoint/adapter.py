@@ -59,9 +59,14 @@ def save_adapter(
         >>> save_adapter('adapter.safetensors', nn.Linear(3, 2), identity)['tensor_bytes']
         32
     """
-    tensors = {
-        name: t.detach().cpu().clone().contiguous() for name, t in model.state_dict().items()
-    }
+    return write_adapter(path, model.state_dict(), metadata)
+
+
+def write_adapter(
+    path: str | os.PathLike, state: Mapping[str, Tensor], metadata: Mapping[str, Any]
+) -> dict[str, int]:
+    """Writes tensors and metadata as an adapter file; see `save_adapter`."""
+    tensors = {name: t.detach().cpu().clone().contiguous() for name, t in state.items()}
     refuse_to_save(tensors, path)
     content = {
         'format': FORMAT,

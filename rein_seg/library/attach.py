@@ -253,8 +253,15 @@ def holder(encoder: nn.Module) -> nn.Module:
     return encoder
 
 
-def method_config(peft: Any) -> Any:
-    """Returns names and configs of methods as configs, without queries unless they are asked for.
+def method_config(peft: Any, *, queries: bool = False) -> Any:
+    """Returns names and configs of methods as configs.
+
+    Args:
+        peft: As for `attach`.
+        queries: Whether methods that can make queries for a head make them by default.
+
+    Raises:
+        UserError: If ``peft`` is of another type.
 
     Example:
         >>> from rein_seg.library.attach import method_config
@@ -264,14 +271,14 @@ def method_config(peft: Any) -> Any:
     if isinstance(peft, str):
         peft = {'type': peft}
     if isinstance(peft, (list, tuple)):
-        return [method_config(each) for each in peft]
+        return [method_config(each, queries=queries) for each in peft]
     if not isinstance(peft, Mapping):
         raise UserError(
             f"attach: peft={peft!r}: expected the name of a method, dict(type='LoRA', ...) or a "
             'list of these'
         )
     cls = method_class(str(peft.get('type')))
-    if cls is not None and 'link_to_queries' in inspect.signature(cls).parameters:
+    if not queries and cls is not None and 'link_to_queries' in inspect.signature(cls).parameters:
         return {'link_to_queries': False, **peft}
     return dict(peft)
 

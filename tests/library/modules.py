@@ -62,7 +62,7 @@ _ARCH = dict(embed_dims=32, num_layers=3, num_heads=2, feedforward_channels=64)
 _DIMS = dict(depths=(1, 1, 2, 1), dims=(8, 8, 16, 16), num_classes=3)
 _NARROW = dict(channels=(8, 8, 16, 16), layers=(1, 1, 1, 1))
 _part = functools.partial
-# the first of each family stands for it in the fast tests
+FAST = ('timm ViT', 'torchvision ResNet', 'transformers DINOv2')  # of the fast tests
 MODULES = {
     'timm ViT': _part(_timm_vit, 'vit_tiny_patch16_224'),
     'timm DINOv2 reg': _part(_timm_vit, 'vit_small_patch14_reg4_dinov2', init_values=0.5),

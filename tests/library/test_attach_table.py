@@ -4,10 +4,9 @@ import pytest
 
 from rein_seg.registry import ANATOMIES, anatomy_function
 from tests.library import attach_table
-from tests.library.modules import MODULES, build
+from tests.library.modules import FAST, MODULES, build
 
 FEW = ('LoRA', 'Rein', 'VPT', 'BitFit', 'Mona', 'AdaptFormer')
-FAST = ('timm ViT', 'torchvision ResNet', 'transformers DINOv2')
 
 
 @pytest.mark.parametrize('method', FEW)
