@@ -60,6 +60,17 @@ def test_a_repository_without_them(server):
         get('hf:org/vit')
 
 
+def test_the_cache_of_the_hub_serves_too(online, tmp_path, monkeypatch):
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path / 'hub'))
+    monkeypatch.delenv('HF_ENDPOINT', raising=False)
+    monkeypatch.setenv('REIN_SEG_OFFLINE', '1')
+    repo = tmp_path / 'hub/models--org--vit'
+    for path, text in (('refs/main', 'abc'), ('snapshots/abc/pytorch_model.bin', 'tensors')):
+        (repo / path).parent.mkdir(parents=True)
+        (repo / path).write_text(text)
+    assert get('hf:org/vit') == repo / 'snapshots/abc/pytorch_model.bin'
+
+
 def test_a_page_of_the_hub_serves_as_its_file(server):
     lfs(server, '/org/vit/resolve/main/b.pt')
     assert get(f'{server.url}/org/vit/blob/main/b.pt').read_bytes() == BODY

@@ -121,6 +121,13 @@ def test_the_report_names_what_is_left_out(tmp_path):
     assert any(name.startswith('text_model.') for name in left_out)
 
 
+def test_numbers_of_positions_in_older_files_are_left_out(tmp_path):
+    name, count = 'vision_model.embeddings.position_ids', torch.arange(17)[None]
+    converted = convert_weights(build_encoder(ONCE)[0], {**written('clip', tmp_path), name: count})
+    assert name in converted.left_out
+    assert converted.tensors.keys() == build_encoder(ONCE)[0].state_dict().keys()
+
+
 def test_keys_without_a_bias_have_none(tmp_path):
     written('dinov3', tmp_path)
     encoder, _ = from_file(DINOV3, tmp_path)
