@@ -52,10 +52,14 @@ def init_model(
 
 
 def make_ready(model: nn.Module, cfg: Config, *, device: str | None) -> nn.Module:
-    """Prepares a model for `predict`: classes and resizes of its config, eval mode, device."""
+    """Prepares a model for `predict`: classes and resizes of its config, eval mode, device.
+
+    mmseg's ``inference_model(model, image)`` and ``MMSegInferencer(model.cfg, weights)`` work on
+    it, too.
+    """
     model.dataset_meta = dataset_meta(cfg)
     model.image_steps = _image_steps(cfg)
-    model.cfg = cfg
+    model.cfg = _for_mmseg(cfg)
     return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
 
 
@@ -81,10 +85,30 @@ def _first_test_set(cfg: Config) -> Any:
     return dataset.datasets[0] if 'datasets' in dataset else dataset
 
 
+def _for_mmseg(cfg: Config) -> Config:
+    """Returns the parts of a config that mmseg's functions of inference read, as they expect."""
+    pipeline = [dict(type='LoadImageFromFile'), *_resizes(cfg), dict(type='PackSegInputs')]
+    visualizer = {'type': 'SegLocalVisualizer', **(cfg.get('visualizer') or {})}
+    return Config(
+        dict(
+            default_scope='mmseg',
+            model=cfg.model,
+            test_pipeline=pipeline,
+            test_dataloader=dict(dataset={**_first_test_set(cfg), 'pipeline': pipeline}),
+            visualizer=visualizer,
+        ),
+        format_python_code=False,
+    )
+
+
+def _resizes(cfg: Config) -> list[Any]:
+    steps = _first_test_set(cfg).get('pipeline') or []
+    return [step for step in steps if step['type'] == 'Resize']
+
+
 def _image_steps(cfg: Config) -> list[Any]:
     """Returns the resizes of the first test domain's pipeline."""
-    steps = _first_test_set(cfg).get('pipeline') or []
-    return [TRANSFORMS.build(step) for step in steps if step['type'] == 'Resize']
+    return [TRANSFORMS.build(step) for step in _resizes(cfg)]
 
 
 @torch.no_grad()
