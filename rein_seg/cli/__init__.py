@@ -28,6 +28,7 @@ from rein_seg.errors import UserError, near_misses
 from rein_seg.version import __version__
 
 COMMANDS = (
+    'init-data',
     'train',
     'test',
     'predict',

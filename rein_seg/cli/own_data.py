@@ -36,7 +36,7 @@ def add_own_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--head', metavar='NAME', help='a file of configs/_base_/heads (default: linear)'
     )
-    group.add_argument('--max-iters', type=positive, metavar='N', help='iterations (default: 600)')
+    group.add_argument('--max-iters', type=positive, metavar='N', help='iterations (default: 400)')
     group.add_argument('--lr', type=float, metavar='RATE', help='learning rate')
     group.add_argument('--seed', type=int, metavar='N', help='seed of the run (default: 42)')
     group.add_argument(

@@ -6,7 +6,7 @@ import pytest
 
 from rein_seg.checkpoint import read_adapter
 from tests.cli.calls import assert_refused, call
-from tests.own_data.made import TEXT, draw_town
+from tests.own_data.made import TEXT, draw_town, pairs
 
 
 @pytest.fixture(scope='module')
@@ -79,3 +79,16 @@ def test_words_without_effect_are_refused(town):
     assert_refused(*call('train', 'rein_tiny_camvid', *data, '--lr', '1'), "'rein_tiny_camvid'")
     assert_refused(*call('train', town / 'data.yaml'), 'is a data file', '--data')
     assert_refused(*call('train', '--data', town / 'data.yml'), 'does not exist', 'data.yaml')
+
+
+def test_init_data_writes_the_file_and_names_what_is_left_out(tmp_path, capsys):
+    pairs(tmp_path / 'leaves', 'images', 'masks', number=10)
+    assert call('init-data', tmp_path / 'leaves')[0] == 0
+    out = capsys.readouterr().out
+    assert 'leaves  train  8       64x48' in out
+    assert 'class_2  2' in out
+    assert f'rein-seg train --data {tmp_path}/leaves/data.yaml' in out
+    assert_refused(*call('init-data', tmp_path / 'leaves'), 'exists and is never overwritten')
+    (tmp_path / 'leaves/masks/3.png').unlink()
+    assert call('init-data', tmp_path / 'leaves', '--out', tmp_path / 'leaves/b.yaml')[0] == 3
+    assert 'images/3.png: image with no label' in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -71,14 +72,14 @@ def read_benchmark(path: str, changes: Mapping[str, Any] | None = None) -> Bench
         sizes_as=f'{OWN}{content["name"]}-{size}',
         crop_size=crop,
         test_cfg={'mode': 'slide', 'crop_size': crop, 'stride': stride, 'batch_windows': 4},
-        data_root=str(Path(path).expanduser().parent),
+        data_root=os.path.normpath(Path(path).expanduser().parent / content.get('root', '.')),
         train=_use(domains, space, content, 'train'),
         val=_use(domains, space, content, 'val', 'test'),
         test=_use(domains, space, content, 'test', 'val'),
         source=source,
         targets=tuple(one.name for one in domains if not one.trains),
         selection={'metric': f'{source}/mIoU', 'rule': 'greater'},
-        batch_size=content.get('batch_size', 4),
+        batch_size=content.get('batch_size', 2),
         workers=content.get('workers', 2),
         train_pipeline=_training(size, crop),
         test_pipeline=(_LOAD, _fit(size), _LABELS, _PACK),

@@ -55,6 +55,7 @@ DOMAIN: Mapping[str, Form] = {
 }
 FILE: Mapping[str, Form] = {
     'name': Name,
+    'root': kinds.Text,
     'classes': Any,  # `classes` reads its forms
     'palette': Any,
     'label_colours': Any,

@@ -1,0 +1,113 @@
+"""Classes, ids and palette are proposed from the labels."""
+
+import numpy as np
+import pytest
+import yaml
+from mmseg.registry import DATASETS
+from PIL import Image
+
+from rein_seg.config.data_file import read_benchmark
+from rein_seg.errors import UserError
+from rein_seg.own_data import init_data
+from tests.own_data.made import SIZE, photo, save, stripes
+
+
+def proposed(folder, label, number=4, suffix='png', size=SIZE, **options):
+    """Returns the data file of images with one label, and the ids that a run reads in it."""
+    for i in range(number):
+        save(folder / f'images/{i}.jpg', photo(stripes(0, 1, size=size)))
+        path = folder / f'labels/{i}.{suffix}'
+        path.parent.mkdir(exist_ok=True)
+        (label if isinstance(label, Image.Image) else Image.fromarray(label)).save(path)
+    file = init_data(folder, name='town', **options).file
+    own = read_benchmark(str(file))
+    node = {**own.train[0].node, 'data_root': own.data_root, 'pipeline': [dict(type='LoadLabels')]}
+    return yaml.safe_load(file.read_text()), DATASETS.build(node)[0]['gt_seg_map'][0]
+
+
+def test_ids_and_255(tmp_path):
+    content, row = proposed(tmp_path, stripes(3, 7, 255))
+    assert content['classes'] == {3: 'class_3', 7: 'class_7'}
+    assert content['ignore'] == [255]
+    assert row[[0, 30, 63]].tolist() == [0, 1, 255]
+
+
+def test_masks_of_0_and_255(tmp_path):
+    content, row = proposed(tmp_path, stripes(0, 255))
+    assert content['classes'] == {0: 'background', 255: 'foreground'}
+    assert row[[0, 63]].tolist() == [0, 1]
+
+
+def test_one_bit(tmp_path):
+    content, row = proposed(tmp_path, Image.fromarray(stripes(0, 255)).convert('1'))
+    assert len(content['classes']) == 2
+    assert row[[0, 63]].tolist() == [0, 1]
+
+
+def test_soft_masks_in_jpeg(tmp_path):
+    content, row = proposed(tmp_path, stripes(0, 255), suffix='jpg')
+    assert content['threshold'] == 128
+    assert content['classes'] == ['background', 'foreground']
+    assert row[[0, 63]].tolist() == [0, 1]
+
+
+def test_a_palette_gives_the_colours(tmp_path):
+    label = Image.fromarray(stripes(0, 1, 2))
+    label.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0] + [0] * 759)
+    content, row = proposed(tmp_path, label)
+    assert content['palette']['class_1'] == [128, 0, 0]
+    assert row[[0, 30, 63]].tolist() == [0, 1, 2]
+
+
+def test_colours(tmp_path):
+    colours = np.uint8([[0, 0, 0], [128, 64, 128], [70, 130, 180]])
+    content, row = proposed(tmp_path, colours[stripes(0, 1, 2)])
+    assert content['classes'] == ['colour_000000', 'colour_4682b4', 'colour_804080']
+    assert content['label_colours']['colour_804080'] == [128, 64, 128]
+    assert row[[0, 30, 63]].tolist() == [0, 2, 1]
+
+
+def test_names_of_colours_leave_the_rest_ignored(tmp_path):
+    colours = np.uint8([[0, 0, 0], [128, 64, 128], [70, 130, 180]])
+    (tmp_path / 'class_dict.csv').write_text('name,r,g,b\nsky,70,130,180\nroad,128,64,128\n')
+    content, row = proposed(tmp_path, colours[stripes(0, 1, 2)])
+    assert content['classes'] == ['sky', 'road']
+    assert content['ignore'] == [[0, 0, 0]]
+    assert row[[0, 30, 63]].tolist() == [255, 1, 0]
+
+
+@pytest.mark.parametrize(
+    'text', ['road\nsky\nhouse\n', '0 road\n1 sky\n2 house', '0: road\n1: sky\n2: house']
+)
+def test_names_from_a_file(tmp_path, text):
+    (tmp_path / 'names').write_text(text)
+    content, _ = proposed(tmp_path, stripes(0, 2, 255), classes=str(tmp_path / 'names'))
+    assert content['classes'] == {0: 'road', 1: 'sky', 2: 'house'}
+
+
+def test_names_that_do_not_fit(tmp_path):
+    (tmp_path / 'names').write_text('road\nsky\n')
+    with pytest.raises(UserError, match='2 names of classes for labels with 3 values'):
+        proposed(tmp_path, stripes(0, 1, 2), classes=str(tmp_path / 'names'))
+    (tmp_path / 'names').write_text('road\nroad\n')
+    with pytest.raises(UserError, match="'road' twice"):
+        proposed(tmp_path, stripes(0, 1), classes=str(tmp_path / 'names'))
+
+
+def test_colours_in_jpeg_are_refused(tmp_path):
+    colours = np.uint8([[0, 0, 0], [200, 30, 30], [30, 30, 200]])
+    with pytest.raises(UserError, match='compressed with loss'):
+        proposed(tmp_path, colours[stripes(0, 1, 2)], suffix='jpg')
+    assert not (tmp_path / 'data.yaml').exists()
+
+
+def test_smoothed_colours_are_refused(tmp_path):
+    colours = np.uint8([[0, 0, 0], [200, 30, 30], [30, 30, 200]])
+    large = Image.fromarray(colours[stripes(0, 1, 2, size=(240, 320))])
+    with pytest.raises(UserError, match='they look blurred'):
+        proposed(tmp_path, large.rotate(33, Image.Resampling.BICUBIC), size=(240, 320))
+
+
+def test_one_class_is_refused(tmp_path):
+    with pytest.raises(UserError, match='the labels hold one class'):
+        proposed(tmp_path, stripes(1, 255))
