@@ -82,7 +82,7 @@ def check_address(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ''))
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
+class Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects to web addresses, and keeps the headers of each."""
 
     def __init__(self, token: str | None) -> None:
@@ -91,6 +91,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Any:
+        """Returns the request to send next; the token goes along to the same server only."""
         self.seen.append(headers)
         downgrade = req.type == 'https' and urlsplit(newurl).scheme != 'https'
         if downgrade or urlsplit(newurl).scheme not in ('http', 'https'):
@@ -124,7 +125,7 @@ def ask(
         Broken: If the request may do when it is sent again.
         Denied: If the server refuses it, or redirects to anything but a web address.
     """
-    redirects = _Redirects(token)
+    redirects = Redirects(token)
     sent = {'User-Agent': f'rein-seg/{__version__}', 'Accept-Encoding': 'identity', **headers}
     request = urllib.request.Request(url, headers=sent)
     if token:  # redirects must not carry it to other servers
@@ -154,7 +155,8 @@ def _raise_status(error: urllib.error.HTTPError) -> None:
 def _broken(error: Exception) -> Broken:
     reason = getattr(error, 'reason', None) or error
     if isinstance(reason, ssl.SSLCertVerificationError):
-        raise Denied(0, {}, f'its certificate is not trusted ({reason.verify_message})') from error
+        words = f'its certificate is not trusted ({reason.verify_message})'
+        raise Denied(0, {}, f'{words}; SSL_CERT_FILE names a certificate to trust') from error
     what = getattr(reason, 'strerror', None) or str(reason).strip() or type(reason).__name__
     no_network = isinstance(reason, _NO_NETWORK) or (
         isinstance(reason, OSError) and 'unreachable' in str(what).lower()

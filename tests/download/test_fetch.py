@@ -6,12 +6,14 @@ import os
 import signal
 import threading
 import time
+import urllib.request
 
 import pytest
 
 from rein_seg.cli.exits import Exit, run
 from rein_seg.download import NotThere, cache_folder, fetch
 from rein_seg.download.cache import folder_for
+from rein_seg.download.web import Denied, Redirects
 from rein_seg.errors import UserError
 from tests.download.server import Answer
 
@@ -168,6 +170,16 @@ def test_redirects_are_followed_but_no_token_goes_along(server):
     assert get(server, token='mine').read_bytes() == BODY
     sent = [headers.get('Authorization') for _, headers in server.asked]
     assert sent == ['Bearer mine', 'Bearer mine', None]
+
+
+def test_an_encrypted_address_redirects_to_no_open_one():
+    asked = urllib.request.Request('https://a/x')
+    with pytest.raises(Denied, match="redirects to 'http://a/y', which is refused"):
+        Redirects(None).redirect_request(asked, None, 302, 'Found', {}, 'http://a/y')
+    new = Redirects('mine').redirect_request(asked, None, 302, 'Found', {}, 'https://a/y')
+    assert new.get_header('Authorization') == 'Bearer mine'
+    new = Redirects('mine').redirect_request(asked, None, 302, 'Found', {}, 'https://a:8443/y')
+    assert not new.has_header('Authorization')
 
 
 def test_without_a_network_one_line_says_what_to_do(online):
