@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -61,8 +62,14 @@ def locate(checkpoint: str, url: str | None = None, *, what: str, key: str = _KE
         found = _download(url, f'put it at {checkpoint!r}, or point {key} to it')
     except UserError as error:
         raise UserError(f'{missing}, and {error}') from error
-    print_log(f'{checkpoint} does not exist: {what} takes {found}', logger='current')
+    _say_once(f'{checkpoint} does not exist: {what} takes {found}')
     return found
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    """Logs a line once: a run looks for its weights several times."""
+    print_log(line, logger='current')
 
 
 def _last_part(url: str) -> str:
