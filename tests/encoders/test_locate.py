@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import zipfile
 
 import pytest
 import torch
@@ -133,6 +134,15 @@ def test_weights_are_fetched_before_the_work_and_not_for_shapes(server):
             status=[401], headers={'X-Error-Code': 'GatedRepo'}
         )
         fetch_weights({**CFG, 'checkpoint': 'hf:org/b'})
+
+
+def test_a_file_that_would_grow_is_refused(server):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('archive/data.pkl', bytes(10_000_000))
+    server.answers['/bomb.pth'] = Answer(file.getvalue())
+    with pytest.raises(UserError, match="data.pkl' is compressed"):
+        build_encoder({**CFG, 'checkpoint': f'{server.url}/bomb.pth'})
 
 
 def test_a_file_that_would_run_code_is_refused(server):

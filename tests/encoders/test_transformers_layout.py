@@ -164,3 +164,6 @@ def test_files_of_another_size_or_family_say_so(tmp_path):
         from_file(CASES['dinov2_registers'], tmp_path)
     with pytest.raises(UserError, match='unexpected'):
         from_file(ENCODERS['sam'], tmp_path)
+    written('dinov3', tmp_path)
+    with pytest.raises(UserError, match="is a DINOv3, .* take type='TimmEncoder'"):
+        from_file(DINOV2, tmp_path)

@@ -145,12 +145,19 @@ def convert_vit(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     encoder has none.
 
     Raises:
-        UserError: If the file is of another size, or has another number of register tokens.
+        UserError: If the file is of another size or of DINOv3, or has another number of register
+            tokens.
     """
     unused = r'mask_token$|(.*\.)?(head|dino_head|ibot_head)\.'
     if not encoder.final_norm:
         unused += r'|(norm|ln1)\.'
     tensors, left_out = leave_out(strip_prefix(state, 'cls_token'), unused)
+    if 'storage_tokens' in tensors:
+        raise UserError(
+            f'the weights file is a DINOv3, whose positions turn, and {type(encoder).__name__} has '
+            "positions in a table: take type='TimmEncoder', model='vit_large_patch16_dinov3_qkvb' "
+            '(_base_/encoders/dinov3_large.py), or a file of DINOv2'
+        )
     renamed = rename(tensors, _RULES)
     if 'reg_token' in tensors:  # timm's, whose table has no row for the class token
         renamed = add_class_row(renamed)
