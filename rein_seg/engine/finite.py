@@ -1,4 +1,4 @@
-"""Stops a run at the first loss or gradient that is not finite, and keeps its batch."""
+"""Stops a run at the first loss or gradient that is not finite; logs the gradients' norm."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ class Step(NamedTuple):
 class FiniteHook(Hook):
     """Checks losses and gradients before each update of the optimizer.
 
-    The check takes a single number from the GPU. All processes stop together. Parameters stay as
-    they were before the update, and so do the checkpoints.
+    The check takes two numbers from the GPU, at once. Where nothing clips the gradients, it also
+    logs their norm, ``grad_norm``; clipping logs its own. All processes stop together. Parameters
+    stay as they were before the update, and so do the checkpoints.
     """
 
     def __init__(self) -> None:
@@ -58,11 +59,17 @@ class FiniteHook(Hook):
 
     def _check(self, runner: Any) -> None:
         named = {n: p.grad for n, p in runner.bare_model.named_parameters() if p.grad is not None}
-        values = [loss for step in self.window for loss in step.losses.values()]
-        values += _largest(list(named.values())) + _clipped_norm(runner)
-        device = values[0].device
-        finite = torch.stack([value.to(device, torch.float32) for value in values]).isfinite()
-        if _on_all(bool(finite.all())):
+        losses = [loss for step in self.window for loss in step.losses.values()]
+        clipped = _clipped_norm(runner)
+        if clipped:  # gradients as clipping left them; it has logged their norm
+            finite, _ = _look(losses + clipped, _norms(list(named.values()), math.inf))
+        else:
+            finite, norm = _look(losses, _norms(list(named.values()), 2))
+            if finite and named:
+                runner.message_hub.update_scalar('train/grad_norm', norm)
+            elif not finite:  # squares overflow before gradients do
+                finite, _ = _look(losses, _norms(list(named.values()), math.inf))
+        if _on_all(finite):
             self.window.clear()
             return
         self._stop(runner, named)
@@ -96,15 +103,26 @@ def mean_losses(output: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
             yield name, sum(part.detach().mean() for part in parts)
 
 
-def _largest(gradients: Sequence[Tensor]) -> list[Tensor]:
+def _norms(gradients: Sequence[Tensor], order: float) -> list[Tensor]:
     filled = [gradient for gradient in gradients if gradient.numel()]
-    return list(torch._foreach_norm(filled, math.inf)) if filled else []
+    return list(torch._foreach_norm(filled, order)) if filled else []
+
+
+def _look(others: Sequence[Tensor], norms: Sequence[Tensor]) -> tuple[bool, float]:
+    """Returns whether all values are finite, and the norm of the norms, in one transfer."""
+    device = [*others, *norms][0].device
+    flat = torch.stack([value.to(device, torch.float32) for value in (*others, *norms)])
+    total = flat[len(others) :].norm()
+    finite, norm = torch.stack([flat.isfinite().all().float(), total]).tolist()
+    return bool(finite), norm
 
 
 def _clipped_norm(runner: Any) -> list[Tensor]:
     """Returns the norm that clipping divides by: infinite, it makes all gradients 0."""
-    name = f'train/{getattr(runner.optim_wrapper, "grad_name", None)}'
-    history = runner.message_hub.log_scalars.get(name)
+    wrapper = runner.optim_wrapper
+    if not getattr(wrapper, 'clip_grad_kwargs', None):
+        return []
+    history = runner.message_hub.log_scalars.get(f'train/{wrapper.grad_name}')
     return [] if history is None else [torch.tensor(history.current())]
 
 

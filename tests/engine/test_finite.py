@@ -60,6 +60,8 @@ def run(monkeypatch):
                 wrapper.update_params(sum(v for k, v in losses.items() if k.startswith('loss')))
                 runner.iter += 1
             assert not hook.window
+            history = hub.log_scalars.get('train/grad_norm')
+            update.norms = [] if history is None else history.data[0].tolist()
         except NotFinite:
             assert model.weight.tolist() == [1.0, 1.0]
             raise
@@ -72,6 +74,17 @@ def test_finite_updates_pass(run):
     assert run(0.5) == [0.5, 0.5]
     assert run(0.5, passes=2) == [0.25, 0.25]
     assert run(3.0, clip=dict(max_norm=math.sqrt(2))) == pytest.approx([0.0, 0.0], abs=1e-5)
+
+
+def test_the_norm_of_the_gradients_is_logged_with_clipping_and_without(run):
+    run(0.5)
+    assert run.norms == pytest.approx([0.5 * math.sqrt(2)])
+    run(0.5, passes=2)  # the mean of both passes, once an update
+    assert run.norms == pytest.approx([0.75 * math.sqrt(2)])
+    run(3.0, clip=dict(max_norm=1.0))
+    assert run.norms == pytest.approx([3 * math.sqrt(2)])  # before clipping
+    run(-1e30)  # finite, though its square is not
+    assert run.norms == []
 
 
 @pytest.mark.parametrize('value', [math.inf, -math.inf, math.nan])
