@@ -1,7 +1,7 @@
 """Trains a config.
 
-Leaves log, config, checkpoints, results.json, adapter.safetensors and
-overview.png in the work folder. With --data, also own_config.py, the short
+Leaves log, config, checkpoints, results.json, adapter.safetensors, overview.png
+and the page report.html in the work folder. With --data, also own_config.py, the short
 config that was generated.
 """
 
@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='time inference, too: as trained, with the method merged, and the frozen encoder',
     )
+    parser.add_argument(
+        '--track',
+        action='append',
+        default=[],
+        metavar='NAME',
+        help='also log to tensorboard, wandb or mlflow; can be given several times',
+    )
     add_run(parser)
 
 
@@ -62,5 +69,6 @@ def main(args: argparse.Namespace) -> None:
         amp=args.amp,
         launcher=args.launcher,
         inference_cost=args.inference_cost,
+        track=args.track,
         texts=None if isinstance(source, str) else {'own_config.py': source.text},
     )

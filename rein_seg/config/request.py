@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from rein_seg.config.config_paths import Parts
 from rein_seg.engine.runner import latest_checkpoint
+from rein_seg.engine.trackers import tracker_configs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class Request:
         launcher: none, or pytorch under torchrun.
         out: Folder for predictions of the test as png files of class indexes.
         show_dir: Folder for predictions painted over the images.
+        track: Names of programs to follow the run with, see `rein_seg.engine.trackers`.
         data_only: Whether only data sets are needed, of a config that may lack a model.
     """
 
@@ -47,6 +49,7 @@ class Request:
     launcher: str | None = None
     out: str | None = None
     show_dir: str | None = None
+    track: Sequence[str] = ()
     data_only: bool = False
 
     @property
@@ -104,3 +107,8 @@ def set_run(cfg: Config, parts: Parts, request: Request) -> None:
         hook = dict(type='ShowPredictionsHook', draw=True, interval=1)
         cfg.default_hooks['visualization'] = hook
         cfg.visualizer['save_dir'] = request.show_dir
+    if request.track:
+        backends = tracker_configs(request.track, cfg.work_dir)
+        own = cfg.get('visualizer') or dict(type='SegLocalVisualizer')
+        before = own.get('vis_backends') or [dict(type='LocalVisBackend')]
+        cfg.visualizer = {**own, 'vis_backends': [*before, *backends]}

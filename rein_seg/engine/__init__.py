@@ -6,6 +6,7 @@ from rein_seg.engine.hooks import AutocastHook, IterationSeedHook, PatienceHook
 from rein_seg.engine.optim import AutocastOptimWrapper, TrainableOptimConstructor
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.engine.show import ShowPredictionsHook
+from rein_seg.engine.trackers import RunMLflowBackend, RunWandbBackend
 
 __all__ = [
     'AutocastHook',
@@ -14,6 +15,8 @@ __all__ = [
     'IterationSeedHook',
     'PEFTRunner',
     'PatienceHook',
+    'RunMLflowBackend',
+    'RunWandbBackend',
     'ShowPredictionsHook',
     'TrainableEMAHook',
     'TrainableOptimConstructor',

@@ -39,6 +39,7 @@ def train(
     amp: bool = False,
     launcher: str = 'none',
     inference_cost: bool = False,
+    track: Sequence[str] = (),
     texts: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Trains, evaluates, and writes the files of the run into ``cfg.work_dir``.
@@ -54,6 +55,7 @@ def train(
         amp: bfloat16 autocast in training and evaluation.
         launcher: none, or pytorch under torchrun.
         inference_cost: Also time inference, with the method unmerged and merged.
+        track: Programs to follow the run with, too: tensorboard, wandb, mlflow.
         texts: Name -> content of further files for the work folder, such as a generated config.
 
     Returns:
@@ -65,9 +67,8 @@ def train(
     """
     # first: batch and iterations depend on the number of processes
     setup_distributed(launcher, cfg)
-    request = Request(
-        training=True, resume=resume, resume_from=resume_from, amp=amp, launcher=launcher
-    )
+    options = dict(resume=resume, resume_from=resume_from, track=track)
+    request = Request(training=True, amp=amp, launcher=launcher, **options)
     resolved = resolve(cfg, request)
     with run_folder(resolved.cfg.work_dir) as folder:
         runner = build_runner(resolved, folder)
