@@ -48,7 +48,40 @@ def add_own_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--crop', type=positive, metavar='PIXELS', help='side of the squares that train'
     )
+    group.add_argument(
+        '--class-weights',
+        type=weights,
+        metavar='auto|NAME=W,...',
+        help='weights of classes in the loss: auto counts the pixels of the training labels',
+    )
     group.add_argument('--batch-size', type=positive, metavar='N', help='images of a batch')
+
+
+def weights(text: str) -> str | dict[str, float]:
+    """Returns ``auto``, or name -> weight, as the ``type`` of an argument.
+
+    Raises:
+        argparse.ArgumentTypeError: If the text is neither.
+
+    Example:
+        >>> from rein_seg.cli.own_data import weights
+        >>> weights('auto'), weights('car=2,person=3.5')
+        ('auto', {'car': 2.0, 'person': 3.5})
+    """
+    if text == 'auto':
+        return text
+    found: dict[str, float] = {}
+    for word in text.split(','):
+        name, equals, number = word.rpartition('=')
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            equals = ''
+        if not equals or not name.strip():
+            raise argparse.ArgumentTypeError(
+                f'{word!r}: expected auto, or names and numbers such as car=2,person=3.5'
+            )
+    return found
 
 
 def source_of(args: argparse.Namespace) -> tuple[str | Generated, dict[str, Any]]:

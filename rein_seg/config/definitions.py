@@ -152,6 +152,7 @@ class Benchmark:
         metric: Of both evaluators.
         test_metric: Further arguments of the test's.
         selection: Metric and rule that ``save_best='benchmark'`` stands for.
+        class_weights: Of the loss, a number for each class, or ``auto``: from the training labels.
         epochs: Of schedules that count in epochs.
         batch_size: Images of a training batch, where the protocol does not say.
         test_batch_size: Images of a test batch.
@@ -175,6 +176,7 @@ class Benchmark:
     metric: Node = field(default_factory=lambda: {'type': 'DomainIoUMetric'})
     test_metric: Node = field(default_factory=dict)
     selection: Node | None = None
+    class_weights: str | Sequence[float] | None = None
     epochs: int | None = None
     batch_size: int | None = None
     test_batch_size: int = 1
@@ -232,6 +234,7 @@ class Benchmark:
             'num_classes': self.num_classes,
             'protocol': self.sizes_as,
             'selection': self.selection,
+            'class_weights': self.class_weights,
         }
         said = {
             'protocol': self.protocols[0] if self.protocols else None,

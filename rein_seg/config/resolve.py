@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
+from rein_seg.config.class_weights import fill_class_weights
 from rein_seg.config.config_paths import Parts
 from rein_seg.config.defaults import fill_roots, fill_selection, fill_sizes
 from rein_seg.config.definitions import Protocol
@@ -84,7 +85,7 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
     5. protocol: fills gaps; the values of another protocol that filled them before go first.
     6. sizes: classes, crop and windows of a model without its own; the ignored label of all.
     7. roots: ``data_root`` and ``cache_dir`` of data sets without their own.
-    8. selection: the benchmark's metric for hooks that say ``'benchmark'``.
+    8. selection: the benchmark's metric for hooks that say ``'benchmark'``; weights of classes.
     9. machine: launcher, autocast.
     10. names and values: checks of registered names, arguments, types and ranges.
     11. schedule, of a training run: epochs become iterations; checks of schedules and choices.
@@ -136,6 +137,7 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
     step('ignored label', fill_ignored_label, parts)
     step('data_root', fill_roots, parts, like=_root)  # 7
     step('benchmark', fill_selection)  # 8
+    step('benchmark', fill_class_weights, request.training)
     step('command', set_machine, request)  # 9
     check_values(cfg.to_dict(), step.author, complete=True)  # 10
     if request.training:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rein_seg.config.class_weights import read_class_weights
 from rein_seg.config.data_file.classes import LabelSpace, read_classes
 from rein_seg.config.data_file.keys import CHANGES, FILE
 from rein_seg.config.data_file.splits import Files, OwnDomain, read_domains
@@ -64,6 +65,12 @@ def read_benchmark(path: str, changes: Mapping[str, Any] | None = None) -> Bench
     check_keys(content, FILE, path)
     space, domains = read_classes(content, path), read_domains(content, path)
     size, crop = _sizes(content, path)
+    try:
+        weights = read_class_weights(content.get('class_weights'), space.names)
+    except ValueError as error:
+        raise UserError(
+            f'class_weights={content["class_weights"]!r}: expected {error}; correct it in {path}'
+        ) from None
     stride = tuple(max(8, side * 2 // 3 // 8 * 8) for side in crop)
     source = domains[0].name
     return Benchmark(
@@ -79,6 +86,7 @@ def read_benchmark(path: str, changes: Mapping[str, Any] | None = None) -> Bench
         source=source,
         targets=tuple(one.name for one in domains if not one.trains),
         selection={'metric': f'{source}/mIoU', 'rule': 'greater'},
+        class_weights=weights,
         batch_size=content.get('batch_size', 2),
         workers=content.get('workers', 2),
         train_pipeline=_training(size, crop),

@@ -49,6 +49,7 @@ BENCHMARK = Table(
         'test_cfg': OneOf((TEST_CFG, None)),
         'selection': OneOf((_SELECTION, None)),
         'evaluated_as': OneOf((Named(Text), None)),
+        'class_weights': Literal['auto'] | Sequence[kinds.Weight] | None,
     }
 )
 _DATASET = Built(DATASETS)

@@ -71,6 +71,7 @@ class SetLoss(nn.Module):
         dice_weight: Of the dice loss.
         cost_weights: Of the class, mask and dice costs of matching; None takes the losses' weights.
         no_object_weight: Of queries without a match in the class loss.
+        class_weights: K weights of the classes in the class loss; None weighs them alike.
         leave_out_ignored: Leaves points with a share of a pixel without a class out of mask losses
             and costs, and out of the uncertain points.
         num_points: P.
@@ -105,6 +106,7 @@ class SetLoss(nn.Module):
         dice_weight: float = 5.0,
         cost_weights: Sequence[float] | None = None,
         no_object_weight: float = 0.1,
+        class_weights: Sequence[float] | None = None,
         leave_out_ignored: bool = False,
         num_points: int = 12544,
         oversample: float = 3.0,
@@ -128,7 +130,14 @@ class SetLoss(nn.Module):
         self.num_points = num_points
         self.num_candidates = int(num_points * oversample)
         self.num_uncertain = int(num_points * uncertain_share)
+        if class_weights is not None and len(class_weights) != num_classes:
+            raise UserError(
+                f'SetLoss: class_weights has {len(class_weights)} numbers, expected {num_classes}, '
+                'one for each class'
+            )
         weight = torch.ones(num_classes + 1)
+        if class_weights is not None:
+            weight[:-1] = torch.tensor(list(class_weights))
         weight[-1] = no_object_weight
         self.register_buffer('label_weight', weight, persistent=False)
 
