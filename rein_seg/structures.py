@@ -6,7 +6,7 @@ Q queries. Layouts: ``NLC`` (B, P+N, C), ``NHWC`` (B, H, W, C), ``NCHW`` (B, C, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -274,6 +274,8 @@ class Anatomy:
         divisor: Image sides must be multiples of it, in pixels; 1 for any side.
         state: Grid and prompt count of the running forward pass.
         settings: Attributes (module, name, value) of the encoder that sites rely on.
+        hooks: Forward hooks (module, side, hook) that sites rely on; hooks of the input also take
+            keyword arguments.
         no_maps: Why the encoder gives no maps, and what to do; None if it gives maps.
     """
 
@@ -289,6 +291,7 @@ class Anatomy:
     divisor: int = 1
     state: RunState = field(default_factory=RunState)
     settings: tuple[tuple[nn.Module, str, Any], ...] = ()
+    hooks: tuple[tuple[nn.Module, Side, Callable[..., None]], ...] = ()
     no_maps: str | None = None
 
     @property

@@ -202,12 +202,14 @@ def _before(names: _Names, stage: int) -> list[str]:
 def _downsample_sites(encoder: nn.Module, names: _Names, stage: int, channels: int) -> list[Site]:
     place = (-1, stage, -1, channels)
     role = 'patch' if stage == 0 else 'merge'
-    return [
-        op_site(encoder, path, role, place)
-        if isinstance(encoder.get_submodule(path), nn.Conv2d)
-        else norm_site(encoder, path, role, place, layout='NCHW')
-        for path in _before(names, stage)
-    ]
+    sites: list[Site] = []
+    for path in _before(names, stage):
+        module = encoder.get_submodule(path)
+        if isinstance(module, nn.Conv2d):
+            sites.append(op_site(encoder, path, role, place))
+        elif getattr(module, 'weight', None) is not None:
+            sites.append(norm_site(encoder, path, role, place, layout='NCHW'))
+    return sites
 
 
 def _block_sites(encoder: nn.Module, names: _Names, name: str, place: Place) -> list[Site]:

@@ -1,4 +1,4 @@
-"""Vision transformers of the transformers library: DINOv2, DINOv3, ViT, CLIP, SigLIP.
+"""Vision transformers of the transformers library: DINOv2, DINOv3, ViT, DeiT, CLIP, SigLIP.
 
 The token sequence is (B, P+N, C) with the prefix first; blocks are pre-norm. transformers itself is
 imported by who builds the module.
@@ -15,11 +15,12 @@ from rein_seg.structures import Anatomy, BranchSite, SeqSite, Side, Site, Stream
 
 _CLASSES = (
     *('Dinov2Model', 'Dinov2Backbone', 'Dinov2WithRegistersModel', 'Dinov2WithRegistersBackbone'),
-    *('DINOv3ViTModel', 'DINOv3ViTBackbone', 'ViTModel'),
-    *('CLIPVisionModel', 'SiglipVisionModel'),
+    *('DINOv3ViTModel', 'DINOv3ViTBackbone', 'ViTModel', 'ViTMSNModel', 'DeiTModel', 'IJepaModel'),
+    *('CLIPVisionModel', 'MetaClip2VisionModel', 'SiglipVisionModel'),
 )
 # poolers and what only masked images use
 _UNUSED = ('pooler.', 'head.', 'embeddings.mask_token')
+_PREFIX = {'cls_token', 'class_embedding', 'distillation_token'}
 # names of each part, of which a class has one
 _PATCH = (
     'embeddings.patch_embeddings.projection',
@@ -56,7 +57,8 @@ def transformers_anatomy(encoder: nn.Module) -> Anatomy:
     places = {f'{blocks}.{i}': (i, 0, i, channels) for i in range(depth)}
     outside = (-1, -1, -1, channels)
     # CLIP's final norm is for the pooled token only
-    pooled = ('post_layernorm.',) if 'CLIP' in type(encoder).__name__ else ()
+    clip = type(encoder).__name__ in ('CLIPVisionModel', 'MetaClip2VisionModel')
+    pooled = ('post_layernorm.',) if clip else ()
     sites: list[Site] = [*param_sites(encoder, places, unused=(*_UNUSED, *pooled))]
     sites.append(op_site(encoder, patch, 'patch', outside))
     sites += _norms(encoder, _PRE_NORM, 'pre', outside)
@@ -69,7 +71,7 @@ def transformers_anatomy(encoder: nn.Module) -> Anatomy:
     return Anatomy(
         family='transformers',
         sites=tuple(sites),
-        num_prefix=bool(own & {'cls_token', 'class_embedding'}) + registers,
+        num_prefix=len(own & _PREFIX) + registers,
         patch_size=side,
         out_channels=(channels,),
         out_strides=(side,),

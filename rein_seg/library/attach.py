@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from rein_seg.encoders import find_anatomy
 from rein_seg.errors import UserError
@@ -22,7 +23,7 @@ from rein_seg.models.backbone import checkpoint_blocks
 from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.peft import PEFTMethod, build_methods
 from rein_seg.registry import method_class, registered_name
-from rein_seg.structures import Anatomy, StreamSite
+from rein_seg.structures import Anatomy, Side, StreamSite
 
 NAME = 'rein_seg_peft'  # of the submodule with the method
 Peft = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
@@ -63,6 +64,7 @@ class AttachedMethod(nn.Module):
         self._module = [module]  # in a list: the module is no part of this one
         self._frozen: Frozen | None = None
         self._former: list[tuple[nn.Module, str, Any]] = []
+        self._handles: list[RemovableHandle] = []
 
     @property
     def module(self) -> nn.Module:
@@ -122,18 +124,24 @@ class AttachedMethod(nn.Module):
     def _enter(self, *, activation_checkpointing: bool) -> None:
         """Connects the method, then freezes the rest."""
         module, encoder = self.module, self.encoder
-        guard_batch_norms(encoder)
+        earlier = [(part, list(part._forward_hooks)) for part in encoder.modules()]
         for owner, name, value in self.anatomy.settings:
             self._former.append((owner, name, getattr(owner, name)))
             setattr(owner, name, value)
+        self._handles = [_register(*hook) for hook in self.anatomy.hooks]
         try:
             self.method.attach(encoder, self.anatomy)
         except BaseException:
             for part in self.method.modules():
                 if isinstance(part, PEFTMethod):
                     part._unhook()
-            self._restore_settings()
+            self._restore()
             raise
+        # hooks that read outputs, of transformers or of the user, see them with the method
+        for part, hooks in earlier:
+            for key in hooks if len(part._forward_hooks) > len(hooks) else ():
+                part._forward_hooks.move_to_end(key)
+        guard_batch_norms(encoder)
         self.method.to(**_place(encoder))
         # a list: a method may mark by requires_grad which of its own parameters train
         trained = [p for _, p in self.method.trainable_parameters() if p.requires_grad]
@@ -158,9 +166,12 @@ class AttachedMethod(nn.Module):
         assert self._frozen is not None, 'left before it entered'
         self._frozen.undo()
         self._frozen = None
-        self._restore_settings()
+        self._restore()
 
-    def _restore_settings(self) -> None:
+    def _restore(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
         for owner, name, value in self._former:
             setattr(owner, name, value)
         self._former.clear()
@@ -214,7 +225,8 @@ def attach(
             "timm.create_model('vit_small_patch16_224')"
         )
     path, encoder = find_encoder(module)
-    if attached_methods(module):
+    _check_wrapped(module)
+    if any(isinstance(part, PEFTMethod) for part in module.modules()):
         raise UserError(
             f'attach: {registered_name(type(encoder))} has a method already: detach() it first, '
             'or give both in a list'
@@ -224,7 +236,7 @@ def attach(
         print_log(f'attach: the encoder is {path!r} ({registered_name(type(encoder))})', 'current')
     names = (trainable,) if isinstance(trainable, str) else tuple(trainable)
     cfg = method_config(peft)
-    anatomy, method = find_anatomy(encoder), build_methods(cfg)
+    anatomy, method = _anatomy_of(encoder), build_methods(cfg)
     chosen = chosen_parameters(module, names)
     owned = {f'{path}.{name}'.lstrip('.') for name in method.owned_parameters(anatomy)}
     both = sorted(owned & chosen.keys())
@@ -281,6 +293,33 @@ def method_config(peft: Any, *, queries: bool = False) -> Any:
     if not queries and cls is not None and 'link_to_queries' in inspect.signature(cls).parameters:
         return {'link_to_queries': False, **peft}
     return dict(peft)
+
+
+def _anatomy_of(encoder: nn.Module) -> Anatomy:
+    try:
+        return find_anatomy(encoder)
+    except (AttributeError, KeyError, IndexError, TypeError) as error:
+        name = registered_name(type(encoder))
+        raise UserError(
+            f'attach: this {name} has other parts than the class usually has '
+            f'({type(error).__name__}: {error}): expected its standard form; register an anatomy '
+            'for it (docs/tutorials/your-encoder.md)'
+        ) from error
+
+
+def _register(module: nn.Module, side: Side, hook: Any) -> RemovableHandle:
+    if side == 'input':
+        return module.register_forward_pre_hook(hook, with_kwargs=True)
+    return module.register_forward_hook(hook)
+
+
+def _check_wrapped(module: nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            raise UserError(
+                f'attach: the module is inside {type(part).__name__}, which knows its parameters '
+                'already: expected the module itself; attach first, then wrap it'
+            )
 
 
 def _check_checkpointing(encoder: nn.Module) -> None:

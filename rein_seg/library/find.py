@@ -20,7 +20,7 @@ def known_modules() -> tuple[str, ...]:
         >>> import rein_seg
         >>> [name for name in rein_seg.known_modules() if name.startswith('torchvision')]
         ['torchvision.ConvNeXt', 'torchvision.IntermediateLayerGetter', 'torchvision.ResNet',
-         'torchvision.VisionTransformer']
+         'torchvision.SwinTransformer', 'torchvision.VisionTransformer']
     """
     import rein_seg.encoders  # noqa: F401  registers them
 

@@ -104,10 +104,10 @@ class StreamHook:
         return (args[0] + self._delta, *args[1:])
 
     def on_mid_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-        """Adds the same d to the stream that leaves the block."""
+        """Adds the same d to the stream that leaves the block, as a sequence or as a map."""
         delta, self._delta = self._delta, None
         assert delta is not None, 'the second norm did not run'
-        return output + delta
+        return output + delta.reshape(output.shape)
 
 
 class BranchHook:

@@ -37,6 +37,12 @@ def torchvision_vit():
     return VisionTransformer(32, 8, 3, 2, 32, 64, num_classes=3)
 
 
+def torchvision_swin():
+    from torchvision.models import SwinTransformer
+
+    return SwinTransformer([2, 2], 16, [2, 2], [2, 4], [3, 3], num_classes=3)
+
+
 def torchvision_convnext():
     from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 
@@ -60,6 +66,15 @@ def mmpretrain_model(kind, **options):
 
 _ARCH = dict(embed_dims=32, num_layers=3, num_heads=2, feedforward_channels=64)
 _DIMS = dict(depths=(1, 1, 2, 1), dims=(8, 8, 16, 16), num_classes=3)
+_WINDOWS = dict(
+    embed_dim=16,
+    depths=(2, 2),
+    num_heads=(2, 4),
+    img_size=32,
+    patch_size=2,
+    window_size=3,
+    num_classes=3,
+)
 _NARROW = dict(channels=(8, 8, 16, 16), layers=(1, 1, 1, 1))
 _part = functools.partial
 FAST = ('timm ViT', 'torchvision ResNet', 'transformers DINOv2')  # of the fast tests
@@ -72,18 +87,31 @@ MODULES = {
     'timm ResNet features': _part(
         timm_model, 'resnet18', **_NARROW, features_only=True, out_indices=(1, 2)
     ),
+    'timm Swin': _part(timm_model, 'swin_tiny_patch4_window7_224', **_WINDOWS),
     'timm ConvNeXt': _part(timm_model, 'convnext_tiny', **_DIMS, ls_init_value=0.5),
     'torchvision ResNet': torchvision_resnet,
     'torchvision ViT': torchvision_vit,
     'torchvision ConvNeXt': torchvision_convnext,
+    'torchvision Swin': torchvision_swin,
     'transformers DINOv2': _part(transformers_model, 'Dinov2'),
     'transformers DINOv2 reg': _part(transformers_model, 'Dinov2WithRegisters'),
+    'transformers DINOv2 backbone': _part(transformers_model, 'Dinov2', 'Backbone'),
     'transformers DINOv3': _part(transformers_model, 'DINOv3ViT', num_register_tokens=2),
     'transformers ViT': _part(transformers_model, 'ViT'),
+    'transformers DeiT': _part(transformers_model, 'DeiT'),
     'transformers CLIP': _part(transformers_model, 'CLIP', 'VisionModel'),
     'transformers SigLIP': _part(transformers_model, 'Siglip', 'VisionModel'),
     'mmpretrain ViT': _part(
         mmpretrain_model, 'VisionTransformer', arch=_ARCH, img_size=32, patch_size=8
+    ),
+    'mmpretrain Swin': _part(
+        mmpretrain_model,
+        'SwinTransformer',
+        arch=dict(embed_dims=16, depths=[2, 2], num_heads=[2, 4]),
+        img_size=32,
+        patch_size=2,
+        window_size=3,
+        out_indices=(1,),
     ),
     'mmpretrain ConvNeXt': _part(
         mmpretrain_model, 'ConvNeXt', arch=dict(depths=[1, 2], channels=[8, 16]), out_indices=[1]
@@ -113,5 +141,6 @@ def image(batch=2, side=32):
 def output(module, x):
     """Returns the result of a module's own forward pass as one tensor."""
     result = module(x)
-    result = getattr(result, 'last_hidden_state', result)
+    for name in ('last_hidden_state', 'feature_maps'):
+        result = getattr(result, name, result)
     return result[-1] if isinstance(result, (list, tuple)) else result

@@ -273,3 +273,47 @@ def test_parameters_are_counted_and_printed(capsys):
     assert capsys.readouterr().out == (
         'trainable params: 6 || all params: 12 || trainable%: 50.0000\n'
     )
+
+
+def test_hooks_that_were_there_see_the_method():
+    """As transformers reads hidden states, and as users read features."""
+    model, seen = build('timm ViT'), []
+    model.blocks[2].register_forward_hook(lambda *args: seen.append(args[-1].detach()))
+    model(image())
+    train(model, rein_seg.attach(model, 'Rein'), steps=2)
+    model(image())
+    later = []
+    model.norm.register_forward_pre_hook(lambda module, args: later.append(args[0].detach()))
+    model(image())
+    torch.testing.assert_close(seen[-1], later[-1], rtol=0, atol=0)
+    assert not torch.equal(seen[-1], seen[0])
+
+
+def test_prompts_leave_the_attention_as_it_was():
+    model = build('timm DINOv3')
+    expected = model(image())
+    attached = rein_seg.attach(model, 'VPT')
+    model(image())
+    attached.detach()
+    torch.testing.assert_close(model(image()), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda model: nn.DataParallel(model), 'inside DataParallel.*attach first'),
+        (
+            lambda model: [setattr(model, 'patch_embed', nn.Identity()), model][1],
+            'other parts than',
+        ),
+        (
+            lambda model: rein_seg.build_backbone(
+                dict(type='TinyViT', init_seed=0), dict(type='LoRA', rank=2)
+            ),
+            'has a method already',
+        ),
+    ],
+)
+def test_modules_that_cannot_be_taken(change, words):
+    with pytest.raises(UserError, match=words):
+        rein_seg.attach(change(build('timm ViT')), 'LoRA')

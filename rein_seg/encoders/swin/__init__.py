@@ -1,6 +1,6 @@
 """Swin transformers."""
 
-from rein_seg.encoders.swin import anatomy, weights
+from rein_seg.encoders.swin import anatomy, weights, windows
 from rein_seg.encoders.swin.model import Swin
 
-__all__ = ['Swin', 'anatomy', 'weights']
+__all__ = ['Swin', 'anatomy', 'weights', 'windows']

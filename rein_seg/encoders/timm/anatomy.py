@@ -69,15 +69,29 @@ def timm_model_anatomy(model: nn.Module) -> Anatomy:
         (2, 1, (192,))
     """
     check_plain(model, 'the module')
-    settings = []
-    for block in model.blocks:
-        hooks = block.attn._forward_pre_hooks.values()
-        if hasattr(block.attn, 'num_prefix_tokens') and count_prefix not in hooks:
-            block.attn.register_forward_pre_hook(count_prefix, with_kwargs=True)
-        if getattr(block.attn, 'q_bias', None) is not None:
+    attentions = [block.attn for block in model.blocks]
+    return replace(
+        _model_anatomy(model, depth=len(model.blocks)),
+        settings=(
             # else the weight of qkv is used without a call of the module, which hooks need
-            settings.append((block.attn, 'qkv_bias_separate', True))
-    return replace(_model_anatomy(model, depth=len(model.blocks)), settings=tuple(settings))
+            *(
+                (attention, 'qkv_bias_separate', True)
+                for attention in attentions
+                if getattr(attention, 'q_bias', None) is not None
+            ),
+            # `count_prefix` changes it
+            *(
+                (attention, 'num_prefix_tokens', attention.num_prefix_tokens)
+                for attention in attentions
+                if hasattr(attention, 'num_prefix_tokens')
+            ),
+        ),
+        hooks=tuple(
+            (attention, 'input', count_prefix)
+            for attention in attentions
+            if hasattr(attention, 'num_prefix_tokens')
+        ),
+    )
 
 
 def _model_anatomy(model: nn.Module, *, depth: int, inside: str = '') -> Anatomy:

@@ -154,7 +154,8 @@ def _sites(anatomy: Anatomy) -> list[SeqSite]:
     sites = [site for site in anatomy.sites if isinstance(site, SeqSite)]
     if not sites:
         raise UserError(
-            f'VPT inserts tokens, and the {anatomy.family!r} encoder has none: convolutions see '
-            'maps only; choose another method, or a transformer'
+            f'VPT inserts tokens, and the {anatomy.family!r} encoder has no place for them (maps '
+            'of convolutions, or windows cut before the attention); choose another method, or a '
+            'plain transformer'
         )
     return sites

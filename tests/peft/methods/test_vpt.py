@@ -40,7 +40,7 @@ def test_start_is_uniform_within_its_bound():
 
 @pytest.mark.parametrize('family', ['convnext', 'resnet'])
 def test_convolutions_are_refused(family):
-    with pytest.raises(UserError, match=f"the '{family}' encoder has none: convolutions"):
+    with pytest.raises(UserError, match=f"the '{family}' encoder has no place for them"):
         backbone(family)
 
 
