@@ -85,7 +85,9 @@ def test_the_wheel_holds_configs_weights_and_templates(wheel):
     modules = {str(path.relative_to(REPO)) for path in (REPO / 'rein_seg').rglob('*.py')}
     assert modules <= set(names)
     assert 'rein_seg/encoders/pretrained/tiny_vit.safetensors' in names
-    assert 'rein_seg/compare/template/page.html' in names
+    templates = {str(path.relative_to(REPO)) for path in (REPO / 'rein_seg').rglob('template/*')}
+    assert 'rein_seg/compare/template/body.html' in templates
+    assert templates <= set(names)
     tops = {name.partition('/')[0] for name in names}
     assert tops == {'rein_seg', f'rein_seg-{__version__}.dist-info'}
 
