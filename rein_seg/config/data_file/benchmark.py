@@ -71,7 +71,7 @@ def read_benchmark(path: str, changes: Mapping[str, Any] | None = None) -> Bench
         raise UserError(
             f'class_weights={content["class_weights"]!r}: expected {error}; correct it in {path}'
         ) from None
-    stride = tuple(max(8, side * 2 // 3 // 8 * 8) for side in crop)
+    stride = tuple(max(8, side * 7 // 8 // 8 * 8) for side in crop)
     source = domains[0].name
     return Benchmark(
         name=f'{OWN}{content["name"]}',
