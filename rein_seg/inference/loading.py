@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 
 from rein_seg.checkpoint import read_adapter, read_checkpoint
+from rein_seg.checkpoint.old_files import translate_method
 from rein_seg.config.find import shipped_configs
 from rein_seg.config.load import load_config
 from rein_seg.config.request import Request
@@ -151,6 +152,9 @@ def _config_of(path: Path) -> tuple[Config, dict[str, Any]]:
             'give the config it was trained with, load(..., config=FILE)'
         )
     cfg = read_stored(text, repr(str(path)))
+    backbone = (cfg.get('model') or {}).get('backbone') or {}
+    if 'peft' in backbone:  # files of 0.1.0 name arguments otherwise
+        backbone['peft'] = translate_method(backbone['peft'])
     return resolve(cfg, Request(weights_given=True)).cfg, _names(meta)
 
 

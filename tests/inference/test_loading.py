@@ -19,6 +19,7 @@ from rein_seg.errors import UserError
 from tests.download.server import Answer
 from tests.inference.pixels import picture, reference
 from tests.inference.tiny_models import write_adapter
+from tests.paths import REPO
 
 pytest_plugins = ('tests.download.conftest',)
 IMAGE = picture(40, 70)
@@ -48,6 +49,19 @@ def test_an_adapter_file_is_enough(adapter, tmp_path, monkeypatch):
     assert type(predictor.model).__name__ == 'PEFTSegmentor'
     assert not predictor.model.training
     assert sorted(p.name for p in tmp_path.iterdir()) == ['mine.safetensors']
+
+
+OLD_FILES = REPO / 'tests/checkpoint/files_0_1'
+OLD_ADAPTERS = sorted(
+    path.name for path in OLD_FILES.glob('*.safetensors') if '.logits.' not in path.name
+)
+
+
+@pytest.mark.parametrize('name', OLD_ADAPTERS)
+def test_adapter_files_of_the_first_release(name):
+    result = rein_seg.load(OLD_FILES / name, device='cpu').predict(IMAGE)
+    assert result.map.shape == (40, 70)
+    assert result.classes[:2] == ('road', 'sidewalk')
 
 
 def test_the_folder_of_a_run(adapter, tmp_path):
