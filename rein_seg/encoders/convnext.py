@@ -54,6 +54,12 @@ _TIMM = _Names(
     ('stages.{s}.downsample.0', 'stages.{s}.downsample.1'),
     *('conv_dw', 'norm', 'mlp.fc1', 'mlp.fc2', 'drop_path'),
 )
+_TIMM_FEATURES = replace(
+    _TIMM,
+    block='stages_{s}.blocks.{b}',
+    stem=('stem_0', 'stem_1'),
+    merging=('stages_{s}.downsample.0', 'stages_{s}.downsample.1'),
+)
 _TORCHVISION = _Names(
     'features.{odd}.{b}',
     ('features.0.0', 'features.0.1'),
@@ -101,6 +107,14 @@ def timm_convnext_anatomy(encoder: nn.Module) -> Anatomy:
     """
     depths = tuple(len(stage.blocks) for stage in encoder.stages)
     return _anatomy(encoder, _TIMM, depths, unused=('head.',))
+
+
+def timm_features_anatomy(encoder: nn.Module) -> Anatomy:
+    """Returns the anatomy of a ConvNeXt of timm with ``features_only=True``."""
+    stages = [part for name, part in encoder.named_children() if name.startswith('stages_')]
+    return _anatomy(
+        encoder, _TIMM_FEATURES, tuple(len(stage.blocks) for stage in stages), unused=()
+    )
 
 
 @register_anatomy('torchvision.ConvNeXt')

@@ -24,11 +24,8 @@ _NAMES = tuple(
     for package in ('mmseg', 'mmpretrain')
     for name in ('ResNet', 'ResNetV1c', 'ResNetV1d')
 )
-# as built, and as wrappers that give the maps of stages
-_MODELS = (
-    *('timm.ResNet', 'timm.FeatureListNet'),
-    *('torchvision.ResNet', 'torchvision.IntermediateLayerGetter'),
-)
+# the last gives the maps of stages
+_MODELS = ('timm.ResNet', 'torchvision.ResNet', 'torchvision.IntermediateLayerGetter')
 _STAGES = ('layer1', 'layer2', 'layer3', 'layer4')
 
 

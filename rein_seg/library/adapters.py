@@ -117,8 +117,10 @@ def load_adapter(module: nn.Module, path: str | os.PathLike) -> str:
             logger='current',
             level=logging.WARNING,
         )
-    for name, tensor in wanted.items():
-        tensor.copy_(adapter.tensors[name])
+    own = {name.removeprefix(_METHOD): t for name, t in adapter.tensors.items() if _METHOD in name}
+    attached.method.load_state_dict(own)
+    for name in wanted.keys() - {_METHOD + key for key in own}:
+        wanted[name].copy_(adapter.tensors[name])
     return report
 
 

@@ -143,6 +143,7 @@ class AttachedMethod(nn.Module):
                 part._forward_hooks.move_to_end(key)
         guard_batch_norms(encoder)
         self.method.to(**_place(encoder))
+        self.train(module.training)
         # a list: a method may mark by requires_grad which of its own parameters train
         trained = [p for _, p in self.method.trainable_parameters() if p.requires_grad]
         trained += chosen_parameters(module, self.trainable).values()

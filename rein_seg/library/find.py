@@ -53,8 +53,18 @@ def find_encoder(module: nn.Module) -> tuple[str, nn.Module]:
         hint = f'it derives from {registered_name(parent)}, but its forward may differ'
     raise UserError(
         f'attach: no anatomy is known for {name}, nor for a module inside it ({hint}); known: '
-        f'{", ".join(known_modules())}. Give the encoder itself, such as module.backbone, or '
+        f'{_by_library()}. Give the encoder itself, such as module.backbone, or '
         f'register its anatomy: {_PAGE}'
+    )
+
+
+def _by_library() -> str:
+    """Returns the known classes as ``timm (ConvNeXt, Eva, ...), torchvision (...)``."""
+    names = [name.split('.', 1) for name in known_modules()]
+    libraries = dict.fromkeys(library for library, _ in names)
+    return ', '.join(
+        f'{library} ({", ".join(name for own, name in names if own == library)})'
+        for library in libraries
     )
 
 

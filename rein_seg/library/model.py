@@ -58,8 +58,8 @@ class Normalise(nn.Module):
             UserError: If they are of another shape, type or range.
         """
         _check_images(images)
-        scaled = images.to(self.mean.dtype) if images.dtype == torch.uint8 else images * 255
-        return (scaled - self.mean) / self.std
+        scaled = images.float() if images.dtype == torch.uint8 else images.float() * 255
+        return ((scaled - self.mean) / self.std).to(self.mean.dtype)
 
 
 class BuiltBackbone(nn.Module):
@@ -108,8 +108,8 @@ class BuiltModel(nn.Module):
         meta = cfg.test_dataloader.dataset.metainfo
         self.name_classes(meta.classes, meta.palette)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Returns (B, K, H, W) logits in the size of the images.
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Any:
+        """Returns (B, K, H, W) logits in the size of the images; with labels the losses.
 
         A head of masks (Mask2Former) gives non-negative scores in their place, the sum over its
         masks; `probabilities` is the same for both. A head with one output channel gives (B, 1, H,
@@ -119,9 +119,13 @@ class BuiltModel(nn.Module):
             images: (B, 3, H, W) RGB, uint8 of 0..255 or floating-point of 0..1, of any size. They
                 are normalised here, and mirrored at the border up to whole patches of the encoder.
 
+            labels: Gives `loss` in place of logits: data parallel training calls the module itself.
+
         Raises:
             UserError: If the images are of another shape, type or range.
         """
+        if labels is not None:
+            return self.loss(images, labels)
         predicted: Tensor = self.segmentor.encode_decode(self._padded(images))
         return predicted[..., : images.shape[-2], : images.shape[-1]]
 

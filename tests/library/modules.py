@@ -88,7 +88,15 @@ MODULES = {
         timm_model, 'resnet18', **_NARROW, features_only=True, out_indices=(1, 2)
     ),
     'timm Swin': _part(timm_model, 'swin_tiny_patch4_window7_224', **_WINDOWS),
+    'timm Swin features': _part(
+        timm_model,
+        'swin_tiny_patch4_window7_224',
+        **_WINDOWS,
+        features_only=True,
+        out_indices=(0, 1),
+    ),
     'timm ConvNeXt': _part(timm_model, 'convnext_tiny', **_DIMS, ls_init_value=0.5),
+    'timm ConvNeXt features': _part(timm_model, 'convnext_tiny', **_DIMS, features_only=True),
     'torchvision ResNet': torchvision_resnet,
     'torchvision ViT': torchvision_vit,
     'torchvision ConvNeXt': torchvision_convnext,

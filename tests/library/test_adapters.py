@@ -8,7 +8,9 @@ from torch import nn
 import rein_seg
 from rein_seg.checkpoint import read_adapter
 from rein_seg.errors import NotFinite, UserError
+from tests.library.attach_table import own_config
 from tests.library.modules import FAST, build, image, output
+from tests.matrix import methods
 
 LORA = dict(type='LoRA', rank=2)
 
@@ -51,6 +53,18 @@ def test_an_attached_method_comes_back(name, tmp_path):
     moving = {'bn1.running_mean', 'bn1.running_var'} if 'bn1' in part[name] else set()
     assert moving <= set(held.tensors)
     assert not any('running' in key for key in held.tensors.keys() - moving - {'bn1'})
+
+
+@pytest.mark.parametrize('method', methods())
+def test_every_method_comes_back(method, tmp_path):
+    models = [build('timm ViT'), build('timm ViT')]
+    for seed, model in enumerate(models):
+        torch.manual_seed(seed)
+        rein_seg.attach(model, own_config(method))
+    expected = output(moved(models[0]), image())
+    rein_seg.save_adapter(models[0], tmp_path / 'a.safetensors')
+    rein_seg.load_adapter(models[1], tmp_path / 'a.safetensors')
+    torch.testing.assert_close(output(models[1], image()), expected, rtol=0, atol=0)
 
 
 def test_the_file_of_a_part_fits_the_part_in_a_larger_module(tmp_path):

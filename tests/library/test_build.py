@@ -75,6 +75,16 @@ def test_bytes_and_floats_are_the_same_images_and_borders_are_mirrored():
         torch.testing.assert_close(model(images), whole)
 
 
+def test_half_precision_and_copies():
+    model = small().eval()
+    images, _ = batch()
+    twin = copy.deepcopy(model).to(torch.bfloat16)
+    for given in (images, images / 255, (images / 255).bfloat16()):
+        result = twin(given)
+        assert result.dtype == torch.bfloat16
+        torch.testing.assert_close(result.float(), model(images), rtol=0.1, atol=0.1)
+
+
 def test_ignored_pixels_and_padding_add_nothing_to_the_loss():
     model = small().eval()
     images, labels = batch(32, 48)
@@ -93,6 +103,8 @@ def test_training_lowers_the_loss_and_leaves_the_encoder():
     frozen = copy.deepcopy(model.segmentor.backbone.encoder.state_dict())
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=0.01)
+    given = model(images, labels)
+    assert given.keys() == model.loss(images, labels).keys()
     values = []
     for _ in range(5):
         loss = sum(model.loss(images, labels).values())

@@ -70,6 +70,7 @@ _TIMM = _Names(
     stream='NHWC',
     inner='NLC',
 )
+_TIMM_FEATURES = replace(_TIMM, blocks='layers_{s}.blocks', merging='layers_{s}.downsample')
 _TORCHVISION = _Names(
     blocks='features.{odd}',
     stem=('features.0.0', 'features.0.2'),
@@ -131,6 +132,12 @@ def timm_swin_anatomy(encoder: nn.Module) -> Anatomy:
         ((1, 2), (16, 32))
     """
     return _anatomy(encoder, _TIMM, len(encoder.layers), outputs=('norm',))
+
+
+def timm_features_anatomy(encoder: nn.Module) -> Anatomy:
+    """Returns the anatomy of a Swin of timm with ``features_only=True``."""
+    stages = sum(name.startswith('layers_') for name in encoder._modules)
+    return _anatomy(encoder, _TIMM_FEATURES, stages, outputs=())
 
 
 @register_anatomy('torchvision.SwinTransformer')
