@@ -5,7 +5,6 @@ B batch, H x W image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,49 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from rein_seg.datasets.files.listing import file_on_disk
 from rein_seg.datasets.files.pictures import read_image, to_bytes
 from rein_seg.errors import UserError
+from rein_seg.inference.sources import VIDEOS
 
 EXPECTED = (
     'a path, a PIL image, a uint8 array (H, W, 3) in RGB order or (H, W) in grey, a tensor '
     '(3, H, W) or (B, 3, H, W) of uint8 or of floats 0..1, or a list of these'
 )
 
+# advice for a data set, in messages of the reader that predictions share with training
+_WITHOUT_DATA_SET = (
+    (', or leave it out with skip=[NAME, ...] in the data set', ''),
+    (' in the data set', ''),
+    (' of the data set', ''),
+)
 
-def read_rgb(path: str | Path) -> np.ndarray:
+
+def read_rgb(path: str | Path, *, max_value: float | None = None) -> np.ndarray:
     """Returns the (H, W, 3) uint8 RGB pixels of a file, as a viewer displays it.
 
     EXIF turns are applied, alpha is left out, 16 bits become 8; see
     `rein_seg.datasets.files.pictures.read_image`.
 
+    Args:
+        path: The file, or a member of a zip.
+        max_value: White, for more than 8 bits.
+
     Raises:
         UserError: If there is no such file, or it is no picture.
     """
-    if not Path(path).exists():
-        raise UserError(f'image {str(path)!r} does not exist: expected {EXPECTED}')
-    return np.ascontiguousarray(read_image(str(path))[..., ::-1])
+    path = str(path)
+    if not Path(file_on_disk(path)).exists():
+        raise UserError(f'image {path!r} does not exist: expected {EXPECTED}')
+    if path.lower().endswith(VIDEOS):
+        raise UserError(f'{path!r} is a video: expected {EXPECTED}; run rein-seg predict for it')
+    try:
+        return np.ascontiguousarray(read_image(path, max_value=max_value)[..., ::-1])
+    except UserError as error:
+        message = str(error)
+        for words, instead in _WITHOUT_DATA_SET:
+            message = message.replace(words, instead)
+        raise UserError(message) from None
 
 
 def is_batch(source: Any) -> bool:
@@ -42,12 +63,15 @@ def is_batch(source: Any) -> bool:
     return isinstance(source, (list, tuple)) or (isinstance(source, Tensor) and source.ndim == 4)
 
 
-def to_rgb(source: Any, name: str = '') -> tuple[np.ndarray, str]:
+def to_rgb(
+    source: Any, name: str = '', *, max_value: float | None = None
+) -> tuple[np.ndarray, str]:
     """Returns one image as (H, W, 3) uint8 RGB, and its name.
 
     Args:
         source: A path, a PIL image, an array or a tensor; see `EXPECTED`.
         name: Of an image that is no file.
+        max_value: White, for files and PIL images of more than 8 bits.
 
     Raises:
         UserError: If it is of another type, shape or range.
@@ -59,20 +83,14 @@ def to_rgb(source: Any, name: str = '') -> tuple[np.ndarray, str]:
         (2, 3, 3)
     """
     if isinstance(source, (str, Path)):
-        return read_rgb(source), str(source)
+        return read_rgb(source, max_value=max_value), str(source)
     if isinstance(source, Image.Image):
-        return from_pil(source), str(getattr(source, 'filename', '') or name)
+        return from_pil(source, max_value), str(getattr(source, 'filename', '') or name)
     if isinstance(source, Tensor):
         return from_tensor(source, name), name
     if isinstance(source, np.ndarray):
         return from_array(source, name), name
     raise UserError(f'{name or "source"} is of type {type(source).__name__}: expected {EXPECTED}')
-
-
-def each_rgb(source: Any) -> Iterator[tuple[np.ndarray, str]]:
-    """Yields the images of a batch; see `to_rgb`."""
-    for i, one in enumerate(source):
-        yield to_rgb(one, f'image {i}')
 
 
 def from_array(array: np.ndarray, name: str = '') -> np.ndarray:
@@ -88,11 +106,11 @@ def from_array(array: np.ndarray, name: str = '') -> np.ndarray:
     )
 
 
-def from_pil(image: Image.Image) -> np.ndarray:
+def from_pil(image: Image.Image, max_value: float | None = None) -> np.ndarray:
     """Returns a PIL image as displayed: EXIF turn applied, alpha left out, 16 bits as 8."""
     image = ImageOps.exif_transpose(image)
     if image.mode in ('I', 'F') or image.mode.startswith('I;16'):
-        return from_array(to_bytes(np.asarray(image), 'the PIL image', None))
+        return from_array(to_bytes(np.asarray(image), 'the PIL image', max_value))
     return np.array(image.convert('RGB'))
 
 

@@ -5,10 +5,11 @@ K classes, H x W image.
 
 from __future__ import annotations
 
+import glob
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,13 @@ from mmcv.image import rescale_size
 from mmengine.logging import print_log
 from torch import nn
 
+from rein_seg.datasets.files.listing import is_zip_place
 from rein_seg.errors import NotFinite, UserError
 from rein_seg.inference.augment import PLAIN, View, mirrored, scaled, scaled_size, views
-from rein_seg.inference.images import is_batch, read_rgb, to_rgb
+from rein_seg.inference.images import is_batch, to_rgb
 from rein_seg.inference.result import Prediction
 from rein_seg.inference.rows import Strip, apply_rows, label_rows, mean_rows, resize_rows
+from rein_seg.inference.sources import find_sources
 from rein_seg.inference.tiles import (
     Read,
     Rows,
@@ -30,8 +33,6 @@ from rein_seg.inference.tiles import (
     predict_rows,
 )
 from rein_seg.palettes import distinct_colours
-
-_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.gif', '.webp', '.ppm', '.pgm')
 
 
 class Predictor:
@@ -79,39 +80,43 @@ class Predictor:
         overlay: bool = False,
         tta: Any = False,
         max_tokens: int | None = None,
-    ) -> Prediction | list[Prediction] | Folder:
+        max_value: float | None = None,
+    ) -> Prediction | list[Prediction] | Files:
         """Predicts one image, several images, or a folder.
 
         Args:
             source: A path; a PIL image; a uint8 array (H, W, 3) in RGB order or (H, W) in grey; a
-                tensor (3, H, W) or (B, 3, H, W), uint8 or floats of 0..1; a list of these; or a
-                folder.
+                tensor (3, H, W) or (B, 3, H, W), uint8 or floats of 0..1; a list of these; a
+                folder, zip or pattern such as ``'day/*.jpg'``.
             scores: Whether to keep the probabilities of all classes, (K, H, W).
             overlay: Whether to keep the image, for ``result.overlay()``.
             tta: Test-time augmentation: True averages the probabilities at scales 0.75, 1 and 1.25,
                 plain and mirrored; also a list of scales, or ``dict(scales=[...], flip=False)``.
             max_tokens: Patches of the largest image that goes in one piece; default 8192. Models
                 with windows of their own do not read it.
+            max_value: White, for files of more than 8 bits; by default the full range of 16 bits.
 
         Returns:
-            A `Prediction`; a list for a list or a batch; for a folder a `Folder`, which predicts
-            an image when it is taken.
+            A `Prediction`; a list for a list or a batch; for a folder a sequence that predicts an
+            image when it is taken, so a loop over it needs the memory of one.
 
         Raises:
             UserError: If a source is of another type or shape, or cannot be read.
             NotFinite: If the model gives no finite numbers.
         """
         options = dict(scores=scores, overlay=overlay, tta=tta, max_tokens=max_tokens)
+        options['max_value'] = max_value
         _check_options(options)
         if is_batch(source):
             return [self._single(one, f'image {i}', options) for i, one in enumerate(source)]
-        if isinstance(source, (str, Path)) and Path(source).is_dir():
-            return Folder(self, source, options)
+        if _is_many(source):
+            return Files(self, os.fspath(source), options)
         return self._single(source, 'image', options)
 
     def _single(self, source: Any, name: str, options: dict[str, Any]) -> Prediction:
-        image, name = to_rgb(source, name)
-        return self.predict_image(image, name=name, **options)
+        rest = dict(options)
+        image, name = to_rgb(source, name, max_value=rest.pop('max_value'))
+        return self.predict_image(image, name=name, **rest)
 
     def predict_image(
         self,
@@ -241,23 +246,28 @@ class Predictor:
             print_log(line, logger='current')
 
 
-class Folder(Sequence[Prediction]):
-    """The predictions of a folder's images, in the order of their names.
+class Files(Sequence[Prediction]):
+    """The predictions of the images of a folder or pattern, numbers in names sorted as numbers.
 
     Nothing is kept: an image is predicted when it is taken, and again when it is taken again. Take
-    ``list(folder)`` to keep all.
+    ``list(files)`` to keep all.
 
-    Attributes:
-        paths: The images, with those of sub-folders.
+    Args:
+        predictor: The model.
+        source: A folder, searched with all that is below, a zip or a pattern; videos are left out.
+        options: Of `Predictor.predict`.
+
+    Raises:
+        UserError: If there is no image.
     """
 
-    def __init__(self, predictor: Predictor, folder: str | Path, options: dict[str, Any]) -> None:
-        self.paths = sorted(
-            path for path in Path(folder).rglob('*') if path.suffix.lower() in _SUFFIXES
-        )
+    def __init__(self, predictor: Predictor, source: str, options: dict[str, Any]) -> None:
+        found = find_sources([source])
+        self.paths = [one.path for one in found if not one.is_video]
         if not self.paths:
             raise UserError(
-                f'folder {str(folder)!r} holds no image: expected files in {", ".join(_SUFFIXES)}'
+                f'no image found in {source!r}, {len(found)} videos: expected images; for videos '
+                'run rein-seg predict'
             )
         self._predictor, self._options = predictor, options
 
@@ -267,8 +277,19 @@ class Folder(Sequence[Prediction]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        path = self.paths[index]
-        return self._predictor.predict_image(read_rgb(path), name=str(path), **self._options)
+        return self._predictor._single(self.paths[index], '', self._options)
+
+
+def _is_many(source: Any) -> bool:
+    """Says whether a source names files to be found: a folder, a zip, a pattern."""
+    if not isinstance(source, (str, os.PathLike)):
+        return False
+    path = os.fspath(source)
+    return (
+        os.path.isdir(path)
+        or is_zip_place(path)
+        or (glob.has_magic(path) and not os.path.lexists(path))
+    )
 
 
 def resized(image: np.ndarray, model: Any) -> np.ndarray:

@@ -84,3 +84,15 @@ def test_files_that_are_no_image(tmp_path):
 def test_pil_images_of_floats_need_a_range():
     with pytest.raises(UserError, match='the PIL image holds float32 values'):
         to_rgb(Image.fromarray(np.float32(GREY)))
+
+
+def test_a_sensor_of_12_bits_needs_its_white(tmp_path):
+    path = tmp_path / 'sensor.png'
+    Image.fromarray(np.uint16(GREY) << 4).save(path)
+    predictor = Predictor(tiny_model())
+    words = r'say which value is white with max_value=NUMBER$'
+    with pytest.raises(UserError, match=words):
+        predictor.predict(path)
+    for source in (path, Image.open(path)):
+        result = predictor.predict(source, max_value=4095, overlay=True)
+        np.testing.assert_array_equal(result.image, np.dstack([GREY] * 3))

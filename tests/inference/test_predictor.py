@@ -1,5 +1,6 @@
 """A predictor takes any source of any size, and gives mmseg's own result where mmseg has one."""
 
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -109,23 +110,33 @@ def test_another_source_is_an_error_of_one_line(source, words):
 
 def test_a_folder_is_predicted_image_by_image(tmp_path):
     predictor = Predictor(tiny_model())
-    for name in ('b/2.png', 'b/10.png', 'a.JPG', 'notes.txt'):
+    for name in ('b/2.png', 'b/10.png', 'a.JPG', 'notes.txt', '.hidden.png', 'clip.mp4'):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        if path.suffix == '.txt':
+        if path.suffix in ('.txt', '.mp4'):
             path.write_text('not an image')
         else:
             Image.fromarray(picture(16, 24)).save(path)
     results = predictor.predict(tmp_path)
-    names = [str(tmp_path / name) for name in ('a.JPG', 'b/10.png', 'b/2.png')]
+    names = [str(tmp_path / name) for name in ('a.JPG', 'b/2.png', 'b/10.png')]
     assert [one.name for one in results] == names
     assert len(results) == 3
     assert results[-1].name == names[-1]
     assert [one.name for one in results[1:]] == names[1:]
-    empty = tmp_path / 'empty'
-    empty.mkdir()
-    with pytest.raises(UserError, match='holds no image'):
-        predictor.predict(empty)
+    assert [one.name for one in predictor.predict(f'{tmp_path}/b/*.png')] == names[1:]
+    with zipfile.ZipFile(tmp_path / 'all.zip', 'w') as archive:
+        archive.write(names[1], 'in.png')
+    zipped = predictor.predict(tmp_path / 'all.zip')
+    assert [one.name for one in zipped] == [f'zip://{tmp_path}/all.zip/in.png']
+    np.testing.assert_array_equal(zipped[0].map, results[1].map)
+    (tmp_path / 'videos').mkdir()
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'clip.mp4').rename(tmp_path / 'videos/clip.mp4')
+    for folder in ('empty', 'videos'):
+        with pytest.raises(UserError, match='no image found in'):
+            predictor.predict(tmp_path / folder)
+    with pytest.raises(UserError, match=r'is a video: .*rein-seg predict'):
+        predictor.predict(tmp_path / 'videos/clip.mp4')
 
 
 def test_shares_and_overlay():
