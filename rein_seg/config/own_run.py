@@ -79,6 +79,8 @@ class OwnRun:
         _check('encoder', self.encoder, _names('encoders'))
         _check('head', self.head, _names('heads'))
         _check('peft', self.peft, _methods())
+        if self.lr is not None and not 0 < self.lr <= 10:  # neither is nan
+            raise UserError(f'lr={self.lr}: expected a number above 0, at most 10; correct it')
         named = (
             f'dict({_arguments(dict(data=self.data, **changes))})' if changes else repr(self.data)
         )
@@ -100,7 +102,7 @@ class OwnRun:
             f'{neck}'
             '    decode_head={{_base_.decode_head}},\n'
             ')\n'
-            f'optim_wrapper = dict(optimizer=dict(lr={self.lr or self._rate()!r}))\n'
+            f'optim_wrapper = dict(optimizer=dict(lr={self._rate()!r}))\n'
         )
         text += '' if self.max_iters is None else _length(self.max_iters)
         text += '' if self.seed is None else f'randomness = dict(seed={self.seed})\n'
@@ -112,6 +114,8 @@ class OwnRun:
         return neck if self.head == 'sam' and neck in _names('encoders') else self.encoder
 
     def _rate(self) -> float:
+        if self.lr is not None:
+            return self.lr
         small = self.encoder in _TINY or self.head == 'linear'
         return _FAST if small and self.peft != 'Full' else _SLOW
 

@@ -8,18 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from rein_seg.datasets.files.listing import read_bytes
 from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.files.pictures import open_picture
 from rein_seg.errors import UserError
+from rein_seg.palettes import distinct_colours
 
 IDS, COLOURS, MASKS = 'ids', 'colours', 'masks'
 MOST_READ = 3000  # labels; of more, an even sample
 IGNORED = 255
 _STRAY = 2e-4  # share of the pixels below which one of many colours is a slip
 _MANY = 48
+_WHITE = 0xFFFFFF
 _GREY_SPREAD = 40  # of the channels of a grey picture stored as a colour JPEG
 _STRETCHED = {'L;2': 85, 'L;4': 17}
 _LOSSY = ('JPEG', 'MPO', 'JPEG2000')
@@ -245,6 +246,8 @@ class Proposal:
             colours = {one.name: rgb_of(one.code) for one in self.classes}
             ignored = [rgb_of(code) for code in self.ignored]
             keys: dict[str, Any] = {'classes': names, 'label_colours': colours}
+            if self.palette:
+                keys['palette'] = dict(zip(names, self.palette, strict=True))
             return {**keys, 'ignore': ignored} if ignored else keys
         keys = {'classes': {one.code: one.name for one in self.classes}, 'ignore': self.ignored}
         return (
@@ -273,21 +276,23 @@ def propose(contents: Contents, named: dict[Code, str] | list[str] | None) -> Pr
         classes = [Proposed(c, n, s) for c, n, s in zip((0, 255), names, shares, strict=True)]
         return Proposal(MASKS, classes, [])
     codes = sorted(counts)
-    binary = codes in ([0, IGNORED], [0, 0xFFFFFF])
-    ignored = [IGNORED] if contents.kind == IDS and IGNORED in counts and not binary else []
+    binary = codes in ([0, IGNORED], [0, _WHITE])
+    greys = contents.kind == COLOURS and all(map(_is_grey, codes)) and not binary
+    void = _WHITE if greys else IGNORED
+    ignored = [void] if (greys or contents.kind == IDS) and void in counts and not binary else []
     if isinstance(named, dict):
         ignored = [code for code in codes if code not in named]
         codes = list(named)
         names = list(named.values())
     else:
         codes = [code for code in codes if code not in ignored]
-        names = _fitting(named, codes) if named else _names(codes, contents.kind, binary)
+        names = _fitting(named, codes) if named else _names(codes, contents.kind, binary, greys)
         if named and contents.kind == IDS and max(codes, default=0) < len(names):
             codes = list(range(len(names)))  # a class may be absent from the labels
     if contents.kind == IDS and not isinstance(named, dict) and not ignored and not binary:
         ignored = [IGNORED] if IGNORED not in codes else []
     classes = [Proposed(c, n, counts[c] / total) for c, n in zip(codes, names, strict=True)]
-    palette = None
+    palette = distinct_colours(len(codes)) if greys else None
     if contents.palette and any(not _is_grey(code) for code in contents.palette.values()):
         shown = [rgb_of(contents.palette.get(code, 0)) for code in codes]
         palette = shown if len({tuple(one) for one in shown}) == len(shown) else None
@@ -304,9 +309,11 @@ def _is_grey(code: Code) -> bool:
     return code >> 16 == code & 255 == code >> 8 & 255
 
 
-def _names(codes: Sequence[Code], kind: str, binary: bool) -> list[str]:
+def _names(codes: Sequence[Code], kind: str, binary: bool, greys: bool) -> list[str]:
     if binary:
         return ['background', 'foreground']
+    if greys:
+        return [f'class_{code & 255}' for code in codes]
     if kind == COLOURS:
         return [f'colour_{code:06x}' for code in codes]
     return [f'class_{code}' for code in codes]
@@ -321,12 +328,3 @@ def _fitting(names: list[str], codes: Sequence[Code]) -> list[str]:
         f'{", ..." if len(codes) > 12 else ""}): expected a name for each; give lines such as '
         '"7 road" in --classes FILE for ids, "road 128 64 128" for colours'
     )
-
-
-def is_picture(path: str) -> bool:
-    """Says whether Pillow opens a file as a picture."""
-    try:
-        with Image.open(path):
-            return True
-    except (OSError, ValueError):
-        return False

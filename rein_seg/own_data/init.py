@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from rein_seg.checkpoint import write_new, write_text
 from rein_seg.config.data_file import read_benchmark
+from rein_seg.config.data_file.benchmark import clean_name
 from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.files.pictures import read_header
 from rein_seg.errors import UserError, near_misses
@@ -97,7 +97,7 @@ def init_data(
     contents, broken = count_labels([str(root / pair.label) for pair in found.pairs])
     _leave_out(root, found, broken)
     proposal = propose(contents, named)
-    title = name or _clean(root.resolve().name)
+    title = name or clean_name(root.resolve().name)
     groups = make_groups(root, _with_lists(root, found), title)
     sources = _sources(groups, source)
     rules = {one.domain: choose_rule(one) for name in sources for one in _to_divide(groups, name)}
@@ -136,10 +136,6 @@ def _root(root: Path, file: Path) -> str | None:
     if file.parent.resolve() == root.resolve():
         return None
     return os.path.relpath(root.resolve(), file.parent.resolve())
-
-
-def _clean(name: str) -> str:
-    return re.sub(r'[^\w .-]+', '_', name).strip(' .-_')[:64] or 'data'
 
 
 def _readable(root: Path, found: Found) -> tuple[Found, dict[str, Size]]:

@@ -14,6 +14,7 @@ from rein_seg.own_data.names import IMAGES, LABEL_ENDS, LABELS, NO_LABELS, Place
 
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.gif')
 WRITTEN = ('masks_from_polygons', 'masks_from_colours', 'data_lists', 'work_dirs')
+ANY = 'any'  # split
 _SPLITS = ('train', 'val', 'test')
 
 
@@ -135,7 +136,8 @@ def _matched(sides: Mapping[str, Mapping[str, Place]]) -> Found:
     loose = _loose(sides)
     used: set[str] = set()
     for name, place in sides[IMAGES].items():
-        fitting = by_key.get(place.key) or loose.get((place.split, place.stem), [])
+        keys = ((place.split, place.stem), (ANY, place.stem))
+        fitting = by_key.get(place.key) or next((loose[key] for key in keys if key in loose), [])
         fitting = _preferred(fitting, sides[LABELS])
         if len(fitting) != 1:
             several = f'several labels: {", ".join(fitting[:3])}' if fitting else 'no label'
@@ -164,11 +166,14 @@ def _preferred(names: list[str], labels: Mapping[str, Place]) -> list[str]:
 
 
 def _loose(sides: Mapping[str, Mapping[str, Place]]) -> dict[tuple, list[str]]:
-    """Returns labels by split and name alone, where no two labels and no two images share them."""
+    """Returns labels by split and name, or by name alone, that one image alone has."""
     labels: dict[tuple, list[str]] = {}
+    images: Counter[tuple] = Counter()
     for name, place in sides[LABELS].items():
-        labels.setdefault((place.split, place.stem), []).append(name)
-    images = Counter((place.split, place.stem) for place in sides[IMAGES].values())
+        for split in (place.split, ANY):
+            labels.setdefault((split, place.stem), []).append(name)
+    for place in sides[IMAGES].values():
+        images.update([(place.split, place.stem), (ANY, place.stem)])
     return {key: names for key, names in labels.items() if images[key] == 1}
 
 

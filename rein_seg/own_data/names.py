@@ -33,6 +33,7 @@ _IMAGE_ENDS = ('_leftImg8bit', '_image', '_img', '_rgb', '-image', '_photo')
 _STARTS = ('image_', 'img_', 'mask_', 'label_', 'labels_', 'gt_', 'seg_', 'im_')
 # drawn beside the labels of Cityscapes, and no labels
 NO_LABELS = ('_color', '_instanceids', '_polygons', '_instancetrainids', '_colored', '_overlay')
+_YEAR = re.compile(r'^(train|val|test)\d{4}$')
 _TOKENS = re.compile(r'[_\-. ]+')
 
 
@@ -100,7 +101,7 @@ def _folder_words(name: str) -> tuple[str | None, str | None, str]:
     role = split = None
     rest: list[str] = []
     for token in _TOKENS.split(_cut(name)):
-        lower = token.lower()
+        lower = _YEAR.sub(r'\1', token.lower())  # train2017
         if lower in _LABEL_WORDS:
             role = LABELS
         elif lower in _IMAGE_WORDS:
@@ -115,9 +116,8 @@ def _folder_words(name: str) -> tuple[str | None, str | None, str]:
 
 
 def _cut(name: str) -> str:
-    """Cuts words that are written as one: trainannot, train2017."""
-    cut = re.sub(r'(?i)^(train|val|test)(annots?|labels?|masks?|images?)$', r'\1_\2', name)
-    return re.sub(r'(?i)^(train|val|test)(?:id)?(\d{4})$', r'\1', cut)
+    """Cuts words that are written as one: trainannot."""
+    return re.sub(r'(?i)^(train|val|test)(annots?|labels?|masks?|images?)$', r'\1_\2', name)
 
 
 def _stem(stem: str) -> tuple[str, str, str | None]:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import rein_seg
 from rein_seg.checkpoint import read_adapter
 from tests.cli.calls import assert_refused, call
 from tests.own_data.made import TEXT, draw_town, pairs
@@ -41,6 +42,28 @@ def test_the_adapter_is_enough_and_names_no_machine(town):
     assert metadata['benchmark'] == 'custom-town'
     assert metadata['scores']['protocol'] == 'custom-town-32'
     assert str(town) not in json.dumps(metadata)
+
+
+def test_swapped_names_swap_the_names_of_predictions(town):
+    swapped = town / 'swapped.yaml'
+    swapped.write_text(TEXT.replace('[road, sky, house]', '[sky, road, house]'))
+    words = ('--data', swapped, '--max-iters', 4, '--work-dir', town / 'swapped')
+    assert call('train', *words)[0] == 0
+    one, two = (
+        json.loads((town / f'{run}/results.json').read_text()) for run in ('run', 'swapped')
+    )
+    first, second = (results['domains']['dusk']['IoU'] for results in (one, two))
+    assert first['road'] != first['sky']
+    assert (first['road'], first['sky']) == (second['sky'], second['road'])
+    image = town / 'dusk/images/0.png'
+    shown = [
+        rein_seg.load(str(town / f'{run}/adapter.safetensors'), device='cpu').predict(str(image))
+        for run in ('run', 'swapped')
+    ]
+    assert (shown[0].map == shown[1].map).all()
+    assert [tuple(one.classes) for one in shown] == [
+        ('road', 'sky', 'house'), ('sky', 'road', 'house'),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

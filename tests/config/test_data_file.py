@@ -198,6 +198,10 @@ BAD = {
         'name: a\nclasses: [a, b]\ndomains: {x: {images: i, labels: l}, y: {images: i, labels: l}}',
         'name those that train, such as source: x',
     ),
+    'domain': (
+        'name: a\nclasses: [a, b]\ndomains: {../x: {images: i, labels: l}}',
+        'expected a name of',
+    ),
     'mean': ('name: a\nclasses: [a, b]\ndomains: {mean: {images: i, labels: l}}', 'other than'),
 }
 
@@ -229,6 +233,8 @@ def test_a_file_that_cannot_be_read(tmp_path):
         (dict(head='linaer'), "head='linaer'; did you mean 'linear'"),
         (dict(peft='lora'), "peft='lora'; did you mean 'LoRA'"),
         (dict(changes={'size': 5000}), 'size=5000: expected'),
+        (dict(lr=0.0), 'lr=0.0: expected a number above 0'),
+        (dict(lr=float('nan')), 'lr=nan: expected'),
     ],
 )
 def test_unknown_words(tmp_path, words, message):

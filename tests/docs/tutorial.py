@@ -26,6 +26,7 @@ SHELL = f"""rein-seg() {{
 # fewer iterations and images: what matters here is that every line works
 SHORTER = [
     (r'max_iters=\d+', 'max_iters=21'),
+    (r'--max-iters \d+', '--max-iters 4'),
     (r'range\(40\)', 'range(10)'),
     # the copied configs in the place of the shipped ones
     (r'(rein-seg (?:train|test|compare) )(\w+)(?= |$)', r'\1configs/\2.py'),

@@ -67,6 +67,14 @@ def test_colours(tmp_path):
     assert row[[0, 30, 63]].tolist() == [0, 2, 1]
 
 
+def test_ids_stored_as_grey_colours(tmp_path):
+    grey = np.repeat(stripes(0, 1, 255)[..., None], 3, axis=2)
+    content, row = proposed(tmp_path, grey)
+    assert content['classes'] == ['class_0', 'class_1']
+    assert content['palette']['class_1'] == [0, 255, 0]
+    assert row[[0, 30, 63]].tolist() == [0, 1, 255]
+
+
 def test_names_of_colours_leave_the_rest_ignored(tmp_path):
     colours = np.uint8([[0, 0, 0], [128, 64, 128], [70, 130, 180]])
     (tmp_path / 'class_dict.csv').write_text('name,r,g,b\nsky,70,130,180\nroad,128,64,128\n')

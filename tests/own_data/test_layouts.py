@@ -99,6 +99,13 @@ def test_names_alone_do_not_tell_labels(tmp_path):
     }  # fmt: skip
 
 
+def test_splits_of_the_labels_alone(tmp_path):
+    for split, prefix in (('train', 'a'), ('val', 'b')):
+        pairs(tmp_path, 'images', f'labels/{split}', prefix=prefix)
+    found = images_of(init_data(tmp_path, name='town').file)
+    assert found == {'town/train': ['a0', 'a1', 'a2'], 'town/val': ['b0', 'b1', 'b2']}
+
+
 def test_prefixes_go_through_a_csv(tmp_path):
     for i in range(5):
         label = stripes(0, 1, 2)

@@ -117,6 +117,14 @@ def test_coco_splits_beside_their_images(tmp_path):
     assert sorted(content['domains']['leaves']) == ['train', 'val']
 
 
+def test_coco_as_downloaded(tmp_path):
+    for split in ('train', 'val'):
+        images(tmp_path, f'{split}2017')
+        put(tmp_path, f'annotations/instances_{split}2017.json', coco())
+    content = yaml.safe_load(init_data(tmp_path, name='leaves').file.read_text())
+    assert content['domains']['leaves']['val']['images'] == 'val2017'
+
+
 def test_labelme(tmp_path):
     buffer = io.BytesIO()
     Image.fromarray(np.full((16, 16), 255, np.uint8)).save(buffer, 'PNG')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -94,10 +95,22 @@ def read_benchmark(path: str, changes: Mapping[str, Any] | None = None) -> Bench
     )
 
 
+def clean_name(text: str) -> str:
+    """Returns a name for a data file that is made of the letters of a text.
+
+    Example:
+        >>> from rein_seg.config.data_file.benchmark import clean_name
+        >>> clean_name('my data (2)')
+        'my data _2'
+    """
+    return re.sub(r'[^\w .-]+', '_', text).strip(' .-_')[:64].strip() or 'data'
+
+
 def _default_name(path: str) -> str:
     """Returns the name of the file, or of its folder where every data file has that name."""
     file = Path(path).expanduser().resolve()
-    return file.parent.name if file.stem in ('data', 'dataset') else file.stem
+    name = file.parent.name if file.stem in ('data', 'dataset') else file.stem
+    return clean_name(name)
 
 
 def _sizes(content: Mapping[str, Any], file: str) -> tuple[int, tuple[int, int]]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rein_seg.config.data_file.keys import DOMAIN, FILES, PLACE, SPLITS
+from rein_seg.config.data_file.keys import DOMAIN, FILES, PLACE, SPLITS, Name
+from rein_seg.config.schema.forms import words
 from rein_seg.errors import UserError, near_misses
+from rein_seg.rules import fits
 
 _RESERVED = ('mean',)  # the mean over targets has this name among the scores
 DEFAULT_RULE = {'val': 0.2, 'by': 'image', 'seed': 0}
@@ -68,10 +70,10 @@ def _nodes(content: Mapping[str, Any], file: str) -> dict[str, Mapping[str, Any]
         )
     if domains:
         for name in domains:
-            if not name.strip() or '/' in name or name in _RESERVED:
+            if not fits(name, Name) or name in _RESERVED:
                 raise UserError(
-                    f'domains.{name}: expected a name without "/", other than "mean"; rename the '
-                    f'domain in {file}'
+                    f'domains.{name}: expected a name of {words(Name)}, other than "mean"; rename '
+                    f'the domain in {file}'
                 )
         return dict(domains)
     if not here:
