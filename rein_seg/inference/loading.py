@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from rein_seg.checkpoint import read_adapter, read_checkpoint
 from rein_seg.checkpoint.old_files import translate_method
+from rein_seg.checkpoint.tensors import shown
 from rein_seg.config.find import shipped_configs
 from rein_seg.config.load import load_config
 from rein_seg.config.request import Request
@@ -146,6 +147,12 @@ def _config_of(path: Path) -> tuple[Config, dict[str, Any]]:
     else:
         held = read_checkpoint(str(path)).get('meta') or {}
         text, meta = held.get('cfg'), held.get('dataset_meta')
+    if held.get('attached_to'):
+        raise UserError(
+            f'{str(path)!r} is of a method on a module of its own, {shown(held["attached_to"])}: '
+            'expected the adapter of a whole model; build and attach as for its training, then '
+            'rein_seg.load_adapter(module, path)'
+        )
     if not isinstance(text, str) or not text:
         raise UserError(
             f'{str(path)!r} holds no config: expected an adapter file or a training checkpoint; '

@@ -65,7 +65,9 @@ def save_adapter(
         metadata = adapter_metadata(module.cfg, module.segmentor, scores={}, config=text)
         return write_adapter(path, module.segmentor.state_dict(), metadata)
     attached = _attached(module)
-    metadata = {**_identity(attached), 'config': None}
+    identity = _identity(attached)
+    kind = identity['encoder']['config']['type']
+    metadata = {**identity, 'config': None, 'attached_to': kind}
     if classes is not None:
         names = [str(name) for name in classes]
         palette = distinct_colours(len(names))

@@ -49,7 +49,8 @@ class Normalise(nn.Module):
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         for name, values in (('mean', mean), ('std', std)):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+            values = torch.tensor(values, dtype=torch.float32).view(3, 1, 1)
+            self.register_buffer(name, values, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns the normalised images.

@@ -163,6 +163,14 @@ def test_other_classes_are_refused(tmp_path):
     assert not (tmp_path / 'b.safetensors').exists()
 
 
+def test_the_file_of_an_attached_method_is_no_whole_model(tmp_path):
+    model = build('timm ViT')
+    rein_seg.attach(model, LORA)
+    rein_seg.save_adapter(model, tmp_path / 'a.safetensors')
+    with pytest.raises(UserError, match=r'timm\.VisionTransformer.*load_adapter'):
+        rein_seg.load(tmp_path / 'a.safetensors', device='cpu')
+
+
 def test_nothing_is_written_of_a_diverged_training(tmp_path):
     model = build('timm ViT')
     attached = rein_seg.attach(model, LORA)

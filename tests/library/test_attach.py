@@ -175,6 +175,14 @@ def test_a_method_follows_the_type_of_the_weights():
     assert model(image().bfloat16()).isfinite().all()
 
 
+@pytest.mark.parametrize('method', ['LoRA', 'VeRA', 'SoMA', 'SVF', 'KaSA', 'Rein', 'VPT', 'SSF'])
+def test_a_method_is_made_where_the_weights_are(method):
+    model = build('timm ViT').to('meta')  # mixing it with the CPU is an error, as with a GPU
+    rein_seg.attach(model, method)
+    assert {t.device.type for t in [*model.parameters(), *model.buffers()]} == {'meta'}
+    assert model(image().to('meta')).shape == (2, 3)
+
+
 def test_losses_of_methods_that_have_some():
     model = build('timm ViT')
     attached = rein_seg.attach(model, dict(type='SPM', num_classes=4))
