@@ -51,7 +51,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         return
     with naming(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f'.{target.name}.', suffix='.tmp')
+        # a file system takes 255 bytes a name, so of a long name the temporary has a part
+        part = os.fsencode(target.name)[:200].decode('utf-8', 'ignore')
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f'.{part}.', suffix='.tmp')
         os.close(handle)
         temporary = Path(name)
         try:

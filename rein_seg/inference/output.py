@@ -168,8 +168,11 @@ def write_prediction(
 
 def write_scores(path: str | os.PathLike, scores: np.ndarray) -> None:
     """Writes (K, H, W) probabilities as float16, which ``np.load(path, mmap_mode='r')`` reads."""
+    array = np.ascontiguousarray(scores, dtype=np.float16)
     with atomic_path(path) as temporary, temporary.open('wb') as file:
-        np.save(file, scores.astype(np.float16))
+        header = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(array.data)  # np.save says nothing of a full disk
 
 
 def write_jpeg(path: str | os.PathLike, picture: np.ndarray) -> None:

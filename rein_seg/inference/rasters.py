@@ -6,6 +6,7 @@ Needs rasterio. H x W raster, n rows.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
 import os
 import warnings
@@ -16,7 +17,6 @@ import numpy as np
 from PIL import Image
 
 from rein_seg.checkpoint import atomic_path
-from rein_seg.checkpoint.write import naming
 from rein_seg.datasets.files.pictures import MOST_PIXELS, to_bytes
 from rein_seg.errors import UserError
 
@@ -262,8 +262,8 @@ def map_writer(path: str | os.PathLike, raster: Raster, palette: np.ndarray) -> 
             with rasterio.open(temporary) as file:  # a full disk may show at the end alone
                 file.read(1, window=((raster.size[0] - 1, raster.size[0]), (0, raster.size[1])))
         except rasterio.errors.RasterioError as error:
-            with naming(path):
-                raise OSError(5, ' '.join(str(error).split()), str(path)) from error
+            reason = f'cannot be written whole; is the disk full? ({" ".join(str(error).split())})'
+            raise OSError(errno.EIO, reason, str(path)) from error
 
 
 def _profile(raster: Raster, num_classes: int) -> dict[str, Any]:
