@@ -171,7 +171,12 @@ class ItemPredictor:
                 if overlays is not None:
                     overlays.add(result.overlay())
                 self.advance(1, f'{item.source.name}: frame {index}')
-        places: dict[str, Any] = {'frames': total.frames, 'frames_per_second': video.rate}
+        places: dict[str, Any] = {
+            'frames': total.frames,
+            'frames_in_file': video.read,
+            'frames_declared': video.count,
+            'frames_per_second': video.rate,
+        }
         if self.settings.overlays:
             places['overlay'] = f'{OVERLAYS}/{item.name}.mp4'
         if self.settings.scores:

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 
+from rein_seg.datasets.files.walk import describe
 from rein_seg.errors import UserError
 from rein_seg.inference.ahead import ahead
 from rein_seg.inference.items import Item, ItemPredictor, Settings, open_item
@@ -85,7 +87,8 @@ def predict_files(
     """
     header = _header(adapter, settings)
     found = read_records(out)
-    sources = find_sources(words, is_own=OwnFiles(out))
+    left_out: Counter[str] = Counter()
+    sources = find_sources(words, is_own=OwnFiles(out), left_out=left_out)
     stale: list[Found] = []
     if overwrite:
         stale = [record for record in found if not is_same(record, header)]
@@ -109,6 +112,7 @@ def predict_files(
     record.done |= earlier
     record.order = [item.name for item in items]
     todo = [item for item in items if item.name not in earlier]
+    print_log(f'{len(sources)} inputs; {describe(left_out)}', logger='current')
     with record:
         for old in stale:
             old.remove(unless=record.path)

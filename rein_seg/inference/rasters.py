@@ -17,21 +17,29 @@ import numpy as np
 from PIL import Image
 
 from rein_seg.checkpoint import atomic_path
+from rein_seg.datasets.files.listing import PREFIX
 from rein_seg.datasets.files.pictures import MOST_PIXELS, to_bytes
 from rein_seg.errors import UserError
 
 TILE = 256  # rows and columns of a block of the file
+# no others: GDAL also takes texts that name other files and addresses
+_DRIVERS = {
+    **dict.fromkeys((b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'), 'GTiff'),
+    **dict.fromkeys((b'\0\0\0\x0c', b'\xff\x4f\xff\x51'), 'JP2OpenJPEG'),
+}
 _CACHE_MIB = 128  # of GDAL
 _LOOK = 2048  # pixels of a side that are enough to see a raster
 _GEO_TAGS = (33550, 33922, 34264, 34735)  # pixel scale, tie points, transformation, GeoKeys
 
 
 def is_raster(path: str) -> bool:
-    """Tells whether a TIFF has a georeference, or is too large to be read whole.
+    """Tells whether a TIFF or JPEG 2000 has a georeference, or is too large to be read whole.
 
     Raises:
         UserError: If it has a georeference and rasterio is not installed.
     """
+    if path.startswith(PREFIX) or _driver(path) is None:
+        return False
     if importlib.util.find_spec('rasterio') is None:
         if _has_geo_tags(path):
             raise UserError(
@@ -42,11 +50,16 @@ def is_raster(path: str) -> bool:
     import rasterio
 
     try:
-        with _quiet(), rasterio.open(path) as file:
+        with _quiet(), rasterio.open(os.path.abspath(path), driver=_driver(path)) as file:
             placed = file.crs is not None or bool(file.gcps[0]) or not file.transform.is_identity
             return placed or file.width * file.height > MOST_PIXELS
     except rasterio.errors.RasterioError:  # the reader of images says more
         return False
+
+
+def _driver(path: str) -> str | None:
+    with open(path, 'rb') as file:
+        return _DRIVERS.get(file.read(4))
 
 
 def _has_geo_tags(path: str) -> bool:
@@ -73,8 +86,10 @@ class Raster:
         bands: Indexes from 1 of red, green and blue; of grey three times the same.
     """
 
-    def __init__(self, file: Any, bands: Sequence[int] | None, max_value: float | None) -> None:
-        self.file = file
+    def __init__(
+        self, file: Any, path: str, bands: Sequence[int] | None, max_value: float | None
+    ) -> None:
+        self.file, self.path = file, path
         self.size = (file.height, file.width)
         self.bands = _bands(file) if bands is None else tuple(bands)
         self.white = max_value
@@ -109,7 +124,7 @@ class Raster:
 
     def _valid(self, y0: int, y1: int) -> np.ndarray:
         window = ((y0, y1), (0, self.size[1]))
-        with _reading(self.file.name):
+        with _reading(self.path):
             valid = self.file.dataset_mask(window=window) > 0
             if self.file.dtypes[0].startswith('float'):
                 valid &= np.isfinite(self.file.read(list(set(self.bands)), window=window)).all(0)
@@ -119,7 +134,7 @@ class Raster:
         shape = {} if out_shape is None else {'out_shape': out_shape}
         wanted = sorted(set(self.bands))
         counted = {'out_shape': (len(wanted), *out_shape)} if out_shape else {}
-        with _reading(self.file.name):
+        with _reading(self.path):
             pixels = self.file.read(wanted, **counted, **where)
             valid = self.file.dataset_mask(**shape, **where) > 0
         if pixels.dtype.kind == 'f':
@@ -128,7 +143,7 @@ class Raster:
         if self._colours is not None:
             return self._colours[pixels[0]] * valid[..., None].astype(np.uint8)
         if pixels.dtype != np.uint8:
-            pixels = to_bytes(pixels, self.file.name, self.white)
+            pixels = to_bytes(pixels, self.path, self.white)
         return np.stack([pixels[wanted.index(band)] for band in self.bands], -1)
 
 
@@ -143,7 +158,7 @@ def _check_bands(raster: Raster) -> None:
     count = raster.file.count
     if len(raster.bands) != 3 or not all(1 <= band <= count for band in raster.bands):
         raise UserError(
-            f'raster {raster.file.name!r} has {count} bands, bands={list(raster.bands)}: expected '
+            f'raster {raster.path!r} has {count} bands, bands={list(raster.bands)}: expected '
             f'three numbers of 1 to {count} for red, green and blue; give --bands R G B'
         )
 
@@ -188,8 +203,8 @@ def open_raster(
 
     with _quiet(), contextlib.ExitStack() as stack:
         with _reading(path):
-            file = stack.enter_context(rasterio.open(path))
-        yield Raster(file, bands, max_value)
+            file = stack.enter_context(rasterio.open(os.path.abspath(path), driver=_driver(path)))
+        yield Raster(file, path, bands, max_value)
 
 
 @contextlib.contextmanager

@@ -6,18 +6,19 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rein_seg.datasets.files.listing import file_on_disk, is_zip_place, list_files
-from rein_seg.datasets.files.walk import left_out_as
+from rein_seg.datasets.files.walk import describe, left_out_as
 from rein_seg.errors import UserError, near_misses
 
-RASTERS = ('.tif', '.tiff')
+RASTERS = ('.tif', '.tiff', '.jp2')
 IMAGES = (
     *('.png', '.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.webp', '.bmp', '.gif'),
-    *('.ppm', '.pgm', '.pbm', '.pnm', '.jp2', '.j2k', *RASTERS),
+    *('.ppm', '.pgm', '.pbm', '.pnm', '.j2k', *RASTERS),
 )
 VIDEOS = (
     *('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv'),
@@ -62,7 +63,10 @@ class Source:
 
 
 def find_sources(
-    words: Sequence[str], *, is_own: Callable[[str, str], bool] = lambda path, folder: False
+    words: Sequence[str],
+    *,
+    is_own: Callable[[str, str], bool] = lambda path, folder: False,
+    left_out: Counter[str] | None = None,
 ) -> list[Source]:
     """Returns the inputs that words of a command name, in their order.
 
@@ -74,6 +78,7 @@ def find_sources(
             such as ``'day/*.png'``; lists (``.txt``) with a path a line, relative to the list;
             ``-`` reads a list from standard input.
         is_own: Tells of (path, given folder) whether the file is an earlier output, to leave out.
+        left_out: Counts files of folders and patterns that are left out, by reason; added to.
 
     Raises:
         OSError: If a folder or list cannot be read.
@@ -89,13 +94,20 @@ def find_sources(
         ['9.jpg', '10.jpg', 'day 2/a.png']
     """
     found: dict[str, Source] = {}
+    counts: Counter[str] = Counter() if left_out is None else left_out
     for word in words:
-        files = [s for s in _of_word(word) if not is_own(s.path, s.folder)]
+        before = counts.copy()
+        files = []
+        for source in _of_word(word, counts):
+            if is_own(source.path, source.folder):
+                counts['of earlier predictions'] += 1
+            else:
+                files.append(source)
         if not files:
             raise UserError(
                 f'no image found in {word!r}: expected files that end in {" ".join(IMAGES)}, or '
-                f'videos that end in {" ".join(VIDEOS)}, outputs of earlier predictions left out; '
-                'name a folder, a file, a pattern in quotes or a list (.txt)'
+                f'videos that end in {" ".join(VIDEOS)} ({describe(counts - before)}); name a '
+                'folder, a file, a pattern in quotes or a list (.txt)'
             )
         for source in files:
             found.setdefault(os.path.abspath(source.path), source)
@@ -117,18 +129,18 @@ def natural_key(name: str) -> tuple:
     return tuple((1, folder) for folder in folders) + ((0, file),), name
 
 
-def _of_word(word: str) -> Iterator[Source]:
+def _of_word(word: str, left_out: Counter[str]) -> Iterator[Source]:
     there = os.path.lexists(word)
     if word == STANDARD_INPUT:
-        return _of_list(sys.stdin.read(), '.', 'standard input')
+        return _of_list(sys.stdin.read(), '.', 'standard input', left_out)
     if os.path.isdir(word) or is_zip_place(word):
-        return _of_folder(word, os.path.abspath(word))
+        return _of_folder(word, os.path.abspath(word), left_out)
     if there and word.lower().endswith(LIST):
-        return _of_list(_text(word), os.path.dirname(word) or '.', word)
+        return _of_list(_text(word), os.path.dirname(word) or '.', word, left_out)
     if there:
         return iter([_file(word)])
     if glob.has_magic(word):
-        return _of_pattern(word)
+        return _of_pattern(word, left_out)
     raise UserError(f'source {word!r} does not exist; {_close_to(word)}')
 
 
@@ -137,16 +149,29 @@ def _file(path: str) -> Source:
     return Source(path, name, folder)
 
 
-def _of_folder(folder: str, root: str) -> Iterator[Source]:
+def _of_folder(folder: str, root: str, left_out: Counter[str]) -> Iterator[Source]:
     """Yields the images and videos below a folder; their names begin below ``root``."""
     below = os.path.relpath(os.path.abspath(folder), root)
     start = '' if below == '.' else f'{below}/'
-    for name, path in sorted(list_files(folder).items(), key=lambda pair: natural_key(pair[0])):
-        if name.lower().endswith((*IMAGES, *VIDEOS)) and not os.path.isdir(path):
+    for name, path in _sorted(list_files(folder, left_out)):
+        if not _is_left_out(name, path, left_out):
             yield Source(path, start + name, root)
 
 
-def _of_pattern(word: str) -> Iterator[Source]:
+def _sorted(files: Mapping[str, str]) -> list[tuple[str, str]]:
+    return sorted(files.items(), key=lambda pair: natural_key(pair[0]))
+
+
+def _is_left_out(name: str, path: str, left_out: Counter[str]) -> bool:
+    if os.path.isdir(path):  # its files are listed, too
+        return True
+    if name.lower().endswith((*IMAGES, *VIDEOS)):
+        return False
+    left_out[os.path.splitext(name)[1].lower() or 'without suffix'] += 1
+    return True
+
+
+def _of_pattern(word: str, left_out: Counter[str]) -> Iterator[Source]:
     parts = Path(word).parts
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     root = os.path.abspath(os.path.join(*parts[:fixed]) if fixed else '.')
@@ -156,8 +181,8 @@ def _of_pattern(word: str) -> Iterator[Source]:
         if any(left_out_as(part) for part in name.split('/') if part != '.'):
             continue
         if os.path.isdir(path):
-            found += _of_folder(path, root)
-        elif name.lower().endswith((*IMAGES, *VIDEOS)):
+            found += _of_folder(path, root, left_out)
+        elif not _is_left_out(name, path, left_out):
             found.append(Source(path, name, root))
     return iter(sorted(found, key=lambda source: natural_key(source.name)))
 
@@ -172,7 +197,7 @@ def _text(path: str) -> str:
         ) from error
 
 
-def _of_list(text: str, base: str, what: str) -> Iterator[Source]:
+def _of_list(text: str, base: str, what: str, left_out: Counter[str]) -> Iterator[Source]:
     """Yields the files and folders that a list names; a missing file is left to its reader."""
     lines = [line for line in (line.strip('\r') for line in text.split('\n')) if line.strip()]
     bad = next((line for line in lines if '\0' in line), None)
@@ -182,7 +207,7 @@ def _of_list(text: str, base: str, what: str) -> Iterator[Source]:
     root = _common_root(paths, os.path.abspath(base))
     for path in paths:
         if os.path.isdir(path):
-            yield from _of_folder(path, root)
+            yield from _of_folder(path, root, left_out)
         else:
             yield Source(path, os.path.relpath(os.path.abspath(path), root), root)
 

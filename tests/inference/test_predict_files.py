@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -68,7 +69,7 @@ def write_kinds(folder):
 
 def test_each_kind_of_picture_has_a_map_of_its_own_size():
     sizes = write_kinds(Path('in'))
-    assert predict('in') == (0, '')
+    assert predict('in')[0] == 0
     predictor = rein_seg.load(tiny_adapter(), device='cpu')
     entries = {entry['name']: entry for entry in record()['images']}
     assert entries.keys() == sizes.keys()
@@ -131,7 +132,24 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(capsys):
     assert 'cannot be decoded' in skipped['broken.mp4']
     assert 'No such file' in skipped['gone.png']
     assert not any('data set' in reason for reason in skipped.values())
-    assert predict('in/sensor.png', '--max-value', '1023', out='white') == (0, '')
+    assert predict('in/sensor.png', '--max-value', '1023', out='white')[0] == 0
+
+
+def test_long_names_odd_names_and_zips():
+    draw('in/a.jpg')
+    long = 'ü' * 124 + '.jpg'  # 252 of 255 bytes
+    Path('in', long).write_bytes(Path('in/a.jpg').read_bytes())
+    Path('in/b\n.jpg').write_bytes(Path('in/a.jpg').read_bytes())
+    with zipfile.ZipFile('more.zip', 'w') as file:
+        file.write('in/a.jpg', 'day/z.jpg')
+    assert predict('in', 'more.zip')[0] == 3
+    assert [name for name in files() if name.endswith('png')] == [
+        'a.png',
+        'z.png',
+        f'{long[:-4]}.png',
+    ]
+    (skipped,) = record()['skipped']
+    assert 'control characters' in skipped['reason']
 
 
 def test_only_unreadable_inputs_are_an_error():

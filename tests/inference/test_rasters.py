@@ -54,7 +54,7 @@ def record():
 
 def test_a_map_lies_where_the_raster_lies():
     write('scene.tif', bands())
-    assert predict('scene.tif', '--scores') == (0, '')
+    assert predict('scene.tif', '--scores')[0] == 0
     expected = rein_seg.load(tiny_adapter(), device='cpu').predict(pixels(70, 90), scores=True)
     with rasterio.open('out/scene.tif') as file, rasterio.open('scene.tif') as source:
         assert (file.crs, file.transform, file.bounds) == (
@@ -76,15 +76,15 @@ def test_a_map_lies_where_the_raster_lies():
     assert entry['shares'] == pytest.approx(expected.shares, abs=1e-6)
     with Image.open('out/overlays/scene.jpg') as overlay:
         assert overlay.size[1] > 70
-    assert predict('scene.tif', '--scores') == (0, '')
+    assert predict('scene.tif', '--scores')[0] == 0
     assert_refused(*call('predict', tiny_adapter(), 'scene.tif', '--out', '.'), 'would replace')
 
 
 def test_tiles_and_many_blocks_give_every_row_once():
-    write('long.tif', bands(700, 40))
-    assert predict('long.tif', '--max-tokens', '64') == (0, '')
+    write('long.tif', bands(300, 40))
+    assert predict('long.tif', '--max-tokens', '64')[0] == 0
     predictor = rein_seg.load(tiny_adapter(), device='cpu')
-    expected = predictor.predict(pixels(700, 40), max_tokens=64)
+    expected = predictor.predict(pixels(300, 40), max_tokens=64)
     with rasterio.open('out/long.tif') as file:
         np.testing.assert_array_equal(file.read(1), expected.map)
 
@@ -176,6 +176,20 @@ def test_a_plain_tiff_is_an_image_and_a_huge_one_a_raster():
         assert raster.read(13_990, 13_900, 14_000, 14_000).shape == (10, 100, 3)
     Path('text.tif').write_text('no raster')
     assert not is_raster('text.tif')
+
+
+def test_a_text_that_names_other_files_is_no_raster():
+    write('scene.tif', bands())
+    source = Path('scene.tif').absolute()
+    Path('text.tif').write_text(
+        '<VRTDataset rasterXSize="90" rasterYSize="70"><SRS>EPSG:4326</SRS><VRTRasterBand '
+        f'dataType="Byte" band="1"><SimpleSource><SourceFilename>{source}</SourceFilename>'
+        '</SimpleSource></VRTRasterBand></VRTDataset>'
+    )
+    with rasterio.open('text.tif') as file:
+        assert file.crs is not None
+    assert not is_raster('text.tif')
+    assert predict('text.tif')[0] == 2
 
 
 def test_a_damaged_raster_is_skipped(capsys):

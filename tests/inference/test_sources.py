@@ -3,6 +3,7 @@
 import io
 import os
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,19 @@ def test_words_that_name_no_image(tree, word, parts):
     for part in parts:
         assert part in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_what_is_left_out_is_counted(tree):
+    left_out = Counter()
+    Path('in/photo.HEIC').touch()
+    names('in', left_out=left_out)
+    assert left_out == {
+        'hidden': 2, 'of tools (@eaDir)': 1, '.md': 1, '.part': 1, '.heic': 1,
+    }  # fmt: skip
+    Path('phone').mkdir()
+    Path('phone/photo.HEIC').touch()
+    with pytest.raises(UserError, match='left out: 1 .heic'):
+        names('phone')
 
 
 def test_outputs_are_no_inputs(tree):
