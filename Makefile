@@ -32,7 +32,7 @@ demo: $(INSTALLED)
 	@echo
 	@$(BIN)/python tools/show_results.py $(WORK_DIR) docs/results/frozen_tiny_miniscapes.json docs/results/full_tiny_miniscapes.json
 	@echo
-	@echo "Look at $(WORK_DIR)/overview.png; scores are in $(WORK_DIR)/results.json"
+	@echo "Open $(WORK_DIR)/report.html in a browser; scores are in $(WORK_DIR)/results.json"
 
 # A process for each core, one thread each; the tests of a file stay together, long files come first.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder

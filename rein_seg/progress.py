@@ -51,7 +51,7 @@ def progress(
 class _View(Protocol):
     between: float
 
-    def show(self, text: str, done: int) -> None: ...
+    def show(self, text: str, done: int, total: int | None) -> None: ...
 
     def erase(self) -> None: ...
 
@@ -91,21 +91,33 @@ class Meter:
         self._view: _View | None = None
 
     def __enter__(self) -> Meter:
+        return self.start()
+
+    def __exit__(self, kind: object, *rest: Any) -> None:
+        self.close(finished=kind is None)
+
+    def start(self) -> Meter:
+        """Starts the clock, and shows the work unless other work is shown; returns the meter."""
         self._start = self._shown = time.monotonic()
         self._marks: deque[tuple[float, int]] = deque([(self._start, self.done)])
-        self._view = None if _active else _view(self.total)
+        self._view = None if _active else _view()
         if self._view is not None:
             _active.append(self)
         return self
 
-    def __exit__(self, kind: object, *rest: Any) -> None:
+    def close(self, *, finished: bool = True) -> None:
+        """Ends the work; a second call does nothing.
+
+        Args:
+            finished: Whether it came to its end, which a last line says.
+        """
         if self._view is None:
             return
         _active.remove(self)
         took = time.monotonic() - self._start
         try:
             self._view.erase()
-            if kind is None and not self.silent_end and took >= SHORT:
+            if finished and not self.silent_end and took >= SHORT:
                 self._view.last(self.summary(took))
         except (OSError, ValueError):  # nobody reads any more
             pass
@@ -129,7 +141,7 @@ class Meter:
         while len(self._marks) > 2 and now - self._marks[0][0] > _WINDOW:
             self._marks.popleft()
         try:
-            self._view.show(self.line(), self.done)
+            self._view.show(self.line(), self.done, self.total)
         except (OSError, ValueError):
             self._view = None
             _active.remove(self)
@@ -214,11 +226,11 @@ def _number(rate: float) -> str:
     return f'{rate:.0f}' if rate >= 100 else f'{rate:.1f}' if rate >= 1 else f'{rate:.2g}'
 
 
-def _view(total: int | None) -> _View | None:
+def _view() -> _View | None:
     child = multiprocessing.parent_process() is not None
     if child or os.environ.get('RANK', '0') != '0' or sys.stderr is None or sys.stderr.closed:
         return None
-    return _Bar(sys.stderr, total) if watched() else _Lines(sys.stderr)
+    return _Bar(sys.stderr) if watched() else _Lines(sys.stderr)
 
 
 class _Lines:
@@ -229,7 +241,7 @@ class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
-    def show(self, text: str, done: int) -> None:
+    def show(self, text: str, done: int, total: int | None) -> None:
         self.last(text)
 
     def erase(self) -> None:
@@ -245,7 +257,7 @@ class _Bar:
 
     between = BETWEEN_FRAMES
 
-    def __init__(self, stream: TextIO, total: int | None) -> None:
+    def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
@@ -259,10 +271,10 @@ class _Bar:
             # text for a file must not land on the terminal
             redirect_stdout=watched(sys.stdout),
         )
-        self.task = self.bar.add_task('', total=total, text='')
+        self.task = self.bar.add_task('', total=None, text='')
 
-    def show(self, text: str, done: int) -> None:
-        self.bar.update(self.task, completed=done, text=text)
+    def show(self, text: str, done: int, total: int | None) -> None:
+        self.bar.update(self.task, completed=done, total=total, text=text)
         if not self.bar.live.is_started:
             self.bar.start()
         self.bar.refresh()

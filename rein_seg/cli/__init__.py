@@ -86,10 +86,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(lambda: _work(command, args), interrupted=interrupted)
 
 
-def prepare() -> None:
-    """Checks the environment, registers everything, sets up the process for speed."""
+def prepare(*, verbose: bool = False) -> None:
+    """Checks the environment, registers everything, sets up the process for speed.
+
+    Args:
+        verbose: Whether the console shows every line of the log.
+    """
     import rein_seg.apis  # noqa: F401  quietly, whatever of the stack a command imports next
+    from rein_seg.engine.console import show_all, tidy_current
     from rein_seg.fast.dispatch import use_in_process
+
+    show_all(verbose)
+    tidy_current()
 
     use_in_process()
     # mmengine collects garbage for each data set that it builds, 0.25 s over all imported modules
@@ -101,7 +109,7 @@ def _work(command: ModuleType, args: argparse.Namespace) -> object:
         os.getcwd()
     except FileNotFoundError:
         raise UserError('the working folder was deleted: change to a folder that exists') from None
-    prepare()
+    prepare(verbose=getattr(args, 'verbose', False))
     return command.main(args)
 
 

@@ -104,6 +104,9 @@ def add_run(parser: argparse.ArgumentParser, *, work_dir: str = 'work_dirs/CONFI
     parser.add_argument('--work-dir', help=f'folder of the run (default: {work_dir})')
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast')
     parser.add_argument(
+        '--verbose', action='store_true', help='show every line of the log, as its file has them'
+    )
+    parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch'],
         default='none',

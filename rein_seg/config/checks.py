@@ -254,7 +254,7 @@ def check_labels(dataset: Any, *, all_classes: bool = False) -> Counter[int]:
                 raise UserError(fault.message)
         return sample
 
-    samples = in_parallel(check, indexes)
+    samples = in_parallel(check, indexes, title=f'check {dataset.domain}')
     print_log(
         f'data: {dataset.domain}: {len(dataset)} images, {len(indexes)} of them checked with '
         f'their labels; {describe(dataset.left_out)}',

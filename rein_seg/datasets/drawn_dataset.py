@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mmengine import dist
-from mmengine.logging import print_log
 
 from rein_seg.datasets.domain_dataset import DomainDataset
+from rein_seg.progress import Meter
 
 
 class DrawnDataset(DomainDataset):
@@ -56,8 +56,11 @@ class DrawnDataset(DomainDataset):
         return super().load_data_list()[: self._request['count']]
 
     def _draw(self) -> Path:
-        def progress(done: int, total: int) -> None:
-            name = f'{self._request["domain"]}/{self._request["split"]}'
-            print_log(f'{type(self).__name__} {name}: drew {done} of {total}', logger='current')
+        name = f'{self._request["domain"]}/{self._request["split"]}'
+        with Meter(what=f'draw {name}', unit='pictures') as meter:
 
-        return type(self).ensure_cached(self.data_root, **self._request, progress=progress)
+            def progress(done: int, total: int) -> None:
+                meter.total = total
+                meter.advance(done - meter.done)
+
+            return type(self).ensure_cached(self.data_root, **self._request, progress=progress)

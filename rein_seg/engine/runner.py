@@ -9,7 +9,8 @@ import os
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,12 @@ from rein_seg.checkpoint import (
 from rein_seg.checkpoint.strict import fitting
 from rein_seg.checkpoint.write import naming
 from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
+from rein_seg.engine.console import hand_over, tidy
 from rein_seg.engine.ema import RAW, TrainableEMAHook
 from rein_seg.engine.finite import FiniteHook
 from rein_seg.engine.histories import longest_window, shortened
 from rein_seg.engine.named_parts import NamedParts
+from rein_seg.engine.progress_hook import ProgressHook
 from rein_seg.engine.schedules import restart_schedules, schedules_differ
 from rein_seg.engine.statistics import StatisticsHook
 from rein_seg.engine.training_state import check_training_state, describe_settings
@@ -84,8 +87,8 @@ class PEFTRunner(NamedParts):
         for handler in logger.handlers:
             if isinstance(handler, logging.FileHandler):
                 handler.handleError = partial(_no_log, handler)
-            else:
-                handler.addFilter(worth_showing)
+                hand_over(handler)
+        tidy(logger)
         logger.info(announcement())
         return logger
 
@@ -111,18 +114,29 @@ class PEFTRunner(NamedParts):
         """Trains; see mmengine's `Runner.train`."""
         self.register_hook(FiniteHook())
         self.register_hook(StatisticsHook())
-        with naming(self.work_dir):
+        with naming(self.work_dir), self._progress():
             return super().train()
 
     def val(self) -> dict:
         """Validates; see mmengine's `Runner.val`."""
-        with naming(self.work_dir):
+        with naming(self.work_dir), self._progress():
             return super().val()
 
     def test(self) -> dict:
         """Tests; see mmengine's `Runner.test`."""
-        with naming(self.work_dir):
+        with naming(self.work_dir), self._progress():
             return super().test()
+
+    @contextmanager
+    def _progress(self) -> Iterator[None]:
+        hook = next((hook for hook in self.hooks if isinstance(hook, ProgressHook)), None)
+        if hook is None:
+            hook = ProgressHook()
+            self.register_hook(hook)
+        try:
+            yield
+        finally:
+            hook.close()
 
     @property
     def bare_model(self) -> nn.Module:
@@ -331,20 +345,6 @@ def _no_log(handler: logging.FileHandler, record: logging.LogRecord) -> None:
     """Ends a run whose log cannot be written; `logging` would print a traceback a line."""
     with naming(handler.baseFilename):
         raise  # noqa: PLE0704  the error that logging handles
-
-
-def worth_showing(record: logging.LogRecord) -> bool:
-    """Whether a log record belongs on a terminal: short, and no note about mmengine's old names.
-
-    Example:
-        >>> import logging
-        >>> from rein_seg.engine.runner import worth_showing
-        >>> record = logging.makeLogRecord(dict(msg='iter 10: loss 0.5'))
-        >>> worth_showing(record)
-        True
-    """
-    message = record.getMessage()
-    return message.count('\n') < 60 and not message.startswith(('"FileClient"', '"HardDisk'))
 
 
 def checkpoints(work_dir: str | os.PathLike) -> list[Path]:

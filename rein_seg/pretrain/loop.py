@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from rein_seg.checkpoint import load_strict, read_checkpoint, save_checkpoint, write_json
 from rein_seg.checkpoint.strict import fitting
-from rein_seg.datasets.files.parallel import make_bar
 from rein_seg.encoders.info import DEFAULT_MEAN, DEFAULT_STD
 from rein_seg.encoders.plain_vit.tiny_vit import TinyViT
 from rein_seg.errors import UserError
@@ -25,6 +23,7 @@ from rein_seg.pretrain.muon import make_optimizers
 from rein_seg.pretrain.settings import PretrainSettings
 from rein_seg.pretrain.stream import batches, draw_masks
 from rein_seg.pretrain.targets import patch_targets
+from rein_seg.progress import Meter
 
 LAST = 'last.pth'
 _LOG_EVERY = 10  # steps
@@ -196,15 +195,11 @@ def run_pretraining(
 
 @contextmanager
 def progress_bar(total: int, done: int) -> Iterator[Any]:
-    """Yields a function (steps done, loss) that moves a bar on stderr; without terminal, prints."""
-    terminal = Console(stderr=True).is_terminal
-    with make_bar('pretraining, loss {task.fields[loss]:.4f}', shown=terminal) as bar:
-        task = bar.add_task('', total=total, completed=done, loss=math.nan)
+    """Yields a function (steps done, loss) that shows how far the work is."""
+    with Meter(total, what='pretraining', unit='steps', done=done) as meter:
 
         def advance(steps: int, loss: float) -> None:
-            bar.update(task, completed=steps, loss=loss)
-            if not terminal:
-                bar.console.print(f'pretraining: step {steps} of {total}, loss {loss:.4f}')
+            meter.advance(steps - meter.done, note=f'loss {loss:.4f}')
 
         yield advance
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from rein_seg.engine import TrainableOptimConstructor
 from rein_seg.engine.ranks import setup_distributed
-from rein_seg.engine.runner import PEFTRunner, latest_checkpoint, worth_showing
+from rein_seg.engine.runner import PEFTRunner, latest_checkpoint
 from rein_seg.errors import UserError
 from tests.engine.optimizers import build, hyper, model
 
@@ -144,12 +144,3 @@ def test_launcher_without_torchrun_is_explained(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(UserError, match='RANK is not set; start with torchrun'):
         setup_distributed('pytorch')
-
-
-def test_pages_go_to_the_log_file_alone():
-    def record(message):
-        return SimpleNamespace(getMessage=lambda: message)
-
-    assert worth_showing(record('loss 1.0'))
-    assert not worth_showing(record('\n' * 100))
-    assert not worth_showing(record('"FileClient" will be deprecated in future'))

@@ -1,4 +1,4 @@
-"""Runs a function over many files in threads, with a bar that shows the time left."""
+"""Runs a function over many files in threads, and shows how far it is."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rein_seg.progress import progress
 
 T, R = TypeVar('T'), TypeVar('R')
 _MOST = 8  # disks and memory seldom feed more threads
@@ -35,8 +27,7 @@ def in_parallel(
     Args:
         function: Called with each item.
         items: Its arguments.
-        title: Text beside the bar on stderr; '' shows no bar. If stderr is not a terminal, a single
-            line is written at the end.
+        title: Name of the work, which `progress` shows; '' shows nothing.
         workers: Number of threads; None takes one a core, eight at most.
 
     Example:
@@ -46,18 +37,11 @@ def in_parallel(
     """
     items = list(items)
     pool = ThreadPoolExecutor(workers or default_workers())
-    bar = make_bar('{task.description}', shown=bool(title))
     try:
-        with bar:
-            return list(bar.track(pool.map(function, items), len(items), description=title))
+        results = pool.map(function, items)
+        return list(progress(results, total=len(items), what=title) if title else results)
     finally:
         pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C nothing more is read
-
-
-def make_bar(text: str, *, shown: bool) -> Progress:
-    """Returns a progress bar on stderr: ``text`` of its task, count, elapsed and remaining time."""
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(TextColumn(text), *columns, console=Console(stderr=True), disable=not shown)
 
 
 def default_workers() -> int:
