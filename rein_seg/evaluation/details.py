@@ -198,10 +198,13 @@ def _domain(
         inside = (entry.cells < num_classes).all(0)
         confusion[tuple(entry.cells[:, inside])] += entry.pixels[inside]
     bins = [entry.bins for entry in entries if entry.bins is not None]
+    every = {kind: [one for rank in kept for one in rank[kind]] for kind in _ROOM}
     kinds = {
-        kind: [p for _, p in _best_placed([one for rank in kept for one in rank[kind]], room)]
+        kind: [picture for _, picture in _best_placed(every[kind], room)]
         for kind, room in _ROOM.items()
     }
+    # each rank has a first image; the entries have the order of the data set
+    firsts = {picture.path: picture for _, picture in every['first']}
     shown = {picture.path for picture in kinds['worst']}
     return DomainDetails(
         confusion=confusion,
@@ -209,7 +212,7 @@ def _domain(
         scores={entry.path: entry.score for entry in entries},
         worst=kinds['worst'],
         best=[picture for picture in kinds['best'] if picture.path not in shown],
-        first=kinds['first'][0],
+        first=firsts[entries[0].path],
     )
 
 

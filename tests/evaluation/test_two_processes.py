@@ -29,4 +29,6 @@ def test_report_of_two_processes_is_that_of_one(tmp_path):
     assert [run.returncode for run in runs] == [0, 0], errors
     single = evaluate()
     assert [domain['images'] for domain in single['domains'].values()] == [3, 2, 2]
+    assert single['details']['clear']['first'] == '0.png'
+    assert sum(map(sum, single['details']['fog']['confusion'])) > 0
     assert json.loads((tmp_path / 'report.json').read_text()) == single

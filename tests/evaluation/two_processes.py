@@ -14,7 +14,10 @@ def sample(index):
     generator = torch.Generator().manual_seed(index)
     size = (1, 5 + index, 6)
     label = torch.randint(0, 4, size, generator=generator)
+    # halves are exact, so sums do not depend on their order
+    confidence = torch.randint(1, 3, size, generator=generator) / 2
     return dict(
+        confidence=dict(data=confidence),
         domain=DOMAINS[index % 3],
         img_path=f'{index}.png',
         gt_sem_seg=dict(data=torch.where(label == 3, 255, label)),
@@ -23,7 +26,7 @@ def sample(index):
 
 
 def evaluate():
-    """Returns the report of the images of all processes, in batches of three."""
+    """Returns report and details of the images of all processes, in batches of three."""
     metric = DomainIoUMetric(source='clear', targets=['night', 'fog'], protocol='toy')
     metric.dataset_meta = dict(classes=CLASSES)
     mine = list(DefaultSampler(range(IMAGES), shuffle=False))
@@ -32,4 +35,14 @@ def evaluate():
         assert start or len({one['domain'] for one in batch}) == 3
         metric.process(None, batch)
     metric.evaluate(IMAGES)
-    return metric.report
+    details = {
+        name: {
+            'confusion': found.confusion.tolist(),
+            'bins': found.bins.tolist(),
+            'scores': found.scores,
+            **{kind: [one.path for one in getattr(found, kind)] for kind in ('worst', 'best')},
+            'first': found.first.path,
+        }
+        for name, found in metric.details.items()
+    }
+    return {**metric.report, 'details': details}
