@@ -85,8 +85,9 @@ def make_plan(model: Any, size: tuple[int, int], *, max_tokens: int = MAX_TOKENS
     """Returns the plan for an image: the model's own windows, one piece, or tiles.
 
     A model that is tested with windows (``test_cfg`` mode slide) keeps them, with plain means. An
-    image of any other model goes in one piece up to ``max_tokens`` patches, above it in tiles that
-    overlap by a sixth, blended with linear ramps.
+    image of any other model goes in one piece up to ``max_tokens`` patches, above it in tiles of
+    the size of its training crop, which it knows best. They overlap by a sixth, blended with linear
+    ramps.
 
     Args:
         model: The segmentor.
@@ -105,17 +106,26 @@ def make_plan(model: Any, size: tuple[int, int], *, max_tokens: int = MAX_TOKENS
     tokens = math.prod(-(-side // patch) for side in size)
     if tokens <= max_tokens and model.out_channels * size[0] * size[1] <= _MOST_VALUES:
         return Plan(size)
-    side = max(math.isqrt(max_tokens // _TILE_SHARE) * patch // step, 2) * step
-    overlap = max(side // _OVERLAP_SHARE // step, 1) * step
+    tile = _tile(model.data_preprocessor, max_tokens, patch, step)
+    overlap = tuple(max(side // _OVERLAP_SHARE // step, 1) * step for side in tile)
     # one row of tiles is kept with all its classes: of a very wide image it is lower
     lower = _MOST_VALUES // (model.out_channels * size[1]) // step * step
-    height = min(side, max(lower, 2 * overlap))
+    height = min(tile[0], max(lower, 2 * overlap[0]))
     return Plan(
         size,
-        tile=(height, side),
-        stride=(height - overlap, side - overlap),
-        ramp=(overlap, overlap),
+        tile=(height, tile[1]),
+        stride=(height - overlap[0], tile[1] - overlap[1]),
+        ramp=overlap,
     )
+
+
+def _tile(preprocessor: Any, max_tokens: int, patch: int, step: int) -> tuple[int, int]:
+    """Returns (h, w) of a tile: the crop of the training, or a square if that is not known."""
+    crop = getattr(preprocessor, 'size', None)
+    if crop is not None and math.prod(-(-side // patch) for side in crop) <= max_tokens:
+        return tuple(max(-(-side // step), 2) * step for side in crop)
+    side = max(math.isqrt(max_tokens // _TILE_SHARE) * patch // step, 2) * step
+    return side, side
 
 
 def predict_rows(model: Any, read: Read, plan: Plan) -> Iterator[Rows]:

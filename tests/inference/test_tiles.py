@@ -123,6 +123,15 @@ def test_tiles_agree_with_the_whole_image_and_are_said_once():
     assert tiled.confidence == pytest.approx(whole.confidence, abs=0.05)
 
 
+def test_tiles_have_the_size_of_the_training_crop():
+    model = tiny_model(crop=(64, 126))
+    plan = make_plan(model, (500, 900), max_tokens=200)
+    assert (plan.tile, plan.stride, plan.ramp) == ((64, 128), (56, 112), (8, 16))
+    plan = make_plan(model, (500, 900), max_tokens=100)  # the crop has 128 patches
+    assert plan.tile == (40, 40)
+    assert make_plan(model, (64, 126), max_tokens=200).tile is None
+
+
 def test_a_very_wide_image_has_lower_tiles():
     model = tiny_model(num_classes=300)
     plan = make_plan(model, (5000, 60000))

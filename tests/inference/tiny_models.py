@@ -15,7 +15,9 @@ from tests.run.tiny_run import tiny_config
 SLIDE = dict(mode='slide', crop_size=(32, 32), stride=(24, 24))
 
 
-def tiny_model(head='LinearHead', num_classes=5, *, encoder='vit_tiny', test_cfg=None, steps=()):
+def tiny_model(
+    head='LinearHead', num_classes=5, *, encoder='vit_tiny', test_cfg=None, steps=(), crop=None
+):
     """Returns a segmentor that is ready to predict; its head has random weights."""
     decode_head = dict(type=head) if isinstance(head, str) else head
     encoder = ENCODERS[encoder] if isinstance(encoder, str) else encoder
@@ -25,6 +27,7 @@ def tiny_model(head='LinearHead', num_classes=5, *, encoder='vit_tiny', test_cfg
         decode_head=decode_head,
         num_classes=num_classes,
         test_cfg=test_cfg,
+        crop_size=crop,
     )
     pipeline = [dict(type='LoadImageFromFile'), *steps, dict(type='PackDomainInputs')]
     meta = dict(
