@@ -282,6 +282,8 @@ def propose(contents: Contents, named: dict[Code, str] | list[str] | None) -> Pr
     ignored = [void] if (greys or contents.kind == IDS) and void in counts and not binary else []
     if isinstance(named, dict):
         ignored = [code for code in codes if code not in named]
+        if contents.kind == IDS and IGNORED not in (*named, *ignored):
+            ignored.append(IGNORED)
         codes = list(named)
         names = list(named.values())
     else:

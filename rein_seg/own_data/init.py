@@ -15,7 +15,7 @@ from rein_seg.config.data_file.benchmark import clean_name
 from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.files.pictures import read_header
 from rein_seg.errors import UserError, near_misses
-from rein_seg.own_data.class_names import find_names, read_names
+from rein_seg.own_data.class_names import Names, find_names, read_names
 from rein_seg.own_data.contents import Contents, Proposal, count_labels, propose
 from rein_seg.own_data.groups import Group, choose_rule, make_groups
 from rein_seg.own_data.layouts import Found, Pair, find_lists, find_pairs
@@ -91,12 +91,10 @@ def init_data(
         found, named = drawn.found, drawn.names
     else:
         found = find_pairs(root)
-        usual = find_names(root) if named is None else None
-        named = read_names(usual) if usual is not None else named
     found, sizes = _readable(root, found)
     contents, broken = count_labels([str(root / pair.label) for pair in found.pairs])
     _leave_out(root, found, broken)
-    proposal = propose(contents, named)
+    proposal, note = _proposal(root, contents, named)
     title = name or clean_name(root.resolve().name)
     groups = make_groups(root, _with_lists(root, found), title)
     sources = _sources(groups, source)
@@ -112,7 +110,7 @@ def init_data(
         root=_root(root, file),
     )
     _write(root, file, groups, text)
-    report = _report(file, proposal, contents, sizes, root)
+    report = f'{_report(file, proposal, contents, sizes, root)}\n{note}'
     return Initialised(file, report, found.skipped)
 
 
@@ -165,6 +163,20 @@ def _readable(root: Path, found: Found) -> tuple[Found, dict[str, Size]]:
             f'none of the {len(found.pairs)} images with a label can be used; first: {looks[0]}'
         )
     return Found(good, found.lists, found.skipped), sizes
+
+
+def _proposal(root: Path, contents: Contents, named: Names | None) -> tuple[Proposal, str]:
+    """Returns the classes, and a line on their names: a file of names in the folder may fit."""
+    if named is not None:
+        return propose(contents, named), ''
+    usual = find_names(root)
+    if usual is not None:
+        try:
+            return propose(contents, read_names(usual)), f'names from {usual.name}'
+        except UserError as error:
+            why = str(error).removeprefix('--classes ')
+            return propose(contents, None), f'{usual.name} names other classes ({why})'
+    return propose(contents, None), 'names are proposed: correct them, or give --classes FILE'
 
 
 def _leave_out(root: Path, found: Found, broken: dict[str, str]) -> None:

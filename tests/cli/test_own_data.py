@@ -115,3 +115,12 @@ def test_init_data_writes_the_file_and_names_what_is_left_out(tmp_path, capsys):
     (tmp_path / 'leaves/masks/3.png').unlink()
     assert call('init-data', tmp_path / 'leaves', '--out', tmp_path / 'leaves/b.yaml')[0] == 3
     assert 'images/3.png: image with no label' in capsys.readouterr().out
+
+
+def test_a_run_is_resumed_by_its_own_words(town):
+    words = ('--data', town / 'data.yaml', '--max-iters', 4, '--work-dir', town / 'run')
+    before = (town / 'run/results.json').read_text()
+    assert call('train', *words, '--resume')[0] == 0
+    after = json.loads((town / 'run/results.json').read_text())
+    assert after['parameters_sha256'] == json.loads(before)['parameters_sha256']
+    assert not (town / 'run.1').exists()

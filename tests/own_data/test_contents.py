@@ -93,6 +93,16 @@ def test_names_from_a_file(tmp_path, text):
     assert content['classes'] == {0: 'road', 1: 'sky', 2: 'house'}
 
 
+def test_a_file_of_other_names_in_the_folder_is_not_taken(tmp_path):
+    (tmp_path / 'labels.txt').write_text('a.png 3 4\nb.png\n')
+    content, _ = proposed(tmp_path, stripes(0, 1))
+    assert list(content['classes'].values()) == ['class_0', 'class_1']
+    (tmp_path / 'labels.txt').write_text('road\nsky\n')
+    done = init_data(tmp_path, out=tmp_path / 'b.yaml')
+    assert list(yaml.safe_load(done.file.read_text())['classes'].values()) == ['road', 'sky']
+    assert done.report.endswith('names from labels.txt')
+
+
 def test_names_that_do_not_fit(tmp_path):
     (tmp_path / 'names').write_text('road\nsky\n')
     with pytest.raises(UserError, match='2 names of classes for labels with 3 values'):

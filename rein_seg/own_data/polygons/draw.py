@@ -71,8 +71,9 @@ def draw_export(
         words = read_place(image)
         split = drawing.split or words.split
         found.pairs.append(Pair(image, mask, words.domain.replace('/', '_'), split))
+    drawn = {pair.image for pair in found.pairs}
     for name in files:
-        if name not in found.skipped and all(pair.image != name for pair in found.pairs):
+        if name not in found.skipped and name not in drawn:
             found.skipped[name] = 'image without polygons'
     if not found.pairs:
         first = next(iter(found.skipped.items()), ('-', 'no image'))
