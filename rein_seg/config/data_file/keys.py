@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from rein_seg.config.schema import kinds
 from rein_seg.config.schema.forms import Form, Named, OneOf, Table
+from rein_seg.config.schema.keys import SPLIT_RULE
 from rein_seg.rules import NOT_EMPTY, Rule, at_least, at_most
 
 # it becomes part of file names and of the protocol's name
@@ -17,18 +18,9 @@ _NAME = Rule(
 )
 Name = Annotated[str, _NAME]
 Side = Annotated[int, at_least(32), at_most(4096)]
-Share = Annotated[float, Rule('above 0 and below 1', lambda share: 0 < share < 1)]
 Colour = tuple[kinds.Level, kinds.Level, kinds.Level]
 Places = kinds.Text | Annotated[Sequence[kinds.Text], NOT_EMPTY]
 
-RULE = Table(
-    {
-        'val': Share,
-        'test': Share,
-        'by': Literal['image', 'folder', 'sequence', 'tail'],
-        'seed': kinds.Seed,
-    }
-)
 # of one split; a domain gives them to its splits, the file to its only domain
 PLACE: Mapping[str, Form] = {
     'images': kinds.Text,
@@ -51,7 +43,7 @@ DOMAIN: Mapping[str, Form] = {
     **dict.fromkeys(SPLITS, _SPLIT),
     **PLACE,
     **FILES,
-    'split': RULE,
+    'split': SPLIT_RULE,
 }
 FILE: Mapping[str, Form] = {
     'name': Name,

@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS, MODELS, TRANSFORMS, VISBACKENDS
 
 from rein_seg.config.schema import kinds
 from rein_seg.config.schema.forms import Built, Each, Form, Name, OneOf, Table
-from rein_seg.config.schema.keys import TEST_CFG
+from rein_seg.config.schema.keys import SPLIT_RULE, TEST_CFG
 from rein_seg.config.schema.kinds import Size, Text, Weight
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.rules import ABOVE_0, NOT_EMPTY, NotNegative, Positive, Probability, at_least, at_most
@@ -212,6 +212,7 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
     },
     '_BatchNorm': {'momentum': Probability | None},
     'BinaryFolderDataset': {'threshold': kinds.Level | None},
+    'FolderDataset': {'rule': OneOf((SPLIT_RULE, None))},
     'DrawnDataset': {'size': kinds.Area},
     'ConcatDataset': {'datasets': Each(Built(DATASETS), least=1)},
     'RepeatDataset': {'dataset': Built(DATASETS)},

@@ -39,6 +39,16 @@ TEST_CFG = Table(
         'keep_logits': bool,
     }
 )
+# a part of a list of images, see `rein_seg.datasets.files.split_rule`
+_PART = Annotated[float, Rule('above 0 and below 1', lambda share: 0 < share < 1)]
+SPLIT_RULE = Table(
+    {
+        'val': _PART,
+        'test': _PART,
+        'by': Literal['image', 'folder', 'sequence', 'tail'],
+        'seed': kinds.Seed,
+    }
+)
 _SELECTION = Table({'metric': kinds.Scores, 'rule': kinds.Better})
 BENCHMARK = Table(
     {
