@@ -88,6 +88,9 @@ def _value(node: ast.expr) -> Any:
 def _called(node: ast.Call, name: str) -> Any:
     if name == 'dict' and not node.args and all(word.arg for word in node.keywords):
         return {str(word.arg): _value(word.value) for word in node.keywords}
+    if name == 'dict' and len(node.args) == 1 and not node.keywords:
+        if isinstance(node.args[0], ast.Dict):  # as mmengine writes keys that are numbers
+            return _value(node.args[0])
     if name == 'float' and len(node.args) == 1 and not node.keywords:
         return float(_value(node.args[0]))
     if name == 'set' and not node.args and not node.keywords:
