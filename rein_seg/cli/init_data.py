@@ -7,9 +7,12 @@ at it, and correct the names.
 """
 
 import argparse
+import posixpath
+from collections.abc import Mapping
 
 from rein_seg.cli.exits import Exit
 
+_MANY, _MOST_LINES = 3, 40
 EXAMPLES = """examples:
   rein-seg init-data my_images
   rein-seg init-data my_images --classes names.txt --source day
@@ -41,6 +44,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _left_out(skipped: Mapping[str, str]) -> list[str]:
+    """Returns a line for each file, or for many of one folder that are left out alike."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for path, reason in skipped.items():
+        alike.setdefault((posixpath.dirname(path), reason), []).append(path)
+    lines = []
+    for (folder, reason), paths in alike.items():
+        if len(paths) > _MANY:
+            some = ', '.join(posixpath.basename(path) for path in paths[:_MANY])
+            lines.append(f'  {folder or "."}/: {len(paths)} times {reason}: {some}, ...')
+        else:
+            lines += [f'  {path}: {reason}' for path in paths]
+    more = len(lines) - _MOST_LINES
+    return lines if more <= 0 else [*lines[:_MOST_LINES], f'  ... and {more} more lines']
+
+
 def main(args: argparse.Namespace) -> int:
     """Looks and writes; returns 3 if images or labels were left out."""
     from rein_seg.own_data import init_data
@@ -56,10 +75,7 @@ def main(args: argparse.Namespace) -> int:
     print(done.report)
     if done.skipped:
         print(f'\nleft out: {len(done.skipped)}')
-        for path, reason in list(done.skipped.items())[:20]:
-            print(f'  {path}: {reason}')
-        if len(done.skipped) > 20:
-            print(f'  ... and {len(done.skipped) - 20} more')
+        print('\n'.join(_left_out(done.skipped)))
     print(f'\nwrote {done.file}: look at the names and splits in it, then\n')
     print(f'  rein-seg train --data {done.file}')
     return Exit.SKIPPED if done.skipped else Exit.DONE

@@ -115,6 +115,11 @@ def test_init_data_writes_the_file_and_names_what_is_left_out(tmp_path, capsys):
     (tmp_path / 'leaves/masks/3.png').unlink()
     assert call('init-data', tmp_path / 'leaves', '--out', tmp_path / 'leaves/b.yaml')[0] == 3
     assert 'images/3.png: image with no label' in capsys.readouterr().out
+    for i in range(5, 9):
+        (tmp_path / f'leaves/masks/{i}.png').unlink()
+    assert call('init-data', tmp_path / 'leaves', '--out', tmp_path / 'leaves/c.yaml')[0] == 3
+    shown = 'images/: 5 times image with no label: 3.png, 5.png, 6.png, ...'
+    assert shown in capsys.readouterr().out
 
 
 def test_a_run_is_resumed_by_its_own_words(town):
