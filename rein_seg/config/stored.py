@@ -88,11 +88,11 @@ def _value(node: ast.expr) -> Any:
 def _called(node: ast.Call, name: str) -> Any:
     if name == 'dict' and not node.args and all(word.arg for word in node.keywords):
         return {str(word.arg): _value(word.value) for word in node.keywords}
-    if name == 'dict' and len(node.args) == 1 and not node.keywords:
-        if isinstance(node.args[0], ast.Dict):  # as mmengine writes keys that are numbers
-            return _value(node.args[0])
-    if name == 'float' and len(node.args) == 1 and not node.keywords:
-        return float(_value(node.args[0]))
+    alone = node.args[0] if len(node.args) == 1 and not node.keywords else None
+    if name == 'dict' and isinstance(alone, ast.Dict):  # as mmengine writes keys that are numbers
+        return _value(alone)
+    if name == 'float' and alone is not None:
+        return float(_value(alone))
     if name == 'set' and not node.args and not node.keywords:
         return set()
     raise _NotPlain(node)
