@@ -123,6 +123,8 @@ def test_one_model_under_two_protocols(trained, tool, tmp_path, monkeypatch):
     assert pictures[0] == 'out/rein512/bdd100k/a_00000.png'
     names = {p.name for p in (tmp_path / 'test').glob('*.png')}
     assert names == {'overview_rein512.png', 'overview_soma512.png'}
+    pages = {p.name for p in (tmp_path / 'test').glob('*.html')}
+    assert pages == {'report_rein512.html', 'report_soma512.html'}
 
 
 def test_a_checkpoint_on_the_way_says_so(trained):

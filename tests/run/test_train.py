@@ -9,6 +9,7 @@ import sys
 import time
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -40,13 +41,32 @@ def test_a_run_leaves_its_files(finished):
     run = folder / 'run'
     names = {p.name for p in run.iterdir()}
     wanted = {'results.json', 'adapter.safetensors', 'overview.png', 'environment.json', 'tiny.py'}
-    assert wanted <= names
+    assert wanted | {'report.json', 'report.html'} <= names
     assert {f'iter_{i}.pth' for i in (2, 4, 6)} <= names
     log = next(run.glob('*/*.log')).read_text()
     assert log.count('fast forms: ') == 1
     assert '; off with REIN_SEG_FAST=0' in log
     assert not [n for n in names if n.endswith('.tmp')]
     assert json.loads((run / 'results.json').read_text()) == results
+
+
+def test_report_agrees_with_the_scores(finished):
+    folder, results = finished
+    report = json.loads((folder / 'run/report.json').read_text())
+    assert list(report['domains']) == ['clear', 'night']
+    for name, found in report['domains'].items():
+        matrix = np.array(found['confusion'])
+        accuracy = 100 * matrix.trace() / matrix.sum()
+        assert accuracy == pytest.approx(results['domains'][name]['aAcc'])
+        # small images: every labelled pixel
+        assert sum(found['calibration']['pixels']) == matrix.sum()
+        assert sum(found['calibration']['right']) == matrix.trace()
+        assert 0 < found['calibration']['error'] < 100
+        assert len(found['pictures']) == 3
+    curves, mean = report['curves'], results['mean_over_targets']['mIoU']
+    assert [step for step, _ in curves['train']['loss']] == [2, 4, 6]
+    assert curves['validation']['night/mIoU'] == [[6, pytest.approx(mean)]]
+    assert {'lr', 'grad_norm', 'decode.loss_ce'} <= set(curves['train'])
 
 
 def test_results_say_what_was_done(finished):
