@@ -18,7 +18,7 @@ function drawHead() {
     seed: results.seed,
   };
   const there = Object.entries(facts).filter(([, value]) => value !== null && value !== undefined && value !== '');
-  find('#facts').replaceChildren(...there.map(([name, value]) => make('div', {}, make('dt', {}, name), make('dd', {}, `${value}`))));
+  find('#facts').replaceChildren(...there.map(([name, value]) => make('div', { class: name.startsWith(`${main} o`) ? 'headline' : null }, make('dt', {}, name), make('dd', {}, `${value}`))));
   const notes = [];
   if ((results.changed || []).length) notes.push(`The protocol was changed: ${results.changed.join('; ')}`);
   if ((results.not_known || []).length) notes.push(`Not known of the protocol: ${results.not_known.join('; ')}`);
@@ -40,9 +40,9 @@ function drawCosts() {
   const { parameters, seconds = {}, adapter, inference } = results;
   const environment = results.environment || {};
   const counts = parameters && [
-    ['trained, in the method', grouped(parameters.method)],
-    ['trained, in neck and head', grouped(parameters.neck_and_head)],
-    ['frozen', grouped(parameters.frozen)],
+    ['parameters trained in the method', grouped(parameters.method)],
+    ['parameters trained in neck and head', grouped(parameters.neck_and_head)],
+    ['parameters frozen', grouped(parameters.frozen)],
   ];
   const rows = [
     ...(counts || []),
