@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import multiprocessing
 import operator
@@ -181,7 +182,8 @@ class Meter:
     def erase(self) -> None:
         """Takes the bar off the terminal until it is drawn next."""
         if self._view is not None:
-            self._view.erase()
+            with contextlib.suppress(OSError, ValueError):  # nobody reads any more
+                self._view.erase()
 
 
 def make_room() -> None:

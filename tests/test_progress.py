@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from rein_seg import progress as module
+from rein_seg.cli.exits import run
+from rein_seg.errors import UserError
 from rein_seg.progress import Meter, make_room, progress, watched
 
 
@@ -141,3 +143,19 @@ def test_a_process_without_stderr_works():
         [sys.executable, '-c', code], capture_output=True, text=True, env=dict(os.environ)
     )
     assert done.stdout == '[1]\n'
+
+
+def test_an_error_takes_the_line_of_the_bar(ticking, monkeypatch):
+    def work_and_fail():
+        for one in progress(range(4), what='predict'):
+            ticking[0] += 1.0
+            if one == 2:
+                raise UserError('a.png is no picture')
+
+    monkeypatch.setattr(sys, 'stderr', Terminal())
+    monkeypatch.setenv('TERM', 'xterm')
+    stderr = sys.stderr
+    assert run(work_and_fail) == 2
+    before, _, after = stderr.getvalue().rpartition('error: a.png is no picture\n')
+    assert before.endswith('\x1b[2K') and '\x1b[?25h' in before  # erased, the cursor is back
+    assert 'predict' not in after

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 
 from rein_seg.errors import WORKER_ENDED, RunFailed, Terminated, UserError
+from rein_seg.progress import make_room
 from rein_seg.signals import terminable
 
 
@@ -142,5 +143,6 @@ def _say(line: str, code: int) -> int:
     rank = f'[rank {os.environ["RANK"]}] ' if 'RANK' in os.environ else ''
     # names of files and of tensors in them may hold anything
     line = ''.join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    make_room()  # a bar may be there still
     sys.stderr.write(f'{rank}{line}\n')
     return int(code)
