@@ -22,12 +22,14 @@ from rein_seg.datasets.files.walk import check_name
 from rein_seg.errors import UserError
 from rein_seg.inference import rasters
 from rein_seg.inference.ahead import ahead
+from rein_seg.inference.augment import views
 from rein_seg.inference.names import OVERLAYS, SCORES, planned
 from rein_seg.inference.output import write_jpeg, write_prediction
 from rein_seg.inference.predictor import Predictor
 from rein_seg.inference.record import Record
 from rein_seg.inference.result import Prediction, paint
 from rein_seg.inference.sources import RASTERS, Source
+from rein_seg.inference.tiles import check_max_tokens
 from rein_seg.inference.totals import Total
 from rein_seg.inference.video import Video, VideoWriter, video_writer
 
@@ -52,6 +54,9 @@ class Settings:
         every: Takes each N-th frame of videos.
         max_value: White of images with more than 8 bits.
         bands: Indexes of red, green and blue in rasters.
+
+    Raises:
+        UserError: If a value is out of its range.
     """
 
     overlays: bool = True
@@ -61,6 +66,16 @@ class Settings:
     every: int = 1
     max_value: float | None = None
     bands: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        views(self.tta)
+        check_max_tokens(self.max_tokens)
+        white = self.max_value
+        if white is not None and not (0 < white < float('inf')):
+            raise UserError(
+                f'max_value={white}: expected the number of white, above 0, such as 4095 for 12 '
+                'bits; leave it out for 8 bits and the full range of 16'
+            )
 
 
 @dataclass(frozen=True)
@@ -74,25 +89,34 @@ class Item:
 Content = np.ndarray | str | Exception
 
 
-def open_item(item: Item, settings: Settings) -> tuple[Item, Content]:
-    """Returns an input with its pixels, `VIDEO`, `RASTER`, or the reason why it cannot be read."""
-    source = item.source
+def open_item(item: Item, settings: Settings) -> tuple[Item, Content, tuple[int, int]]:
+    """Returns an input, its content, and size and time of its file.
+
+    The content is the pixels of an image, `VIDEO`, `RASTER`, or the reason why it cannot be read.
+    """
+    content, stamp = _content(item.source, settings)
+    return item, content, stamp
+
+
+def _content(source: Source, settings: Settings) -> tuple[Content, tuple[int, int]]:
+    stamp = (0, 0)
     try:
+        stamp = source.stamp
         check_name(source.path)
         if source.is_video:
-            return item, VIDEO
+            return VIDEO, stamp
         if source.suffix in RASTERS and rasters.is_raster(source.path):
-            return item, RASTER
+            return RASTER, stamp
         image = read_image(source.path, max_value=settings.max_value)
-        return item, np.ascontiguousarray(image[..., ::-1])
+        return np.ascontiguousarray(image[..., ::-1]), stamp
     except OSError as error:
         reason = error.strerror or str(error)
-        return item, UserError(f'image {source.path!r} cannot be read: {reason}')
+        return UserError(f'image {source.path!r} cannot be read: {reason}'), stamp
     except UserError as error:
         message = str(error)
         for words, instead in _ADVICE:
             message = message.replace(words, instead)
-        return item, UserError(message)
+        return UserError(message), stamp
 
 
 class ItemPredictor:
@@ -118,12 +142,15 @@ class ItemPredictor:
         self.record, self.advance = record, advance
         self._options = dict(tta=settings.tta, max_tokens=settings.max_tokens)
 
-    def predict(self, item: Item, content: Content, *, renew: bool) -> int:
-        """Predicts an input; returns the number of images and frames.
+    def predict(
+        self, item: Item, content: Content, stamp: tuple[int, int], *, renew: bool
+    ) -> tuple[int, str | None]:
+        """Predicts an input; returns the number of images and frames, and what is missing.
 
         Args:
             item: The input.
             content: From `open_item`.
+            stamp: From `open_item`.
             renew: Whether its earlier outputs are removed before.
 
         Raises:
@@ -132,18 +159,19 @@ class ItemPredictor:
         """
         if isinstance(content, Exception):
             raise content
-        size, changed = item.source.stamp
         about = {
             'name': item.name,
             'source': os.path.abspath(item.source.path),
-            'bytes': size,
-            'changed_ns': changed,
+            'bytes': stamp[0],
+            'changed_ns': stamp[1],
         }
         if renew:
             _remove_outputs(self.root, item)
         if isinstance(content, np.ndarray):
-            return self._image(item, content, about)
-        return self._raster(item, about) if content == RASTER else self._video(item, about)
+            return self._image(item, content, about), None
+        if content == RASTER:
+            return self._raster(item, about), None
+        return self._video(item, about)
 
     def _image(self, item: Item, pixels: np.ndarray, about: dict[str, Any]) -> int:
         result = self._predicted(pixels, item.source.path)
@@ -157,7 +185,7 @@ class ItemPredictor:
         keep = dict(scores=self.settings.scores, overlay=self.settings.overlays)
         return self.predictor.predict_image(pixels, name=name, **keep, **self._options)
 
-    def _video(self, item: Item, about: dict[str, Any]) -> int:
+    def _video(self, item: Item, about: dict[str, Any]) -> tuple[int, str | None]:
         video = Video(item.source.path)
         about = {**about, 'output': item.name}
         self.record.begin(about)
@@ -181,16 +209,18 @@ class ItemPredictor:
             places['overlay'] = f'{OVERLAYS}/{item.name}.mp4'
         if self.settings.scores:
             places['scores'] = f'{SCORES}/{item.name}'
+        fault = video.fault and f'video {item.source.path!r} is {video.fault}'
+        if fault:
+            places['fault'] = fault
         self.record.finish({**about, **places, **total.figures(size)})
-        if video.fault is not None:
-            raise UserError(f'video {item.source.path!r} is {video.fault}; the rest is left out')
-        return total.frames
+        return total.frames, fault
 
     def _frame(self, name: str, pixels: np.ndarray) -> Prediction:
         path = self.root / f'{name}.png'
         scores = self.root / SCORES / f'{name}.npy'
         if path.exists() and (scores.exists() or not self.settings.scores):
-            label = np.asarray(Image.open(path))
+            with Image.open(path) as image:
+                label = np.asarray(image)
             known = dict(classes=self.predictor.classes, palette=self.predictor.palette)
             return Prediction(map=label, image=pixels, **known)
         result = self._predicted(pixels, name)

@@ -118,8 +118,11 @@ def predict_files(
             old.remove(unless=record.path)
         for entry in record.begun.values():
             remove_stray(out, entry)
-        summary = _work(todo, predictor, out, settings, record, renew=overwrite)
-    summary.kept = len(earlier)
+        summary = Summary(kept=len(earlier))
+        for item in items:
+            if 'fault' in earlier.get(item.name, ()):
+                _skip(item, earlier[item.name]['fault'], summary, record)
+        _work(todo, predictor, out, settings, record, summary, renew=overwrite)
     return summary
 
 
@@ -202,25 +205,32 @@ def _work(
     out: str,
     settings: Settings,
     record: Record,
+    summary: Summary,
     *,
     renew: bool,
-) -> Summary:
-    summary, start = Summary(), time.perf_counter()
+) -> None:
+    start = time.perf_counter()
     with Meter(sum(map(_length(settings), items)), what='predict', silent_end=True) as meter:
         worker = ItemPredictor(
             predictor, out, settings, record, lambda n, note: meter.advance(n, note=note)
         )
-        for item, content in ahead(open_item(item, settings) for item in items):
+        for item, content, stamp in ahead(open_item(item, settings) for item in items):
             try:
-                summary.predicted += worker.predict(item, content, renew=renew)
+                number, fault = worker.predict(item, content, stamp, renew=renew)
+                summary.predicted += number
             except UserError as error:
+                fault = str(error)
+            if fault:
                 make_room()
-                print_log(f'skipped: {error}', logger='current')
-                record.skip(item.source.path, str(error))
-                summary.skipped.append(str(error))
+                _skip(item, fault, summary, record)
     summary.seconds = time.perf_counter() - start
     summary.peak_mib = _peak_mib(predictor.device)
-    return summary
+
+
+def _skip(item: Item, reason: str, summary: Summary, record: Record) -> None:
+    print_log(f'skipped: {reason}', logger='current')
+    record.skip(item.source.path, reason)
+    summary.skipped.append(reason)
 
 
 def _length(settings: Settings) -> Callable[[Item], int]:

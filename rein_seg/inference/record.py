@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from rein_seg.checkpoint import write_json
+from rein_seg.checkpoint.safetensors_file import parse_json
 from rein_seg.checkpoint.write import naming
 from rein_seg.errors import UserError
 
 FORMAT = 'rein_seg-predictions/1'
+_PLACES = ('overlay', 'scores')
 _JOURNAL = '.journal'
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
@@ -60,13 +62,12 @@ def read_records(folder: str | os.PathLike) -> list[Found]:
 
 def _read(path: Path) -> Found:
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = parse_json(path.read_text(encoding='utf-8'))
         if content['format'] != FORMAT:
             raise ValueError(f'format {content["format"]!r}')
-        images = {str(entry['name']): entry for entry in content.pop('images')}
-        begun = {str(entry['name']): entry for entry in content.pop('unfinished')}
-        for key in ('adapter', 'options'):
-            content[key].items()
+        images = {entry['name']: entry for entry in map(_checked, content.pop('images'))}
+        begun = {entry['name']: entry for entry in map(_checked, content.pop('unfinished'))}
+        _check_header(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f'{str(path)!r} is no record of rein-seg predict ({type(error).__name__}: {error}): '
@@ -82,12 +83,37 @@ def _read(path: Path) -> Found:
     return found
 
 
+def _check_header(content: dict[str, Any]) -> None:
+    adapter = content['adapter']
+    if not isinstance(adapter['file'], str) or not isinstance(adapter['sha256'], str):
+        raise TypeError(f'adapter {adapter!r}')
+    if not isinstance(content['options'], dict):
+        raise TypeError(f'options {content["options"]!r}')
+
+
+def _checked(entry: Any) -> dict[str, Any]:
+    """Returns an entry whose places lie in the folder: they are looked for, and replaced.
+
+    Raises:
+        ValueError: If they do not.
+        KeyError: If a place is missing.
+    """
+    places = [entry['name'], entry['output'], *(entry.get(key, '') for key in _PLACES)]
+    for place in places:
+        if not isinstance(place, str) or place.startswith('/') or '..' in place.split('/'):
+            raise ValueError(f'place {place!r}')
+    if not isinstance(entry.get('frames', 0), int):
+        raise TypeError(f'frames {entry["frames"]!r}')
+    return entry
+
+
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """Yields the whole lines of a journal."""
     with contextlib.suppress(FileNotFoundError):
         for line in path.read_bytes().splitlines(keepends=True):
-            with contextlib.suppress(ValueError):  # the last line of a killed process
-                yield json.loads(line)
+            # the last line of a killed process
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                yield _checked(parse_json(line.decode()))
 
 
 def is_same(record: Found, header: Mapping[str, Any]) -> bool:
@@ -163,7 +189,7 @@ class Record:
         self.begun: dict[str, dict[str, Any]] = {}
         self.skipped: list[dict[str, str]] = []
         self.order: Sequence[str] = ()
-        self._journal: IO[str] | None = None
+        self._journal: IO[bytes] | None = None
 
     def __enter__(self) -> Record:
         path = self.path.with_suffix(_JOURNAL)
@@ -205,8 +231,7 @@ class Record:
     def _note(self, line: Mapping[str, Any]) -> None:
         assert self._journal is not None
         with naming(self.path):
-            self._journal.write(json.dumps(line) + '\n')
-            self._journal.flush()
+            self._journal.write(f'{json.dumps(line)}\n'.encode())
 
     def _write(self, *, complete: bool) -> None:
         first = {name: self.done[name] for name in self.order if name in self.done}
@@ -221,10 +246,10 @@ class Record:
         write_json(self.path, content)
 
 
-def _locked(path: Path) -> IO[str]:
+def _locked(path: Path) -> IO[bytes]:
     """Opens a journal for this process alone."""
     while True:
-        file = path.open('a', encoding='utf-8')
+        file = path.open('ab', buffering=0)
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -18,7 +18,7 @@ from tests.campaign.case import CLEAR, VERDICTS
 from tests.campaign.page import write_table
 from tests.campaign.run import run_all, warm_up
 
-KINDS = ('code', 'system', 'values', 'weights', 'pictures')
+KINDS = ('code', 'system', 'values', 'weights', 'pictures', 'own_images')
 
 
 def main() -> int:

@@ -388,3 +388,5 @@ def test_a_cut_video_is_predicted_up_to_the_fault():
     number = record()['images'][1]['frames']
     assert f'{number} of 40 frames' in skipped['reason']
     assert Video('out/overlays/clip.mp4').count == number > 5
+    assert predict('a.png', 'clip.avi')[0] == 3  # nothing to do, still said
+    assert record()['skipped'] == [skipped]
