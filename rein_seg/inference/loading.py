@@ -62,7 +62,18 @@ def load(
     _point_to_encoder(cfg, path, encoder_weights)
     model: Any = init_model(cfg, str(path), device=place)
     model.dataset_meta = {**model.dataset_meta, **meta}
+    if meta:
+        _check_classes(model, path)
     return Predictor(model)
+
+
+def _check_classes(model: Any, path: Path) -> None:
+    count = len(model.dataset_meta.get('classes') or ())
+    if count not in (0, model.num_classes):
+        raise UserError(
+            f'{str(path)!r} names {count} classes, but its model has {model.num_classes}: expected '
+            'a name for each; give the config it was trained with, load(..., config=FILE)'
+        )
 
 
 def check_device(device: str | None) -> str | None:

@@ -151,6 +151,6 @@ def label_rows(
         yield Strip(
             first,
             label.cpu().numpy().astype(np.uint16 if wide else np.uint8),
-            float(probabilities.amax(0).double().sum()),
+            float(probabilities.amax(0).cpu().double().sum()),  # Apple's GPUs have no float64
             probabilities.float().cpu().numpy() if scores else None,
         )

@@ -83,6 +83,14 @@ def test_classes_and_palette_of_the_file_come_first(tmp_path):
     assert list(predictor.predict(IMAGE).shares) == names
 
 
+def test_a_file_with_more_names_than_classes(tmp_path):
+    path, _ = write_adapter(
+        tmp_path, more={'dataset_meta': {'classes': ['a', 'b'], 'palette': [[1, 2, 3]] * 2}}
+    )
+    with pytest.raises(UserError, match='names 2 classes, but its model has 19'):
+        rein_seg.load(path, device='cpu')
+
+
 def test_a_training_checkpoint_holds_its_config(tmp_path):
     path, model = write_adapter(tmp_path)
     text = json.loads(safe_open(path, 'pt').metadata()['config'])

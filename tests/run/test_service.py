@@ -184,3 +184,11 @@ def test_the_same_weights_in_another_file_are_the_same_encoder(tmp_path):
     torch.save({k: v + 1 for k, v in encoder.state_dict().items()}, paths[1])
     with pytest.raises(UserError, match='weights='):
         service.add('c', config(METHODS['lora'], init_seed=None, checkpoint=paths[1]))
+
+
+def test_an_image_of_any_size():
+    service = AdapterService(device='cpu')
+    service.add('rein', config(METHODS['rein']))
+    for size in ((33, 17), (1, 1)):
+        image = np.zeros((*size, 3), np.uint8)
+        assert service.predict(image, adapter='rein').shape == size
