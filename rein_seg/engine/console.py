@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from typing import Any
 
 from mmengine.logging import MMLogger
@@ -41,6 +42,20 @@ class _State:
 
     verbose = False
     early: list[logging.LogRecord] = []
+
+
+class _Console(logging.StreamHandler):
+    """Writes to the stdout of the moment, which commands redirect, not to that of its making."""
+
+    def __init__(self, other: logging.Handler) -> None:
+        logging.Handler.__init__(self, other.level)
+        self.filters = [*other.filters, worth_showing]
+        self.setFormatter(ConsoleFormatter())
+
+    @property
+    def stream(self) -> Any:  # type: ignore[override]
+        """The stream."""
+        return sys.stdout
 
 
 class _Early(logging.Handler):
@@ -126,11 +141,10 @@ def tidy(logger: logging.Logger) -> None:
         logger: Changed in place; a second call changes nothing.
     """
     files = [h for h in logger.handlers if isinstance(h, logging.FileHandler)]
-    for handler in logger.handlers:
-        console = isinstance(handler, logging.StreamHandler) and handler not in files
-        if console and worth_showing not in handler.filters:
-            handler.addFilter(worth_showing)
-            handler.setFormatter(ConsoleFormatter())
+    for i, handler in enumerate(logger.handlers):
+        own = (_Console, _Early, *map(type, files))
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, own):
+            logger.handlers[i] = _Console(handler)
     if not files and not any(isinstance(h, _Early) for h in logger.handlers):
         logger.addHandler(_Early(logging.INFO))
 

@@ -1,4 +1,6 @@
+import contextlib
 import logging
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -114,3 +116,13 @@ def test_a_validation_takes_the_place_of_the_training(monkeypatch, capsys):
         'train: 11/40 iterations, 0.1 iterations/s, 0:04:50 left, loss 0.500',
     ]
     assert not progress._active
+
+
+def test_the_console_is_the_stdout_of_the_moment(capsys):
+    logger = MMLogger('test_console_stdout')
+    tidy(logger)
+    with contextlib.redirect_stdout(sys.stderr):
+        logger.info('to stderr')
+    logger.info('to stdout')
+    found = capsys.readouterr()
+    assert found.err.endswith(' to stderr\n') and found.out.endswith(' to stdout\n')
