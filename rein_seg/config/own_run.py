@@ -122,7 +122,7 @@ class OwnRun:
 
 def _length(iterations: int) -> str:
     """Returns the lines of a length: warm-up, and validations of which the last is at the end."""
-    each = next(iterations // n for n in (4, 3, 2, 1) if iterations % n == 0)
+    each = next(iterations // n for n in (2, 3, 1) if iterations % n == 0)
     warm = min(20, iterations // 5)
     first = "    dict(type='LinearLR', start_factor=0.01, begin=0, end={warm}, by_epoch=False),\n"
     return (

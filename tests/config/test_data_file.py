@@ -56,7 +56,7 @@ def test_everything_is_in_the_resolved_config(tmp_path):
         assert one.cfg.model.num_classes == 3
         assert one.cfg.train_dataloader.batch_size == 3
         assert one.cfg.train_dataloader.dataset.data_root == str(tmp_path)
-        assert one.cfg.train_cfg.max_iters == 4 * one.cfg.train_cfg.val_interval == 4
+        assert one.cfg.train_cfg.max_iters == 2 * one.cfg.train_cfg.val_interval == 4
         assert one.cfg.randomness.seed == 7
         assert one.deviations.training == ()
     assert resolved.cfg.work_dir == 'work_dirs/town'
