@@ -5,6 +5,7 @@ B batch, H x W image.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ _WITHOUT_DATA_SET = (
 )
 
 
-def read_rgb(path: str | Path, *, max_value: float | None = None) -> np.ndarray:
+def read_rgb(path: str | os.PathLike, *, max_value: float | None = None) -> np.ndarray:
     """Returns the (H, W, 3) uint8 RGB pixels of a file, as a viewer displays it.
 
     EXIF turns are applied, alpha is left out, 16 bits become 8; see
@@ -44,7 +45,7 @@ def read_rgb(path: str | Path, *, max_value: float | None = None) -> np.ndarray:
     Raises:
         UserError: If there is no such file, or it is no picture.
     """
-    path = str(path)
+    path = os.fspath(path)
     if not Path(file_on_disk(path)).exists():
         raise UserError(f'image {path!r} does not exist: expected {EXPECTED}')
     if path.lower().endswith(VIDEOS):
@@ -82,8 +83,8 @@ def to_rgb(
         >>> to_rgb(np.full((2, 3), 7, np.uint8))[0].shape
         (2, 3, 3)
     """
-    if isinstance(source, (str, Path)):
-        return read_rgb(source, max_value=max_value), str(source)
+    if isinstance(source, (str, os.PathLike)):
+        return read_rgb(source, max_value=max_value), os.fspath(source)
     if isinstance(source, Image.Image):
         return from_pil(source, max_value), str(getattr(source, 'filename', '') or name)
     if isinstance(source, Tensor):
@@ -98,7 +99,7 @@ def from_array(array: np.ndarray, name: str = '') -> np.ndarray:
     if array.ndim == 2 and array.dtype == np.uint8 and array.size:
         return np.repeat(array[..., None], 3, axis=2)
     if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size:
-        return array
+        return np.ascontiguousarray(array)  # OpenCV resizes no mirrored views
     raise UserError(
         f'{name or "image"} is an array of {array.dtype} and shape {array.shape}: expected uint8 '
         '(H, W, 3) in RGB order or (H, W) in grey; drop alpha with image[..., :3], turn BGR with '

@@ -83,6 +83,14 @@ def test_resizes_of_the_test_pipeline_stay(steps, test_cfg):
     assert (result.map == label).mean() > 0.999
 
 
+def test_views_of_arrays_are_resized():
+    predictor = Predictor(tiny_model(steps=STEPS['squeezed']))
+    image = picture(50, 75)
+    expected = predictor.predict(image.copy()).map
+    for view in (image[..., ::-1].copy()[..., ::-1], np.asfortranarray(image)):
+        np.testing.assert_array_equal(predictor.predict(view).map, expected)
+
+
 def test_a_strip_of_one_pixel_survives_a_resize_that_keeps_the_ratio():
     steps = [dict(type='Resize', scale=(64, 32), keep_ratio=True)]
     assert Predictor(tiny_model(steps=steps)).predict(picture(1, 900)).map.shape == (1, 900)
