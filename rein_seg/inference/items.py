@@ -303,5 +303,5 @@ def _figures(result: Prediction) -> dict[str, Any]:
         'size': list(result.map.shape),
         'seconds': round(result.seconds, 4),
         'confidence': round(result.confidence, 4),
-        'shares': {name: round(share, 6) for name, share in result.shares.items()},
+        'shares': {name: round(share, 6) for name, share in result.shares.items() if share},
     }

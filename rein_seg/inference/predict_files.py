@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +20,8 @@ from rein_seg.inference.items import Item, ItemPredictor, Settings, open_item
 from rein_seg.inference.names import output_names
 from rein_seg.inference.output import OwnFiles, check_free
 from rein_seg.inference.predictor import Predictor
-from rein_seg.inference.record import Found, Record, check_same, is_same, read_records
+from rein_seg.inference.record import Record, check_same, is_same, read_records
+from rein_seg.inference.resume import finished, remove_stray
 from rein_seg.inference.sources import find_sources
 from rein_seg.inference.video import Video
 from rein_seg.progress import Meter, make_room
@@ -89,41 +88,24 @@ def predict_files(
     found = read_records(out)
     left_out: Counter[str] = Counter()
     sources = find_sources(words, is_own=OwnFiles(out), left_out=left_out)
-    stale: list[Found] = []
-    if overwrite:
-        stale = [record for record in found if not is_same(record, header)]
-        found = [record for record in found if is_same(record, header)]
-    check_same(found, header, out)
+    stale = [old for old in found if overwrite and not is_same(old, header)]
+    check_same([old for old in found if old not in stale], header, out)
     names = output_names(sources)
     check_free(out, names, sources, found, overwrite=overwrite)
     items = [Item(source, name) for source, name in zip(sources, names, strict=True)]
     if shard is not None:
         items = items[shard[0] - 1 :: shard[1]]
+    earlier = {} if overwrite else finished(items, found, out)
     predictor = load()
     header |= {'classes': list(predictor.classes), 'palette': predictor.palette.tolist()}
     record = Record(out, header, shard=shard)
-    earlier = _earlier(items, found, out, overwrite=overwrite)
-    own = next((old for old in found if old.path == record.path), None)
-    if own is not None:
-        record.done = {**own.done}
-        record.begun = {k: v for k, v in own.begun.items() if k not in own.done}
-    for item in items if overwrite else ():
-        record.done.pop(item.name, None)
-    record.done |= earlier
-    record.order = [item.name for item in items]
-    todo = [item for item in items if item.name not in earlier]
+    record.take_over(found, [item.name for item in items], earlier, renew=overwrite)
     print_log(f'{len(sources)} inputs; {describe(left_out)}', logger='current')
     with record:
         for old in stale:
             old.remove(unless=record.path)
-        for entry in record.begun.values():
-            remove_stray(out, entry)
-        summary = Summary(kept=len(earlier))
-        for item in items:
-            if 'fault' in earlier.get(item.name, ()):
-                _skip(item, earlier[item.name]['fault'], summary, record)
-        _work(todo, predictor, out, settings, record, summary, renew=overwrite)
-    return summary
+        remove_stray(out, found, record.path)
+        return _work(items, earlier, predictor, out, settings, record, renew=overwrite)
 
 
 def _header(adapter: str, settings: Settings) -> dict[str, Any]:
@@ -136,87 +118,30 @@ def _header(adapter: str, settings: Settings) -> dict[str, Any]:
     return {'version': __version__, 'adapter': about, 'options': options}
 
 
-def _earlier(
-    items: Sequence[Item], found: Sequence[Found], out: str, *, overwrite: bool
-) -> dict[str, dict[str, Any]]:
-    """Returns name -> entry of the inputs that are done.
-
-    Raises:
-        UserError: If an output was made from another file.
-    """
-    if overwrite:
-        return {}
-    done: dict[str, dict[str, Any]] = {}
-    begun = {name: entry for record in found for name, entry in record.begun.items()}
-    for record in found:
-        done |= record.done
-    earlier = {}
-    for item in items:
-        if item.name in begun:
-            _check_source(item, begun[item.name], out)
-        if item.name in done and _is_whole(done[item.name], out):
-            earlier[item.name] = done[item.name]
-    return earlier
-
-
-def _check_source(item: Item, entry: Mapping[str, Any], out: str) -> None:
-    path = os.path.abspath(item.source.path)
-    try:
-        size, changed = item.source.stamp
-    except OSError:
-        return  # the reader says so
-    before = (entry.get('source'), entry.get('bytes'), entry.get('changed_ns'))
-    if before != (path, size, changed):
-        what = 'has changed since' if before[0] == path else f'is not {before[0]!r}'
-        raise UserError(
-            f'{os.path.join(out, entry["output"])!r} was predicted from another file: '
-            f'{item.source.path!r} {what}; give another --out, or --overwrite'
-        )
-
-
-def _is_whole(entry: Mapping[str, Any], out: str) -> bool:
-    """Tells whether all files of an input are there."""
-    places = [entry[key] for key in ('output', 'overlay', 'scores') if key in entry]
-    if 'frames' not in entry:
-        return all(os.path.isfile(os.path.join(out, place)) for place in places)
-    folders = [place for place in places if not place.endswith('.mp4')]
-    numbers = [sum(1 for _ in Path(out, place).glob('[0-9]*.[pn][np][gy]')) for place in folders]
-    whole = all(number >= entry['frames'] for number in numbers)
-    return whole and all(os.path.isfile(os.path.join(out, p)) for p in places if p not in folders)
-
-
-def remove_stray(out: str, entry: Mapping[str, Any]) -> None:
-    """Removes temporary files that a killed command left for one input."""
-    name = entry['name']
-    places = [entry['output'], f'overlays/{name}.jpg', f'overlays/{name}.mp4', f'scores/{name}.npy']
-    for path in (Path(out, place) for place in places):
-        if path.parent.is_dir():
-            for file in path.parent.glob(f'.{glob.escape(path.name)}.????????.tmp*'):
-                file.unlink()
-    if entry['output'] == name:  # a video
-        for folder in (Path(out, name), Path(out, 'scores', name)):
-            for file in folder.glob('.*.????????.tmp'):
-                file.unlink()
-
-
 def _work(
     items: Sequence[Item],
+    earlier: Mapping[str, Mapping[str, Any]],
     predictor: Predictor,
     out: str,
     settings: Settings,
     record: Record,
-    summary: Summary,
     *,
     renew: bool,
-) -> None:
-    start = time.perf_counter()
-    with Meter(sum(map(_length(settings), items)), what='predict', silent_end=True) as meter:
+) -> Summary:
+    summary, start = Summary(kept=len(earlier)), time.perf_counter()
+    for item in items:
+        if 'fault' in earlier.get(item.name, ()):
+            _skip(item, earlier[item.name]['fault'], summary, record)
+    todo = [item for item in items if item.name not in earlier]
+    with Meter(sum(map(_length(settings), todo)), what='predict', silent_end=True) as meter:
         worker = ItemPredictor(
             predictor, out, settings, record, lambda n, note: meter.advance(n, note=note)
         )
-        for item, content, stamp in ahead(open_item(item, settings) for item in items):
+        for item, content, stamp in ahead(open_item(item, settings) for item in todo):
             try:
-                number, fault = worker.predict(item, content, stamp, renew=renew)
+                begun = record.begun.get(item.name)
+                old = renew or (begun is not None and 'source' not in begun)
+                number, fault = worker.predict(item, content, stamp, renew=old)
                 summary.predicted += number
             except UserError as error:
                 fault = str(error)
@@ -225,6 +150,7 @@ def _work(
                 _skip(item, fault, summary, record)
     summary.seconds = time.perf_counter() - start
     summary.peak_mib = _peak_mib(predictor.device)
+    return summary
 
 
 def _skip(item: Item, reason: str, summary: Summary, record: Record) -> None:

@@ -168,11 +168,12 @@ class Record:
     Example:
         >>> from rein_seg.inference.record import Record, read_records
         >>> header = dict(adapter=dict(file='a', sha256='0'), options={})
+        >>> entry = dict(name='a', output='a.png', source='a.jpg')
         >>> with Record('out', header) as record:
-        ...     record.begin(dict(name='a', source='a.jpg'))
-        ...     record.finish(dict(name='a', source='a.jpg', size=[4, 6]))
-        >>> [entry['size'] for entry in read_records('out')[0].done.values()]
-        [[4, 6]]
+        ...     record.begin(entry)
+        ...     record.finish({**entry, 'size': [4, 6]})
+        >>> read_records('out')[0].done['a']['size']
+        [4, 6]
     """
 
     def __init__(
@@ -190,6 +191,36 @@ class Record:
         self.skipped: list[dict[str, str]] = []
         self.order: Sequence[str] = ()
         self._journal: IO[bytes] | None = None
+
+    def take_over(
+        self,
+        found: Iterable[Found],
+        names: Sequence[str],
+        finished: Mapping[str, dict[str, Any]],
+        *,
+        renew: bool = False,
+    ) -> None:
+        """Takes over entries of earlier commands, so that their files stay known as outputs.
+
+        Args:
+            found: Earlier records, also of other options if they are replaced.
+            names: Of the inputs of this command, in the order of the file.
+            finished: Entries of those that are done.
+            renew: Whether all inputs are predicted anew: entries of old files name no source.
+        """
+        these = set(names)
+        for old in found:
+            same = old.path == self.path and is_same(old, self.header)
+            if same:
+                self.done |= {name: e for name, e in old.done.items() if name not in these}
+            for name, entry in old.begun.items():
+                if same and not (renew and name in these):
+                    self.begun[name] = entry
+                elif renew:
+                    self.begun[name] = {'name': name, 'output': entry['output']}
+        self.done |= finished
+        self.begun = {name: e for name, e in self.begun.items() if name not in self.done}
+        self.order = names
 
     def __enter__(self) -> Record:
         path = self.path.with_suffix(_JOURNAL)

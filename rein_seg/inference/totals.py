@@ -51,5 +51,6 @@ class Total:
             'shares': {
                 name: round(float(share), 6)
                 for name, share in zip(self.classes, shares, strict=True)
+                if share
             },
         }

@@ -1,5 +1,6 @@
 """``rein-seg predict``: each input has its outputs, and the record says all that was done."""
 
+import hashlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from PIL import Image
 
 import rein_seg
 from rein_seg.inference.images import read_rgb
+from rein_seg.inference.record import Record, read_records
 from rein_seg.inference.video import Video
 from tests.cli.calls import assert_refused, call
 from tests.inference.tiny_adapter import draw, film, pixels, tiny_adapter
@@ -100,6 +102,7 @@ def test_the_record_says_shares_confidence_and_files():
     assert (scores.shape, scores.dtype) == ((19, 40, 60), np.float16)
     assert entry['confidence'] == pytest.approx(scores.max(0).astype(float).mean(), abs=1e-3)
     names = record()['classes']
+    assert list(entry['shares']) == [names[index] for index in np.unique(found)]
     for name, share in entry['shares'].items():
         assert share == pytest.approx((found == names.index(name)).mean(), abs=1e-6)
     assert sum(entry['shares'].values()) == pytest.approx(1, abs=1e-4)
@@ -213,6 +216,39 @@ def test_other_options_another_adapter_and_changed_inputs_are_refused():
     assert Path('out/a.png').read_bytes() != before['a.png']
     assert predict('in', '--no-overlays', '--overwrite')[0] == 0
     assert files() == ['a.png', 'predictions.json']
+
+
+def test_an_overwrite_that_was_stopped_goes_on_without_old_files():
+    draw('in/a.jpg')
+    film('in/clip.mp4', count=3)
+    assert predict('in', adapter=tiny_adapter(1))[0] == 0
+    content = record()
+    content |= {'adapter': {**content['adapter'], 'sha256': hashlib.sha256(
+        Path(tiny_adapter()).read_bytes()).hexdigest()}}  # fmt: skip
+    old = [{key: entry[key] for key in ('name', 'output')} for entry in content['images']]
+    Path('out/predictions.json').write_text(
+        json.dumps({**content, 'images': [], 'unfinished': old, 'complete': False})
+    )
+    for out in ('out', 'fresh'):
+        assert predict('in', out=out)[0] == 0
+    for name in ('a.png', 'clip/000000.png', 'clip/000002.png'):
+        assert Path('out', name).read_bytes() == Path('fresh', name).read_bytes()
+    assert [entry['name'] for entry in record()['images']] == ['a', 'clip']
+    assert record()['unfinished'] == []
+
+
+def test_old_files_stay_known_while_they_are_replaced():
+    draw('in/a.jpg')
+    assert predict('in')[0] == 0
+    found = read_records('out')
+    header = {**found[0].header, 'options': {'every': 2}}
+    later = Record('out', header)
+    later.take_over(found, ['a'], {}, renew=True)
+    assert later.begun == {'a': {'name': 'a', 'output': 'a.png'}}
+    same = Record('out', found[0].header)
+    same.take_over(found, ['a'], {})
+    assert same.begun['a']['source'] == str(Path('in/a.jpg').absolute())
+    assert same.done == {}
 
 
 def test_files_of_others_and_inputs_are_never_replaced():
