@@ -33,6 +33,15 @@ def test_a_written_video_is_read_back(tmp_path, size):
     assert video.fault is None
 
 
+@pytest.mark.parametrize('rate', [0.25, 29.97, 240.123])
+def test_any_frame_rate_is_kept(tmp_path, rate):
+    with video_writer(tmp_path / 'clip.mp4', rate) as writer:
+        for seed in range(3):
+            writer.add(pixels(seed=seed))
+    video = Video(str(tmp_path / 'clip.mp4'))
+    assert (video.rate, video.count) == (pytest.approx(rate, rel=1e-3), 3)
+
+
 def test_colours_are_rgb(tmp_path):
     red = np.zeros((64, 64, 3), np.uint8)
     red[..., 0] = 200
