@@ -96,7 +96,7 @@ def test_the_package_alone_loads_no_pytorch():
 
 
 def test_tools_are_the_commands():
-    assert sorted(map(command_of, TOOLS)) == sorted(set(COMMANDS) - {'report', 'show'})
+    assert sorted(map(command_of, TOOLS)) == sorted(set(COMMANDS) - {'init-data', 'report', 'show'})
     for tool in TOOLS:
         lines = (REPO / f'tools/{tool}.py').read_text().splitlines()
         assert lines[-1] == f"    sys.exit(main(['{command_of(tool)}', *sys.argv[1:]]))"
@@ -134,6 +134,7 @@ TOLD = {
     'benchmark-loader': 'rein-seg benchmark-loader: error: unrecognized arguments: none.py',
     'benchmark-service': "error: measuring shared failed: config 'none.py' does not exist",
     'check-data': "error: 'none.py' is neither a benchmark nor a config nor a folder",
+    'init-data': "error: 'none.py' does not exist: give the folder of the images",
     'predict': "error: 'none.py' does not exist: expected an adapter file",
     'pretrain-tiny': 'rein-seg pretrain-tiny: error: unrecognized arguments: none.py',
     'report': "error: 'none.py' holds no results.json",
