@@ -58,7 +58,7 @@ FILES = {
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """A folder with one image of every data set, full of cars, below ``data``."""
+    """A folder with one image of every data set, full of cars, and a weights file."""
     folder = tmp_path_factory.mktemp('downloaded')
     for image, label, raw, size in FILES.values():
         for name, array in (
@@ -68,6 +68,9 @@ def folder(tmp_path_factory):
             path = folder / 'data' / name
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), array)
+    weights = folder / 'checkpoints/dinov2_vitl14_pretrain.pth'  # only looked for, never read
+    weights.parent.mkdir()
+    weights.touch()
     return folder
 
 

@@ -21,7 +21,6 @@ from tests.inference.pixels import picture, reference
 from tests.inference.tiny_models import write_adapter
 from tests.paths import REPO
 
-pytest_plugins = ('tests.download.conftest',)
 IMAGE = picture(40, 70)
 REAL_ENCODER = """
 model['backbone']['encoder'] = dict(
