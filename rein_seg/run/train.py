@@ -103,7 +103,9 @@ def _evaluate(cfg: Config, runner: PEFTRunner, start: float) -> dict[str, Any]:
     if dist.is_main_process() and not report and not selected:
         print_log('the run was complete already: evaluating it again', logger='current')
     done = bool(report) or not dist.is_main_process()
-    if selected or not all(dist.all_gather_object(done)):
+    # the last validation has scored the best checkpoint if that is the last state
+    is_last = selected.get('iteration') == runner.iter
+    if (selected and not is_last) or not all(dist.all_gather_object(done)):
         runner.val()
         report = outcome.find_report(runner.val_loop.evaluator)
     seconds = {'total': time.perf_counter() - start, **_step_seconds(runner)}
