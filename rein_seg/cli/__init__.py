@@ -83,7 +83,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as ended:  # argparse's, after a help or an error
         return ended.code if isinstance(ended.code, int) else Exit.USER_ERROR
     interrupted = getattr(command, 'INTERRUPTED', 'start it again')
-    return run(lambda: _work(command, args), interrupted=interrupted)
+    code = run(lambda: _work(command, args), interrupted=interrupted)
+    if 'RANK' in os.environ and 'torch.distributed' in sys.modules:
+        from rein_seg.engine.ranks import leave
+
+        leave(code)
+    return code
 
 
 def prepare(*, verbose: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -48,6 +49,27 @@ def setup_distributed(launcher: str, cfg: Mapping[str, Any] | None = None) -> No
         torch.distributed.init_process_group('gloo', timeout=timedelta(seconds=seconds))
         # gloo's threads must end before the interpreter, which aborts otherwise
         atexit.register(torch.distributed.destroy_process_group)
+
+
+def leave(code: int) -> None:
+    """Ends this process at once if it is a rank on CPUs; other processes go on.
+
+    A thread of gloo may still run when the interpreter and the C++ libraries are torn down, which
+    then abort: a finished rank would end with SIGABRT. The functions of ``atexit`` run first.
+
+    Args:
+        code: Exit code.
+
+    Example:
+        >>> from rein_seg.engine.ranks import leave
+        >>> leave(0)  # nothing, without a process group
+    """
+    if not dist.is_distributed() or dist.get_backend() != 'gloo':
+        return
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _timeout(cfg: Mapping[str, Any]) -> float:

@@ -28,7 +28,7 @@ _JPEG_QUALITY = 90
 
 def check_free(
     folder: str,
-    names: Sequence[str],
+    outputs: Mapping[str, Source],
     sources: Sequence[Source],
     found: Iterable[Found],
     *,
@@ -38,8 +38,8 @@ def check_free(
 
     Args:
         folder: Of the outputs; it need not exist.
-        names: Of the outputs.
-        sources: The inputs.
+        outputs: Name -> input of the outputs to write.
+        sources: All inputs, also of other shards.
         found: Earlier records, whose files may be replaced.
         overwrite: Whether other files may be replaced, too; never inputs.
 
@@ -51,7 +51,7 @@ def check_free(
         raise UserError(f'--out {folder!r} is a file: expected a folder; give another --out')
     inputs = {os.path.realpath(source.path): source.path for source in sources}
     ours = {name for record in found for name in record.begun}
-    for name, source in zip(names, sources, strict=True):
+    for name, source in outputs.items():
         for place in planned(name, source):
             path = _inside(root, place)
             victim = inputs.get(path) or _input_below(path, inputs, source)

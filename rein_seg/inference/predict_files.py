@@ -20,7 +20,14 @@ from rein_seg.inference.items import Item, ItemPredictor, Settings, open_item
 from rein_seg.inference.names import output_names
 from rein_seg.inference.output import OwnFiles, check_free
 from rein_seg.inference.predictor import Predictor
-from rein_seg.inference.record import Record, check_same, is_same, read_records
+from rein_seg.inference.record import (
+    Record,
+    check_same,
+    check_unused,
+    is_same,
+    read_records,
+    record_path,
+)
 from rein_seg.inference.resume import finished, remove_stray
 from rein_seg.inference.sources import find_sources
 from rein_seg.inference.video import Video
@@ -85,16 +92,18 @@ def predict_files(
         OSError: If an output cannot be written.
     """
     header = _header(adapter, settings)
+    check_unused(record_path(out, shard))
     found = read_records(out)
     left_out: Counter[str] = Counter()
     sources = find_sources(words, is_own=OwnFiles(out), left_out=left_out)
     stale = [old for old in found if overwrite and not is_same(old, header)]
     check_same([old for old in found if old not in stale], header, out)
     names = output_names(sources)
-    check_free(out, names, sources, found, overwrite=overwrite)
     items = [Item(source, name) for source, name in zip(sources, names, strict=True)]
-    if shard is not None:
+    if shard is not None:  # other shards may be writing their files
         items = items[shard[0] - 1 :: shard[1]]
+    outputs = {item.name: item.source for item in items}
+    check_free(out, outputs, sources, found, overwrite=overwrite)
     earlier = {} if overwrite else finished(items, found, out)
     predictor = load()
     header |= {'classes': list(predictor.classes), 'palette': predictor.palette.tolist()}

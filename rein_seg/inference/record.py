@@ -152,6 +152,23 @@ def _shown(value: Any) -> str:
     return json.dumps(value) if value is not None else 'default'
 
 
+def record_path(folder: str | os.PathLike, shard: tuple[int, int] | None) -> Path:
+    """Returns the file of a command, or of a shard of it."""
+    part = '' if shard is None else f'.{shard[0]}-of-{shard[1]}'
+    return Path(folder) / f'predictions{part}.json'
+
+
+def check_unused(path: Path) -> None:
+    """Checks that no other process writes a record.
+
+    Raises:
+        UserError: If one does: files that it writes would look like files of others.
+    """
+    journal = path.with_suffix(_JOURNAL)
+    with contextlib.suppress(FileNotFoundError), journal.open('r+b') as file:
+        _lock(file, journal)
+
+
 class Record:
     """Writes ``predictions.json``, or the file of a shard, while predictions are made.
 
@@ -183,8 +200,7 @@ class Record:
         *,
         shard: tuple[int, int] | None = None,
     ) -> None:
-        part = '' if shard is None else f'.{shard[0]}-of-{shard[1]}'
-        self.path = Path(folder) / f'predictions{part}.json'
+        self.path = record_path(folder, shard)
         self.header = {'format': FORMAT, **header}
         self.done: dict[str, dict[str, Any]] = {}
         self.begun: dict[str, dict[str, Any]] = {}
@@ -282,19 +298,33 @@ def _locked(path: Path) -> IO[bytes]:
     while True:
         file = path.open('ab', buffering=0)
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
+            if not _lock(file, path):
                 return file
+        except BaseException:
             file.close()
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                raise
-            raise UserError(
-                f'{str(path.parent)!r} is in use by another process that writes '
-                f'{path.with_suffix(".json").name}: expected one process for each shard; wait for '
-                'its end, or give each its --shard I/N'
-            ) from None
+            raise
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
         file.close()  # another process ended, and removed it
+
+
+def _lock(file: IO[bytes], path: Path) -> bool:
+    """Locks a journal for this process; False where the file system has no locks.
+
+    Raises:
+        UserError: If another process has it.
+    """
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return False
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            raise
+        raise UserError(
+            f'{str(path.parent)!r} is in use by another process that writes '
+            f'{path.with_suffix(".json").name}: expected one process for each shard; wait for '
+            'its end, or give each its --shard I/N'
+        ) from None
+    return True

@@ -310,6 +310,14 @@ def test_shards_give_the_files_of_one_command():
         assert predict('in', '--shard', word)[0] == 2
 
 
+def test_files_that_another_shard_is_writing_are_its_own():
+    for name in ('a', 'b'):
+        draw(f'in/{name}.png')
+    draw('out/b.png')  # in no record yet
+    assert predict('in', '--shard', '1/2')[0] == 0
+    assert_refused(*predict('in', '--shard', '2/2'), "'out/b.png' exists")
+
+
 def _start(*words):
     env = {**os.environ, 'PYTHONPATH': str(REPO)}
     command = [sys.executable, '-m', 'rein_seg', 'predict', tiny_adapter(), *words, '--out', 'out']
