@@ -165,7 +165,8 @@ def check_unused(path: Path) -> None:
         UserError: If one does: files that it writes would look like files of others.
     """
     journal = path.with_suffix(_JOURNAL)
-    with contextlib.suppress(FileNotFoundError), journal.open('r+b') as file:
+    absent = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+    with absent, journal.open('r+b') as file:
         _lock(file, journal)
 
 
