@@ -199,7 +199,8 @@ class Benchmark:
         return {
             **self.metric,
             **({'source': self.source} if self.source in scored else {}),
-            **({'targets': targets} if targets else {}),
+            # without the key all domains but the source are targets, also trained ones
+            **({'targets': targets} if targets or self.name.startswith(OWN) else {}),
             **(self.test_metric if use == 'test' else {}),
         }
 

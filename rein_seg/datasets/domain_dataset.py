@@ -220,6 +220,10 @@ class DomainDataset(BaseSegDataset):
             left_out=self.left_out,
         )
 
+    def take_part(self, pairs: list[Pair]) -> list[Pair]:
+        """Returns the pairs of the part of the data that this is: here all."""
+        return pairs
+
     def _images(self) -> list[str]:
         folder = self._folder('img_path', 'images')
         found = suffixes(self.img_suffix)
@@ -231,6 +235,7 @@ class DomainDataset(BaseSegDataset):
         """Leaves out the pairs to skip and, with wrong_size='skip', the pairs of two sizes."""
         kept = leave_out(pairs, self._names_to_skip())
         self.left_out['pairs named by skip'] += len(pairs) - len(kept)
+        kept = self.take_part(kept)
         if self.wrong_size == 'skip':
             fitting = of_one_size(kept, self.orientation)
             self.left_out["pairs of two sizes (wrong_size='skip')"] += len(kept) - len(fitting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,9 +122,11 @@ class FolderDataset(DomainDataset):
         """Returns image and label of every sample."""
         if self.csv:
             root = Path(self.data_root or '.')
-            pairs = pair_csv(root / self.csv, root=root, columns=self.csv_columns)
-        else:
-            pairs = super().pairs()
+            return pair_csv(root / self.csv, root=root, columns=self.csv_columns)
+        return super().pairs()
+
+    def take_part(self, pairs: list[Pair]) -> list[Pair]:
+        """Returns the pairs of ``part``, of those that ``skip`` leaves."""
         if self.part is None:
             return pairs
         if self.rule is not None:
@@ -265,6 +268,13 @@ def _at_split(path: str, split: str | None, *, sub_folder: bool = False) -> str:
 
 
 def _below(path: str, folders: Sequence[str]) -> str:
-    """Returns the path of an image below its folder, without its suffix."""
-    inner = next((path[len(one) :] for one in folders if one and path.startswith(one)), path)
-    return inner.lstrip('/').rpartition('.')[0]
+    """Returns the path of an image below its folder, without its suffix.
+
+    However the folder is written (``.``, ``./images``), so that a rule divides alike everywhere.
+    """
+    path = os.path.normpath(path)
+    for folder in (os.path.normpath(one) for one in folders if one):
+        if path.startswith(folder + os.sep):
+            path = path[len(folder) + 1 :]
+            break
+    return os.path.splitext(path)[0]

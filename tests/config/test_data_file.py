@@ -157,6 +157,54 @@ def test_a_rule_divides_by_sequence(tmp_path):
     assert not names['train'] & names['val']
 
 
+def _validated(file):
+    """Names of the images that a data file leaves for validation."""
+    (dataset,) = datasets(read_benchmark(file), 'val').values()
+    return [Path(dataset[i]['img_path']).name for i in range(len(dataset))]
+
+
+@pytest.mark.parametrize('by', ['image', 'tail'])
+def test_a_rule_divides_alike_wherever_the_command_stands(tmp_path, monkeypatch, by):
+    town = tmp_path / 'town'
+    pairs(town, 'images', 'labels', number=20, prefix='')
+    text = 'classes: [a, b, c]\nimages: {}\nlabels: labels\nsplit: {{val: 0.3, by: {}}}\n'
+    file = written(town, text.format('images', by))
+    expected = _validated(file)
+    assert len(expected) == 6
+    for folder, place in ((tmp_path, 'town/data.yaml'), (town, 'data.yaml'), (town, './data.yaml')):
+        monkeypatch.chdir(folder)
+        assert _validated(place) == expected
+    for spelt in ('./images', 'images/', 'images/../images'):
+        assert _validated(written(town, text.format(spelt, by))) == expected
+
+
+def test_an_image_is_skipped_before_a_rule_divides(tmp_path):
+    pairs(tmp_path, 'images', 'labels', number=10, prefix='a')
+    text = 'classes: [a, b, c]\nimages: images\nlabels: labels\nsplit: {val: 0.2, by: image}\n'
+    name = _validated(written(tmp_path, text))[0]
+    own = read_benchmark(written(tmp_path, f'{text}skip: [{name}]\n'))
+    sizes = {use: len(*datasets(own, use).values()) for use in ('train', 'val')}
+    assert sum(sizes.values()) == 9
+    assert name not in _validated(written(tmp_path, f'{text}skip: [{name}]\n'))
+
+
+def test_a_domain_that_trains_is_no_target(tmp_path):
+    for domain in ('day', 'night'):
+        for split in ('train', 'val'):
+            pairs(tmp_path, f'{domain}/{split}/images', f'{domain}/{split}/labels', number=2)
+    lines = [
+        f'  {domain}: {{' + ', '.join(
+            f'{split}: {{images: {domain}/{split}/images, labels: {domain}/{split}/labels}}'
+            for split in ('train', 'val')
+        ) + '}'
+        for domain in ('day', 'night')
+    ]  # fmt: skip
+    text = 'classes: [a, b, c]\ndomains:\n' + '\n'.join(lines) + '\nsource: [day, night]\n'
+    cfg = generated(written(tmp_path, text)).cfg
+    assert cfg.val_evaluator.source == 'day'
+    assert list(cfg.val_evaluator.targets) == []
+
+
 WHOLE = 'classes: [a, b]\nimages: i\nlabels: l\nsplit: {val: 0.2}\n'
 BAD = {
     'empty': ('', 'holds no names with values'),
