@@ -52,7 +52,7 @@ def read_stored(text: str, place: str) -> Config:
             f'with plain values, not {type(error.node).__name__}: it is not run; get the file '
             'again from its source'
         ) from None
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise UserError(
             f'the config in {place} cannot be read ({type(error).__name__}): expected the text of '
             'a config; get the file again from its source'

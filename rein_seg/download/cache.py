@@ -56,6 +56,8 @@ def folder_for(url: str) -> Path:
     names = [parts.netloc.rpartition('@')[2], *unquote(parts.path).split('/')[:-1]]
     names = [re.sub(r'[^\w.=+-]', '_', name) for name in names]
     names = [name for name in names if name.strip('.')]
+    if parts.scheme != 'https':  # never in place of a file that came encrypted
+        names[0] = f'{parts.scheme}_{names[0]}'
     if parts.query:  # another file of the same name
         names.append(hashlib.sha256(parts.query.encode()).hexdigest()[:12])
     return cache_folder().joinpath('weights', *names)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-# PyTorch's convention: resnet50-0676ba61.pth begins the SHA-256 of the file; a date is none
-_IN_NAME = re.compile(r'-(?!(?:19|20)\d{6}\.)([0-9a-f]{8,64})\.\w+(?:\.\w+)?$')
+# PyTorch's convention: resnet50-0676ba61.pth begins the SHA-256 of the file; eight digits without a
+# letter may be a date or a number of steps
+_IN_NAME = re.compile(r'-(?!\d{8}\.)([0-9a-f]{8,64})\.\w+(?:\.\w+)?$')
 _CHUNK = 1 << 20
 
 

@@ -125,16 +125,16 @@ class _Download:
 
     def _repeat(self, first_wait: float) -> None:
         """Sends requests until the part is whole."""
-        tries, wait, came = 0, first_wait, False
+        tries, wait, came, most = 0, first_wait, False, _size(self.part)
         while True:
-            before = _size(self.part)
             try:
                 return self._request()
             except Broken as error:
                 broken = error
             except Denied as error:
                 self._explain(error)
-            if _size(self.part) > before:
+            if _size(self.part) > most:  # a server that begins anew each time makes no progress
+                most = _size(self.part)
                 tries, wait, came = 0, first_wait, True
             tries += 1
             if tries >= TRIES or (broken.no_network and not came):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from rein_seg.checkpoint.old_files import translate_method
 from rein_seg.checkpoint.tensors import shown
 from rein_seg.config.find import shipped_configs
 from rein_seg.config.load import load_config
+from rein_seg.config.origins import leaves
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
 from rein_seg.config.stored import read_stored
 from rein_seg.download import HubId, hub_files, parse_hub_id
+from rein_seg.encoders.anatomy import known_classes
 from rein_seg.errors import UserError
 from rein_seg.inference.predictor import Predictor
 from rein_seg.run.predict import init_model
@@ -173,7 +176,33 @@ def _config_of(path: Path) -> tuple[Config, dict[str, Any]]:
     backbone = (cfg.get('model') or {}).get('backbone') or {}
     if 'peft' in backbone:  # files of 0.1.0 name arguments otherwise
         backbone['peft'] = translate_method(backbone['peft'])
+    if isinstance(cfg.get('model'), dict):
+        _check_known(cfg.model, path)
     return resolve(cfg, Request(weights_given=True)).cfg, _names(meta)
+
+
+def _short(name: Any) -> str:
+    return str(name).rpartition('.')[2]
+
+
+def _check_known(model: Mapping[str, Any], path: Path) -> None:
+    """Checks that a model of a stranger's file is made of parts that are known here.
+
+    mmpretrain registers functions and classes that import what an argument names.
+    """
+    kinds = {key: name for key, name in leaves(model) if key.rpartition('.')[2] == 'type'}
+    encoder = kinds.pop('backbone.encoder.type', None)
+    wrong = {key: name for key, name in kinds.items() if str(name).startswith('mmpretrain.')}
+    for key, name in {'type': 'PEFTSegmentor', 'backbone.type': 'PEFTBackbone'}.items():
+        if _short(kinds.get(key)) != name:
+            wrong[key] = kinds.get(key)
+    if _short(encoder) not in known_classes():
+        wrong['backbone.encoder.type'] = encoder
+    for place, name in wrong.items():
+        raise UserError(
+            f'the config in {str(path)!r} says model.{place}={name!r}: expected parts that are '
+            'known here; give a config that you trust, load(..., config=FILE)'
+        )
 
 
 def _names(meta: Any) -> dict[str, Any]:

@@ -183,7 +183,8 @@ class BuiltModel(nn.Module):
 
     def _padded(self, images: Tensor) -> Tensor:
         """Returns normalised images, mirrored at the right and the bottom up to whole patches."""
-        return pad_reflecting(self.normalise(images), self.segmentor.backbone.anatomy.divisor)
+        anatomy = self.segmentor.backbone.anatomy
+        return pad_reflecting(self.normalise(images), anatomy.divisor, anatomy.smallest_side)
 
 
 def _check_images(images: Any) -> None:

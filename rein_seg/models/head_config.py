@@ -133,6 +133,11 @@ def preprocessor_config(
 def _check_losses(cfg: Mapping[str, Any]) -> None:
     losses = cfg.get('loss_decode') or []
     for loss in losses if isinstance(losses, (list, tuple)) else [losses]:
+        if isinstance(loss.get('class_weight'), str):  # mmengine.load unpickles any file
+            raise UserError(
+                f'head {cfg.get("type")!r}: class_weight={loss["class_weight"]!r} is a file: '
+                'expected a list with a number for each class'
+            )
         if loss.get('class_weight') is not None and loss.get('avg_non_ignore'):
             raise UserError(
                 f'head {cfg.get("type")!r}: mmseg fails on class_weight together with '

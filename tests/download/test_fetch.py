@@ -13,6 +13,7 @@ import pytest
 from rein_seg.cli.exits import Exit, run
 from rein_seg.download import NotThere, cache_folder, fetch
 from rein_seg.download.cache import folder_for
+from rein_seg.download.digests import stated_digests
 from rein_seg.download.web import Denied, Redirects
 from rein_seg.errors import UserError
 from tests.download.server import Answer
@@ -291,3 +292,19 @@ def test_folders_stay_in_the_cache(online, path):
 def test_names_stay_in_the_folder(online, name):
     with pytest.raises(UserError, match='of a file to download'):
         fetch(f'http://127.0.0.1:9/x/{name}')
+
+
+@pytest.mark.parametrize(
+    ('name', 'is_stated'),
+    [
+        ('resnet50-0676ba61.pth', True),
+        ('model-20240101.pth', False),
+        ('model-10000000.pth', False),
+    ],
+)
+def test_digits_alone_are_no_digest(name, is_stated):
+    assert bool(stated_digests(f'https://example.org/{name}', name, [], hub=False)) == is_stated
+
+
+def test_a_file_that_came_unencrypted_has_a_place_of_its_own():
+    assert folder_for('http://example.org/a.pth') != folder_for('https://example.org/a.pth')

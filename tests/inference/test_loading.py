@@ -152,7 +152,10 @@ def rewritten(path, target, **changes):
         ('x = ().__class__', 'not Attribute'),
         ('model = dict(', r'cannot be read \(SyntaxError\)'),
         ('x = ' + '(' * 5000, 'cannot be read'),
-        ("model = dict(type='os.system')", "model.type='os.system' is a path to a Python object"),
+        (
+            "model = dict(type='os.system')",
+            "model.type='os.system': expected parts",
+        ),
         (None, 'holds no config'),
         ('', 'holds no config'),
     ],
@@ -175,6 +178,31 @@ def test_classes_by_a_path_are_refused(adapter, tmp_path, kind):
         )
         with pytest.raises(UserError, match=kind):
             rein_seg.load(path, device='cpu')
+
+
+@pytest.mark.parametrize(
+    ('before', 'after', 'words'),
+    [
+        (
+            'decode_head=dict(',
+            "decode_head=dict(loss_decode=dict(type='CrossEntropyLoss', class_weight='w.pkl'), ",
+            "class_weight='w.pkl'",
+        ),
+        ("type='TinyViT'", "type='mmpretrain.TIMMBackbone'", 'expected parts that are known here'),
+        (
+            'backbone=dict(',
+            "neck=dict(type='mmpretrain.GlobalAveragePooling'), backbone=dict(",
+            "model.neck.type='mmpretrain.GlobalAveragePooling'",
+        ),
+        ("type='PEFTSegmentor'", "type='EncoderDecoder'", "model.type='EncoderDecoder'"),
+    ],
+)
+def test_parts_that_read_files_or_import_are_refused(adapter, tmp_path, before, after, words):
+    text = json.loads(safe_open(adapter[0], 'pt').metadata()['config'])
+    assert before in text
+    path = rewritten(adapter[0], tmp_path / 'a.safetensors', config=text.replace(before, after, 1))
+    with pytest.raises(UserError, match=words):
+        rein_seg.load(path, device='cpu')
 
 
 def test_a_file_without_a_config_needs_one(adapter, tmp_path):

@@ -146,7 +146,8 @@ NAMES: Mapping[str, Form] = {
     'threshold': Probability,
     # losses
     'loss_weight': Weight,
-    'class_weight': str | Weight | Sequence[Weight],
+    # no path: mmseg reads it by mmengine.load, which unpickles and asks the network
+    'class_weight': Weight | Sequence[Weight],
     'mask_weight': Weight,
     'dice_weight': Weight,
     'no_object_weight': Weight,
