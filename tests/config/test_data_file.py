@@ -209,6 +209,10 @@ WHOLE = 'classes: [a, b]\nimages: i\nlabels: l\nsplit: {val: 0.2}\n'
 BAD = {
     'empty': ('', 'holds no names with values'),
     'a list': ('- a', 'holds no names with values'),
+    'ignore beside threshold': (
+        f'{WHOLE}threshold: 128\nignore: [200]\n',
+        'beside threshold=128',
+    ),
     'no yaml': ('a: [1', 'line 1'),
     'key twice': ('name: a\nname: b', "line 2: the key 'name' stands here twice"),
     'alias': ('name: &x a\nsource: *x', 'line 2: .x names a part'),
