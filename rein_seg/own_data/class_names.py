@@ -15,6 +15,7 @@ USUAL = (
     'class_dict.csv', 'classes.csv', 'classes.json',
 )  # fmt: skip
 _NUMBERS = re.compile(r'^\d+$')
+_SEVERAL = re.compile(r'^\d+(\s+\d+)+$')
 Names = dict[int, str] | list[str]
 
 
@@ -99,7 +100,8 @@ def _row(line: str) -> tuple[str, list[int]]:
     cells = [one.strip() for one in re.split(r'[,;:\t]', line)]
     if len(cells) == 1:
         cells = line.split()
-    cells = [one for one in cells if one]
+    parts = [one.split() if _SEVERAL.match(one) else [one] for one in cells if one]
+    cells = [one for part in parts for one in part]
     numbers = [int(one) for one in cells if _NUMBERS.match(one) and len(one) < 9]
     words = [one for one in cells if not (_NUMBERS.match(one) and len(one) < 9)]
     if not words and numbers:  # names that are numbers

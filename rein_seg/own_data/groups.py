@@ -39,13 +39,16 @@ class Group:
     csv: str | None = None
 
 
-def make_groups(folder: Path, pairs: Sequence[Pair], name: str) -> list[Group]:
+def make_groups(
+    folder: Path, pairs: Sequence[Pair], name: str, *, lists: str = 'data_lists'
+) -> list[Group]:
     """Returns the groups of pairs by domain and split.
 
     Args:
         folder: Of the data.
         pairs: As `find_pairs` returns them.
         name: Of the data, and of their only domain.
+        lists: Folder of the csv files, below that of the data.
     """
     domains = {pair.domain for pair in pairs}
     one = len(domains) > MOST_DOMAINS or len(domains) == 1
@@ -57,8 +60,8 @@ def make_groups(folder: Path, pairs: Sequence[Pair], name: str) -> list[Group]:
     for group in groups.values():
         group.entry = _folders(folder, group.pairs) or {}
         if not group.entry:
-            place = f'data_lists/{group.domain}_{group.split or "all"}.csv'.replace(' ', '_')
-            group.entry, group.csv = {'csv': place}, _csv(group.pairs)
+            csv_name = f'{group.domain}_{group.split or "all"}.csv'.replace(' ', '_')
+            group.entry, group.csv = {'csv': f'{lists}/{csv_name}'}, _csv(group.pairs)
     return list(groups.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,13 @@ from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.files.pictures import read_header
 from rein_seg.errors import UserError, near_misses
 from rein_seg.own_data.class_names import Names, find_names, read_names
-from rein_seg.own_data.contents import Contents, Proposal, count_labels, propose
+from rein_seg.own_data.contents import Contents, count_labels
 from rein_seg.own_data.groups import Group, choose_rule, make_groups
-from rein_seg.own_data.layouts import Found, Pair, find_lists, find_pairs
-from rein_seg.own_data.polygons import draw_export, find_export
+from rein_seg.own_data.layouts import Found, Pair, find_pairs
+from rein_seg.own_data.lists import with_lists
+from rein_seg.own_data.places import place_of, root_of
+from rein_seg.own_data.polygons import MASKS, draw_export, find_export
+from rein_seg.own_data.proposal import Proposal, propose
 from rein_seg.own_data.text import class_table, data_text, table
 
 LARGEST = 384  # proposed short side: more is slow without a GPU
@@ -82,13 +86,21 @@ def init_data(
         leaves  val    2       8x8
     """
     root = Path(folder).expanduser()
+    root = root.resolve() if '..' in root.parts else root  # .. above a link is another folder
     file = Path(out).expanduser() if out is not None else root / 'data.yaml'
     _check_places(root, file)
     named = read_names(classes) if classes is not None else None
     export = find_export(root)
     if export is not None:
-        drawn = draw_export(root, export, named=named, unlabelled=unlabelled)
+        drawn = draw_export(
+            root, export, named=named, unlabelled=unlabelled, place=place_of(MASKS, root, file)
+        )
         found, named = drawn.found, drawn.names
+    elif unlabelled != 'background':
+        raise UserError(
+            f'--unlabelled {unlabelled}: {str(root)!r} holds no export of polygons, and it says '
+            'what lies outside of them: leave it out, and correct ignore in the data file'
+        )
     else:
         found = find_pairs(root)
     found, sizes = _readable(root, found)
@@ -96,8 +108,11 @@ def init_data(
     _leave_out(root, found, broken)
     proposal, note = _proposal(root, contents, named)
     title = name or clean_name(root.resolve().name)
-    groups = make_groups(root, _with_lists(root, found), title)
+    groups = make_groups(
+        root, with_lists(root, found), title, lists=place_of('data_lists', root, file)
+    )
     sources = _sources(groups, source)
+    groups = _settled(groups, found)
     rules = {one.domain: choose_rule(one) for name in sources for one in _to_divide(groups, name)}
     _as_targets(groups, sources)
     text = data_text(
@@ -105,12 +120,12 @@ def init_data(
         proposal,
         groups,
         rules,
-        size=_size(sizes, found.pairs),
+        size=_size([sizes[os.path.realpath(root / pair.image)] for pair in found.pairs]),
         sources=sources,
-        root=_root(root, file),
+        root=root_of(root, file),
     )
     _write(root, file, groups, text)
-    report = f'{_report(file, proposal, contents, sizes, root)}\n{note}'
+    report = f'{_report(file, proposal, contents, sizes)}\n{note}'
     return Initialised(file, report, found.skipped)
 
 
@@ -129,15 +144,8 @@ def _check_places(root: Path, file: Path) -> None:
         raise UserError(f'--out {str(file)!r}: its folder does not exist: make it, or name another')
 
 
-def _root(root: Path, file: Path) -> str | None:
-    """Returns the folder of the data relative to a data file that lies elsewhere."""
-    if file.parent.resolve() == root.resolve():
-        return None
-    return os.path.relpath(root.resolve(), file.parent.resolve())
-
-
 def _readable(root: Path, found: Found) -> tuple[Found, dict[str, Size]]:
-    """Returns the pairs whose headers can be read and have one size, and the images' sizes."""
+    """Returns the pairs whose headers are read and have one size; real path -> size of images."""
 
     def look(pair: Pair) -> Size | str:
         try:
@@ -157,7 +165,7 @@ def _readable(root: Path, found: Found) -> tuple[Found, dict[str, Size]]:
             found.skipped[pair.image] = size
         else:
             good.append(pair)
-            sizes[pair.image] = size
+            sizes[os.path.realpath(root / pair.image)] = size
     if not good:
         raise UserError(
             f'none of the {len(found.pairs)} images with a label can be used; first: {looks[0]}'
@@ -175,7 +183,7 @@ def _proposal(root: Path, contents: Contents, named: Names | None) -> tuple[Prop
             return propose(contents, read_names(usual)), f'names from {usual.name}'
         except UserError as error:
             why = str(error).removeprefix('--classes ')
-            return propose(contents, None), f'{usual.name} names other classes ({why})'
+            return propose(contents, None), f'{usual.name} is not used: {why}'
     return propose(contents, None), 'names are proposed: correct them, or give --classes FILE'
 
 
@@ -184,28 +192,6 @@ def _leave_out(root: Path, found: Found, broken: dict[str, str]) -> None:
         if str(root / pair.label) in broken:
             found.skipped[pair.image] = broken[str(root / pair.label)]
     found.pairs = [pair for pair in found.pairs if pair.image not in found.skipped]
-
-
-def _with_lists(root: Path, found: Found) -> list[Pair]:
-    """Returns the pairs with the splits of text files that list them, where folders have none."""
-    if any(pair.split for pair in found.pairs):
-        return found.pairs
-    lists = find_lists(root, [pair.image for pair in found.pairs])
-    split_of: dict[str, str] = {}
-    for split, file in lists.items():
-        for line in (root / file).read_text(encoding='utf-8', errors='replace').splitlines():
-            if line.strip():
-                split_of[Path(line.split()[0]).stem] = split
-    if not split_of:
-        return found.pairs
-    kept = []
-    for pair in found.pairs:
-        split = split_of.get(Path(pair.image).stem)
-        if split is None:
-            found.skipped[pair.image] = f'in none of the lists {", ".join(lists.values())}'
-        else:
-            kept.append(Pair(pair.image, pair.label, pair.domain, split))
-    return kept
 
 
 def _sources(groups: Sequence[Group], said: str | None) -> list[str]:
@@ -238,6 +224,21 @@ def _to_divide(groups: Sequence[Group], source: str) -> list[Group]:
     return [whole]
 
 
+def _settled(groups: Sequence[Group], found: Found) -> list[Group]:
+    """Returns the groups, with images beside the splits of their domain as its training images."""
+    kept = []
+    for group in groups:
+        others = {one.split for one in groups if one.domain == group.domain} - {None}
+        if group.split is None and 'train' in others:
+            reason = f'image without a split, beside {" and ".join(sorted(map(str, others)))}'
+            found.skipped.update({pair.image: reason for pair in group.pairs})
+            continue
+        if group.split is None and others:
+            group.split = 'train'
+        kept.append(group)
+    return kept
+
+
 def _as_targets(groups: Sequence[Group], sources: Sequence[str]) -> None:
     """Makes the only split of a target a test."""
     for group in groups:
@@ -246,23 +247,37 @@ def _as_targets(groups: Sequence[Group], sources: Sequence[str]) -> None:
             group.split = 'test'
 
 
-def _size(sizes: dict[str, Size], pairs: Sequence[Pair]) -> int:
-    short = statistics.median_low([min(sizes[pair.image]) for pair in pairs])
+def _size(sizes: Sequence[Size]) -> int:
+    short = statistics.median_low([min(size) for size in sizes])
     return max(SMALLEST, min(LARGEST, short))
 
 
 def _write(root: Path, file: Path, groups: Sequence[Group], text: str) -> None:
+    _check_text(root, text)
     for group in groups:
         if group.csv is not None:
             place = root / group.entry['csv']
-            place.parent.mkdir(exist_ok=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
             write_text(place, group.csv)
     write_new(file, text)
 
 
-def _report(
-    file: Path, proposal: Proposal, contents: Contents, sizes: dict[str, Size], root: Path
-) -> str:
+def _check_text(root: Path, text: str) -> None:
+    """Reads the text as a run does, before a file of it exists."""
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder) / 'data.yaml'
+        trial.write_text(text, encoding='utf-8')
+        try:
+            read_benchmark(str(trial))
+        except UserError as error:
+            why = str(error).replace(str(trial), 'data.yaml')
+            raise UserError(
+                f'{str(root)!r} gives a data file that no run reads, and none is written; rename '
+                f'folders, or give --name: {why}'
+            ) from error
+
+
+def _report(file: Path, proposal: Proposal, contents: Contents, sizes: dict[str, Size]) -> str:
     """Returns the tables, of the written file as a run reads it."""
     from mmseg.registry import DATASETS
 
@@ -273,7 +288,7 @@ def _report(
             node = {**domain.node, 'data_root': benchmark.data_root}
             dataset = DATASETS.build(node)
             infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-            met = Counter(_shown(sizes, root, info['img_path']) for info in infos)
+            met = Counter(_shown(sizes, info['img_path']) for info in infos)
             common = ', '.join(size for size, _ in met.most_common(3))
             more = f', {len(met) - 3} more' if len(met) > 3 else ''
             rows.append((domain.name, use, str(len(infos)), common + more))
@@ -288,6 +303,6 @@ def _is_repeated(rows: Sequence[Sequence[str]], index: int) -> bool:
     return row[1] == 'test' and (row[0], 'val', *row[2:]) in [tuple(one) for one in rows]
 
 
-def _shown(sizes: dict[str, Size], root: Path, path: str) -> str:
-    height, width = sizes.get(str(Path(path).relative_to(root)), (0, 0))
+def _shown(sizes: dict[str, Size], path: str) -> str:
+    height, width = sizes[os.path.realpath(path)]
     return f'{width}x{height}'

@@ -15,7 +15,6 @@ from rein_seg.own_data.names import IMAGES, LABEL_ENDS, LABELS, NO_LABELS, Place
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.gif')
 WRITTEN = ('masks_from_polygons', 'masks_from_colours', 'data_lists', 'work_dirs')
 ANY = 'any'  # split
-_SPLITS = ('train', 'val', 'test')
 
 
 @dataclass(frozen=True)
@@ -175,25 +174,3 @@ def _loose(sides: Mapping[str, Mapping[str, Place]]) -> dict[tuple, list[str]]:
     for place in sides[IMAGES].values():
         images.update([(place.split, place.stem), (ANY, place.stem)])
     return {key: names for key, names in labels.items() if images[key] == 1}
-
-
-def find_lists(folder: Path, images: list[str]) -> dict[str, str]:
-    """Returns train, val, test -> text file below the folder that lists images by name.
-
-    Args:
-        folder: The data.
-        images: Paths of the images below it.
-    """
-    stems = {PurePosixPath(name).stem for name in images} | {*images}
-    found: dict[str, str] = {}
-    for name, path in sorted(walk(str(folder), Counter()).items(), key=lambda one: len(one[0])):
-        pure = PurePosixPath(name)
-        if pure.suffix.lower() != '.txt' or pure.stem.lower() not in _SPLITS:
-            continue
-        if pure.parts[0] in WRITTEN or pure.stem.lower() in found:
-            continue
-        lines = Path(path).read_text(encoding='utf-8', errors='replace').split('\n')
-        named = [line.split()[0] for line in lines if line.strip()]
-        if named and all(PurePosixPath(one).stem in stems or one in stems for one in named):
-            found[pure.stem.lower()] = name
-    return found if 'train' in found else {}

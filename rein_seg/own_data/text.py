@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
-from rein_seg.own_data.contents import COLOURS, IDS, Contents, Proposal, rgb_of
+from rein_seg.own_data.contents import COLOURS, IDS, Contents, rgb_of
 from rein_seg.own_data.groups import Group
+from rein_seg.own_data.proposal import Proposal
 
 _WIDTH = 10**6  # yaml breaks no line
 

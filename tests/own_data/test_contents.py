@@ -9,6 +9,7 @@ from PIL import Image
 from rein_seg.config.data_file import read_benchmark
 from rein_seg.errors import UserError
 from rein_seg.own_data import init_data
+from rein_seg.own_data.class_names import read_names
 from tests.own_data.made import SIZE, photo, save, stripes
 
 
@@ -129,3 +130,94 @@ def test_smoothed_colours_are_refused(tmp_path):
 def test_one_class_is_refused(tmp_path):
     with pytest.raises(UserError, match='the labels hold one class'):
         proposed(tmp_path, stripes(1, 255))
+
+
+VOC = [0, 0, 0, 128, 64, 128, 70, 130, 180, 64, 0, 0] + [0] * 756
+
+
+def test_names_by_colour_fit_ids_with_a_palette(tmp_path):
+    label = Image.fromarray(stripes(0, 1, 2))
+    label.putpalette(VOC)
+    text = 'sky 70 130 180\nroad 128 64 128\nvoid 0 0 0\nhouse 64 0 0\n'
+    (tmp_path / 'labelmap.txt').write_text(text)
+    content, row = proposed(tmp_path, label)
+    assert content['classes'] == {2: 'sky', 1: 'road', 0: 'void', 3: 'house'}
+    assert content['palette']['house'] == [64, 0, 0]
+    assert row[[0, 30, 63]].tolist() == [2, 1, 0]
+
+
+def test_names_by_id_fit_ids_stored_as_grey_colours(tmp_path):
+    (tmp_path / 'names').write_text('0 background\n1 leaf\n')
+    grey = np.repeat(stripes(0, 1, 255)[..., None], 3, axis=2)
+    content, row = proposed(tmp_path, grey, classes=str(tmp_path / 'names'))
+    assert content['label_colours'] == {'background': [0, 0, 0], 'leaf': [1, 1, 1]}
+    assert row[[0, 30, 63]].tolist() == [0, 1, 255]
+
+
+def test_names_by_grey_fit_masks_of_values(tmp_path):
+    (tmp_path / 'names').write_text('polyp 255 255 255\nbackground 0 0 0\n')
+    content, _ = proposed(tmp_path, stripes(0, 255), classes=str(tmp_path / 'names'))
+    assert content['classes'] == {255: 'polyp', 0: 'background'}
+
+
+@pytest.mark.parametrize('text', ['7 road\n9 sky', '0 road\n9 sky', 'road 128 64 128\nsky 1 2 3'])
+def test_names_of_what_labels_do_not_have(tmp_path, text):
+    (tmp_path / 'names').write_text(text)
+    with pytest.raises(
+        UserError, match=r'names of classes are given for \[.*labels have \[0, 1, 2'
+    ):
+        proposed(tmp_path, stripes(0, 1, 2), classes=str(tmp_path / 'names'))
+    (tmp_path / 'names').rename(tmp_path / 'classes.txt')
+    done = init_data(tmp_path)
+    assert 'classes.txt is not used: names of classes are given for' in done.report
+
+
+def test_names_of_soft_masks_are_in_the_order_of_ids(tmp_path):
+    (tmp_path / 'names').write_text('255 polyp\n0 background\n')
+    content, row = proposed(
+        tmp_path, stripes(0, 255), suffix='jpg', classes=str(tmp_path / 'names')
+    )
+    assert content['classes'] == ['background', 'polyp']
+    assert row[[0, 63]].tolist() == [0, 1]
+
+
+def test_names_without_colours_are_refused_for_colours(tmp_path):
+    colours = np.uint8([[0, 0, 0], [128, 0, 0], [0, 128, 0]])[stripes(0, 1, 2)]
+    (tmp_path / 'names').write_text('background\naeroplane\nbicycle\n')
+    with pytest.raises(UserError, match='3 names without colours.*"name r g b"'):
+        proposed(tmp_path, colours, classes=str(tmp_path / 'names'))
+    (tmp_path / 'names').rename(tmp_path / 'classes.txt')
+    done = init_data(tmp_path)
+    assert yaml.safe_load(done.file.read_text())['classes'][0] == 'colour_000000'
+    assert 'classes.txt is not used: 3 names without colours' in done.report
+
+
+def test_names_without_colours_fit_grey_colours(tmp_path):
+    (tmp_path / 'names').write_text('background\nleaf\nstem\n')
+    grey = np.repeat(stripes(0, 1, 255)[..., None], 3, axis=2)
+    content, _ = proposed(tmp_path, grey, classes=str(tmp_path / 'names'))
+    assert content['label_colours']['stem'] == [2, 2, 2]
+
+
+def test_spread_ids_are_no_soft_mask(tmp_path):
+    label = stripes(*[0] * 31, 63, 127, 191, *[255] * 30)
+    content, row = proposed(tmp_path, label)
+    assert content['classes'] == {i: f'class_{i}' for i in (0, 63, 127, 191)}
+    assert row[[0, 63]].tolist() == [0, 255]
+
+
+def test_soft_masks_in_png(tmp_path):
+    content, _ = proposed(tmp_path, stripes(*[0] * 99, *range(10, 250, 10), *[255] * 165,
+                                            size=(48, 288)), size=(48, 288))  # fmt: skip
+    assert content['threshold'] == 128
+
+
+def test_colours_before_names(tmp_path):
+    (tmp_path / 'label_colors.txt').write_text('64 128 64\tAnimal\n192 0 128\t\tRoad works\n')
+    names = read_names(tmp_path / 'label_colors.txt')
+    assert names == {0x408040: 'Animal', 0xC00080: 'Road works'}
+
+
+def test_unlabelled_is_for_polygons(tmp_path):
+    with pytest.raises(UserError, match='--unlabelled ignore.*no export of polygons'):
+        proposed(tmp_path, stripes(0, 1, 2), unlabelled='ignore')

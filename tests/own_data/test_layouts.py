@@ -182,3 +182,82 @@ def test_folders_that_hold_no_pairs(tmp_path, names, words):
         init_data(tmp_path)
     with pytest.raises(UserError, match='does not exist'):
         init_data(tmp_path / 'none')
+
+
+def test_lists_with_paths_tell_images_of_one_name(tmp_path):
+    for folder in ('seq1', 'seq2'):
+        pairs(tmp_path, f'images/{folder}', f'labels/{folder}')
+    (tmp_path / 'train.txt').write_text('seq1/0.png\nseq1/1.png\nseq1/2\n')
+    (tmp_path / 'val.txt').write_text('/data/images/seq2/0.png\nseq2/1.png\n')
+    done = init_data(tmp_path, name='town')
+    own = read_benchmark(str(done.file))
+    for use, folder, number in (('train', 'seq1', 3), ('val', 'seq2', 2)):
+        dataset = DATASETS.build({**own.domains(use)[0].node, 'data_root': own.data_root})
+        paths = [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
+        assert [Path(path).parent.name for path in paths] == [folder] * number
+    assert list(done.skipped) == ['images/seq2/2.png']
+
+
+@pytest.mark.parametrize(
+    ('train', 'val', 'words'),
+    [
+        ('seq1/0.png\nseq1/1.png', 'seq1/1.png', r'images/seq1/1.png is in train.txt and in val'),
+        ('0\n1', '2', 'names that several images have'),
+    ],
+)
+def test_lists_that_do_not_tell_splits(tmp_path, train, val, words):
+    for folder in ('seq1', 'seq2'):
+        pairs(tmp_path, f'images/{folder}', f'labels/{folder}')
+    (tmp_path / 'train.txt').write_text(train)
+    (tmp_path / 'val.txt').write_text(val)
+    with pytest.raises(UserError, match=words):
+        init_data(tmp_path)
+    assert not (tmp_path / 'data.yaml').exists()
+
+
+def test_images_beside_a_split_train_or_are_named(tmp_path):
+    pairs(tmp_path, 'images', 'labels', number=10)
+    pairs(tmp_path, 'images/test', 'labels/test', prefix='t')
+    done = init_data(tmp_path, name='town')
+    assert {key: len(names) for key, names in images_of(done.file).items()} == {
+        'town/train': 8, 'town/val': 2,
+    }  # fmt: skip
+    assert {'train', 'test'} <= set(yaml.safe_load(done.file.read_text())['domains']['town'])
+    pairs(tmp_path, 'images/train', 'labels/train', prefix='a')
+    pairs(tmp_path, 'images/val', 'labels/val', prefix='b')
+    done = init_data(tmp_path, name='town', out=tmp_path / 'b.yaml')
+    assert images_of(done.file) == {
+        'town/train': ['a0', 'a1', 'a2'],
+        'town/val': ['b0', 'b1', 'b2'],
+    }
+    assert len(done.skipped) == 10
+    assert done.skipped['images/0.png'] == 'image without a split, beside test and train and val'
+
+
+def test_a_file_that_no_run_reads_is_not_written(tmp_path):
+    pairs(tmp_path, 'day/images', 'day/labels', number=10)
+    pairs(tmp_path, 'mean/images', 'mean/labels')
+    with pytest.raises(UserError, match=r'none is written.*domains\.mean'):
+        init_data(tmp_path)
+    assert not (tmp_path / 'data.yaml').exists()
+
+
+@pytest.mark.parametrize('form', ['{0}/town', '{0}/a/../town', '{0}/link', 'a/../town', 'town'])
+def test_any_path_of_the_folder(tmp_path, form, monkeypatch):
+    pairs(tmp_path, 'town/images', 'town/labels', number=4)
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'link').symlink_to('town')
+    monkeypatch.chdir(tmp_path)
+    for out in ('town.yaml', 'link/b.yaml', None):
+        done = init_data(form.format(tmp_path), out=out)
+        assert '64x48' in done.report
+        assert sum(map(len, images_of(done.file).values())) == 4
+
+
+def test_a_second_data_file_leaves_the_lists_of_the_first(tmp_path):
+    for i in range(5):
+        save(tmp_path / f'data/image_{i}.png', photo(stripes(0, 1, 2)))
+        save(tmp_path / f'data/mask_{i}.png', stripes(0, 1, 2))
+    files = [init_data(tmp_path, name='x', out=tmp_path / f'{one}.yaml').file for one in 'ab']
+    places = [yaml.safe_load(file.read_text())['domains']['x']['csv'] for file in files]
+    assert places == ['data_lists/a.yaml/x_all.csv', 'data_lists/b.yaml/x_all.csv']

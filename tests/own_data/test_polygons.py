@@ -232,3 +232,31 @@ def test_what_is_no_json_is_refused(tmp_path):
     (tmp_path / 'a.json').write_text('{')
     with pytest.raises(UserError, match='a.json is no JSON'):
         init_data(tmp_path)
+
+
+def test_cvat_turned_shapes(tmp_path):
+    images(tmp_path)
+    rows = ''.join(
+        f'<image id="{i}" name="{i}.jpg" width="64" height="48">'
+        '<box label="leaf" xtl="8" ytl="16" xbr="24" ybr="20" rotation="90"/>'
+        '<ellipse label="mould" cx="48" cy="24" rx="12" ry="3" rotation="45"/></image>'
+        for i in range(4)
+    )
+    (tmp_path / 'annotations.xml').write_text(f'<annotations>{rows}</annotations>')
+    _, label = labels_of(init_data(tmp_path).file)
+    wanted = np.zeros(SIZE, np.uint8)
+    wanted[10:26, 14:18] = 1
+    assert (label[:, :32] == wanted[:, :32]).all()
+    assert label[30, 54] == label[18, 42] == 2  # clockwise: from the upper left to the lower right
+    assert label[18, 54] == label[30, 42] == 0
+
+
+def test_a_second_data_file_leaves_the_masks_of_the_first(tmp_path):
+    images(tmp_path)
+    put(tmp_path, 'a.json', coco())
+    first = init_data(tmp_path).file
+    (tmp_path / 'names.txt').write_text('mould\nleaf\n')
+    other = init_data(tmp_path, out=tmp_path / 'b.yaml', classes=str(tmp_path / 'names.txt')).file
+    assert (labels_of(first)[1] == expected()).all()
+    assert (labels_of(other)[1] == expected(2, 1)).all()
+    assert (tmp_path / 'masks_from_polygons/b.yaml/images/0.png').is_file()

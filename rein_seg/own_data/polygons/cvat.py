@@ -8,7 +8,15 @@ from xml.etree import ElementTree
 
 from rein_seg.errors import UserError
 from rein_seg.own_data.names import read_place
-from rein_seg.own_data.polygons.shapes import Drawing, Shape, box, ellipse, from_runs, ring_of
+from rein_seg.own_data.polygons.shapes import (
+    Drawing,
+    Shape,
+    box,
+    ellipse,
+    from_runs,
+    ring_of,
+    turned,
+)
 
 _UNSAFE = re.compile(rb'<!(?:DOCTYPE|ENTITY)', re.IGNORECASE)
 
@@ -62,15 +70,16 @@ def _drawing(image: ElementTree.Element, file: str, left_out: Counter[str]) -> D
 
 def _shape(one: ElementTree.Element, file: str) -> Shape | None:
     said = one.attrib
+    degrees = float(said.get('rotation', 0))
     if one.tag == 'polygon':
         points = [[float(v) for v in pair.split(',')] for pair in said['points'].split(';')]
         return Shape(said['label'], rings=[ring_of(points, file)])
     if one.tag == 'box':
         corners = [float(said[key]) for key in ('xtl', 'ytl', 'xbr', 'ybr')]
-        return Shape(said['label'], rings=[ring_of(box(*corners), file)])
+        return Shape(said['label'], rings=[ring_of(turned(box(*corners), degrees), file)])
     if one.tag == 'ellipse':
         sides = [float(said[key]) for key in ('cx', 'cy', 'rx', 'ry')]
-        return Shape(said['label'], rings=[ring_of(ellipse(*sides), file)])
+        return Shape(said['label'], rings=[ring_of(turned(ellipse(*sides), degrees), file)])
     if one.tag == 'mask':
         runs = [int(v) for v in said['rle'].split(',')]
         size = (int(said['height']), int(said['width']))

@@ -40,15 +40,21 @@ class Drawn:
 
 
 def draw_export(
-    folder: Path, export: Export, *, named: Names | None, unlabelled: str = BACKGROUND
+    folder: Path,
+    export: Export,
+    *,
+    named: Names | None,
+    unlabelled: str = BACKGROUND,
+    place: str = MASKS,
 ) -> Drawn:
-    """Writes the masks of an export below ``masks_from_polygons`` of the folder.
+    """Writes the masks of an export below a folder of the data.
 
     Args:
         folder: Of the data.
         export: Its polygons.
         named: Names of the classes in their order; None takes the export's.
         unlabelled: ``background``: pixels outside are a class; ``ignore``: they are ignored.
+        place: Folder of the masks, below that of the data.
 
     Raises:
         UserError: If no image of the export is there, or a name is unknown.
@@ -66,7 +72,7 @@ def draw_export(
             found.skipped[image or drawing.image] = reason
             continue
         size = read_header(files[image]).size()
-        mask = f'{MASKS}/{PurePosixPath(image).with_suffix("")}.png'
+        mask = f'{place}/{PurePosixPath(image).with_suffix("")}.png'
         _write(folder / mask, draw(drawing, size, ids, outside), max(ids.values()) + 1)
         words = read_place(image)
         split = drawing.split or words.split

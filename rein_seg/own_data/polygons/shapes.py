@@ -139,6 +139,23 @@ def ellipse(cx: float, cy: float, rx: float, ry: float) -> Ring:
     return [(cx + rx * math.cos(a), cy + ry * math.sin(a)) for a in angles]
 
 
+def turned(ring: Ring, degrees: float) -> Ring:
+    """Returns a polygon turned about its centre, clockwise where y points down.
+
+    Example:
+        >>> from rein_seg.own_data.polygons.shapes import box, turned
+        >>> [(round(x), round(y)) for x, y in turned(box(0, 2, 6, 4), 90)]
+        [(4, 0), (4, 6), (2, 6), (2, 0)]
+    """
+    if not degrees:
+        return ring
+    points = np.array(ring)
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    centre = points.mean(axis=0)
+    found = (points - centre) @ np.array([[cosine, sine], [-sine, cosine]]) + centre
+    return [(float(x), float(y)) for x, y in found]
+
+
 def from_runs(
     runs: Sequence[int], size: tuple[int, int], file: str, *, by_column: bool
 ) -> np.ndarray:
