@@ -67,8 +67,8 @@ def read_benchmark(path: str, changes: Mapping[str, Any] | None = None) -> Bench
     if 'threshold' in content and content.get('ignore'):
         raise UserError(
             f'ignore={content["ignore"]} beside threshold={content["threshold"]}: a threshold '
-            f'makes two classes of all pixels, expected one of the two; leave ignore out in {path}, or list '
-            'the ids of the labels in classes'
+            'makes two classes of all pixels, expected one of the two; leave ignore out in '
+            f'{path}, or list the ids of the labels in classes'
         )
     space, domains = read_classes(content, path), read_domains(content, path)
     size, crop = _sizes(content, path)
