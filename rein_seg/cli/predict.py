@@ -134,6 +134,7 @@ def main(args: argparse.Namespace) -> int:
         args.out,
         settings,
         load=lambda: load(weights, **options),
+        config=args.config,
         shard=args.shard,
         overwrite=args.overwrite,
     )

@@ -12,6 +12,7 @@ from rein_seg.errors import UserError
 from rein_seg.inference.tiles import Read
 
 SCALES = (0.75, 1.0, 1.25)
+_MOST_SIDE = 32_000  # OpenCV's warpAffine takes sides below 32767
 Size = tuple[int, int]
 View = tuple[float, bool]  # scale, mirrored
 
@@ -81,6 +82,12 @@ def scaled(read: Read, size: Size, to: Size) -> Read:
     rate = size[0] / to[0], size[1] / to[1]
 
     def read_scaled(y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
+        if (y1 - y0) * max(rate[0], 1) > _MOST_SIDE:
+            y = (y0 + y1) // 2
+            return np.concatenate([read_scaled(y0, x0, y, x1), read_scaled(y, x0, y1, x1)])
+        if (x1 - x0) * max(rate[1], 1) > _MOST_SIDE:
+            x = (x0 + x1) // 2
+            return np.concatenate([read_scaled(y0, x0, y1, x), read_scaled(y0, x, y1, x1)], 1)
         # the centre of a pixel is at + 0.5; two more pixels for the bilinear mean at the border
         starts = [max(0, int((at + 0.5) * r - 0.5)) for at, r in zip((y0, x0), rate, strict=True)]
         ends = [

@@ -17,18 +17,12 @@ from torch import Tensor
 from rein_seg.datasets.files.listing import file_on_disk
 from rein_seg.datasets.files.pictures import read_image, to_bytes
 from rein_seg.errors import UserError
+from rein_seg.inference.advice import for_program
 from rein_seg.inference.sources import VIDEOS
 
 EXPECTED = (
     'a path, a PIL image, a uint8 array (H, W, 3) in RGB order or (H, W) in grey, a tensor '
     '(3, H, W) or (B, 3, H, W) of uint8 or of floats 0..1, or a list of these'
-)
-
-# advice for a data set, in messages of the reader that predictions share with training
-_WITHOUT_DATA_SET = (
-    (', or leave it out with skip=[NAME, ...] in the data set', ''),
-    (' in the data set', ''),
-    (' of the data set', ''),
 )
 
 
@@ -53,10 +47,7 @@ def read_rgb(path: str | os.PathLike, *, max_value: float | None = None) -> np.n
     try:
         return np.ascontiguousarray(read_image(path, max_value=max_value)[..., ::-1])
     except UserError as error:
-        message = str(error)
-        for words, instead in _WITHOUT_DATA_SET:
-            message = message.replace(words, instead)
-        raise UserError(message) from None
+        raise UserError(for_program(str(error))) from None
 
 
 def is_batch(source: Any) -> bool:
@@ -111,7 +102,10 @@ def from_pil(image: Image.Image, max_value: float | None = None) -> np.ndarray:
     """Returns a PIL image as displayed: EXIF turn applied, alpha left out, 16 bits as 8."""
     image = ImageOps.exif_transpose(image)
     if image.mode in ('I', 'F') or image.mode.startswith('I;16'):
-        return from_array(to_bytes(np.asarray(image), 'the PIL image', max_value))
+        try:
+            return from_array(to_bytes(np.asarray(image), 'the PIL image', max_value))
+        except UserError as error:
+            raise UserError(for_program(str(error))) from None
     return np.array(image.convert('RGB'))
 
 

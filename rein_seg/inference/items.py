@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -34,12 +35,6 @@ from rein_seg.inference.totals import Total
 from rein_seg.inference.video import Video, VideoWriter, video_writer
 
 RASTER, VIDEO = 'raster', 'video'
-# advice for a data set, in messages of the reader that predictions share with training
-_ADVICE = (
-    (', or leave it out with skip=[NAME, ...] in the data set', ''),
-    ('max_value=NUMBER in the data set', '--max-value NUMBER'),
-    ('the max_value of the data set', '--max-value'),
-)
 
 
 @dataclass(frozen=True)
@@ -112,11 +107,8 @@ def _content(source: Source, settings: Settings) -> tuple[Content, tuple[int, in
     except OSError as error:
         reason = error.strerror or str(error)
         return UserError(f'image {source.path!r} cannot be read: {reason}'), stamp
-    except UserError as error:
-        message = str(error)
-        for words, instead in _ADVICE:
-            message = message.replace(words, instead)
-        return UserError(message), stamp
+    except (UserError, cv2.error) as error:
+        return error, stamp
 
 
 class ItemPredictor:
@@ -151,7 +143,7 @@ class ItemPredictor:
             item: The input.
             content: From `open_item`.
             stamp: From `open_item`.
-            renew: Whether its earlier outputs are removed before.
+            renew: Whether its earlier outputs are of another command, and replaced.
 
         Raises:
             UserError: If the input cannot be read.
@@ -165,19 +157,31 @@ class ItemPredictor:
             'bytes': stamp[0],
             'changed_ns': stamp[1],
         }
-        if renew:
-            _remove_outputs(self.root, item)
         if isinstance(content, np.ndarray):
-            return self._image(item, content, about), None
+            return self._image(item, content, about, renew), None
         if content == RASTER:
-            return self._raster(item, about), None
-        return self._video(item, about)
+            return self._raster(item, about, renew), None
+        return self._video(item, about, renew)
 
-    def _image(self, item: Item, pixels: np.ndarray, about: dict[str, Any]) -> int:
+    def _begin(
+        self, item: Item, entry: dict[str, Any], suffixes: Sequence[str], renew: bool
+    ) -> None:
+        """Adds the places of output, overlay and scores to an entry, and notes it."""
+        output, overlay, scores = suffixes
+        entry['output'] = f'{item.name}{output}'
+        if self.settings.overlays:
+            entry['overlay'] = f'{OVERLAYS}/{item.name}{overlay}'
+        if self.settings.scores:
+            entry['scores'] = f'{SCORES}/{item.name}{scores}'
+        if renew:
+            _remove_outputs(self.root, item, self.record.begun.get(item.name, {}), entry)
+        self.record.begin(dict(entry))
+
+    def _image(self, item: Item, pixels: np.ndarray, about: dict[str, Any], renew: bool) -> int:
         result = self._predicted(pixels, item.source.path)
-        self.record.begin({**about, 'output': f'{item.name}.png'})
-        places = write_prediction(self.root, item.name, result, overlay=self.settings.overlays)
-        self.record.finish({**about, **places, **_figures(result)})
+        self._begin(item, about, ('.png', '.jpg', '.npy'), renew)
+        write_prediction(self.root, item.name, result, overlay=self.settings.overlays)
+        self.record.finish({**about, **_figures(result)})
         self.advance(1, '')
         return 1
 
@@ -185,10 +189,9 @@ class ItemPredictor:
         keep = dict(scores=self.settings.scores, overlay=self.settings.overlays)
         return self.predictor.predict_image(pixels, name=name, **keep, **self._options)
 
-    def _video(self, item: Item, about: dict[str, Any]) -> tuple[int, str | None]:
+    def _video(self, item: Item, about: dict[str, Any], renew: bool) -> tuple[int, str | None]:
         video = Video(item.source.path)
-        about = {**about, 'output': item.name}
-        self.record.begin(about)
+        self._begin(item, about, ('', '.mp4', ''), renew)
         total, size = Total(self.predictor.classes), ()
         with self._overlay_video(item.name, video.rate / self.settings.every) as overlays:
             for index, pixels in ahead(video.frames(self.settings.every)):
@@ -199,20 +202,16 @@ class ItemPredictor:
                 if overlays is not None:
                     overlays.add(result.overlay())
                 self.advance(1, f'{item.source.name}: frame {index}')
-        places: dict[str, Any] = {
+        counts: dict[str, Any] = {
             'frames': total.frames,
             'frames_in_file': video.read,
             'frames_declared': video.count,
             'frames_per_second': video.rate,
         }
-        if self.settings.overlays:
-            places['overlay'] = f'{OVERLAYS}/{item.name}.mp4'
-        if self.settings.scores:
-            places['scores'] = f'{SCORES}/{item.name}'
         fault = video.fault and f'video {item.source.path!r} is {video.fault}'
         if fault:
-            places['fault'] = fault
-        self.record.finish({**about, **places, **total.figures(size)})
+            counts['fault'] = fault
+        self.record.finish({**about, **counts, **total.figures(size)})
         return total.frames, fault
 
     def _frame(self, name: str, pixels: np.ndarray) -> Prediction:
@@ -235,20 +234,18 @@ class ItemPredictor:
         with video_writer(self.root / OVERLAYS / f'{name}.mp4', rate) as writer:
             yield writer
 
-    def _raster(self, item: Item, about: dict[str, Any]) -> int:
-        places = {'output': f'{item.name}.tif'}
+    def _raster(self, item: Item, about: dict[str, Any], renew: bool) -> int:
         options = dict(bands=self.settings.bands, max_value=self.settings.max_value)
         palette, total = self.predictor.palette, Total(self.predictor.classes)
         with rasters.open_raster(item.source.path, **options) as raster:
-            self.record.begin({**about, **places})
-            path = self.root / places['output']
+            self._begin(item, about, ('.tif', '.jpg', '.npy'), renew)
+            path = self.root / about['output']
             with contextlib.ExitStack() as stack:
                 writer = stack.enter_context(rasters.map_writer(path, raster, palette))
                 scores = None
                 if self.settings.scores:
-                    places['scores'] = f'{SCORES}/{item.name}.npy'
                     shape = (len(palette), *raster.size)
-                    scores = stack.enter_context(_score_file(self.root / places['scores'], shape))
+                    scores = stack.enter_context(_score_file(self.root / about['scores'], shape))
                 for strip in self.predictor.predict_strips(
                     raster.read,
                     raster.size,
@@ -264,26 +261,27 @@ class ItemPredictor:
                     total.add(label, strip.confidence)
                     self.advance(0, f'{item.source.name}: row {bottom} of {raster.size[0]}')
             if self.settings.overlays:
-                places['overlay'] = f'{OVERLAYS}/{item.name}.jpg'
-                look = rasters.look_size(raster.size)
-                label = rasters.small_map(path, look)
-                # pixels without data have no class, and the image there is black
-                label = np.where(label < len(palette), label, 0).astype(label.dtype)
+                label = rasters.small_map(path, rasters.look_size(raster.size))
                 painted = paint(raster.thumbnail(), label, self.predictor.classes, palette)
-                write_jpeg(self.root / places['overlay'], painted)
-            self.record.finish({**about, **places, **total.figures(raster.size)})
+                write_jpeg(self.root / about['overlay'], painted)
+            self.record.finish({**about, **total.figures(raster.size)})
         self.advance(1, '')
         return 1
 
 
-def _remove_outputs(root: Path, item: Item) -> None:
-    """Removes what an earlier command wrote for an input, and nothing else."""
-    for path in (root / place for place in planned(item.name, item.source)):
-        if path.is_dir():
+def _remove_outputs(root: Path, item: Item, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Removes files of an earlier entry that no new file replaces, and old frames."""
+    before, now = (
+        {entry[key] for key in ('output', 'overlay', 'scores') if key in entry}
+        for entry in (old, new)
+    )
+    for place in planned(item.name, item.source):
+        path = root / place
+        if path.is_dir() and place in before | now:  # a frame that is there counts as finished
             for frame in path.iterdir():
                 if re.fullmatch(r'\d{6,}\.(png|npy)', frame.name):
                     frame.unlink()
-        else:
+        elif place in before - now:
             path.unlink(missing_ok=True)
 
 
@@ -293,7 +291,11 @@ def _score_file(path: Path, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     with atomic_path(path) as temporary:
         array = np.lib.format.open_memmap(temporary, 'w+', np.float16, shape)
         with temporary.open('r+b') as file:  # to a full disk, a mapped file ends the process
-            os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
+            size = temporary.stat().st_size
+            if hasattr(os, 'posix_fallocate'):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:  # macOS
+                file.truncate(size)
         yield array
         array.flush()
 

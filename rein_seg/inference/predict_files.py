@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from collections import Counter
@@ -10,11 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import cv2
 import torch
 from mmengine.logging import print_log
 
+from rein_seg.config.load import load_config
 from rein_seg.datasets.files.walk import describe
-from rein_seg.errors import UserError
+from rein_seg.errors import NotFinite, UserError
+from rein_seg.inference.advice import for_command
 from rein_seg.inference.ahead import ahead
 from rein_seg.inference.items import Item, ItemPredictor, Settings, open_item
 from rein_seg.inference.names import output_names
@@ -73,6 +77,7 @@ def predict_files(
     settings: Settings,
     *,
     load: Callable[[], Predictor],
+    config: str | None = None,
     shard: tuple[int, int] | None = None,
     overwrite: bool = False,
 ) -> Summary:
@@ -84,6 +89,7 @@ def predict_files(
         out: Folder of the outputs.
         settings: What is predicted and written.
         load: Loads the model; called after all that can be checked without it.
+        config: Config that ``load`` takes in place of the file's own.
         shard: (i, n) takes the inputs i, i + n, ... of all, from 1.
         overwrite: Whether outputs of earlier commands are replaced.
 
@@ -91,7 +97,7 @@ def predict_files(
         UserError: If there is no image, the adapter is none, or the folder holds something else.
         OSError: If an output cannot be written.
     """
-    header = _header(adapter, settings)
+    header = _header(adapter, settings, config)
     check_unused(record_path(out, shard))
     found = read_records(out)
     left_out: Counter[str] = Counter()
@@ -117,13 +123,18 @@ def predict_files(
         return _work(items, earlier, predictor, out, settings, record, renew=overwrite)
 
 
-def _header(adapter: str, settings: Settings) -> dict[str, Any]:
+def _header(adapter: str, settings: Settings, config: str | None) -> dict[str, Any]:
     digest = hashlib.sha256()
     with open(adapter, 'rb') as file:
         while block := file.read(2**20):
             digest.update(block)
     about = {'file': os.path.basename(adapter), 'sha256': digest.hexdigest()}
     options = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
+    # the model may be another with each config
+    options['config'] = None
+    if config is not None:
+        text = json.dumps(load_config(config).to_dict(), sort_keys=True, default=str)
+        options['config'] = hashlib.sha256(text.encode()).hexdigest()
     return {'version': __version__, 'adapter': about, 'options': options}
 
 
@@ -153,7 +164,9 @@ def _work(
                 number, fault = worker.predict(item, content, stamp, renew=old)
                 summary.predicted += number
             except UserError as error:
-                fault = str(error)
+                fault = for_command(str(error))
+            except (NotFinite, cv2.error) as error:
+                fault = f'{item.source.path!r} cannot be predicted: {" ".join(str(error).split())}'
             if fault:
                 make_room()
                 _skip(item, fault, summary, record)

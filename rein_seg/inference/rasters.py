@@ -98,9 +98,9 @@ class Raster:
         )
         _check_bands(self)
         self._colours = _colour_table(file)
-        if file.dtypes[0] == 'uint16' and max_value is None:
-            self.thumbnail()  # refuses numbers that do not use the range
-            self.white = 65535
+        if file.dtypes[0] != 'uint8':
+            self.thumbnail()  # refuses numbers that do not use the range, before hours of work
+            self.white = 65535 if max_value is None else max_value
 
     def read(self, y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
         """Returns (y1 - y0, x1 - x0, 3) uint8 RGB pixels; pixels without data are black."""
@@ -143,7 +143,7 @@ class Raster:
         if self._colours is not None:
             return self._colours[pixels[0]] * valid[..., None].astype(np.uint8)
         if pixels.dtype != np.uint8:
-            pixels = to_bytes(pixels, self.path, self.white)
+            pixels = to_bytes(pixels, f'raster {self.path!r}', self.white)
         return np.stack([pixels[wanted.index(band)] for band in self.bands], -1)
 
 

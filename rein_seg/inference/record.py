@@ -118,10 +118,14 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def is_same(record: Found, header: Mapping[str, Any]) -> bool:
     """Tells whether a record is of the same adapter and options."""
-    return (
-        record.header['adapter']['sha256'] == header['adapter']['sha256']
-        and record.header['options'] == header['options']
-    )
+    return record.header['adapter']['sha256'] == header['adapter']['sha256'] and _chosen(
+        record.header
+    ) == _chosen(header)
+
+
+def _chosen(header: Mapping[str, Any]) -> dict[str, Any]:
+    # records of earlier versions lack options that came later
+    return {key: value for key, value in header['options'].items() if value is not None}
 
 
 def check_same(found: Iterable[Found], header: Mapping[str, Any], folder: str) -> None:
@@ -234,7 +238,8 @@ class Record:
                 if same and not (renew and name in these):
                     self.begun[name] = entry
                 elif renew:
-                    self.begun[name] = {'name': name, 'output': entry['output']}
+                    keys = ('name', 'output', *_PLACES)
+                    self.begun[name] = {key: entry[key] for key in keys if key in entry}
         self.done |= finished
         self.begun = {name: e for name, e in self.begun.items() if name not in self.done}
         self.order = names
@@ -252,7 +257,7 @@ class Record:
         assert self._journal is not None
         try:
             self._write(complete=kind is None)
-            self._journal.close()
+            # before the lock ends: after it, the journal may be another process's
             self.path.with_suffix(_JOURNAL).unlink(missing_ok=True)
         except OSError:
             if kind is None:  # the first error says more; the journal stays

@@ -106,7 +106,7 @@ def paint(
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        label: (H, W) class indexes.
+        label: (H, W) class indexes; larger numbers mark pixels without data, which become black.
         classes: K names.
         palette: (K, 3) uint8 RGB.
         alpha: Weight of the colours, 0..1.
@@ -129,7 +129,9 @@ def paint(
     painted = np.empty_like(image)
     for start in range(0, len(image), 256):  # float copies of a whole photo would be large
         rows = slice(start, start + 256)
-        painted[rows] = np.rint(image[rows] * np.float32(1 - alpha) + colours[label[rows]])
+        known = label[rows] < len(colours)
+        mixed = image[rows] * np.float32(1 - alpha) + colours[np.where(known, label[rows], 0)]
+        painted[rows] = np.rint(mixed) * known[..., None]
     if not with_legend:
         return painted
     height, width = label.shape

@@ -86,11 +86,12 @@ def _size(path: str) -> str:
 
 
 class VideoWriter:
-    """Writes frames of one size as mp4; see `video_writer`."""
+    """Writes frames as mp4, in the size of the first; see `video_writer`."""
 
     def __init__(self, path: str, rate: float) -> None:
         self.path, self.rate, self.count = path, rate, 0
         self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
 
     def add(self, frame: np.ndarray) -> None:
         """Adds an (H, W, 3) RGB frame; encoders need even sizes, so an edge may be repeated.
@@ -101,8 +102,11 @@ class VideoWriter:
         height, width = frame.shape[:2]
         bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
         bgr = cv2.copyMakeBorder(bgr, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        size = (bgr.shape[1], bgr.shape[0])
         if self._writer is None:
-            self._writer = self._open((bgr.shape[1], bgr.shape[0]))
+            self._writer, self._size = self._open(size), size
+        if size != self._size:  # OpenCV would leave the frame out
+            bgr = cv2.resize(bgr, self._size, interpolation=cv2.INTER_AREA)
         self._writer.write(bgr)
         self.count += 1
 

@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional as F
 
 from rein_seg.apis import Predictor
 from rein_seg.inference import tiles
@@ -25,6 +27,15 @@ def test_a_scaled_reader_reads_the_resized_image(scale, size):
     np.testing.assert_allclose(np.concatenate(rows), got, atol=1)  # of rounding
     columns = [read(0, x, to[0], min(x + 5, to[1])) for x in range(0, to[1], 5)]
     np.testing.assert_allclose(np.concatenate(columns, 1), got, atol=1)
+
+
+@pytest.mark.parametrize('size', [(2, 33_000), (33_000, 2)])
+def test_sides_that_opencv_refuses_are_read_in_parts(size):
+    image = picture(*size)
+    to = scaled_size(size, 1.25)
+    got = scaled(array_reader(image), size, to)(0, 0, *to)
+    whole = F.interpolate(torch.tensor(image.transpose(2, 0, 1)[None]).float(), to, mode='bilinear')
+    assert np.abs(got - whole[0].numpy().transpose(1, 2, 0)).max() <= 5
 
 
 def test_a_scaled_reader_reads_what_it_needs_alone():

@@ -16,7 +16,11 @@ import pytest
 from PIL import Image
 
 import rein_seg
+from rein_seg.errors import NotFinite
 from rein_seg.inference.images import read_rgb
+from rein_seg.inference.items import Settings
+from rein_seg.inference.predict_files import predict_files
+from rein_seg.inference.predictor import Predictor
 from rein_seg.inference.record import Record, read_records
 from rein_seg.inference.video import Video
 from tests.cli.calls import assert_refused, call
@@ -206,6 +210,9 @@ def test_other_options_another_adapter_and_changed_inputs_are_refused():
         assert_refused(*predict(*words), "'out' holds predictions", *parts)
     code, err = predict('in', adapter=tiny_adapter(1))
     assert_refused(code, err, 'another adapter', 'SHA-256', '--out')
+    Path('other.py').write_text("_base_ = 'rein_tiny_miniscapes'\n")
+    code, err = predict('in', '--config', 'other.py')
+    assert_refused(code, err, 'config=default', 'this command has config="', '--overwrite')
     draw('in/a.jpg', seed=1)
     assert_refused(*predict('in'), "'out/a.png'", 'has changed since', '--overwrite')
     draw('other/a.jpg')
@@ -216,6 +223,80 @@ def test_other_options_another_adapter_and_changed_inputs_are_refused():
     assert Path('out/a.png').read_bytes() != before['a.png']
     assert predict('in', '--no-overlays', '--overwrite')[0] == 0
     assert files() == ['a.png', 'predictions.json']
+
+
+def test_the_same_config_goes_on():
+    draw('in/a.jpg')
+    predictor = rein_seg.load(tiny_adapter(), device='cpu')
+    options = dict(load=lambda: predictor, config='rein_tiny_miniscapes')
+    done = [predict_files(tiny_adapter(), ['in'], 'out', Settings(), **options) for _ in range(2)]
+    assert [(one.predicted, one.kept) for one in done] == [(1, 0), (0, 1)]
+    assert len(record()['options']['config']) == 64
+
+
+def test_a_record_without_later_options_goes_on():
+    draw('in/a.jpg')
+    assert predict('in')[0] == 0
+    content = record()
+    assert content['options'].pop('config') is None
+    Path('out/predictions.json').write_text(json.dumps(content))
+    before = os.stat('out/a.png').st_mtime_ns
+    assert predict('in')[0] == 0
+    assert os.stat('out/a.png').st_mtime_ns == before
+
+
+def test_overwrite_removes_what_a_record_names_or_it_replaces_alone():
+    draw('in/a.jpg')
+    draw('in/b.jpg')
+    for name in ('overlays/a.jpg', 'scores/a.npy', 'a.tif', 'a.png'):
+        Path('out', name).parent.mkdir(parents=True, exist_ok=True)
+        Path('out', name).write_text('mine')
+    assert predict('in', '--no-overlays', '--overwrite')[0] == 0
+    for name in ('overlays/a.jpg', 'scores/a.npy', 'a.tif'):
+        assert Path('out', name).read_text() == 'mine'
+    assert label('out/a.png').shape == (40, 60)
+    assert predict('in', '--scores', '--overwrite')[0] == 0
+    before = {name: Path('out', name).read_bytes() for name in ('b.png', 'overlays/b.jpg')}
+    Path('in/b.jpg').write_text('broken')
+    assert predict('in', '--overwrite')[0] == 3
+    assert {name: Path('out', name).read_bytes() for name in before} == before
+    assert files() == sorted(
+        ['a.png', 'a.tif', 'overlays/a.jpg', *before, 'predictions.json', 'scores/b.npy']
+    )
+
+
+class _Failing(Predictor):
+    def predict_image(self, image, *, name='image', **options):
+        if name.endswith('nan.jpg'):
+            raise NotFinite(f'{name}: NaN')
+        if name.endswith('wide.jpg'):
+            cv2.resize(image, (0, 0))
+        return super().predict_image(image, name=name, **options)
+
+
+def test_an_image_that_fails_leaves_the_others():
+    for name in ('a', 'nan', 'wide', 'z'):
+        draw(f'in/{name}.jpg')
+    model = rein_seg.load(tiny_adapter(), device='cpu').model
+    for kept in (0, 2):
+        done = predict_files(
+            tiny_adapter(), ['in'], 'out', Settings(), load=lambda: _Failing(model)
+        )
+        assert (done.predicted, done.kept, len(done.skipped)) == (2 - kept, kept, 2)
+    reasons = {Path(one['source']).name: one['reason'] for one in record()['skipped']}
+    assert "'in/nan.jpg' cannot be predicted" in reasons['nan.jpg']
+    assert 'OpenCV' in reasons['wide.jpg']
+    assert '\n' not in reasons['wide.jpg']
+
+
+def test_the_journal_is_removed_while_it_is_locked(tmp_path):
+    header = dict(adapter=dict(file='a', sha256='0'), options={})
+    with Record('out', header) as written:
+        journal = written.path.with_suffix('.journal')
+        assert journal.exists()
+    assert not journal.exists()
+    with Record('out', header):  # the next command
+        assert journal.exists()
 
 
 def test_an_overwrite_that_was_stopped_goes_on_without_old_files():
@@ -244,7 +325,7 @@ def test_old_files_stay_known_while_they_are_replaced():
     header = {**found[0].header, 'options': {'every': 2}}
     later = Record('out', header)
     later.take_over(found, ['a'], {}, renew=True)
-    assert later.begun == {'a': {'name': 'a', 'output': 'a.png'}}
+    assert later.begun == {'a': {'name': 'a', 'output': 'a.png', 'overlay': 'overlays/a.jpg'}}
     same = Record('out', found[0].header)
     same.take_over(found, ['a'], {})
     assert same.begun['a']['source'] == str(Path('in/a.jpg').absolute())

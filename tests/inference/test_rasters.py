@@ -1,6 +1,7 @@
 """Rasters keep their place; they are read and written by rows."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import rein_seg
 from rein_seg.errors import UserError
 from rein_seg.inference.rasters import is_raster, map_writer, open_raster
 from tests.cli.calls import assert_refused, call
-from tests.inference.tiny_adapter import pixels, tiny_adapter
+from tests.inference.tiny_adapter import draw, pixels, tiny_adapter
 
 PLACE = dict(crs='EPSG:32633', transform=from_origin(500_000, 5_000_000, 0.5, 0.5))
 
@@ -102,6 +103,10 @@ def test_pixels_without_data_have_no_class():
     assert (found[20:] < 19).all()
     shares = record()['images'][0]['shares']
     assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
+    with Image.open('out/overlays/edge.jpg') as overlay:
+        seen = np.asarray(overlay)
+    assert seen[:15, :90].max() < 16  # JPEG
+    assert seen[30:70, :90].max() > 60
 
 
 def test_other_numbers_bands_and_colours():
@@ -150,6 +155,36 @@ def test_what_cannot_be_shown_is_refused(data, options, parts):
         raster.read(0, 0, 70, 90)
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_a_raster_without_a_known_white_names_the_option():
+    draw('in/a.jpg')
+    write('in/sensor.tif', bands().astype(np.uint16) * 4)
+    write('in/float.tif', bands().astype(np.float32))
+    assert predict('in')[0] == 3
+    reasons = {Path(one['source']).name: one['reason'] for one in record()['skipped']}
+    for name in ('sensor.tif', 'float.tif'):
+        assert reasons[name].startswith(f"raster 'in/{name}' holds ")
+        assert 'white with --max-value NUMBER' in reasons[name]
+        assert 'data set' not in reasons[name]
+
+
+def test_numbers_above_white_are_found_before_the_first_row():
+    path = write('scene.tif', bands().astype(np.float32))
+    with (
+        pytest.raises(UserError, match='expected 0 to max_value=9'),
+        open_raster(path, max_value=9),
+    ):
+        raise AssertionError('opened')
+
+
+def test_scores_are_written_without_posix_fallocate(monkeypatch):
+    monkeypatch.delattr(os, 'posix_fallocate')
+    write('scene.tif', bands())
+    assert predict('scene.tif', '--scores')[0] == 0
+    scores = np.load('out/scores/scene.npy')
+    assert scores.shape == (19, 70, 90)
+    np.testing.assert_allclose(scores.astype(float).sum(0), 1, atol=0.02)
 
 
 def test_control_points_are_kept():

@@ -97,3 +97,12 @@ def test_reading_needs_no_more_than_a_frame(tmp_path):
     assert next(frames)[0] == 0
     frames.close()
     assert cv2.VideoCapture(str(tmp_path / 'clip.mp4')).get(cv2.CAP_PROP_FRAME_COUNT) == 30
+
+
+def test_a_frame_of_another_size_is_resized(tmp_path):
+    with video_writer(tmp_path / 'clip.mp4', 10) as writer:
+        for size in ((48, 64), (24, 32), (96, 40)):
+            writer.add(np.full((*size, 3), 120, np.uint8))
+    frames = [frame for _, frame in Video(str(tmp_path / 'clip.mp4')).frames()]
+    assert [frame.shape for frame in frames] == [(48, 64, 3)] * 3
+    assert all(abs(frame.mean() - 120) < 8 for frame in frames)
