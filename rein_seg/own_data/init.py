@@ -112,7 +112,7 @@ def init_data(
         root, with_lists(root, found), title, lists=place_of('data_lists', root, file)
     )
     sources = _sources(groups, source)
-    groups = _settled(groups, found)
+    groups = _settled(groups, sources, found)
     rules = {one.domain: choose_rule(one) for name in sources for one in _to_divide(groups, name)}
     _as_targets(groups, sources)
     text = data_text(
@@ -224,7 +224,7 @@ def _to_divide(groups: Sequence[Group], source: str) -> list[Group]:
     return [whole]
 
 
-def _settled(groups: Sequence[Group], found: Found) -> list[Group]:
+def _settled(groups: Sequence[Group], sources: Sequence[str], found: Found) -> list[Group]:
     """Returns the groups, with images beside the splits of their domain as its training images."""
     kept = []
     for group in groups:
@@ -235,6 +235,9 @@ def _settled(groups: Sequence[Group], found: Found) -> list[Group]:
             continue
         if group.split is None and others:
             group.split = 'train'
+            if group.domain not in sources:
+                reason = f'image without a split: trains if {group.domain} is a source'
+                found.skipped.update({pair.image: reason for pair in group.pairs})
         kept.append(group)
     return kept
 

@@ -137,7 +137,9 @@ def _of_the_kind(
         # a colour may stand twice in a palette: an id in the labels goes before, then the lowest
         order = sorted(colours, key=lambda i: (i in contents.counts, -i))
         id_of = {colours[i]: i for i in order}
-        ways.append({id_of[code]: name for code, name in named.items() if code in id_of})
+        for step in (1, _GREY):
+            shown_as = {code * step: name for code, name in named.items()}
+            ways.append({id_of[code]: name for code, name in shown_as.items() if code in id_of})
     best = max(ways, key=lambda way: sum(code in way for code in codes))
     if sum(code in best for code in codes) >= min(2, len(codes)):
         return best

@@ -221,3 +221,12 @@ def test_colours_before_names(tmp_path):
 def test_unlabelled_is_for_polygons(tmp_path):
     with pytest.raises(UserError, match='--unlabelled ignore.*no export of polygons'):
         proposed(tmp_path, stripes(0, 1, 2), unlabelled='ignore')
+
+
+def test_names_by_grey_fit_ids_with_a_palette_of_greys(tmp_path):
+    label = Image.fromarray(stripes(0, 1))
+    label.putpalette([0, 0, 0, 255, 255, 255] + [0] * 762)
+    (tmp_path / 'names').write_text('255 polyp\n0 background\n')
+    content, row = proposed(tmp_path, label, classes=str(tmp_path / 'names'))
+    assert content['classes'] == {1: 'polyp', 0: 'background'}
+    assert row[[0, 63]].tolist() == [1, 0]

@@ -261,3 +261,17 @@ def test_a_second_data_file_leaves_the_lists_of_the_first(tmp_path):
     files = [init_data(tmp_path, name='x', out=tmp_path / f'{one}.yaml').file for one in 'ab']
     places = [yaml.safe_load(file.read_text())['domains']['x']['csv'] for file in files]
     assert places == ['data_lists/a.yaml/x_all.csv', 'data_lists/b.yaml/x_all.csv']
+
+
+def test_images_beside_the_test_of_a_target_are_named(tmp_path):
+    for split in ('train', 'val'):
+        pairs(tmp_path, f'day/images/{split}', f'day/labels/{split}', prefix=split)
+    pairs(tmp_path, 'dusk/images', 'dusk/labels')
+    pairs(tmp_path, 'dusk/images/test', 'dusk/labels/test', prefix='t')
+    done = init_data(tmp_path)
+    assert images_of(done.file)['dusk/val'] == ['t0', 't1', 't2']
+    assert set(yaml.safe_load(done.file.read_text())['domains']['dusk']) == {'train', 'test'}
+    assert done.skipped == {
+        f'dusk/images/{i}.png': 'image without a split: trains if dusk is a source'
+        for i in range(3)
+    }
