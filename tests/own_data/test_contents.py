@@ -230,3 +230,9 @@ def test_names_by_grey_fit_ids_with_a_palette_of_greys(tmp_path):
     content, row = proposed(tmp_path, label, classes=str(tmp_path / 'names'))
     assert content['classes'] == {1: 'polyp', 0: 'background'}
     assert row[[0, 63]].tolist() == [1, 0]
+
+
+def test_masks_smoothed_in_sixteen_steps(tmp_path):
+    label = stripes(*[0] * 99, *range(16, 256, 16), *[255] * 174, size=(48, 288))
+    content, _ = proposed(tmp_path, label, size=(48, 288))
+    assert content['threshold'] == 128
