@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -39,6 +40,28 @@ def distinct_colours(count: int) -> list[list[int]]:
     if not 0 <= count <= MOST_COLOURS:
         raise UserError(f'a palette of {count} colours: expected 0 to {MOST_COLOURS}')
     return [list(colour) for colour in _ordered()[:count]]
+
+
+def palette_for(
+    count: int, palette: Sequence[Sequence[int]] | None = None
+) -> Sequence[Sequence[int]]:
+    """Returns a palette that has a colour for each class, else distinct colours.
+
+    Args:
+        count: Number of classes; beyond 255 the distinct colours repeat.
+        palette: RGB colours, or None.
+
+    Example:
+        >>> from rein_seg.palettes import palette_for
+        >>> palette_for(2, [[1, 2, 3], [4, 5, 6]])
+        [[1, 2, 3], [4, 5, 6]]
+        >>> palette_for(2, [])
+        [[204, 0, 51], [0, 255, 0]]
+    """
+    if palette is not None and len(palette) == count:
+        return palette
+    colours = distinct_colours(min(count, MOST_COLOURS))
+    return [colours[i % len(colours)] for i in range(count)]
 
 
 @cache

@@ -32,7 +32,7 @@ from rein_seg.inference.tiles import (
     make_plan,
     predict_rows,
 )
-from rein_seg.palettes import distinct_colours
+from rein_seg.palettes import palette_for
 
 
 class Predictor:
@@ -323,14 +323,9 @@ def _names_and_colours(model: Any) -> tuple[tuple[str, ...], np.ndarray]:
     """Returns K names and a (K, 3) uint8 palette; what the data set does not say is filled in."""
     meta, count = getattr(model, 'dataset_meta', None) or {}, model.num_classes
     classes = tuple(str(name) for name in meta.get('classes') or ())
-    palette = meta.get('palette') or ()
     if len(classes) != count:
         classes = tuple(f'class {i}' for i in range(count))
-    if len(palette) != count:
-        # 255 colours tell classes apart; more repeat
-        colours = distinct_colours(min(count, 255))
-        palette = [colours[i % len(colours)] for i in range(count)]
-    return classes, np.array(palette, np.uint8)
+    return classes, np.array(palette_for(count, meta.get('palette')), np.uint8)
 
 
 def _joined(scores: list[np.ndarray | None]) -> np.ndarray | None:

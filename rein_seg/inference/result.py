@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from rein_seg.checkpoint import atomic_path
 from rein_seg.errors import UserError
 from rein_seg.pages.legend import legend
 from rein_seg.pages.lettering import PAPER
+from rein_seg.pages.maps import save_map
 
 _LEGEND_WIDTH = 240  # pixels, of images that are smaller: names stay readable
 
@@ -139,27 +138,3 @@ def paint(
     canvas = np.full((height + len(names), names.shape[1], 3), PAPER, np.uint8)
     canvas[:height, :width], canvas[height:] = painted, names
     return canvas
-
-
-def save_map(path: str | os.PathLike, label: np.ndarray, palette: np.ndarray) -> Path:
-    """Writes class indexes as a palette png (uint8) or a grey png of 16 bits, atomically.
-
-    Args:
-        path: Ends in ``.png``.
-        label: (H, W) uint8 or uint16.
-        palette: (K, 3) uint8 RGB.
-
-    Raises:
-        UserError: If the name does not end in ``.png``.
-    """
-    path = Path(path)
-    if path.suffix.lower() != '.png':
-        raise UserError(
-            f'map {str(path)!r}: expected a name in .png, which keeps indexes exactly: rename it'
-        )
-    picture = Image.fromarray(label)
-    if label.dtype == np.uint8:
-        picture.putpalette(palette.tobytes())  # a picture of grey values becomes one of indexes
-    with atomic_path(path) as temporary:
-        picture.save(temporary, format='PNG')
-    return path

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
+
+from rein_seg.checkpoint import atomic_path
+from rein_seg.errors import UserError
 
 # right: pale, wrong: strong and dark; told apart without colour, too
 RIGHT, WRONG, UNLABELLED = (226, 232, 238), (170, 20, 60), (120, 120, 120)
@@ -48,3 +54,27 @@ def error_map(pred: np.ndarray, label: np.ndarray, *, ignore_index: int = 255) -
     picture[pred != label] = WRONG
     picture[label == ignore_index] = UNLABELLED
     return picture
+
+
+def save_map(path: str | os.PathLike, label: np.ndarray, palette: np.ndarray) -> Path:
+    """Writes class indexes as a palette png (uint8) or a grey png of 16 bits, atomically.
+
+    Args:
+        path: Ends in ``.png``.
+        label: (H, W) uint8 or uint16.
+        palette: (K, 3) uint8 RGB.
+
+    Raises:
+        UserError: If the name does not end in ``.png``.
+    """
+    path = Path(path)
+    if path.suffix.lower() != '.png':
+        raise UserError(
+            f'map {str(path)!r}: expected a name in .png, which keeps indexes exactly: rename it'
+        )
+    picture = Image.fromarray(label)
+    if label.dtype == np.uint8:
+        picture.putpalette(palette.tobytes())  # a picture of grey values becomes one of indexes
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format='PNG')
+    return path

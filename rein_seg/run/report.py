@@ -21,7 +21,7 @@ from rein_seg.evaluation.domain_metric import DomainMetric
 from rein_seg.pages.maps import colour, error_map
 from rein_seg.pages.page import finite
 from rein_seg.pages.run_report import report_page
-from rein_seg.palettes import distinct_colours
+from rein_seg.palettes import palette_for
 from rein_seg.run.curves import read_curves
 
 FORMAT = 'rein_seg-report/1'
@@ -38,7 +38,7 @@ def build_report(metric: DomainMetric, folder: str | Path) -> dict[str, Any]:
     """
     meta, details = metric.dataset_meta or {}, metric.details
     classes = list(meta.get('classes') or ())
-    palette = meta.get('palette') or distinct_colours(len(classes))
+    palette = palette_for(len(classes), meta.get('palette'))
     pictures = _pictures(details, palette, metric.ignore_index)
     targets = [name for name in metric.report.get('targets', ()) if name in details]
     together = np.sum([details[name].confusion for name in targets], axis=0)

@@ -18,7 +18,7 @@ from rein_seg.engine.runner import PEFTRunner
 from rein_seg.environment import describe_environment
 from rein_seg.evaluation import DomainMetric, class_table
 from rein_seg.models.segmentor import count_parameters
-from rein_seg.palettes import distinct_colours
+from rein_seg.palettes import palette_for
 from rein_seg.run.command import command_line
 from rein_seg.run.overview import draw_overview
 from rein_seg.run.places import without_places
@@ -134,7 +134,7 @@ def classes_and_palette(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """
     meta = classes_of((dataset.get('datasets') or [dataset])[0])
     classes = list(meta['classes'])
-    palette = meta.get('palette') or distinct_colours(len(classes))
+    palette = palette_for(len(classes), meta.get('palette'))
     return {'classes': classes, 'palette': [[int(v) for v in colour] for colour in palette]}
 
 

@@ -91,9 +91,4 @@ find('#runs').open = data.runs.some((run) => run.state !== 'finished');
 draw();
 followTips();
 addEventListener('hashchange', draw);
-let drawnWidth = document.documentElement.clientWidth;
-addEventListener('resize', () => {
-  if (document.documentElement.clientWidth === drawnWidth) return;
-  drawnWidth = document.documentElement.clientWidth;
-  drawFigures();
-});
+onNewWidth(drawFigures);

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
 
-from rein_seg.checkpoint import atomic_path
 from rein_seg.datasets.files.pictures import read_header
 from rein_seg.errors import UserError, near_misses
 from rein_seg.own_data.class_names import Names
@@ -17,6 +15,7 @@ from rein_seg.own_data.layouts import Found, Pair, pictures
 from rein_seg.own_data.names import read_place
 from rein_seg.own_data.polygons.find import Export
 from rein_seg.own_data.polygons.shapes import Drawing, draw
+from rein_seg.pages.maps import save_map
 from rein_seg.palettes import distinct_colours
 from rein_seg.progress import progress
 
@@ -64,7 +63,7 @@ def draw_export(
     by_name: dict[str, list[str]] = {}
     for name in files:
         by_name.setdefault(PurePosixPath(name).name, []).append(name)
-    found = Found()
+    found, palette = Found(), _palette(max(ids.values()) + 1)
     for drawing in progress(export.drawings, what='drawing masks', unit='images'):
         image = _image(drawing, files, by_name)
         reason = _problem(drawing, files, image, outside)
@@ -73,7 +72,7 @@ def draw_export(
             continue
         size = read_header(files[image]).size()
         mask = f'{place}/{PurePosixPath(image).with_suffix("")}.png'
-        _write(folder / mask, draw(drawing, size, ids, outside), max(ids.values()) + 1)
+        save_map(folder / mask, draw(drawing, size, ids, outside), palette)
         words = read_place(image)
         split = drawing.split or words.split
         found.pairs.append(Pair(image, mask, words.domain.replace('/', '_'), split))
@@ -149,12 +148,8 @@ def _problem(drawing: Drawing, files: Mapping[str, str], image: str | None, outs
     return ''
 
 
-def _write(path: Path, label: np.ndarray, classes: int) -> None:
-    """Writes indexes with colours, so that any viewer shows the classes."""
-    image = Image.fromarray(label, mode='P')
-    flat = np.zeros((256, 3), np.uint8)
-    flat[1:classes] = np.array(distinct_colours(max(classes - 1, 0)), np.uint8).reshape(-1, 3)
-    image.putpalette(flat.ravel().tolist())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        image.save(temporary, format='PNG')
+def _palette(classes: int) -> np.ndarray:
+    """Returns colours of all 256 indexes, so that any viewer shows the classes; the first black."""
+    palette = np.zeros((256, 3), np.uint8)
+    palette[1:classes] = np.array(distinct_colours(max(classes - 1, 0)), np.uint8).reshape(-1, 3)
+    return palette

@@ -82,3 +82,13 @@ function picker(title, key, choices, chosen, names = {}) {
   };
   return make('label', { for: id }, `${title} `, make('select', { id, change }, options));
 }
+
+/** Draws again when the page gets another width; a phone changes the height as it scrolls. */
+function onNewWidth(draw) {
+  let drawnWidth = document.documentElement.clientWidth;
+  addEventListener('resize', () => {
+    if (document.documentElement.clientWidth === drawnWidth) return;
+    drawnWidth = document.documentElement.clientWidth;
+    draw();
+  });
+}

@@ -93,9 +93,4 @@ draw();
 drawContents();
 followTips();
 addEventListener('hashchange', draw);
-let drawnWidth = document.documentElement.clientWidth;
-addEventListener('resize', () => {
-  if (document.documentElement.clientWidth === drawnWidth) return;
-  drawnWidth = document.documentElement.clientWidth;
-  drawCurves();
-});
+onNewWidth(drawCurves);
