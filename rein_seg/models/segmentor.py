@@ -25,6 +25,7 @@ from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.mmseg_head import as_head
 from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.models.head_config import build_head, fill_methods, preprocessor_config
+from rein_seg.models.neck_config import build_neck
 from rein_seg.models.padding import pad_reflecting
 from rein_seg.models.postprocess import postprocess, unpad
 from rein_seg.models.windows import BATCH_WINDOWS, check_test_cfg, slide
@@ -108,8 +109,8 @@ class PEFTSegmentor(EncoderDecoder):
         channels, strides = built.out_channels, built.anatomy.out_strides
         if neck is not None:
             with building('model.neck'):
-                self.neck = MODELS.build({'in_channels': channels, **neck})
-            channels, strides = self.neck.out_channels, None
+                self.neck, channels = build_neck(neck, channels, strides)
+            strides = None
         inputs = HeadInputs(
             channels=tuple(channels),
             strides=strides,
