@@ -404,3 +404,24 @@ def test_another_definition_makes_no_two_protocols_alike(path, rein512):
     cfg = load(path, protocol='soma512', protocols__soma512__base='rein512')
     assert cfg.train_cfg.val_interval == 10000
     assert inherited_deviations(cfg, record) == ['trained under rein512']
+
+
+def test_cityscapes_alone_has_protocols_of_published_systems():
+    cfg = load_config('rein_dinov2_gtav', cfg_options={'benchmark': 'cityscapes'})
+    assert cfg.benchmark.protocol == 'ddrnet1024'
+    assert (cfg.train_dataloader.dataset.split, cfg.val_evaluator.targets) == (
+        'train',
+        ['cityscapes'],
+    )
+    assert cfg.model.test_cfg.mode == 'whole'
+    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_iters) == (6, 120000)
+    optimizer = dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=5e-4)
+    assert cfg.optim_wrapper.optimizer == optimizer
+    assert [(s.power, s.begin, s.end) for s in cfg.param_scheduler] == [(0.9, 0, 120000)]
+    train, test = steps(cfg.train_dataloader.dataset), steps(cfg.val_dataloader.dataset)
+    assert (train['RandomResize'].scale, train['RandomResize'].ratio_range) == (
+        (2048, 1024),
+        (0.5, 2.0),
+    )
+    assert train['FastRandomCrop'].crop_size == (1024, 1024)
+    assert test['Resize'].scale == (2048, 1024)
