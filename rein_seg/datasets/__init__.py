@@ -7,6 +7,7 @@ from rein_seg.datasets.domain_dataset import DomainDataset, leaf_datasets
 from rein_seg.datasets.drawn_dataset import DrawnDataset
 from rein_seg.datasets.folder_dataset import BinaryFolderDataset, FolderDataset
 from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
+from rein_seg.datasets.organs_dataset import OrgansDataset
 from rein_seg.datasets.sampling.rare_class import RareClassCrop, RareClassSampler
 from rein_seg.datasets.sampling.stream import SampleIndex, SeededDataset, StreamSampler
 from rein_seg.datasets.transforms.fast import FastPhotoMetricDistortion, FastRandomCrop
@@ -14,6 +15,7 @@ from rein_seg.datasets.transforms.halve import HalveImage, HalveLabel
 from rein_seg.datasets.transforms.labels import LoadLabels, PackDomainInputs, ScoreAtInputSize
 from rein_seg.datasets.transforms.load_image import LoadDomainImage
 from rein_seg.datasets.transforms.random_scale import RandomScale
+from rein_seg.datasets.transforms.turn import TurnOrRotate
 
 __all__ = [
     'CITYSCAPES_LABEL_IDS',
@@ -31,6 +33,7 @@ __all__ = [
     'LoadDomainImage',
     'LoadLabels',
     'MiniScapesDataset',
+    'OrgansDataset',
     'PackDomainInputs',
     'RandomScale',
     'RareClassCrop',
@@ -39,5 +42,6 @@ __all__ = [
     'ScoreAtInputSize',
     'SeededDataset',
     'StreamSampler',
+    'TurnOrRotate',
     'leaf_datasets',
 ]

@@ -224,7 +224,7 @@ class PackDomainInputs(PackSegInputs):
 
     Args:
         meta_keys: As in mmseg, with ``domain``, ``max_value`` and ``orientation`` among the
-            defaults.
+            defaults, and for slices of volumes ``case``, ``slice`` and ``slices``.
 
     Example:
         >>> import numpy as np
@@ -249,6 +249,9 @@ class PackDomainInputs(PackSegInputs):
             'domain',
             'max_value',
             'orientation',
+            'case',
+            'slice',
+            'slices',
         ),
     ) -> None:
         super().__init__(meta_keys)

@@ -1,0 +1,3 @@
+# The embedded benchmark of volumes: procedural CT slices, drawn on first use into data/organs.
+# Source standard; unseen targets low_dose, native, wide, soft. Five organs and the background.
+benchmark = 'organs'

@@ -1,0 +1,53 @@
+"""Keeps rendered slices on disk, so that they are made once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from rein_seg.scenes.drawing.cache import fill_folder, split_folder
+from rein_seg.scenes.drawing.request import check_request
+from rein_seg.scenes.organs.domains import DOMAINS
+from rein_seg.scenes.organs.generator import GENERATOR_VERSION, render
+
+
+def ensure_cached(
+    root: str | os.PathLike[str],
+    domain: str,
+    split: str,
+    count: int,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] = (96, 96),
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Renders missing slices among the first of a split to disk; returns the split's folder.
+
+    Args:
+        root: Folder of all caches.
+        domain: One of DOMAINS.
+        split: One of SPLITS.
+        count: Number of slices, >= 1.
+        seed: Seed of the data set.
+        size: (width, height) in pixels.
+        progress: As `fill_folder`.
+
+    Raises:
+        ValueError: If count < 1, or as `render`.
+
+    Example:
+        >>> from rein_seg.scenes.organs import ensure_cached
+        >>> ensure_cached('cache', 'native', 'val', 1, size=(32, 32)).as_posix()
+        'cache/v1-seed0-32x32/native/val'
+    """
+    check_request(domain, split, domains=DOMAINS, seed=seed, size=size)
+
+    def draw(index: int) -> tuple[np.ndarray, np.ndarray]:
+        drawn = render(domain, split, index, seed=seed, size=size)
+        return drawn.image, drawn.label
+
+    folder = split_folder(root, domain, split, version=GENERATOR_VERSION, seed=seed, size=size)
+    return fill_folder(folder, count, draw=draw, progress=progress)
