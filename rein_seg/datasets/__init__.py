@@ -1,5 +1,6 @@
 """Data sets whose samples carry their domain; raw label ids are mapped when a label is loaded."""
 
+from rein_seg.datasets.ade20k import ADEChallengeDataset
 from rein_seg.datasets.blobs_dataset import BlobsDataset
 from rein_seg.datasets.camvid import CamVidDataset
 from rein_seg.datasets.cityscapes_space import CITYSCAPES_LABEL_IDS, CityscapesSpaceDataset
@@ -19,6 +20,7 @@ from rein_seg.datasets.transforms.turn import TurnOrRotate
 
 __all__ = [
     'CITYSCAPES_LABEL_IDS',
+    'ADEChallengeDataset',
     'BinaryFolderDataset',
     'BlobsDataset',
     'CamVidDataset',
