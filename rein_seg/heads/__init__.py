@@ -1,5 +1,6 @@
 """Decode heads and losses of our own. Heads of mmseg work as they are."""
 
+from rein_seg.heads.batch_dice import BatchDiceLoss
 from rein_seg.heads.binary_losses import BalancedBCELoss, StructureLoss
 from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.linear_head import LinearHead
@@ -8,6 +9,7 @@ from rein_seg.heads.sam import SAMHead
 
 __all__ = [
     'BalancedBCELoss',
+    'BatchDiceLoss',
     'DecodeHead',
     'HeadInputs',
     'LinearHead',

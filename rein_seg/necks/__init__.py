@@ -1,6 +1,7 @@
-"""Necks: turn maps of one size into a pyramid."""
+"""Necks: turn the maps of an encoder into others."""
 
+from rein_seg.necks.cat import CATNeck
 from rein_seg.necks.conv_pyramid import ConvPyramid
 from rein_seg.necks.token_pyramid import TokenPyramid
 
-__all__ = ['ConvPyramid', 'TokenPyramid']
+__all__ = ['CATNeck', 'ConvPyramid', 'TokenPyramid']

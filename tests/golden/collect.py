@@ -36,6 +36,7 @@ KINDS = {
     'adapter': ('houlsby', 'block', 'swin'),
     'adaptformer': ('',),
     'binary_metrics': ('saliency_metrics',),
+    'cat_layer': ('ce_dice', 'iterations', 'layer', 'sampler'),
     'conv_adapter': ('module', 'bottleneck', 'convnext', 'swin'),
     'conv_lora': (
         'conv_lora_linear',
