@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rein_seg.errors import UserError
+from rein_seg.evaluation import unit_of
 
 FORMAT = 'rein_seg-comparison/1'
 # scores whose smaller values are better; all others are better if larger
-LOWER_IS_BETTER = frozenset({'MAE', 'BER'})
+LOWER_IS_BETTER = frozenset({'MAE', 'BER', 'HD95', 'ASD', 'ASSD'})
 # scores are comparable only if these are equal
 _SHARED = ('benchmark', 'protocol', 'source', 'targets', 'num_classes')
 # names in results['inference'] -> names of costs
@@ -135,7 +136,7 @@ def known_metrics(all_results: Sequence[Results]) -> list[str]:
     return [
         key
         for key in domains[0]
-        if key != 'images' and all(key in d and _is_score(d[key]) for d in domains)
+        if key not in ('images', 'volumes') and all(key in d and _is_score(d[key]) for d in domains)
     ]
 
 
@@ -144,7 +145,7 @@ def _is_score(value: Any) -> bool:
 
 
 def choose_metrics(known: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """Returns the metrics to show: the requested metrics, else Dice_image (binary), else mIoU.
+    """Returns the metrics to show: as requested, else Dice_image (binary), Dice (volumes), mIoU.
 
     Raises:
         UserError: If a requested metric is unknown.
@@ -159,7 +160,7 @@ def choose_metrics(known: Sequence[str], wanted: Sequence[str]) -> list[str]:
             raise UserError(
                 f'--metric {name}: the runs give no such score; they have {", ".join(known)}'
             )
-    default = next((name for name in ('Dice_image', 'mIoU') if name in known), None)
+    default = next((name for name in ('Dice_image', 'Dice', 'mIoU') if name in known), None)
     return list(dict.fromkeys(wanted)) or ([default] if default else list(known[:1]))
 
 
@@ -168,8 +169,10 @@ def _better(metric: str) -> str:
 
 
 def _describe(metric: str, finished: Sequence[Run]) -> dict[str, str]:
-    fractions = {name for run in finished for name in (run.results or {}).get('fractions', ())}
-    return {'better': _better(metric), 'unit': '0..1' if metric in fractions else '%'}
+    units = [unit_of(run.results or {}, metric) for run in finished]
+    # the runs of a comparison have one metric; a run that failed has no results
+    unit = next((unit for unit in units if unit != '%'), '%')
+    return {'better': _better(metric), 'unit': unit}
 
 
 def scores_of(results: Results, metric: str) -> dict[str, Any]:

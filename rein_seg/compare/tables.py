@@ -17,7 +17,7 @@ from rein_seg.evaluation.tables import table
 Comparison = Mapping[str, Any]
 Table = tuple[Sequence[str], list[Sequence[str]]]
 
-_DECIMALS = {'%': 2, '0..1': 4}  # the same precision in both units
+_DECIMALS = {'0..1': 4}  # the same precision as two decimals of a percentage
 _COUNTS = {'method': 'method', 'head': 'neck_and_head'}
 
 
@@ -170,7 +170,7 @@ def write_comparison(folder: str | os.PathLike, comparison: Comparison) -> None:
 
 def decimals(comparison: Comparison, metric: str) -> int:
     """Returns the number of decimals that a score is shown with."""
-    return _DECIMALS[comparison['metrics'][metric]['unit']]
+    return _DECIMALS.get(comparison['metrics'][metric]['unit'], 2)
 
 
 def file_size(count: float | None) -> str:

@@ -5,7 +5,14 @@ from rein_seg.evaluation.domain_iou import DomainIoUMetric
 from rein_seg.evaluation.domain_metric import DomainMetric, find_domain_metric, metric_class
 from rein_seg.evaluation.overlap import OverlappingEvaluator
 from rein_seg.evaluation.submission import SubmissionWriter
-from rein_seg.evaluation.tables import class_table, domain_table, protocol_table, score_text
+from rein_seg.evaluation.tables import (
+    class_table,
+    domain_table,
+    protocol_table,
+    score_text,
+    unit_of,
+)
+from rein_seg.evaluation.volume import VolumeSegMetric
 
 __all__ = [
     'BinarySegMetric',
@@ -13,10 +20,12 @@ __all__ = [
     'DomainMetric',
     'OverlappingEvaluator',
     'SubmissionWriter',
+    'VolumeSegMetric',
     'class_table',
     'domain_table',
     'find_domain_metric',
     'metric_class',
     'protocol_table',
     'score_text',
+    'unit_of',
 ]

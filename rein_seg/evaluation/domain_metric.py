@@ -39,7 +39,8 @@ class DomainMetric(BaseMetric):
 
     Attributes:
         columns: Names of the scores in the table and in the mean, the main score first.
-        fractions: The columns with values 0..1; all others are in %.
+        fractions: The columns with values 0..1.
+        units: Unit of the columns that are distances; all others are in %.
         needs_scores: Whether samples must carry ``pred_scores``.
         image_score_name: Name of `image_score`, for readers.
         report: Everything about the test, after `compute_metrics` (main process).
@@ -71,6 +72,7 @@ class DomainMetric(BaseMetric):
 
     columns: tuple[str, ...] = ()
     fractions: tuple[str, ...] = ()
+    units: Mapping[str, str] = {}
     needs_scores = False
     image_score_name = 'mIoU of the labelled classes'
 
@@ -218,6 +220,8 @@ class DomainMetric(BaseMetric):
         }
         if self.fractions:
             self.report['fractions'] = list(self.fractions)
+        if self.units:
+            self.report['units'] = dict(self.units)
         print_log('\n' + domain_table(self.report), logger='current')
         flat = {f'{name}/{key}': domains[name][key] for name in order for key in self.columns}
         flat |= {f'mean/{key}': value for key, value in mean.items()}

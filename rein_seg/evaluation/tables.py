@@ -40,7 +40,7 @@ def domain_table(report: Mapping[str, Any]) -> str:
     if averaged:
         count = str(sum(report['domains'][name]['images'] for name in report['targets']))
         rows.append(('mean', 'targets', count, *cells(mean)))
-    units = ''.join(f', {key} in 0..1' for key in report.get('fractions', ()))
+    units = ''.join(f', {key} in {u}' for key in mean if (u := unit_of(report, key)) != '%')
     title = f'protocol {protocol_name(report)}, scores in %{units}'
     head = ('domain', 'role', 'images', *mean)
     return title + '\n' + table(head, rows, rule_last=averaged)
@@ -76,8 +76,7 @@ def protocol_table(reports: Mapping[str, Mapping[str, Any]]) -> str:
         for name, report in reports.items()
         if report.get('changed')
     ]
-    unit = 'in 0..1' if key in first.get('fractions', ()) else 'in %'
-    lines = table((f'{key} {unit}', *first['domains'], 'mean'), rows)
+    lines = table((f'{key} in {unit_of(first, key)}', *first['domains'], 'mean'), rows)
     return '\n'.join((lines, *notes))
 
 
@@ -128,6 +127,23 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, rule_last: bool
     if rule_last and len(body) > 1:
         body.insert(-1, rule)
     return '\n'.join((line(head), rule, *body))
+
+
+def unit_of(report: Mapping[str, Any], key: str) -> str:
+    """Returns the unit of a column: ``%``, ``0..1``, or the unit of a distance.
+
+    Args:
+        report: Says which columns are ``fractions`` and the ``units`` of distances.
+        key: The column.
+
+    Example:
+        >>> from rein_seg.evaluation.tables import unit_of
+        >>> unit_of(dict(units=dict(HD95='voxels')), 'HD95'), unit_of({}, 'mIoU')
+        ('voxels', '%')
+    """
+    if key in report.get('fractions', ()):
+        return '0..1'
+    return report.get('units', {}).get(key, '%')
 
 
 def score_text(report: Mapping[str, Any], key: str, value: float | None) -> str:

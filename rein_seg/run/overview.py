@@ -13,7 +13,7 @@ from torch import nn
 from rein_seg.checkpoint import write_png
 from rein_seg.datasets import leaf_datasets
 from rein_seg.datasets.files.pictures import read_image
-from rein_seg.evaluation import score_text
+from rein_seg.evaluation import score_text, unit_of
 from rein_seg.pages.legend import legend
 from rein_seg.pages.maps import colour
 from rein_seg.pages.strips import STRIP_WIDTH, row, text_line
@@ -60,8 +60,8 @@ def domain_title(domain: str, results: Mapping[str, Any]) -> str:
     column = next(iter(results.get('mean_over_targets', {})), None)
     if scores.get(column) is None:
         return domain
-    unit = '' if column in results.get('fractions', ()) else ' %'
-    return f'{domain}   {column} {score_text(results, column, scores[column])}{unit}'
+    unit = unit_of(results, column).replace('0..1', '')
+    return f'{domain}   {column} {score_text(results, column, scores[column])} {unit}'.rstrip()
 
 
 def _first_of_each_domain(dataset: Any) -> Iterator[tuple[dict, dict]]:

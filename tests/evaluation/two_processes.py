@@ -1,9 +1,9 @@
-"""A metric over the images of all processes."""
+"""Metrics over the images of all processes."""
 
 import torch
 from mmengine.dataset import DefaultSampler
 
-from rein_seg.evaluation import DomainIoUMetric
+from rein_seg.evaluation import DomainIoUMetric, VolumeSegMetric
 
 IMAGES, CLASSES = 7, ('road', 'car', 'sky')
 DOMAINS = ('clear', 'night', 'fog')
@@ -46,3 +46,30 @@ def evaluate():
         for name, found in metric.details.items()
     }
     return {**metric.report, 'details': details}
+
+
+def volume_slice(index):
+    """Returns a slice of one of three volumes of five; the second volume is of another domain."""
+    generator = torch.Generator().manual_seed(index)
+    label = torch.randint(0, 4, (1, 8, 9), generator=generator)
+    noise = torch.rand((1, 8, 9), generator=generator) < 0.3
+    case, place = divmod(index, 5)
+    return dict(
+        domain='clear' if case == 1 else 'night',
+        img_path=f'{index}.png',
+        case=f'case {case}',
+        slice=place,
+        slices=5,
+        gt_sem_seg=dict(data=torch.where(label == 3, 255, label)),
+        pred_sem_seg=dict(data=torch.where(noise, 0, label % 3)),
+    )
+
+
+def evaluate_volumes(order=range(15), **options):
+    """Returns the report of the slices of all processes."""
+    metric = VolumeSegMetric(source='clear', targets=['night'], protocol='toy', **options)
+    metric.dataset_meta = dict(classes=CLASSES)
+    for place in DefaultSampler(range(15), shuffle=False):
+        metric.process(None, [volume_slice(list(order)[place])])
+    metric.evaluate(15)
+    return metric.report

@@ -36,7 +36,7 @@ KINDS = {
     'adapter': ('houlsby', 'block', 'swin'),
     'adaptformer': ('',),
     'binary_metrics': ('saliency_metrics',),
-    'cat_layer': ('ce_dice', 'iterations', 'layer', 'sampler'),
+    'cat_layer': ('ce_dice', 'iterations', 'layer', 'sampler', 'volume_metrics'),
     'conv_adapter': ('module', 'bottleneck', 'convnext', 'swin'),
     'conv_lora': (
         'conv_lora_linear',

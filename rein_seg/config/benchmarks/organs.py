@@ -24,6 +24,8 @@ BENCHMARK = Benchmark(
     val=tuple(organs(name, 'val', 48) for name in (SOURCE, *TARGETS)),
     source=SOURCE,
     targets=TARGETS,
+    metric=dict(type='VolumeSegMetric'),
+    selection=dict(metric=f'{SOURCE}/Dice', rule='greater'),
     batch_size=6,
     test_batch_size=12,
     workers=0,

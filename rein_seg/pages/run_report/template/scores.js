@@ -3,7 +3,7 @@ const { results, report } = data;
 const domains = Object.keys(results.domains || {});
 const targets = results.targets || [];
 const columns = Object.keys(results.mean_over_targets || {});
-const unitOf = (column) => ((results.fractions || []).includes(column) ? '0..1' : '%');
+const unitOf = (column) => ((results.fractions || []).includes(column) ? '0..1' : (results.units || {})[column] || '%');
 const betterOf = (column) => (['MAE', 'BER'].includes(column) ? 'lower' : 'higher');
 const gathered = (domain) => (report.domains || {})[domain] || null;
 const roleOf = (domain) => (domain === results.source ? 'source' : targets.includes(domain) ? 'target' : 'other');
@@ -38,8 +38,8 @@ function drawScores() {
   const box = find('#scores .scroll');
   drawTable(box, 'scores', table, rows);
   [...box.querySelectorAll('tbody tr')].forEach((line, i) => { if (rows[i].role === 'mean') line.className = 'mean'; });
-  const fractions = results.fractions || [];
-  find('#scores .about').textContent = `In %${fractions.length ? `, ${fractions.join(', ')} in 0..1` : ''}. `
+  const others = columns.filter((column) => unitOf(column) !== '%');
+  find('#scores .about').textContent = `In %${others.map((column) => `, ${column} in ${unitOf(column)}`).join('')}. `
     + 'The source was trained on and is not part of the mean. ECE: expected calibration error, in %, lower is better.';
 }
 
