@@ -92,6 +92,15 @@ ENCODERS = {
         dilations=[1, 1],
         init_seed=0,
     ),
+    'resnetv2': dict(
+        type='ResNetV2',
+        depths=[2, 1],
+        stem_channels=8,
+        base_channels=16,
+        norm_groups=4,
+        out_indices=[1, 2],
+        init_seed=0,
+    ),
     'sam': dict(
         type='SAMViT',
         arch=dict(
@@ -115,7 +124,13 @@ ENCODERS = {
         init_seed=0,
     ),
 }
-LAYOUTS = {'sam': 'NHWC', 'convnext': 'NCHW', 'resnet': 'NCHW', 'swin': 'windows'}
+LAYOUTS = {
+    'sam': 'NHWC',
+    'convnext': 'NCHW',
+    'resnet': 'NCHW',
+    'resnetv2': 'NCHW',
+    'swin': 'windows',
+}
 
 
 def layout(name: str) -> str:
@@ -161,6 +176,11 @@ FOUR_MAPS = {
         'out_indices': [0, 1, 2, 3],
         'strides': [1, 2, 2, 2],
         'dilations': [1, 1, 1, 1],
+    },
+    'resnetv2': {
+        **ENCODERS['resnetv2'],
+        'depths': [1, 1, 1],
+        'out_indices': [0, 1, 2, 3],
     },
     'sam': _plain('sam'),
     'swin': {**ENCODERS['swin'], 'arch': dict(embed_dims=8, **_STAGES, num_heads=[1, 1, 2, 2])},

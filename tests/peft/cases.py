@@ -16,10 +16,12 @@ class Case:
     needs: str | None = None  # a package that may be missing
 
 
+# no operation of these can be updated: weights are standardised when they are used
+NO_OPS = ('resnetv2',)
 CASES = [
     Case('frozen', dict(type='Frozen')),
     Case('full', dict(type='Full')),
-    Case('lora', dict(type='LoRA', rank=4, alpha=8)),
+    Case('lora', dict(type='LoRA', rank=4, alpha=8), without=NO_OPS),
     Case(
         'lora_qv',
         dict(type='LoRA', targets=['q', 'v'], rank=4),
@@ -46,7 +48,7 @@ CASES = [
         dict(type='LoRA', targets=['dw', 'fc2', 'merge'], rank=2, conv_form='kernel'),
         families=('convnext', 'convnext_conv'),
     ),
-    Case('dora', dict(type='DoRA', rank=4)),
+    Case('dora', dict(type='DoRA', rank=4), without=NO_OPS),
     Case(
         'dora_parts',
         dict(type='DoRA', targets=['k', 'proj', 'fc2', 'patch'], rank=2, rank_stabilized=True),
@@ -58,9 +60,9 @@ CASES = [
         dict(type='VeRA', targets=['downsample'], rank=8, seed=1),
         families=('resnet',),
     ),
-    Case('pego', dict(type='PEGO', rank=2, groups=3)),
-    Case('kasa', dict(type='KaSA', rank=2), start=0.2),
-    Case('soma', dict(type='SoMA', rank=4)),
+    Case('pego', dict(type='PEGO', rank=2, groups=3), without=NO_OPS),
+    Case('kasa', dict(type='KaSA', rank=2), start=0.2, without=NO_OPS),
+    Case('soma', dict(type='SoMA', rank=4), without=NO_OPS),
     Case(
         'soma_principal',
         dict(
@@ -74,14 +76,14 @@ CASES = [
         families=('vit', 'convnext'),
         start=0.05,
     ),
-    Case('svf', dict(type='SVF')),
+    Case('svf', dict(type='SVF'), without=NO_OPS),
     Case(
         'svf_parts',
         dict(type='SVF', targets=['q', 'v', 'fc2', 'patch']),
         families=('vit', 'eva02', 'sam', 'swin'),
     ),
-    Case('ssf', dict(type='SSF'), start=0.2),
-    Case('ssf_exact', dict(type='SSF', init_std=0)),
+    Case('ssf', dict(type='SSF'), start=0.2, without=NO_OPS),
+    Case('ssf_exact', dict(type='SSF', init_std=0), without=NO_OPS),
     Case(
         'ssf_roles',
         dict(type='SSF', targets=['conv1', 'bn2', 'downsample', 'stem']),
