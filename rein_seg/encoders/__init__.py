@@ -3,6 +3,7 @@
 from rein_seg.encoders import (
     clip,
     convnext,
+    pgt,
     plain_vit,
     resnet,
     resnetv2,
@@ -36,6 +37,7 @@ __all__ = [
     'fetch_weights',
     'find_anatomy',
     'locate',
+    'pgt',
     'plain_vit',
     'resnet',
     'resnetv2',

@@ -49,6 +49,7 @@ def token_block_sites(
     ffn: Sequence[Site],
     exits: tuple[str, str] = ('attn', 'mlp'),
     norms: tuple[str, str] = ('norm1', 'norm2'),
+    last_sum: str = '',
     merging: nn.Module | None = None,
 ) -> list[Site]:
     """Returns the sites of a pre-norm block, (B, N, C) -> (B, N, C), in forward order.
@@ -64,6 +65,8 @@ def token_block_sites(
         ffn: OP and further sites inside the feed-forward.
         exits: Modules of the block whose outputs are the two branches.
         norms: Norms of the block in front of the branches.
+        last_sum: Module whose output is the last summand of the second residual sum, where the
+            block goes on behind it; '' where it ends there.
         merging: For the first block of a later stage; see `SeqSite` and `TokenMerging`.
     """
     block = encoder.get_submodule(name)
@@ -80,7 +83,7 @@ def token_block_sites(
         norm_site(encoder, f'{name}.{norms[0]}', 'norm1', place),
         *attention,
         branch('attn', norms[0], exits[0]),
-        StreamSite(*place, 'mid', (tap(norms[1], 'input'), tap('', 'output'))),
+        StreamSite(*place, 'mid', (tap(norms[1], 'input'), tap(last_sum, 'output'))),
         norm_site(encoder, f'{name}.{norms[1]}', 'norm2', place),
         *ffn,
         branch('ffn', norms[1], exits[1]),

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from rein_seg.errors import UserError
 
+Size = tuple[int, tuple[int, ...]]  # width of the first stage, blocks of each stage
+
 # parts of classifiers and segmentation models beside the backbone
 HEADS = ('head.', 'fc.', 'neck.', 'decode_head.', 'auxiliary_head.')
 
@@ -126,3 +128,38 @@ def fill_output_norms(
     for name in others:
         tensors[name] = torch.full_like(own[name], float(name.endswith('weight')))
     return tuple(others)
+
+
+def blocks_of_stages(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Returns the number of blocks ``stages.S.blocks.B.`` of each stage.
+
+    Example:
+        >>> from rein_seg.encoders.weights import blocks_of_stages
+        >>> blocks_of_stages({'stages.0.blocks.0.norm': 1, 'stages.1.blocks.2.norm': 1})
+        (1, 3)
+    """
+    found = (re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', name) for name in tensors)
+    blocks = {(int(match[1]), int(match[2])) for match in found if match}
+    stages = range(max((stage for stage, _ in blocks), default=-1) + 1)
+    return tuple(max((b + 1 for s, b in blocks if s == stage), default=0) for stage in stages)
+
+
+def check_variant(kind: str, usual: Mapping[Size, str], file: Size, own: Size) -> None:
+    """Checks that a file is of the encoder's size.
+
+    Args:
+        kind: Name of the family.
+        usual: Names of the sizes of the family.
+        file: Width of the first stage, and blocks of each stage.
+        own: Size of the encoder.
+
+    Raises:
+        UserError: If the sizes differ; the message names both.
+    """
+    if file != own:
+        names = [usual.get(size, f'{kind} of no usual size') for size in (file, own)]
+        raise UserError(
+            f'the weights file is a {names[0]}: width {file[0]}, blocks {list(file[1])}; the '
+            f'encoder is a {names[1]}: width {own[0]}, blocks {list(own[1])}; set encoder.arch to '
+            'the file, or encoder.checkpoint to a file of this size'
+        )

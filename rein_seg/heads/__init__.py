@@ -3,6 +3,7 @@
 from rein_seg.heads.batch_dice import BatchDiceLoss
 from rein_seg.heads.binary_losses import BalancedBCELoss, StructureLoss
 from rein_seg.heads.contract import DecodeHead, HeadInputs
+from rein_seg.heads.fpt import FPTHead
 from rein_seg.heads.linear_head import LinearHead
 from rein_seg.heads.mask2former import Mask2FormerHead
 from rein_seg.heads.sam import SAMHead
@@ -11,6 +12,7 @@ __all__ = [
     'BalancedBCELoss',
     'BatchDiceLoss',
     'DecodeHead',
+    'FPTHead',
     'HeadInputs',
     'LinearHead',
     'Mask2FormerHead',

@@ -144,6 +144,14 @@ class DecodeHead(ABC):
             size: (H, W) of the prediction in pixels.
         """
 
+    def divisor(self, strides: Sequence[int]) -> int:
+        """Returns the number of pixels that the sides of images must be multiples of.
+
+        Args:
+            strides: Pixels a step of each map of the model, read by this head or not.
+        """
+        return 1
+
     @property
     def sigmoid(self) -> bool:
         """Whether the single output channel is the logit of the foreground."""

@@ -12,7 +12,9 @@ from tests.encoders.tiny import ENCODERS, image
 MAP_FAMILIES = ['sam', 'swin']
 
 SEQ_FAMILIES = [
-    name for name in sorted(ENCODERS) if not name.startswith(('convnext', 'resnet', *MAP_FAMILIES))
+    name
+    for name in sorted(ENCODERS)
+    if not name.startswith(('convnext', 'pgt', 'resnet', *MAP_FAMILIES))
 ]
 
 

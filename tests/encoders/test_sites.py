@@ -215,7 +215,7 @@ def test_param_roles(family):
     assert 'norm' in roles.values()
     if family in TOKEN_FAMILIES:
         positions = [role for name, role in roles.items() if name.endswith('pos_embed')]
-        assert positions == ([] if family in ('dinov3', 'swin') else ['pos'])
+        assert positions == ([] if family in ('dinov3', 'pgt', 'swin') else ['pos'])
         matrices = [role for name, role in roles.items() if name.endswith('attn.proj.weight')]
         assert matrices == ['weight'] * anatomy.num_blocks
     if family == 'swin':  # "bias" in its name, but no bias

@@ -123,6 +123,12 @@ ENCODERS = {
         window_size=3,
         init_seed=0,
     ),
+    # an 8 x 12 grid of a 32 x 48 image, then 4 x 6: 3 x 3 groups pad rows
+    'pgt': dict(
+        type='PGT',
+        arch=dict(embed_dims=16, depths=[2, 1], num_heads=[2, 4], group_nums=[9, 1]),
+        init_seed=0,
+    ),
 }
 LAYOUTS = {
     'sam': 'NHWC',
@@ -183,6 +189,10 @@ FOUR_MAPS = {
         'out_indices': [0, 1, 2, 3],
     },
     'sam': _plain('sam'),
+    'pgt': {
+        **ENCODERS['pgt'],
+        'arch': dict(embed_dims=8, **_STAGES, num_heads=[1, 1, 2, 2], group_nums=[9, 4, 1, 1]),
+    },
     'swin': {**ENCODERS['swin'], 'arch': dict(embed_dims=8, **_STAGES, num_heads=[1, 1, 2, 2])},
 }
 

@@ -49,6 +49,7 @@ KINDS = {
     'dinov2': ('dinoofficial',),
     'dora': ('',),
     'fada': ('',),
+    'ftn': ('', 'fpt_head'),
     'lora': ('',),
     'mask2former': ('head', 'mask2former_loss', 'pixel'),
     'mona': ('module', 'swin'),

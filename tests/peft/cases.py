@@ -39,6 +39,11 @@ CASES = [
         families=('swin',),
     ),
     Case(
+        'lora_cpe',
+        dict(type='LoRA', targets=['q', 'v', 'cpe', 'patch'], rank=2, conv_form='kernel'),
+        families=('pgt',),
+    ),
+    Case(
         'lora_gate',
         dict(type='LoRA', targets=['gate', 'proj'], rank=2),
         families=('dinov2_swiglu', 'eva02'),

@@ -15,6 +15,8 @@ from rein_seg.encoders.swin.model import Swin
 from rein_seg.encoders.weights import (
     HEADS,
     Converted,
+    blocks_of_stages,
+    check_variant,
     fill_output_norms,
     leave_out,
     rename,
@@ -60,11 +62,12 @@ def convert_swin(encoder: Swin, state: dict[str, Tensor]) -> Converted:
     official = any(name.startswith('layers.') for name in tensors)
     tensors, left_out = leave_out(tensors, _OTHERS)
     tensors = rename(tensors, _RULES)
-    depths = _depths(tensors)
+    depths = blocks_of_stages(tensors)
     if _ANCHOR not in tensors or not depths:
         return Converted(state)  # not a file of Swin: strict loading lists the names
     _check_version(tensors)
-    _check_size(encoder, (tensors[_ANCHOR].shape[0], depths))
+    own_size = (encoder.embed_dims, tuple(encoder.depths))
+    check_variant('Swin', _SIZES, (tensors[_ANCHOR].shape[0], depths), own_size)
     if official:
         tensors = _reorder_mergings(tensors, len(depths))
     last = f'norm{len(depths) - 1}'
@@ -78,29 +81,11 @@ def convert_swin(encoder: Swin, state: dict[str, Tensor]) -> Converted:
     return Converted(tensors, (*left_out, *unused, *computed), tuple(resampled), filled)
 
 
-def _depths(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
-    found = (re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', name) for name in tensors)
-    blocks = {(int(match[1]), int(match[2])) for match in found if match}
-    stages = range(max((stage for stage, _ in blocks), default=-1) + 1)
-    return tuple(max((b + 1 for s, b in blocks if s == stage), default=0) for stage in stages)
-
-
 def _check_version(tensors: Mapping[str, Tensor]) -> None:
     if any('.cpb_mlp.' in name for name in tensors):
         raise UserError(
             'the weights file is a Swin of version 2 (it has cpb_mlp): this encoder is version 1; '
             'take a file without "swinv2" in its name'
-        )
-
-
-def _check_size(encoder: Swin, size: tuple[int, tuple[int, ...]]) -> None:
-    own = (encoder.embed_dims, tuple(encoder.depths))
-    if size != own:
-        names = [_SIZES.get(s, 'Swin of no usual size') for s in (size, own)]
-        raise UserError(
-            f'the weights file is a {names[0]}: width {size[0]}, blocks {list(size[1])}; the '
-            f'encoder is a {names[1]}: width {own[0]}, blocks {list(own[1])}; set encoder.arch to '
-            'the file, or encoder.checkpoint to a file of this size'
         )
 
 
