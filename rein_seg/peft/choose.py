@@ -26,7 +26,7 @@ def find_operations(
         anatomy: The encoder's anatomy.
         method: Name of the method, for the error message.
         targets: Roles (all rows of the weight; ``parts`` is then empty), or names of parts of
-            fused operations.
+            fused operations. ``qkv`` also stands for q, k and v in modules of their own.
         blocks: Block indexes; None takes all, negative indexes count from the end.
 
     Raises:
@@ -40,7 +40,9 @@ def find_operations(
         >>> [(site.name, rows_of(site)) for site in sites]
         [('layers.0.attn.qkv', ((0, 192), (384, 576)))]
     """
-    check_targets(method, targets, target_names(anatomy, blocks=blocks), anatomy.family)
+    known = target_names(anatomy, blocks=blocks)
+    targets = _unfused(targets, known)
+    check_targets(method, targets, known, anatomy.family)
     chosen = []
     for site in anatomy.find(OpSite, blocks=blocks):
         parts = tuple(part for part in site.parts if part[0] in targets)
@@ -49,6 +51,14 @@ def find_operations(
         elif parts:
             chosen.append(replace(site, parts=parts))
     return chosen
+
+
+def _unfused(targets: Sequence[str], known: Collection[str]) -> list[str]:
+    """Returns the targets with the roles of queries, keys and values where they are not fused."""
+    apart = [role for role in ('q', 'kv', 'k', 'v') if role in known]
+    if 'qkv' in known or not {'q', 'k', 'v'} <= set(apart):
+        return list(targets)
+    return [name for target in targets for name in (apart if target == 'qkv' else [target])]
 
 
 def rows_of(site: OpSite) -> Rows:

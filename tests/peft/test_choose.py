@@ -26,6 +26,19 @@ def test_rows_of_roles_and_parts(targets, expected):
     assert {site.role: rows_of(site) for site in sites} == expected
 
 
+@pytest.mark.parametrize(
+    ('targets', 'expected'),
+    [
+        (['qkv'], {'q': ((0, 16),), 'kv': ((0, 32),)}),
+        (['q', 'v'], {'q': ((0, 16),), 'kv': ((16, 32),)}),
+        (['kv', 'v'], {'kv': ((0, 32),)}),
+    ],
+)
+def test_queries_keys_and_values_in_modules_of_their_own(targets, expected):
+    sites = find_operations(anatomy('pgt'), 'LoRA', targets=targets, blocks=[0])
+    assert {site.role: rows_of(site) for site in sites} == expected
+
+
 def test_blocks_and_unknown_targets():
     tiny = anatomy()
     sites = find_operations(tiny, 'LoRA', targets=['proj'], blocks=[-1, 0])

@@ -17,7 +17,7 @@ from rein_seg.peft.context import Context
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, OpSite
 
-_ROLES = ('qkv', 'q', 'k', 'v', 'proj', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3')
+_ROLES = ('qkv', 'q', 'k', 'v', 'kv', 'proj', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3')
 _NAMES = ('target_modules', 'feedforward_modules', 'exclude_modules')  # may hold roles
 _EXTRA = "pip install 'rein-seg[peft]'"
 
