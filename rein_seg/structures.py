@@ -229,6 +229,8 @@ class BranchSite(Site):
         exit_pre: The branch's result before LayerScale.
         exit_post: The same after LayerScale; None where no module gives it.
         conv: The spatial convolution of a branch conv, for its kernel, stride and widths.
+        beside: Module name of a block that lies beside the stream, as in a second path of the
+            network; empty for a block of the stream.
     """
 
     branch: Literal['attn', 'ffn', 'conv']
@@ -237,6 +239,7 @@ class BranchSite(Site):
     exit_pre: Tap
     exit_post: Tap | None
     conv: nn.Conv2d | None = None
+    beside: str = ''
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from rein_seg.encoders import (
     clip,
     convnext,
+    ddrnet,
     pgt,
     plain_vit,
     resnet,
@@ -34,6 +35,7 @@ __all__ = [
     'clip',
     'convert_weights',
     'convnext',
+    'ddrnet',
     'fetch_weights',
     'find_anatomy',
     'locate',

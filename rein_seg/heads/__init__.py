@@ -3,19 +3,23 @@
 from rein_seg.heads.batch_dice import BatchDiceLoss
 from rein_seg.heads.binary_losses import BalancedBCELoss, StructureLoss
 from rein_seg.heads.contract import DecodeHead, HeadInputs
+from rein_seg.heads.ddrnet_head import DDRNetHead
 from rein_seg.heads.fpt import FPTHead
 from rein_seg.heads.linear_head import LinearHead
 from rein_seg.heads.mask2former import Mask2FormerHead
+from rein_seg.heads.ohem_loss import OHEMLoss
 from rein_seg.heads.sam import SAMHead
 
 __all__ = [
     'BalancedBCELoss',
     'BatchDiceLoss',
+    'DDRNetHead',
     'DecodeHead',
     'FPTHead',
     'HeadInputs',
     'LinearHead',
     'Mask2FormerHead',
+    'OHEMLoss',
     'SAMHead',
     'StructureLoss',
 ]

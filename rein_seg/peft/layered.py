@@ -116,6 +116,6 @@ def site_key(site: Site) -> str:
     if isinstance(site, StreamSite):
         return f'{site.where}_{site.block}'
     if isinstance(site, BranchSite):
-        return f'{site.branch}_{site.block}'
+        return f'{site.branch}_{site.beside.replace(".", "_") or site.block}'
     name: str = site.name  # type: ignore[attr-defined]
     return name.replace('.', '_')  # a ModuleDict refuses dots

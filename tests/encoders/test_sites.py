@@ -20,21 +20,23 @@ from tests.encoders.probe import Probe
 from tests.encoders.tiny import ENCODERS, image
 
 FAMILIES = sorted(ENCODERS)
-TOKEN_FAMILIES = [name for name in FAMILIES if not name.startswith(('convnext', 'resnet'))]
-FFN_FAMILIES = [name for name in FAMILIES if not name.startswith('resnet')]
+CONVOLUTIONS = ('resnet', 'ddrnet')
+TOKEN_FAMILIES = [name for name in FAMILIES if not name.startswith(('convnext', *CONVOLUTIONS))]
+FFN_FAMILIES = [name for name in FAMILIES if not name.startswith(CONVOLUTIONS)]
 
 
-def run(family, find, function, **options):
+def run(family, find, function, *, size=(32, 48), **options):
     """Returns maps without and with ``function`` hooked to the sites ``find`` picks."""
+    images = image(*size)
     encoder, _ = build_encoder(ENCODERS[family])
     anatomy = find_anatomy(encoder)
     with torch.no_grad():
-        before = encoder(image())
+        before = encoder(images)
         probe = Probe(find(anatomy), function, **options)
         probe.attach(encoder, anatomy)
-        after = encoder(image())
+        after = encoder(images)
         probe.detach()
-        again = encoder(image())
+        again = encoder(images)
     for x, y in zip(before, again, strict=True):
         assert torch.equal(x, y)
     return before, after
@@ -191,7 +193,7 @@ def test_grid_view_round_trips_and_leaves_prefix_tokens_alone(family):
     def blur_free(x, context):
         grid = context.to_grid(x)
         assert grid.shape[1] == context.site.channels
-        assert grid.shape[-1] * 2 == grid.shape[-2] * 3  # a 32 x 48 image is not square
+        assert grid.shape[-1] * 2 == grid.shape[-2] * 3  # a 64 x 96 image is not square
         back = context.from_grid(grid, x)
         assert back.shape == x.shape
         tokens = context.to_tokens(x)
@@ -201,7 +203,7 @@ def test_grid_view_round_trips_and_leaves_prefix_tokens_alone(family):
             torch.testing.assert_close(back[:, context.num_prefix :], tokens)
         return torch.zeros_like(x)
 
-    run(family, lambda a: a.find(StreamSite, where='out'), blur_free)
+    run(family, lambda a: a.find(StreamSite, where='out'), blur_free, size=(64, 96))
 
 
 @pytest.mark.parametrize('family', FAMILIES)

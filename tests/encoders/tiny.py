@@ -129,12 +129,19 @@ ENCODERS = {
         arch=dict(embed_dims=16, depths=[2, 1], num_heads=[2, 4], group_nums=[9, 1]),
         init_seed=0,
     ),
+    'ddrnet': dict(
+        type='DualResNet',
+        arch=dict(planes=16, layers=[2, 1, 2, 1], spp_planes=8, num_halves=2),
+        norm_cfg=dict(type='BN', eps=1.0),  # random weights would make large values
+        init_seed=0,
+    ),
 }
 LAYOUTS = {
     'sam': 'NHWC',
     'convnext': 'NCHW',
     'resnet': 'NCHW',
     'resnetv2': 'NCHW',
+    'ddrnet': 'NCHW',
     'swin': 'windows',
 }
 
@@ -193,6 +200,7 @@ FOUR_MAPS = {
         **ENCODERS['pgt'],
         'arch': dict(embed_dims=8, **_STAGES, num_heads=[1, 1, 2, 2], group_nums=[9, 4, 1, 1]),
     },
+    'ddrnet': {**ENCODERS['ddrnet'], 'out': 'pyramid'},
     'swin': {**ENCODERS['swin'], 'arch': dict(embed_dims=8, **_STAGES, num_heads=[1, 1, 2, 2])},
 }
 

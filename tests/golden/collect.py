@@ -46,6 +46,7 @@ KINDS = {
         'sam_conv_lora',
         'sam_vision_encoder_conv_lora',
     ),
+    'ddrnet': ('dappm', 'ddrnet'),
     'dinov2': ('dinoofficial',),
     'dora': ('',),
     'fada': ('',),

@@ -36,6 +36,10 @@ HEADS = {
     'TokenPyramid, UPerNet': dict(
         neck=dict(type='TokenPyramid', out_channels=8), decode_head=UPERNET
     ),
+    'DDRNet': dict(
+        decode_head=dict(type='DDRNetHead', channels=8, in_index=0, norm_cfg=GROUPS),
+        auxiliary_head=dict(type='DDRNetHead', channels=8, in_index=-1, norm_cfg=GROUPS),
+    ),
     'SegFormer': dict(decode_head=dict(type='SegformerHead', channels=8, norm_cfg=GROUPS)),
     'FCN': dict(decode_head=dict(type='FCNHead', channels=8, norm_cfg=GROUPS)),
 }

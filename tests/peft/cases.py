@@ -30,9 +30,13 @@ CASES = [
     Case(
         'lora_blocks',
         dict(type='LoRA', targets=['fc1'], rank=2, blocks=[-1]),
-        without=('resnet',),
+        without=('resnet', 'ddrnet'),
     ),
-    Case('lora_patch', dict(type='LoRA', targets=['patch', 'fc2'], rank=2), without=('resnet',)),
+    Case(
+        'lora_patch',
+        dict(type='LoRA', targets=['patch', 'fc2'], rank=2),
+        without=('resnet', 'ddrnet'),
+    ),
     Case(
         'lora_windows',
         dict(type='LoRA', targets=['q', 'proj', 'merge'], rank=2),
@@ -59,11 +63,11 @@ CASES = [
         dict(type='DoRA', targets=['k', 'proj', 'fc2', 'patch'], rank=2, rank_stabilized=True),
         families=('dinov2', 'sam', 'swin'),
     ),
-    Case('vera', dict(type='VeRA', rank=8), without=('resnet',)),
+    Case('vera', dict(type='VeRA', rank=8), without=('resnet', 'ddrnet')),
     Case(
         'vera_downsample',
         dict(type='VeRA', targets=['downsample'], rank=8, seed=1),
-        families=('resnet',),
+        families=('resnet', 'ddrnet'),
     ),
     Case('pego', dict(type='PEGO', rank=2, groups=3), without=NO_OPS),
     Case('kasa', dict(type='KaSA', rank=2), start=0.2, without=NO_OPS),
@@ -73,7 +77,7 @@ CASES = [
         dict(
             type='SoMA', rank=3, alpha=6, blocks=[0, -1], components='principal', train_bias=False
         ),
-        families=('dinov2', 'resnet', 'swin'),
+        families=('dinov2', 'resnet', 'ddrnet', 'swin'),
     ),
     Case(
         'soma_random_start',
@@ -120,7 +124,7 @@ CASES = [
         'conv_lora',
         dict(type='ConvLoRA', num_experts=3),
         merges=False,
-        without=('convnext', 'resnet'),
+        without=('convnext', 'resnet', 'ddrnet'),
     ),
     Case(
         'conv_lora_all',
@@ -132,7 +136,7 @@ CASES = [
         'conv_lora_downsample',
         dict(type='ConvLoRA', targets=['downsample'], num_experts=2),
         merges=False,
-        families=('resnet',),
+        families=('resnet', 'ddrnet'),
     ),
     Case(
         'conv_lora_top2',
@@ -188,12 +192,12 @@ CASES = [
         start=0.02,
     ),
     # a block of the tiny ResNet begins with a 3x3 convolution
-    Case('rep_adapter', dict(type='RepAdapter', hidden_dims=4), without=('resnet',)),
+    Case('rep_adapter', dict(type='RepAdapter', hidden_dims=4), without=('resnet', 'ddrnet')),
     Case(
         'vpt',
         dict(type='VPT', num_tokens=4),
         merges=False,
-        without=('convnext', 'resnet'),
+        without=('convnext', 'resnet', 'ddrnet'),
         start=None,
     ),
     Case(

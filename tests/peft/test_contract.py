@@ -37,8 +37,8 @@ def test_method_has_an_effect(case, family):
     if not list(backbone.peft.parameters()):
         pytest.skip('no adapter')
     randomise(backbone)
-    difference = (backbone(image()).maps[-1] - frozen_features(family).maps[-1]).abs().max()
-    assert difference > 1e-3
+    pairs = zip(backbone(image()).maps, frozen_features(family).maps, strict=True)
+    assert max((x - y).abs().max() for x, y in pairs) > 1e-3
 
 
 @on_every_pair

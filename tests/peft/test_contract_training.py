@@ -15,6 +15,9 @@ from tests.peft.contract import (
     training_loss,
 )
 
+# biases that the batch norms of the next layers take off again, in training, where a map is small
+ABSORBED = {'ddrnet': {'encoder.layer5.0.bn3.bias', 'encoder.layer5.0.downsample.1.bias'}}
+
 
 @on_every_pair
 def test_trainable_set_is_the_declared_one(case, family):
@@ -38,7 +41,7 @@ def test_every_trainable_parameter_gets_a_gradient(case, family):
     grads = [p.grad for p in backbone.parameters() if p.grad is not None]
     assert all(torch.isfinite(g).all() for g in grads)
     still = {n for n, p in backbone.named_parameters() if p.grad is not None and not p.grad.any()}
-    assert not still, still
+    assert still == (ABSORBED.get(family, set()) if case.name == 'full' else set())
 
 
 @on_every_pair
