@@ -275,6 +275,7 @@ class Anatomy:
         grid_module: Module whose output is (tokens, (H, W)), or a (B, C, H, W) map of the patches,
             for NLC encoders; else None.
         divisor: Image sides must be multiples of it, in pixels; 1 for any side.
+        least_side: Shortest side of an image in pixels, where it does not follow from the stages.
         state: Grid and prompt count of the running forward pass.
         settings: Attributes (module, name, value) of the encoder that sites rely on.
         hooks: Forward hooks (module, side, hook) that sites rely on; hooks of the input also take
@@ -292,6 +293,7 @@ class Anatomy:
     stage_channels: tuple[int, ...]
     grid_module: nn.Module | None = None
     divisor: int = 1
+    least_side: int = 1
     state: RunState = field(default_factory=RunState)
     settings: tuple[tuple[nn.Module, str, Any], ...] = ()
     hooks: tuple[tuple[nn.Module, Side, Callable[..., None]], ...] = ()
@@ -305,7 +307,8 @@ class Anatomy:
     @property
     def smallest_side(self) -> int:
         """Shortest side of an image in pixels that reaches the last stage: one step of its map."""
-        return max(self.divisor, self.patch_size * 2 ** (len(self.stage_depths) - 1))
+        least = max(self.divisor, self.least_side)
+        return max(least, self.patch_size * 2 ** (len(self.stage_depths) - 1))
 
     def find(
         self,

@@ -24,7 +24,8 @@ def draw_weights(encoder: nn.Module, seed: int) -> None:
     """Draws random weights from ``seed`` alone; the global generator stays as it is.
 
     Positions are sines and cosines, as in MAE: random positions would hide the place of a patch,
-    and in a street scene the place already tells much about the class.
+    and in a street scene the place already tells much about the class. An encoder with a rule of
+    its own, ``reset_parameters``, draws by it.
 
     Example:
         >>> import torch
@@ -38,6 +39,9 @@ def draw_weights(encoder: nn.Module, seed: int) -> None:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if hasattr(encoder, 'reset_parameters'):
+            encoder.reset_parameters()
+            return
         for module in encoder.modules():
             if hasattr(module, 'reset_parameters'):
                 module.reset_parameters()

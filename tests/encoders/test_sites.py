@@ -23,6 +23,8 @@ FAMILIES = sorted(ENCODERS)
 CONVOLUTIONS = ('resnet', 'ddrnet')
 TOKEN_FAMILIES = [name for name in FAMILIES if not name.startswith(('convnext', *CONVOLUTIONS))]
 FFN_FAMILIES = [name for name in FAMILIES if not name.startswith(CONVOLUTIONS)]
+# tables of absolute positions, where there is not one
+POSITIONS = {'pvt_v1': 2, **dict.fromkeys(('dinov3', 'pgt', 'pvt_linear', 'pvt_v2', 'swin'), 0)}
 
 
 def run(family, find, function, *, size=(32, 48), **options):
@@ -216,8 +218,8 @@ def test_param_roles(family):
     assert {n for n, role in roles.items() if role in ('bias', 'norm_bias')} == biases
     assert 'norm' in roles.values()
     if family in TOKEN_FAMILIES:
-        positions = [role for name, role in roles.items() if name.endswith('pos_embed')]
-        assert positions == ([] if family in ('dinov3', 'pgt', 'swin') else ['pos'])
+        tables = [role for n, role in roles.items() if n.rstrip('12').endswith('pos_embed')]
+        assert tables == ['pos'] * POSITIONS.get(family, 1)
         matrices = [role for name, role in roles.items() if name.endswith('attn.proj.weight')]
         assert matrices == ['weight'] * anatomy.num_blocks
     if family == 'swin':  # "bias" in its name, but no bias

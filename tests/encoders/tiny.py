@@ -12,6 +12,9 @@ VIT = dict(
     final_norm=False,
     init_seed=0,
 )
+_PVT = dict(
+    embed_dims=[16, 32], num_heads=[2, 4], mlp_ratios=[2, 2], depths=[1, 2], sr_ratios=[4, 2]
+)
 ENCODERS = {
     'vit': VIT,
     'vit_without_cls': {**VIT, 'with_cls_token': False},
@@ -135,6 +138,10 @@ ENCODERS = {
         norm_cfg=dict(type='BN', eps=1.0),  # random weights would make large values
         init_seed=0,
     ),
+    # grids as of Swin; keys of 2 x 3, then 2 x 3
+    'pvt_v1': dict(type='PVT', arch=dict(version='v1', **_PVT), img_size=32, init_seed=0),
+    'pvt_v2': dict(type='PVT', arch=dict(version='v2', **_PVT), init_seed=0),
+    'pvt_linear': dict(type='PVT', arch=dict(version='v2', linear=True, **_PVT), init_seed=0),
 }
 LAYOUTS = {
     'sam': 'NHWC',
@@ -183,6 +190,17 @@ FOUR_MAPS = {
     },
     'dinov3': _timm('dinov3'),
     'eva02': _timm('eva02'),
+    'pvt': dict(
+        type='PVT',
+        arch=dict(
+            version='v2',
+            embed_dims=[8, 8, 16, 16],
+            num_heads=[1, 1, 2, 2],
+            mlp_ratios=[2, 2, 2, 2],
+            **_STAGES,
+        ),
+        init_seed=0,
+    ),
     'resnet': {
         **ENCODERS['resnet'],
         'num_stages': 4,

@@ -55,6 +55,7 @@ KINDS = {
     'mask2former': ('head', 'mask2former_loss', 'pixel'),
     'mona': ('module', 'swin'),
     'pego': ('',),
+    'pvt': ('pvt_v1', 'pvt_v2'),
     'rein': (
         'clip',
         'convert_dinov2',
