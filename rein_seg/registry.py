@@ -28,6 +28,39 @@ EncoderKey = type | str
 ANATOMIES: dict[EncoderKey, AnatomyFn] = {}
 KEY_MAPS: dict[EncoderKey, KeyMapFn] = {}
 Function = TypeVar('Function', bound=Callable)
+Class = TypeVar('Class', bound=type)
+# classes whose paper could not be read -> what is whose
+RECONSTRUCTIONS: dict[type, str] = {}
+
+
+def reconstruction(note: str) -> Callable[[Class], Class]:
+    """Marks a class whose content is ours because its paper's details could not be read.
+
+    The results of a run name such classes.
+
+    Args:
+        note: What is the paper's, and what is ours.
+
+    Example:
+        >>> from torch import nn
+        >>> from rein_seg.registry import reconstruction, reconstructions
+        >>> @reconstruction('named as in its paper, the content is ours')
+        ... class Known(nn.Linear): ...
+        >>> reconstructions(nn.Sequential(Known(2, 2)))
+        {'Known': 'named as in its paper, the content is ours'}
+    """
+
+    def mark(cls: Class) -> Class:
+        RECONSTRUCTIONS[cls] = note
+        return cls
+
+    return mark
+
+
+def reconstructions(model: nn.Module) -> dict[str, str]:
+    """Returns class -> note of the modules of a model that are reconstructions."""
+    classes = dict.fromkeys(type(module) for module in model.modules())
+    return {cls.__name__: RECONSTRUCTIONS[cls] for cls in classes if cls in RECONSTRUCTIONS}
 
 
 def registered_name(cls: type) -> str:

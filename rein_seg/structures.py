@@ -28,6 +28,8 @@ class Features:
     Attributes:
         maps: One (B, C_i, H_i, W_i) tensor for each output of the encoder.
         queries: (Q, C_q) object queries made by the method, the same for every image, or None.
+        embedding: (B, C, H, W) patches of a plain ViT before positions are added, if the model
+            keeps them for a head; else None.
 
     Example:
         >>> import torch
@@ -39,6 +41,7 @@ class Features:
 
     maps: tuple[Tensor, ...]
     queries: Tensor | None = None
+    embedding: Tensor | None = None
 
 
 @dataclass

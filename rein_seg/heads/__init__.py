@@ -8,6 +8,7 @@ from rein_seg.heads.fpt import FPTHead
 from rein_seg.heads.linear_head import LinearHead
 from rein_seg.heads.mask2former import Mask2FormerHead
 from rein_seg.heads.ohem_loss import OHEMLoss
+from rein_seg.heads.repsep import RepSepHead
 from rein_seg.heads.sam import SAMHead
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     'LinearHead',
     'Mask2FormerHead',
     'OHEMLoss',
+    'RepSepHead',
     'SAMHead',
     'StructureLoss',
 ]

@@ -31,6 +31,7 @@ class HeadInputs:
         query_dims: Width of the queries that the PEFT method makes, or None without queries.
         checkpoint: File of the encoder's pretrained weights, or None.
         class_embeddings: (K, D) text embedding of each class, or None.
+        embedding_dims: Channels of the patch embedding of a plain ViT, or None without it.
 
     Example:
         >>> from rein_seg.heads.contract import HeadInputs
@@ -45,6 +46,7 @@ class HeadInputs:
     query_dims: int | None = None
     checkpoint: str | None = None
     class_embeddings: Tensor | None = None
+    embedding_dims: int | None = None
 
     def arguments(self, in_index: Index) -> dict[str, Any]:
         """Returns the facts as constructor arguments, for a head that reads the given maps.
@@ -64,6 +66,7 @@ class HeadInputs:
             'query_dims': self.query_dims,
             'checkpoint': self.checkpoint,
             'class_embeddings': self.class_embeddings,
+            'embedding_dims': self.embedding_dims,
         }
 
 
@@ -77,7 +80,8 @@ class DecodeHead(ABC):
 
     Attributes:
         filled_in: Constructor arguments that the model fills in where the config leaves them out:
-            keys of `HeadInputs.arguments`. A head that lists ``query_dims`` reads the queries.
+            keys of `HeadInputs.arguments`. A head that lists ``query_dims`` reads the queries, a
+            head that lists ``embedding_dims`` the patch embedding.
         output: ``logits``: `predict` returns logits. ``scores``: it returns non-negative numbers
             that are proportional to the classes' probabilities.
         num_classes: K.

@@ -19,7 +19,7 @@ from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.errors import UserError
 from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.peft import PEFTMethod, build_methods
-from rein_seg.structures import Anatomy, Features, StreamSite
+from rein_seg.structures import Anatomy, Features, OpSite, StreamSite
 
 
 @MODELS.register_module()
@@ -77,6 +77,8 @@ class PEFTBackbone(BaseModule):
         self._freeze()
         # stored: a copy for weight averaging switches all gradients off, and would find more
         self.frozen_names = self._find_frozen()
+        self.keeps_embedding = False
+        self._embedding: Tensor | None = None
         if activation_checkpointing:
             checkpoint_blocks(self.anatomy)
         self.register_state_dict_post_hook(_drop_frozen)
@@ -93,6 +95,28 @@ class PEFTBackbone(BaseModule):
         """Width of the queries for the head, or None without queries."""
         return self.peft.query_dims
 
+    @property
+    def embedding_dims(self) -> int | None:
+        """Channels of the patch embedding of a plain ViT; None for encoders with stages."""
+        return None if self._patches is None else self._patches.out_channels
+
+    @property
+    def _patches(self) -> nn.Conv2d | None:
+        ops = [site for site in self.anatomy.sites if isinstance(site, OpSite)]
+        found = [site.module for site in ops if site.role == 'patch']
+        plain = len(self.anatomy.stage_depths) == 1 and len(found) == 1
+        return found[0] if plain and isinstance(found[0], nn.Conv2d) else None
+
+    def keep_embedding(self) -> None:
+        """Has `forward` return the patch embedding, too, for a head that reads it."""
+        if not self.keeps_embedding:
+            assert self._patches is not None, self.anatomy.family
+            self.keeps_embedding = True
+            self._patches.register_forward_hook(self._note_embedding)
+
+    def _note_embedding(self, module: nn.Module, args: Any, output: Tensor) -> None:
+        self._embedding = output
+
     def forward(self, image: Tensor) -> Features:
         """Computes the features of a normalised image.
 
@@ -105,7 +129,9 @@ class PEFTBackbone(BaseModule):
         self.check_size(image.shape[-2:])
         self.anatomy.state.begin()
         maps = tuple(self.encoder(image))
-        return Features(maps=maps, queries=self.peft.queries())
+        # not stored any longer: a copy of the model cannot copy a part of a graph
+        embedding, self._embedding = self._embedding, None
+        return Features(maps=maps, queries=self.peft.queries(), embedding=embedding)
 
     def check_size(self, size: Sequence[int]) -> None:
         """Checks that the encoder takes images of a size.

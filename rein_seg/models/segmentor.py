@@ -117,6 +117,7 @@ class PEFTSegmentor(EncoderDecoder):
             num_classes=num_classes,
             query_dims=built.query_dims,
             checkpoint=WeightSource.file_of(backbone['encoder']),
+            embedding_dims=built.embedding_dims,
         )
         with building('model.decode_head'):
             self.decode_head = build_head(decode_head, inputs)
@@ -131,6 +132,8 @@ class PEFTSegmentor(EncoderDecoder):
         self.align_corners = head.align_corners
         self.train_cfg = train_cfg
         self.set_test_cfg(test_cfg)
+        if any('embedding_dims' in one.filled_in for one in self.heads.values()):
+            built.keep_embedding()
         if built.query_dims is not None and 'query_dims' not in head.filled_in:
             raise UserError(
                 f'{type(built.peft).__name__} makes queries, but decode head '

@@ -19,6 +19,7 @@ from rein_seg.environment import describe_environment
 from rein_seg.evaluation import DomainMetric, class_table
 from rein_seg.models.segmentor import count_parameters
 from rein_seg.palettes import palette_for
+from rein_seg.registry import reconstructions
 from rein_seg.run.command import command_line
 from rein_seg.run.overview import draw_overview
 from rein_seg.run.places import without_places
@@ -55,6 +56,7 @@ def collect_results(
         'command': command_line(),
         'benchmark': cfg.benchmark.get('name'),
         **report,
+        **({'reconstructions': found} if (found := reconstructions(model)) else {}),
         'method': model.identity['method'],
         'encoder': {'name': info.name, 'weights': info.weights},
         'num_classes': model.num_classes,

@@ -42,4 +42,7 @@ HEADS = {
     ),
     'SegFormer': dict(decode_head=dict(type='SegformerHead', channels=8, norm_cfg=GROUPS)),
     'FCN': dict(decode_head=dict(type='FCNHead', channels=8, norm_cfg=GROUPS)),
+    'RepSep': dict(decode_head=dict(type='RepSepHead', channels=8, num_heads=2)),
 }
+# heads that some families cannot feed: maps of several sizes
+PARTIAL = ('RepSep',)
