@@ -72,6 +72,7 @@ def resize_positions(
     num_prefix: int = 1,
     mode: str = 'bicubic',
     antialias: bool = False,
+    align_corners: bool = False,
     same_grid: bool = False,
 ) -> Tensor:
     """Resizes (1, P+N, C) positions of a square grid to (1, P+HW, C), by size.
@@ -82,6 +83,7 @@ def resize_positions(
         num_prefix: P; these rows stay as they are.
         mode: bicubic or bilinear.
         antialias: As in `torch.nn.functional.interpolate`.
+        align_corners: As there.
         same_grid: Set for files that this encoder wrote: H W rows are taken as they are, even if
             they could be a square (2 x 8 and 4 x 4 have as many rows).
 
@@ -107,21 +109,28 @@ def resize_positions(
         )
     if (side, side) == tuple(grid):
         return positions
-    table = resize_grid(
-        patches.reshape(1, side, side, -1), mode=mode, antialias=antialias, size=grid
-    )
+    how = dict(mode=mode, antialias=antialias, align_corners=align_corners, size=grid)
+    table = resize_grid(patches.reshape(1, side, side, -1), **how)
     return torch.cat((prefix.float(), table.flatten(1, 2)), dim=1)
 
 
-def resize_grid(table: Tensor, *, mode: str, antialias: bool = False, **target: Any) -> Tensor:
+def resize_grid(
+    table: Tensor,
+    *,
+    mode: str,
+    antialias: bool = False,
+    align_corners: bool = False,
+    **target: Any,
+) -> Tensor:
     """Resizes (1, h, w, C) positions to (1, H, W, C), in float32.
 
     Args:
         table: The positions.
         mode: bicubic or bilinear.
         antialias: As in `torch.nn.functional.interpolate`.
+        align_corners: As there.
         **target: ``size=(H, W)``, or ``scale_factor=``, which also shifts the sampled places.
     """
     channels_first = table.float().permute(0, 3, 1, 2)
-    options = dict(mode=mode, align_corners=False, antialias=antialias)
+    options = dict(mode=mode, align_corners=align_corners, antialias=antialias)
     return F.interpolate(channels_first, **options, **target).permute(0, 2, 3, 1)

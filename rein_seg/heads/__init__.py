@@ -10,6 +10,7 @@ from rein_seg.heads.mask2former import Mask2FormerHead
 from rein_seg.heads.ohem_loss import OHEMLoss
 from rein_seg.heads.repsep import RepSepHead
 from rein_seg.heads.sam import SAMHead
+from rein_seg.heads.setr import SETRHead
 
 __all__ = [
     'BalancedBCELoss',
@@ -23,5 +24,6 @@ __all__ = [
     'OHEMLoss',
     'RepSepHead',
     'SAMHead',
+    'SETRHead',
     'StructureLoss',
 ]

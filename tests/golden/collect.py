@@ -74,6 +74,7 @@ KINDS = {
     ),
     'sam': ('sam_image_encoder', 'sam_mask_decoder'),
     'set': ('',),
+    'setr': ('setr_mla', 'setr_mla_aux_wide', 'setr_pos_embed_resize', 'setr_up'),
     'soma': ('', 'trainable_names'),
     'ssf': ('', 'convnext', 'swin', 'vit'),
     'svf': ('',),

@@ -75,6 +75,7 @@ class PlainViT(VisionTransformer):
     """
 
     num_registers = 0
+    align_corners = False  # how positions are resized
 
     def __init__(
         self,
@@ -182,6 +183,7 @@ class PlainViT(VisionTransformer):
             patches.unflatten(1, (height, width)),
             mode=self.interpolate_mode,
             antialias=self.antialias,
+            align_corners=self.align_corners,
             **target,
         )
         return torch.cat((prefix, patches.flatten(1, 2).to(prefix.dtype)), dim=1)

@@ -80,6 +80,7 @@ def fit_plain_vit(
         num_prefix=prefix,
         mode=encoder.interpolate_mode,
         antialias=isinstance(encoder, PlainViT) and encoder.antialias,
+        align_corners=isinstance(encoder, PlainViT) and encoder.align_corners,
         same_grid=own_names,
     )
     if fitted[POSITIONS] is not tensors[POSITIONS]:
