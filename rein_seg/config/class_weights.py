@@ -71,6 +71,9 @@ def fill_class_weights(cfg: Config, training: bool) -> None:
 
 def _give(head: Any, weights: list[float]) -> bool:
     """Sets the weights in a head's config; returns whether it takes them."""
+    if 'heads' in head:  # a CascadeHead
+        given = [_give(part, weights) for part in head['heads']]  # each, not up to the first
+        return any(given)
     cls = MODELS.get(head['type'])
     if not inspect.isclass(cls):  # an error of a later step
         return True

@@ -76,7 +76,9 @@ def _places(cfg: Config, parts: Parts) -> Iterator[Place]:
                     yield Place(f'{key}.pipeline.{i}.pad_val', step['pad_val'], 'seg')
     model = cfg.model
     for name in ('decode_head', 'auxiliary_head'):
-        for head in _listed(model.get(name)):
+        rows = _listed(model.get(name))
+        # a CascadeHead is a list of heads
+        for head in (part for row in rows for part in row.get('heads', [row])):
             yield Place(f'model.{name}', head, 'ignore_index')
             for loss in _listed(head.get('loss_decode')):
                 yield from _arguments(f'model.{name}.loss_decode', loss, MODELS)

@@ -2,6 +2,7 @@
 
 from rein_seg.heads.batch_dice import BatchDiceLoss
 from rein_seg.heads.binary_losses import BalancedBCELoss, StructureLoss
+from rein_seg.heads.cascade import CascadeHead
 from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.ddrnet_head import DDRNetHead
 from rein_seg.heads.fpt import FPTHead
@@ -15,6 +16,7 @@ from rein_seg.heads.setr import SETRHead
 __all__ = [
     'BalancedBCELoss',
     'BatchDiceLoss',
+    'CascadeHead',
     'DDRNetHead',
     'DecodeHead',
     'FPTHead',

@@ -12,11 +12,13 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.decode_heads.fpn_head import FPNHead
+from mmseg.models.decode_heads.sep_aspp_head import DepthwiseSeparableASPPHead
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.heads.contract import DecodeHead, pixel_losses
+from rein_seg.heads.contract import DecodeHead, HeadInputs, Index, pixel_losses
 from rein_seg.structures import Features
 
 
@@ -100,15 +102,38 @@ def check_head(cls: type) -> None:
     """
     if issubclass(cls, BaseCascadeDecodeHead):
         raise UserError(
-            f'decode head {cls.__name__!r} refines the result of another head, which only '
-            "mmseg's CascadeEncoderDecoder provides: use a head that reads maps alone, such as "
-            'UPerHead'
+            f'decode head {cls.__name__!r} refines the result of another head: give both to '
+            f"type='CascadeHead', heads=[dict(type='FCNHead', ...), dict(type={cls.__name__!r}, "
+            '...)], or use a head that reads maps alone, such as UPerHead'
         )
     if not issubclass(cls, (DecodeHead, BaseDecodeHead)):
         raise UserError(
             f'decode head {cls.__name__!r} is no DecodeHead of rein_seg and no BaseDecodeHead of '
             'mmseg: subclass either (rein_seg.heads.contract says how)'
         )
+
+
+def further_arguments(cls: type, inputs: HeadInputs, in_index: Index) -> dict[str, Any]:
+    """Returns facts that only some heads of mmseg take, as constructor arguments.
+
+    Args:
+        cls: Of the head.
+        inputs: The facts.
+        in_index: Maps that the head reads.
+
+    Example:
+        >>> from mmseg.models.decode_heads import DepthwiseSeparableASPPHead
+        >>> from rein_seg.heads.contract import HeadInputs
+        >>> from rein_seg.heads.mmseg_head import further_arguments
+        >>> inputs = HeadInputs(channels=(8, 16), strides=(4, 8), num_classes=3)
+        >>> further_arguments(DepthwiseSeparableASPPHead, inputs, 1)
+        {'c1_in_channels': 8}
+    """
+    if issubclass(cls, DepthwiseSeparableASPPHead):
+        return {'c1_in_channels': inputs.channels[0]}
+    if issubclass(cls, FPNHead) and inputs.strides is not None:
+        return {'feature_strides': inputs.arguments(in_index)['in_strides']}
+    return {}
 
 
 def as_samples(labels: Tensor) -> list[SegDataSample]:

@@ -13,8 +13,9 @@ from torch import nn
 
 from rein_seg.encoders.build import EncoderInfo
 from rein_seg.errors import UserError
+from rein_seg.heads.cascade import CascadeHead
 from rein_seg.heads.contract import DecodeHead, HeadInputs, Index
-from rein_seg.heads.mmseg_head import MMSegHead, check_head
+from rein_seg.heads.mmseg_head import MMSegHead, check_head, further_arguments
 from rein_seg.registry import PEFT_METHODS
 
 
@@ -44,21 +45,38 @@ def build_head(cfg: Mapping[str, Any], inputs: HeadInputs) -> nn.Module:
             'gradient are 0; count the background, and take out_channels=1 with a sigmoid loss '
             'for one channel'
         )
+    if MODELS.get(cfg['type']) is CascadeHead:
+        heads = [_build(head, inputs, refines=i > 0) for i, head in enumerate(cfg['heads'])]
+        return MODELS.build({**cfg, 'heads': heads})
+    return _build(cfg, inputs)
+
+
+def _build(cfg: Mapping[str, Any], inputs: HeadInputs, *, refines: bool = False) -> nn.Module:
+    """Builds one head; with ``refines``, a head that may take the result of another head."""
     _check_losses(cfg)
     every = list(range(len(inputs.channels)))
     cls = MODELS.get(cfg['type'])
-    if cls is not None:  # an unknown type is an error of MODELS.build
+    if cls is None:
+        return MODELS.build(dict(cfg))  # names the near misses
+    if not refines:
         check_head(cls)
-        if issubclass(cls, DecodeHead):
-            return MODELS.build(_filled(cfg, inputs, cls.filled_in, cfg.get('in_index', every)))
+    if issubclass(cls, DecodeHead):
+        return MODELS.build(_filled(cfg, inputs, cls.filled_in, cfg.get('in_index', every)))
     if cfg.get('out_channels') == 1:
         cfg = {'threshold': 0.5, **cfg}  # mmseg's own default is 0.3
     if 'in_index' in cfg:
-        return MODELS.build(_filled(cfg, inputs, MMSegHead.filled_in, cfg['in_index']))
+        return _build_of_mmseg(cls, cfg, inputs, cfg['in_index'])
     try:
-        return MODELS.build(_filled(cfg, inputs, MMSegHead.filled_in, every))
+        return _build_of_mmseg(cls, cfg, inputs, every)
     except AssertionError:  # a head of mmseg that reads a single map refuses a list
-        return MODELS.build(_filled(cfg, inputs, MMSegHead.filled_in, every[-1]))
+        return _build_of_mmseg(cls, cfg, inputs, every[-1])
+
+
+def _build_of_mmseg(
+    cls: type, cfg: Mapping[str, Any], inputs: HeadInputs, in_index: Index
+) -> nn.Module:
+    filled = _filled(cfg, inputs, MMSegHead.filled_in, in_index)
+    return MODELS.build({**further_arguments(cls, inputs, in_index), **filled})
 
 
 def _filled(

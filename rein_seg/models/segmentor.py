@@ -98,7 +98,8 @@ class PEFTSegmentor(EncoderDecoder):
         with building('model.backbone'):
             built = MODELS.build(fill_methods(backbone, num_classes))
         if data_preprocessor is None:
-            ignored = decode_head.get('ignore_index', 255)
+            last = decode_head.get('heads', [decode_head])[-1]  # of a CascadeHead
+            ignored = last.get('ignore_index', 255)
             data_preprocessor = preprocessor_config(built.encoder_info, crop_size, ignored)
         # not EncoderDecoder's: it would build the heads before their channels are known
         with building('model.data_preprocessor'):

@@ -41,6 +41,21 @@ ENCODERS = {
         patch_size=8,
         init_seed=0,
     ),
+    'vit_setr': dict(
+        type='SETRViT',
+        arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),
+        img_size=32,
+        patch_size=8,
+        init_seed=0,
+    ),
+    'vit_setr_mla': dict(
+        type='SETRViT',
+        arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),
+        img_size=32,
+        patch_size=8,
+        drop_class_token=True,
+        init_seed=0,
+    ),
     'clip_tower': dict(
         type='CLIPViT',
         arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),

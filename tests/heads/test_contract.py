@@ -31,9 +31,7 @@ CASES = {
     'FCN, one channel': {**FCN, 'out_channels': 1, 'loss_decode': SIGMOID},
     'FCN, maps joined': {**FCN, 'in_index': [0, 2], 'input_transform': 'resize_concat'},
     'ASPP': dict(type='ASPPHead', channels=8, dilations=(1, 2), norm_cfg=GROUPS),
-    'PSP': dict(type='PSPHead', channels=8, pool_scales=(1, 2), norm_cfg=GROUPS),
     'FPN': dict(type='FPNHead', channels=8, feature_strides=STRIDES, norm_cfg=GROUPS),
-    'DA, three results': dict(type='DAHead', channels=8, pam_channels=4, norm_cfg=GROUPS),
     'EncNet, a loss of the image': dict(
         type='EncHead',
         channels=8,
@@ -56,7 +54,10 @@ def build(name, *, query_dims=None, **options):
     torch.manual_seed(0)
     classes = 2 if is_binary(name) else CLASSES
     inputs = HeadInputs(CHANNELS, STRIDES, classes, query_dims)
-    return as_head(build_head({**CASES[name], **options}, inputs))
+    cfg = {**CASES[name], **options}
+    if 'heads' in cfg:  # options are those of each
+        cfg = {**CASES[name], 'heads': [{**head, **options} for head in cfg['heads']]}
+    return as_head(build_head(cfg, inputs))
 
 
 def module_of(head):
@@ -197,7 +198,7 @@ def test_losses_of_a_list_come_by_name():
     assert names('FCN, losses of one name') == {'loss_ce', 'acc_seg'}
     parts = ('pam', 'cam', 'pam_cam')
     three = {f'{part}.{key}' for part in parts for key in ('loss_ce', 'acc_seg')}
-    assert names('DA, three results') == three
+    assert names('DANet') == three
 
 
 def test_an_adapter_hands_its_configs_on():

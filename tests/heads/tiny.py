@@ -2,6 +2,7 @@
 
 GROUPS = dict(type='GN', num_groups=2)
 UPERNET = dict(type='UPerHead', channels=8, pool_scales=(1, 2), norm_cfg=GROUPS)
+SETR = dict(hidden=8, norm_cfg=GROUPS)
 
 HEADS = {
     'Linear': dict(decode_head=dict(type='LinearHead')),
@@ -43,6 +44,44 @@ HEADS = {
     'SegFormer': dict(decode_head=dict(type='SegformerHead', channels=8, norm_cfg=GROUPS)),
     'FCN': dict(decode_head=dict(type='FCNHead', channels=8, norm_cfg=GROUPS)),
     'RepSep': dict(decode_head=dict(type='RepSepHead', channels=8, num_heads=2)),
+    'PSPNet': dict(
+        decode_head=dict(type='PSPHead', channels=8, pool_scales=(1, 2), norm_cfg=GROUPS)
+    ),
+    'DeepLabV3+': dict(
+        decode_head=dict(
+            type='DepthwiseSeparableASPPHead',
+            channels=8,
+            dilations=(1, 2),
+            c1_channels=4,
+            norm_cfg=GROUPS,
+        )
+    ),
+    'OCR': dict(
+        decode_head=dict(
+            type='CascadeHead',
+            heads=[
+                dict(type='FCNHead', channels=8, num_convs=1, norm_cfg=GROUPS),
+                dict(type='OCRHead', channels=8, ocr_channels=4, norm_cfg=GROUPS),
+            ],
+        )
+    ),
+    'DANet': dict(decode_head=dict(type='DAHead', channels=8, pam_channels=4, norm_cfg=GROUPS)),
+    'Non-local': dict(decode_head=dict(type='NLHead', channels=8, norm_cfg=GROUPS)),
+    'SETR, Naive': dict(
+        decode_head=dict(type='SETRHead', variant='naive', decoder=SETR),
+        auxiliary_head=dict(type='SETRHead', variant='naive', decoder=SETR, in_index=1),
+    ),
+    'SETR, PUP': dict(
+        decode_head=dict(type='SETRHead', variant='pup', decoder=SETR),
+        auxiliary_head=dict(type='SETRHead', variant='pup_aux', decoder=SETR, in_index=1),
+    ),
+    'SETR, MLA': dict(
+        decode_head=dict(
+            type='SETRHead',
+            variant='mla',
+            decoder=dict(channels=8, head_channels=4, norm_cfg=GROUPS),
+        )
+    ),
 }
 # heads that some families cannot feed: maps of several sizes
-PARTIAL = ('RepSep',)
+PARTIAL = ('RepSep', 'SETR, MLA')

@@ -194,6 +194,7 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
         'peft': OneOf((Built(PEFT_METHODS), Each(Built(PEFT_METHODS), least=1))),
         'init_cfg': None,
     },
+    'CascadeHead': {'heads': Each(_MODEL, least=2)},
     'CheckpointHook': {
         'interval': _NEVER | None,
         'max_keep_ckpts': _NEVER,
