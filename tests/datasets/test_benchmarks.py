@@ -68,9 +68,9 @@ def folder(tmp_path_factory):
             path = folder / 'data' / name
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), array)
-    weights = folder / 'checkpoints/dinov2_vitl14_pretrain.pth'  # only looked for, never read
-    weights.parent.mkdir()
-    weights.touch()
+    (folder / 'checkpoints').mkdir()
+    for name in ('dinov2_vitl14_pretrain', 'ddrnet23s-in1kpre_3rdparty-1ccac5b1'):
+        (folder / f'checkpoints/{name}.pth').touch()  # only looked for, never read
     return folder
 
 
@@ -94,6 +94,7 @@ SIZES = {
     'rein_dinov2_cityscapes_to_acdc': {
         **dict.fromkeys(('night', 'snow', 'fog', 'rain'), ((1080, 1920), (1080, 1920)))
     },
+    'full_ddrnet_23_slim_cityscapes': {'cityscapes': ((1024, 2048), (1024, 2048))},
 }
 
 
@@ -116,7 +117,11 @@ def test_checks_before_a_run_pass(name, folder, repo, monkeypatch):
     checked = check_run(cfg, training=True)
     sizes = checked.sizes
     assert len(sizes) == 1 + len(SIZES[name])
-    assert set(sizes.values()) == {tuple(cfg.benchmark.crop_size)}
+    crop = tuple(cfg.benchmark.crop_size)
+    if cfg.model.test_cfg.mode == 'slide':
+        assert set(sizes.values()) == {crop}
+    else:  # crops in training, whole images in the test
+        assert set(sizes.values()) == {crop, *(image for image, _ in SIZES[name].values())}
     if name == 'rein_dinov2_gtav':
         assert checked.numbers['val'][1].endswith(' instead of 1000')
 
