@@ -214,7 +214,7 @@ class StreamSite(Site):
     Attributes:
         where: in, mid or out.
         taps: The tensor to change. For mid there are two (the second norm's input and the block's
-            output), because the stream at that place is a local variable of the block.
+            output) where the stream at that place is a local variable of the block.
     """
 
     where: Literal['in', 'mid', 'out']

@@ -67,8 +67,8 @@ class OutputHook:
 class StreamHook:
     """STREAM: x -> x + function(x, context).
 
-    The stream after the attention is a local variable of the block. Adding d to the second norm's
-    input and the same d to the block's output is exact for every pre-norm block.
+    The stream between two branches is a local variable of most blocks. Adding d to the second
+    norm's input and the same d to the block's output is exact for every pre-norm block.
     """
 
     def __init__(self, site: StreamSite, function: Callable[..., Tensor], anatomy: Anatomy) -> None:
@@ -77,8 +77,8 @@ class StreamHook:
         self._delta: Tensor | None = None
 
     def register(self, site: StreamSite) -> list[RemovableHandle]:
-        """Registers on the one tap of ``in`` and ``out``, or on the two taps of ``mid``."""
-        if site.where == 'mid':
+        """Registers on the one tap of a site, or on the two taps of ``mid``."""
+        if len(site.taps) == 2:
             norm, block = site.taps
             # d includes prompts, so it is added before a SEQ hook removes them at the exit
             return [

@@ -11,7 +11,7 @@ from rein_seg.peft.base import PEFTMethod
 from rein_seg.peft.choose import find_operations, target_names
 from rein_seg.structures import Anatomy, BranchSite, OpSite, Site, StreamSite
 
-ALL_LINEARS = ('q', 'k', 'v', 'proj', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3')
+ALL_LINEARS = ('q', 'k', 'v', 'proj', 'fc1', 'fc2', 'fc3', 'conv1', 'conv2', 'conv3')
 
 
 class LayerMethod(PEFTMethod):

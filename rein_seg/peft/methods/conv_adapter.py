@@ -84,9 +84,9 @@ class ConvAdapter(LayerMethod):
     """Adds a grouped convolution and a 1x1 convolution parallel to each spatial operation.
 
     Convolutional blocks have it beside their spatial convolution (its input -> the input of the
-    next operation). Attention blocks have it beside the attention (norm1's output -> the
-    attention's result, after LayerScale), on the whole grid whatever the windows. Convolutions
-    that merge patches between stages have one each.
+    next operation). Attention blocks have it beside the attention (norm1's output, or its input
+    without a norm -> the attention's result, after LayerScale), on the whole grid whatever the
+    windows. Convolutions that merge patches between stages have one each.
 
     Args:
         reduction: g.
@@ -171,4 +171,5 @@ class ConvAdapter(LayerMethod):
         """Returns where the layer reads."""
         if isinstance(site, OpSite):
             return {}
-        return dict(source='entry_raw' if site.conv is not None else 'entry_norm')
+        raw = site.conv is not None or site.entry_norm is None
+        return dict(source='entry_raw' if raw else 'entry_norm')

@@ -17,7 +17,10 @@ from rein_seg.peft.context import Context
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, OpSite
 
-_ROLES = ('qkv', 'q', 'k', 'v', 'kv', 'proj', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3')
+_ROLES = (
+    *('qkv', 'q', 'k', 'v', 'kv', 'proj', 'fc1', 'fc2', 'fc3'),
+    *('conv1', 'conv2', 'conv3'),
+)
 _NAMES = ('target_modules', 'feedforward_modules', 'exclude_modules')  # may hold roles
 _EXTRA = "pip install 'rein-seg[peft]'"
 
@@ -102,7 +105,7 @@ class HFPeft(PEFTMethod):
             LOKR, LORA, HRA, ...) and its arguments. ``target_modules`` (and
             ``feedforward_modules`` of IA3) hold roles of operations (qkv, proj, fc1, fc2, conv1,
             patch, ...), module names of the encoder or their ends, or are a pattern. Default: qkv
-            or q, k, v, proj, fc1, fc2 and, in ResNets, conv1 to conv3; fc2 is IA3's feed-forward.
+            or q, k, v, proj, fc1 to fc3 and, in ResNets, conv1 to conv3; fc2 is IA3's feed-forward.
         blocks: Block indexes; None takes all blocks and everything outside them; negative indexes
             count from the end.
 

@@ -90,7 +90,7 @@ class LoRA(OperationMethod):
 
     Args:
         targets: Operations by role (proj, fc1, fc2, dw, patch, ...) or by the name of one part of a
-            fused operation (q, k, v; gate, value). None takes q, k, v, proj, fc1, fc2 and, in
+            fused operation (q, k, v; gate, value). None takes q, k, v, proj, fc1 to fc3 and, in
             ResNets, conv1 to conv3, as far as the encoder has them.
         rank: r.
         alpha: s = alpha / r.

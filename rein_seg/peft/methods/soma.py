@@ -121,7 +121,7 @@ class SoMA(OperationMethod):
     Args:
         targets: Operations by role (proj, fc1, fc2, ...) or by the name of one part of a fused
             operation (q, k, v; gate, value), which is then split on its own. None takes q, k, v,
-            proj, fc1, fc2 and, in ResNets, conv1 to conv3, as far as the encoder has them.
+            proj, fc1 to fc3 and, in ResNets, conv1 to conv3, as far as the encoder has them.
         rank: r.
         alpha: s = alpha / r.
         blocks: Block indexes, negative indexes count from the end; None leaves out the first third
