@@ -6,6 +6,7 @@ from rein_seg.heads.cascade import CascadeHead
 from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.ddrnet_head import DDRNetHead
 from rein_seg.heads.fpt import FPTHead
+from rein_seg.heads.hlg import HLGHead
 from rein_seg.heads.linear_head import LinearHead
 from rein_seg.heads.mask2former import Mask2FormerHead
 from rein_seg.heads.ohem_loss import OHEMLoss
@@ -20,6 +21,7 @@ __all__ = [
     'DDRNetHead',
     'DecodeHead',
     'FPTHead',
+    'HLGHead',
     'HeadInputs',
     'LinearHead',
     'Mask2FormerHead',

@@ -99,6 +99,12 @@ ENCODERS = {
         model_args=dict(embed_dim=16, depth=2, num_heads=2),
         init_seed=0,
     ),
+    # grids of 8 x 12 and 4 x 6 of a 32 x 48 image: windows of 7 pad the first
+    'hlg': dict(
+        type='HLGTransformer',
+        arch=dict(embed_dims=[64, 128], depths=[2, 2], num_heads=[2, 4]),
+        init_seed=0,
+    ),
     'resnet': dict(
         type='mmseg.ResNetV1c',
         depth=18,
@@ -205,6 +211,10 @@ FOUR_MAPS = {
     },
     'dinov3': _timm('dinov3'),
     'eva02': _timm('eva02'),
+    'hlg': {
+        **ENCODERS['hlg'],
+        'arch': dict(embed_dims=[48] * 4, **_STAGES, num_heads=[1, 1, 3, 3]),
+    },
     'pvt': dict(
         type='PVT',
         arch=dict(

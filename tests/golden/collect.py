@@ -51,6 +51,7 @@ KINDS = {
     'dora': ('',),
     'fada': ('',),
     'ftn': ('', 'fpt_head'),
+    'hlg': ('hlg_backbone', 'hlg_head', 'hlg_layer'),
     'lora': ('',),
     'mask2former': ('head', 'mask2former_loss', 'pixel'),
     'mona': ('module', 'swin'),

@@ -82,6 +82,7 @@ HEADS = {
             decoder=dict(channels=8, head_channels=4, norm_cfg=GROUPS),
         )
     ),
+    'HLG': dict(decode_head=dict(type='HLGHead', channels=32, interval=4, norm_cfg=GROUPS)),
 }
 # heads that some families cannot feed: maps of several sizes
 PARTIAL = ('RepSep', 'SETR, MLA')

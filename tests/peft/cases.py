@@ -35,7 +35,7 @@ CASES = [
     Case(
         'lora_patch',
         dict(type='LoRA', targets=['patch', 'fc2'], rank=2),
-        without=('resnet', 'ddrnet'),
+        without=('resnet', 'ddrnet', 'hlg'),
     ),
     Case(
         'lora_windows',
@@ -46,6 +46,11 @@ CASES = [
         'lora_cpe',
         dict(type='LoRA', targets=['q', 'v', 'cpe', 'patch'], rank=2, conv_form='kernel'),
         families=('pgt',),
+    ),
+    Case(
+        'lora_convolving',
+        dict(type='LoRA', targets=['patch', 'fc3', 'smooth', 'v'], rank=2),
+        families=('hlg',),
     ),
     Case(
         'lora_gate',
@@ -91,7 +96,9 @@ CASES = [
         dict(type='SVF', targets=['q', 'v', 'fc2', 'patch']),
         families=('vit', 'eva02', 'sam', 'swin'),
     ),
-    Case('ssf', dict(type='SSF'), start=0.2, without=NO_OPS),
+    Case('ssf', dict(type='SSF'), start=0.2, without=(*NO_OPS, 'hlg')),
+    # with random weights what its batch norms get is small beside a shift
+    Case('ssf_batch_norms', dict(type='SSF'), start=0.5, families=('hlg',)),
     Case('ssf_exact', dict(type='SSF', init_std=0), without=NO_OPS),
     Case(
         'ssf_roles',
@@ -131,6 +138,12 @@ CASES = [
         dict(type='ConvLoRA', targets=['qkv', 'proj', 'fc1', 'fc2'], num_experts=2),
         merges=False,
         families=('sam', 'swin'),
+    ),
+    Case(
+        'conv_lora_parts',
+        dict(type='ConvLoRA', targets=['q', 'v', 'fc1'], num_experts=2),
+        merges=False,
+        families=('hlg',),
     ),
     Case(
         'conv_lora_downsample',
@@ -204,14 +217,14 @@ CASES = [
         'vpt_shallow',
         dict(type='VPT', num_tokens=7, form='shallow'),
         merges=False,
-        families=('vit', 'dinov2_registers', 'eva02', 'sam', 'swin'),
+        families=('vit', 'dinov2_registers', 'eva02', 'sam', 'swin', 'hlg'),
         start=None,
     ),
     Case(
         'vpt_project',
         dict(type='VPT', num_tokens=3, project_dims=5),
         merges=False,
-        families=('dinov2', 'eva02', 'sam', 'swin'),
+        families=('dinov2', 'eva02', 'sam', 'swin', 'hlg'),
         start=None,
     ),
     Case(
