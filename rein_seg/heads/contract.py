@@ -148,13 +148,13 @@ class DecodeHead(ABC):
             size: (H, W) of the prediction in pixels.
         """
 
-    def divisor(self, strides: Sequence[int]) -> int:
-        """Returns the number of pixels that the sides of images must be multiples of.
+    def image_sides(self, strides: Sequence[int]) -> tuple[int, int]:
+        """Returns the divisor that the sides of images must have, and the shortest side, in pixels.
 
         Args:
             strides: Pixels a step of each map of the model, read by this head or not.
         """
-        return 1
+        return 1, 1
 
     @property
     def sigmoid(self) -> bool:

@@ -5,8 +5,10 @@ B batch, H x W image, C channels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from mmengine.model import BaseModule
@@ -70,6 +72,7 @@ class PEFTBackbone(BaseModule):
             if self.anatomy.no_maps is not None:
                 raise UserError(self.anatomy.no_maps)
         guard_batch_norms(self.encoder)
+        self._sides_of = ''  # name of the head that restricts the sides of images
         self.peft_cfg = peft
         with building('model.backbone.peft'):
             self.peft: PEFTMethod = build_methods(peft)
@@ -145,11 +148,29 @@ class PEFTBackbone(BaseModule):
         divisor = self.anatomy.divisor
         if any(side % divisor for side in size):
             nearest = tuple(max(1, round(side / divisor)) * divisor for side in size)
+            name, what = f'encoder {self.encoder_info.name!r}', 'its patch'
+            if self._sides_of:
+                name, what = self._sides_of, "the pyramid's coarsest step"
             raise UserError(
-                f'encoder {self.encoder_info.name!r} takes images with sides that are multiples '
-                f'of its patch, {divisor} pixels, not {tuple(size)} (height, width); resize or '
-                f'crop to {nearest}, or test with windows that are multiples'
+                f'{name} takes images with sides that are multiples of {what}, {divisor} pixels, '
+                f'not {tuple(size)} (height, width); resize or crop to {nearest}, or test with '
+                'windows that are multiples'
             )
+
+    def restrict_sides(self, head: str, divisor: int, least: int) -> None:
+        """Has images checked, and padded where they are, for a head, too.
+
+        Args:
+            head: Its name, for messages.
+            divisor: Sides must be multiples of it, in pixels.
+            least: Shortest side in pixels.
+        """
+        anatomy, both = self.anatomy, math.lcm(self.anatomy.divisor, divisor)
+        if (both, least) != (anatomy.divisor, 1):
+            least = max(anatomy.least_side, least)
+            self.anatomy = replace(anatomy, divisor=both, least_side=least)
+        if both != anatomy.divisor:
+            self._sides_of = head
 
     def train(self, mode: bool = True) -> PEFTBackbone:
         """Sets the mode of the method. A frozen encoder stays in eval mode."""

@@ -110,11 +110,10 @@ class PEFTSegmentor(EncoderDecoder):
         channels, strides = built.out_channels, built.anatomy.out_strides
         if neck is not None:
             with building('model.neck'):
-                self.neck, channels = build_neck(neck, channels, strides)
-            strides = None
+                self.neck, channels, strides = build_neck(neck, channels, strides)
         inputs = HeadInputs(
             channels=tuple(channels),
-            strides=strides,
+            strides=None if self.with_neck else strides,
             num_classes=num_classes,
             query_dims=built.query_dims,
             checkpoint=WeightSource.file_of(backbone['encoder']),
@@ -135,6 +134,9 @@ class PEFTSegmentor(EncoderDecoder):
         self.set_test_cfg(test_cfg)
         if any('embedding_dims' in one.filled_in for one in self.heads.values()):
             built.keep_embedding()
+        for name, each in self.heads.items():
+            with building('model.decode_head' if name == 'decode' else 'model.auxiliary_head'):
+                built.restrict_sides(type(each).__name__, *each.image_sides(strides))
         if built.query_dims is not None and 'query_dims' not in head.filled_in:
             raise UserError(
                 f'{type(built.peft).__name__} makes queries, but decode head '

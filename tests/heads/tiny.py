@@ -3,6 +3,8 @@
 GROUPS = dict(type='GN', num_groups=2)
 UPERNET = dict(type='UPerHead', channels=8, pool_scales=(1, 2), norm_cfg=GROUPS)
 SETR = dict(hidden=8, norm_cfg=GROUPS)
+# images of 32 x 64 pixels have 1 x 2 steps at stride 32
+FPT = dict(type='FPTHead', sra_ratios=((1, 2, 2), (2, 2), (2,)))
 
 HEADS = {
     'Linear': dict(decode_head=dict(type='LinearHead')),
@@ -83,6 +85,8 @@ HEADS = {
         )
     ),
     'HLG': dict(decode_head=dict(type='HLGHead', channels=32, interval=4, norm_cfg=GROUPS)),
+    'FPN, FPT': dict(neck=dict(type='FPN', out_channels=8, num_outs=4), decode_head=FPT),
+    'TokenPyramid, FPT': dict(neck=dict(type='TokenPyramid', out_channels=8), decode_head=FPT),
 }
 # heads that some families cannot feed: maps of several sizes
 PARTIAL = ('RepSep', 'SETR, MLA')

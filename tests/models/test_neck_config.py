@@ -14,21 +14,31 @@ CHANNELS, STRIDES = (8, 8, 16, 16), (4, 8, 16, 32)
 
 
 @pytest.mark.parametrize(
-    ('cfg', 'expected'),
+    ('cfg', 'expected', 'strides'),
     [
-        (dict(type='FPN', out_channels=12, num_outs=4), (12,) * 4),
-        (dict(type='FPN', out_channels=12, num_outs=6), (12,) * 6),
-        (dict(type='FPN', out_channels=12, num_outs=2, start_level=1, end_level=3), (12,) * 2),
-        (dict(type='MultiLevelNeck', out_channels=12, scales=[1, 2, 1, 0.5]), (12,) * 4),
-        (dict(type='TokenPyramid'), CHANNELS),
-        (dict(type='TokenPyramid', out_channels=12), (12,) * 4),
+        (dict(type='FPN', out_channels=12, num_outs=4), (12,) * 4, STRIDES),
+        (dict(type='FPN', out_channels=12, num_outs=6), (12,) * 6, (*STRIDES, 64, 128)),
+        (
+            dict(type='FPN', out_channels=12, num_outs=2, start_level=1, end_level=3),
+            (12,) * 2,
+            (8, 16),
+        ),
+        (
+            dict(type='MultiLevelNeck', out_channels=12, scales=[1, 2, 1, 0.5]),
+            (12,) * 4,
+            (4, 4, 16, 64),
+        ),
+        (dict(type='TokenPyramid'), CHANNELS, (1, 4, 16, 64)),
+        (dict(type='TokenPyramid', out_channels=12), (12,) * 4, (1, 4, 16, 64)),
     ],
 )
-def test_channels_of_the_maps_behind_a_neck(cfg, expected):
-    neck, channels = build_neck(cfg, CHANNELS, STRIDES)
+def test_channels_and_strides_of_the_maps_behind_a_neck(cfg, expected, strides):
+    neck, channels, found = build_neck(cfg, CHANNELS, STRIDES)
     maps = [torch.randn(1, c, 128 // s, 128 // s) for c, s in zip(CHANNELS, STRIDES, strict=True)]
-    assert channels == expected
-    assert tuple(x.shape[1] for x in neck(maps)) == expected
+    assert (channels, found) == (expected, strides)
+    behind = neck(maps)
+    assert tuple(x.shape[1] for x in behind) == expected
+    assert tuple(128 // x.shape[2] for x in behind) == strides
     assert neck.training
 
 
@@ -40,7 +50,7 @@ def test_channels_of_the_maps_behind_a_neck(cfg, expected):
     ],
 )
 def test_maps_of_one_size_through_a_neck(cfg, expected):
-    neck, channels = build_neck(cfg, (8,) * 4, (16,) * 4)
+    neck, channels, _ = build_neck(cfg, (8,) * 4, (16,) * 4)
     assert channels == expected
     norms = [m for m in neck.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert all(norm.num_batches_tracked == 0 for norm in norms)  # trying it trains nothing

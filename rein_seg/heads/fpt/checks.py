@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from rein_seg.errors import UserError
+
+T = TypeVar('T')
 
 _ORDERS = ('intent', 'official')
 _PYRAMID = 'model.neck=dict(type="FPN", out_channels=512, num_outs=3)'
@@ -30,7 +31,7 @@ def check_options(
                 'last has one, such as ((1, 1, 1), (1, 1), (1,))'
             )
     for name, values in (('drop_path_rate', drop_path_rate), ('ape_sizes', ape_sizes)):
-        if not isinstance(values, (list, tuple)) or len(values) != levels:
+        if values is not None and not (isinstance(values, (list, tuple)) and len(values) == levels):
             raise UserError(
                 f'FPTHead.{name}={values!r}: expected a list of {levels}, one for each branch of '
                 'num_layers'
@@ -104,8 +105,7 @@ def check_maps(
             f'as {_shown(wanted)}; give images whose sides are multiples of the stride of the '
             'coarsest map (32 pixels for strides 8, 16, 32)'
         )
-    stages = [zip(sizes[len(branch) - 1 :: -1], branch, strict=True) for branch in ratios]
-    for size, ratio in chain.from_iterable(stages):
+    for size, ratio in stages(sizes, ratios):
         if min(size) < ratio:
             raise UserError(
                 f'FPTHead got a map of {_shown([size])}, smaller than the {ratio} x {ratio} kernel '
@@ -116,6 +116,22 @@ def check_maps(
             f'FPTHead.axis_order="official" got maps of {_shown(sizes)}: expected square maps, '
             'since every stage transposes them; give square images, or set axis_order="intent"'
         )
+
+
+def stages(levels: Sequence[T], values: Sequence[Sequence[int]]) -> Iterator[tuple[T, int]]:
+    """Yields the level that each stage of each branch works on, with the value of the stage.
+
+    Args:
+        levels: A value for each level, from fine to coarse.
+        values: Values of the stages of each branch, from coarse to fine.
+
+    Example:
+        >>> from rein_seg.heads.fpt.checks import stages
+        >>> list(stages([8, 16], [(1, 2), (3,)]))
+        [(16, 1), (8, 2), (8, 3)]
+    """
+    for branch in values:
+        yield from zip(levels[len(branch) - 1 :: -1], branch, strict=True)
 
 
 def _are_stages(lists: Any, levels: int) -> bool:

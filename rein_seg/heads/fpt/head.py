@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -16,7 +17,13 @@ from torch import Tensor, nn
 
 from rein_seg.heads.contract import DecodeHead, pixel_losses
 from rein_seg.heads.fpt.block import FPTBlock
-from rein_seg.heads.fpt.checks import check_levels, check_maps, check_options, check_strides
+from rein_seg.heads.fpt.checks import (
+    check_levels,
+    check_maps,
+    check_options,
+    check_strides,
+    stages,
+)
 from rein_seg.heads.mmseg_head import as_metas, as_samples
 from rein_seg.resize import resize_by
 from rein_seg.structures import Features
@@ -84,8 +91,12 @@ class FPTHead(DecodeHead, BaseDecodeHead):
         axis_order: AxisOrder = 'intent',
         **kwargs: Any,
     ) -> None:
-        levels = check_options(num_layers, sra_ratios, drop_path_rate, ape_sizes, axis_order)
+        apes = ape_sizes if use_ape else None
+        levels = check_options(num_layers, sra_ratios, drop_path_rate, apes, axis_order)
         channels = check_levels(in_channels, in_index, levels, num_heads)
+        kwargs.setdefault(
+            'loss_decode', dict(type='CrossEntropyLoss', loss_weight=1.0, avg_non_ignore=True)
+        )
         kwargs.setdefault('threshold', 0.5)  # mmseg's own default is 0.3
         super().__init__(
             in_channels=list(in_channels)[-levels:],
@@ -101,13 +112,15 @@ class FPTHead(DecodeHead, BaseDecodeHead):
             for sizes in zip(num_layers, sra_ratios, drop_path_rate, strict=True)
         )
         self.ape_embeds = nn.ParameterList(
-            nn.init.trunc_normal_(torch.empty(1, channels, *size), std=0.02)
-            for size in (ape_sizes if use_ape else ())
+            nn.init.trunc_normal_(torch.empty(1, channels, *size), std=0.02) for size in apes or ()
         )
 
-    def divisor(self, strides: Sequence[int]) -> int:
-        """Returns the stride of the coarsest level: maps of other sides would not meet."""
-        return check_strides([strides[i] for i in self.in_index])
+    def image_sides(self, strides: Sequence[int]) -> tuple[int, int]:
+        """Returns the coarsest stride, so that maps meet, and a side that fills each kernel."""
+        read = [strides[i] for i in self.in_index]
+        return check_strides(read), max(
+            stride * ratio for stride, ratio in stages(read, self.sra_ratios)
+        )
 
     def forward(self, features: Features) -> Tensor:
         """Returns the (B, K, H_0, W_0) logits of the finest level."""
@@ -159,7 +172,7 @@ def _branch(
     num_heads: int,
     mlp_ratio: float,
 ) -> nn.ModuleList:
-    rates = iter(torch.linspace(0, drop_path_rate, sum(depths)).tolist())
+    rates = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
     options = dict(num_heads=num_heads, mlp_ratio=mlp_ratio)
     return nn.ModuleList(
         nn.ModuleList(
