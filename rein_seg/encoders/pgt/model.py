@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
+import numpy as np
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -84,7 +84,7 @@ class PGT(BaseModule):
         self.widths = tuple(sizes['embed_dims'] * 2**stage for stage in range(num_stages))
         self.patch_sizes = (4, *(2,) * (num_stages - 1))
         self.state = RunState()
-        rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths)).tolist())
+        rates = iter(np.linspace(0, drop_path_rate, sum(self.depths)).tolist())
         options = dict(mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, padding=padding)
         self.stages = nn.ModuleList(
             self._stage(stage, sizes, patch_norm, rates, options) for stage in range(num_stages)
