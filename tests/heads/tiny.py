@@ -90,3 +90,10 @@ HEADS = {
 }
 # heads that some families cannot feed: maps of several sizes
 PARTIAL = ('RepSep', 'SETR, MLA')
+    'FPN, FPT': dict(
+        neck=dict(type='FPN', out_channels=8, num_outs=3, start_level=1), decode_head=FPT
+    ),
+    'TokenPyramid, FPT': dict(neck=dict(type='TokenPyramid'), decode_head=FPT),
+}
+# heads that some families cannot feed: maps of several sizes
+PARTIAL = ('RepSep', 'FPN, FPT', 'TokenPyramid, FPT')

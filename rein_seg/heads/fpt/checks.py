@@ -10,7 +10,7 @@ from rein_seg.errors import UserError
 T = TypeVar('T')
 
 _ORDERS = ('intent', 'official')
-_PYRAMID = 'model.neck=dict(type="FPN", out_channels=512, num_outs=3)'
+_PYRAMID = 'model.neck=dict(type="FPN", out_channels=512, num_outs=3) behind three out_indices'
 _TOKENS = 'model.neck=dict(type="TokenPyramid", factors=(2, 1, 0.5), out_channels=256)'
 
 
