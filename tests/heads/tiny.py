@@ -85,15 +85,10 @@ HEADS = {
         )
     ),
     'HLG': dict(decode_head=dict(type='HLGHead', channels=32, interval=4, norm_cfg=GROUPS)),
-    'FPN, FPT': dict(neck=dict(type='FPN', out_channels=8, num_outs=4), decode_head=FPT),
-    'TokenPyramid, FPT': dict(neck=dict(type='TokenPyramid', out_channels=8), decode_head=FPT),
-}
-# heads that some families cannot feed: maps of several sizes
-PARTIAL = ('RepSep', 'SETR, MLA')
     'FPN, FPT': dict(
         neck=dict(type='FPN', out_channels=8, num_outs=3, start_level=1), decode_head=FPT
     ),
     'TokenPyramid, FPT': dict(neck=dict(type='TokenPyramid'), decode_head=FPT),
 }
 # heads that some families cannot feed: maps of several sizes
-PARTIAL = ('RepSep', 'FPN, FPT', 'TokenPyramid, FPT')
+PARTIAL = ('RepSep', 'SETR, MLA', 'FPN, FPT', 'TokenPyramid, FPT')
