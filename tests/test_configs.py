@@ -64,7 +64,13 @@ def test_every_model_builds_without_weights_and_takes_its_crops(path):
         model.backbone.check_size(size)
 
 
-FULL_SIZE = [path for path in CONFIGS if re.fullmatch('rein_.*_(gtav|1024|acdc)', path.stem)]
+FULL_SIZE = [
+    path
+    for path in CONFIGS
+    if re.fullmatch('rein_.*_(gtav|1024|acdc)', path.stem)
+    # with a head that takes no queries, another method is a config of its own
+    and 'link_to_queries' not in path.read_text()
+]
 
 
 @pytest.mark.parametrize('path', FULL_SIZE, ids=lambda p: p.stem)

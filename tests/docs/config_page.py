@@ -66,6 +66,7 @@ KEYS = {
     'max_iters': 'iterations of the training; reaches the loop and the schedules',
     'model': 'the model, see [below](#model)',
     'model_wrapper_cfg': 'mmengine: wrapper of the model under several processes',
+    'sync_bn': 'mmengine: batch norms of all processes share their statistics',
     'optim_wrapper': 'optimizer, gradient clipping, accumulation, autocast',
     'param_scheduler': 'schedules of learning rate and weight decay',
     'protocol': 'one of `protocols`: fills the values that the config leaves open; see [Protocols]'

@@ -210,6 +210,7 @@ KEYS: Mapping[str, Form] = {
     'default_scope': Literal['mmseg'],
     'runner_type': Literal['PEFTRunner'],
     'model_wrapper_cfg': OneOf((Built(MODEL_WRAPPERS), None)),
+    'sync_bn': Literal['torch'] | None,
     'load_from': Text | None,
     'resume': bool,
     'work_dir': Text | None,

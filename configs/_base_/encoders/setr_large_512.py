@@ -1,0 +1,3 @@
+# SETR's ViT-L for crops of 512.
+_base_ = './setr_large.py'
+encoder = dict(img_size=512)

@@ -1,0 +1,13 @@
+# SETR-Naive (Zheng et al., CVPR 2021) on the last of four maps, auxiliary heads on the others.
+# It takes no queries: with Rein set peft.link_to_queries=False.
+decode_head = dict(type='SETRHead', variant='naive')
+auxiliary_head = [
+    dict(
+        type='SETRHead', variant='naive', in_index=0,
+        loss_decode=dict(type='CrossEntropyLoss', loss_weight=0.4)),
+    dict(
+        type='SETRHead', variant='naive', in_index=1,
+        loss_decode=dict(type='CrossEntropyLoss', loss_weight=0.4)),
+    dict(
+        type='SETRHead', variant='naive', in_index=2,
+        loss_decode=dict(type='CrossEntropyLoss', loss_weight=0.4))]

@@ -1,0 +1,11 @@
+# Rein on DINOv2-L with non-local blocks, beside rein_dinov2_gtav.py. No published score found.
+#   python tools/train.py configs/rein_dinov2_nonlocal_gtav.py
+_base_ = [
+    './_base_/encoders/dinov2_large.py', './_base_/heads/nonlocal.py',
+    './_base_/benchmarks/gtav_to_urban.py', './_base_/schedules/protocol.py',
+    './_base_/runtime.py']
+model = dict(
+    backbone=dict(
+        encoder={{_base_.encoder}},
+        peft=dict(type='Rein', link_to_queries=False)),
+    decode_head={{_base_.decode_head}})
