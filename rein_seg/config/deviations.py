@@ -16,7 +16,12 @@ from rein_seg.config.protocol import ConfigProtocols, Fact
 from rein_seg.errors import UserError
 
 NOT_RECORDED = 'training not recorded'
-_SCORED = ('mode', 'crop_size', 'stride')  # the rest of test_cfg changes speed, not scores
+_SCORED = (
+    'mode',
+    'crop_size',
+    'stride',
+    'resize',
+)  # the rest of test_cfg changes speed, not scores
 _EVALUATION = ('name', 'test_cfg', 'test_pipelines', 'left_out', 'not_known')
 _STOPS = ('EarlyStoppingHook', 'PatienceHook')
 

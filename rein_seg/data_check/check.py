@@ -152,7 +152,8 @@ def _tree(dataset: DomainDataset) -> list[str]:
         ends = suffixes(ends)
         end = ends[0] if len(ends) == 1 else '{' + ','.join(ends) + '}'
         lines.append(' or '.join(f'{place}/**/{start}*{end}' for place in dataset.places(key)))
-    return lines if dataset.labelled else lines[:1]
+    # image and label may lie in one file
+    return list(dict.fromkeys(lines)) if dataset.labelled else lines[:1]
 
 
 def _find_duplicates(checks: Sequence[PartCheck]) -> None:

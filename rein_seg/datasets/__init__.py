@@ -11,6 +11,7 @@ from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
 from rein_seg.datasets.organs_dataset import OrgansDataset
 from rein_seg.datasets.sampling.rare_class import RareClassCrop, RareClassSampler
 from rein_seg.datasets.sampling.stream import SampleIndex, SeededDataset, StreamSampler
+from rein_seg.datasets.synapse import SynapseVolumeDataset
 from rein_seg.datasets.transforms.fast import FastPhotoMetricDistortion, FastRandomCrop
 from rein_seg.datasets.transforms.halve import HalveImage, HalveLabel
 from rein_seg.datasets.transforms.labels import LoadLabels, PackDomainInputs, ScoreAtInputSize
@@ -44,6 +45,7 @@ __all__ = [
     'ScoreAtInputSize',
     'SeededDataset',
     'StreamSampler',
+    'SynapseVolumeDataset',
     'TurnOrRotate',
     'leaf_datasets',
 ]

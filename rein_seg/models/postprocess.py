@@ -25,6 +25,7 @@ def postprocess(
     head: DecodeHead,
     size: tuple[int, int],
     *,
+    nearest: bool = False,
     keep_scores: bool = False,
     keep_logits: bool = False,
     keep_confidence: bool = False,
@@ -38,6 +39,8 @@ def postprocess(
         predicted: (K, h, w) logits or scores, without padding.
         head: The head that made them.
         size: (H, W) of the image in pixels.
+        nearest: Takes the label of the nearest predicted pixel; else predictions are resized
+            bilinearly before their best class is taken.
         keep_scores: Adds ``pred_scores``, (1, H, W) float32: the probability of the second of two
             classes.
         keep_logits: Adds ``seg_logits``, (K, H, W): the resized predictions; with one channel the
@@ -53,6 +56,8 @@ def postprocess(
     """
     resize = partial(_resize, size=size, align_corners=head.align_corners)
     raw = predicted
+    if nearest:
+        predicted = F.interpolate(predicted[None], size=size, mode='nearest-exact')[0]
     if keep_scores or keep_logits or head.sigmoid:
         predicted = resize(predicted)
     if head.sigmoid:

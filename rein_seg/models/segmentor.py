@@ -52,7 +52,8 @@ class PEFTSegmentor(EncoderDecoder):
         test_cfg: ``mode`` whole or slide; with slide ``crop_size`` and ``stride`` (h, w) in pixels
             and ``batch_windows``, the number of windows in one pass (default 4);
             ``keep_logits`` keeps (K, H, W) logits in the results; ``keep_scores`` the probability
-            of the foreground, of two classes, as ``pred_scores``.
+            of the foreground, of two classes, as ``pred_scores``; ``resize='nearest'`` enlarges
+            labels to the size of the image, not predictions.
         data_preprocessor: Overrides the preprocessor made from the encoder's normalisation.
 
     Attributes:
@@ -255,6 +256,7 @@ class PEFTSegmentor(EncoderDecoder):
         samples = data_samples or [SegDataSample() for _ in seg_logits]
         head = self.heads['decode']
         keep = {key: self.test_cfg.get(key, False) for key in ('keep_scores', 'keep_logits')}
+        keep['nearest'] = self.test_cfg.get('resize') == 'nearest'
         keep['keep_confidence'] = self.keep_confidence
         for predicted, sample in zip(seg_logits, samples, strict=True):
             size = tuple(predicted.shape[1:])

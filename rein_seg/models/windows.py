@@ -113,8 +113,8 @@ def check_test_cfg(cfg: Mapping[str, Any] | None, num_classes: int) -> ConfigDic
         num_classes: K.
 
     Raises:
-        UserError: If the mode is unknown, ``crop_size`` or ``stride`` is no pair of pixels, windows
-            leave gaps, or ``keep_scores`` has no single foreground class to keep.
+        UserError: If the mode or the resize is unknown, ``crop_size`` or ``stride`` is no pair of
+            pixels, windows leave gaps, or ``keep_scores`` has no single foreground class to keep.
 
     Example:
         >>> from rein_seg.models.windows import check_test_cfg
@@ -127,6 +127,8 @@ def check_test_cfg(cfg: Mapping[str, Any] | None, num_classes: int) -> ConfigDic
             f'test_cfg.keep_scores=True keeps the probability of one foreground class, but there '
             f'are {num_classes} classes; use it with num_classes=2'
         )
+    if test_cfg.get('resize', 'bilinear') not in ('bilinear', 'nearest'):
+        raise UserError(f'test_cfg.resize={test_cfg.resize!r}: expected bilinear or nearest')
     mode = test_cfg.setdefault('mode', 'whole')
     if mode not in ('whole', 'slide'):
         raise UserError(f'test_cfg.mode={mode!r}: expected whole or slide')

@@ -58,3 +58,16 @@ def test_labels_come_with_gradients_on_too():
     model.postprocess_result(logits.clone().requires_grad_(), [sample])
     expected = torch.nn.functional.interpolate(logits, (40, 30), mode='bilinear').argmax(1)
     assert torch.equal(sample.pred_sem_seg.data, expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('classes', [1, 3])
+def test_labels_of_the_nearest_predicted_pixel(classes):
+    head = {**LINEAR, 'out_channels': 1, 'threshold': 0.4} if classes == 1 else LINEAR
+    model = build(head=head, num_classes=max(classes, 2), test_cfg=dict(resize='nearest'))
+    logits = torch.randn(1, classes, 4, 6)
+    small, large = (SegDataSample(metainfo=dict(ori_shape=size)) for size in ((4, 6), (12, 18)))
+    for sample in (small, large):
+        model.postprocess_result(logits, [sample])
+    expected = small.pred_sem_seg.data.repeat_interleave(3, 1).repeat_interleave(3, 2)
+    assert torch.equal(large.pred_sem_seg.data, expected)

@@ -41,6 +41,7 @@ def test_windows_of_the_published_protocol():
     ('test_cfg', 'message'),
     [
         (dict(mode='slid'), "test_cfg.mode='slid'"),
+        (dict(resize='cubic'), "test_cfg.resize='cubic': expected bilinear or nearest"),
         (dict(mode='slide', crop_size=(32, 32)), 'test_cfg.stride=None'),
         (dict(mode='slide', crop_size=32, stride=(8, 8)), 'test_cfg.crop_size=32'),
         (dict(mode='slide', crop_size=(32, 32), stride=(48, 32)), 'pixels between windows'),

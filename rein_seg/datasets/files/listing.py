@@ -1,6 +1,7 @@
 """Files on disk and members of zips, read and listed alike.
 
-A member of a zip is written ``zip://FOLDER/NAME.zip/MEMBER``. Between reads only the zip's table
+A member of a zip is written ``zip://FOLDER/NAME.zip/MEMBER``, a slice of a volume as `volumes`
+says. Between reads only the zip's table
 of contents is kept, never an open file: forked workers and threads would share its position.
 """
 
@@ -21,6 +22,7 @@ from typing import BinaryIO
 
 from mmengine.fileio import BaseStorageBackend, register_backend
 
+from rein_seg.datasets.files import volumes
 from rein_seg.datasets.files.walk import members, walk
 from rein_seg.errors import UserError
 
@@ -86,7 +88,7 @@ def is_there(place: str | Path) -> bool:
 
 
 def read_bytes(path: str, *, most: int | None = None) -> bytes:
-    """Reads a file, or a member of a zip.
+    """Reads a file, a member of a zip, or a slice of a volume.
 
     Args:
         path: As `list_files` returns it.
@@ -100,6 +102,8 @@ def read_bytes(path: str, *, most: int | None = None) -> bytes:
     if path.startswith(PREFIX):
         archive, member = _split(path[len(PREFIX) :])
         return _read_member(archive, member or '', most)
+    if path.startswith(volumes.PREFIX):
+        return volumes.slice_bytes(path)[:most]
     with _open_regular(path) as file:
         _check_length(os.fstat(file.fileno()).st_size, repr(path))
         return file.read(-1 if most is None else most)
@@ -137,7 +141,9 @@ def read_heads(path: str) -> Iterator[bytes]:
 
 
 def file_on_disk(path: str) -> str:
-    """Returns the zip of a member; any other path unchanged."""
+    """Returns the zip of a member, the file of a slice; any other path unchanged."""
+    if path.startswith(volumes.PREFIX):
+        return volumes.split_path(path)[0]
     return _split(path[len(PREFIX) :])[0] if path.startswith(PREFIX) else path
 
 

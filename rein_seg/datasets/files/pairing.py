@@ -115,18 +115,23 @@ def list_images(
     suffixes: Sequence[str],
     *,
     start: str = '',
+    split_file: str = '',
     hint: str = '',
     left_out: Counter[str] | None = None,
 ) -> list[str]:
     """Returns the images in a folder or zips, sorted by name, as `pair_folders` finds them.
 
     Raises:
-        UserError: If there is no image, two have the same name, or a name cannot be shown.
+        UserError: If there is no image, two have the same name, a listed image is missing, or a
+            name cannot be shown.
     """
     images = _stems(images_dir, suffixes, start=start, left_out=left_out)
     if not images:
         raise UserError(f'no file ends in {_or(suffixes)} in {str(images_dir)!r}; {hint}')
-    return list(images.values())
+    wanted = _listed(split_file, images, suffixes) if split_file else list(images)
+    if left_out is not None:
+        left_out['images not in ann_file'] += len(images) - len(wanted)
+    return [images[stem] for stem in wanted]
 
 
 def leave_out(pairs: Sequence[Pair], names: Sequence[str]) -> list[Pair]:

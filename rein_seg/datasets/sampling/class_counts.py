@@ -20,6 +20,7 @@ from mmengine.logging import print_log
 
 from rein_seg.checkpoint import atomic_path
 from rein_seg.datasets.domain_dataset import DomainDataset
+from rein_seg.datasets.files.listing import file_on_disk
 from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.sampling.stream import SeededDataset
 from rein_seg.datasets.transforms.labels import load_classes
@@ -160,10 +161,9 @@ def fingerprint(dataset: Any, infos: list[dict]) -> str:
 
 
 def _stamp(path: str) -> tuple[int, int]:
-    """Returns size and time of change of a file, or of the zip that holds it."""
-    place = Path(path.removeprefix('zip://'))
-    there = next((p for p in (place, *place.parents) if p.is_file()), None)
-    state = there.stat() if there is not None else None
+    """Returns size and time of change of a file, or of the file that holds it."""
+    place = Path(file_on_disk(path))
+    state = place.stat() if place.is_file() else None
     return (0, 0) if state is None else (state.st_size, state.st_mtime_ns)
 
 
