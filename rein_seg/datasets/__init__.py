@@ -14,6 +14,7 @@ from rein_seg.datasets.sampling.stream import SampleIndex, SeededDataset, Stream
 from rein_seg.datasets.synapse import SynapseVolumeDataset
 from rein_seg.datasets.transforms.fast import FastPhotoMetricDistortion, FastRandomCrop
 from rein_seg.datasets.transforms.halve import HalveImage, HalveLabel
+from rein_seg.datasets.transforms.lab_exchange import LABExchange
 from rein_seg.datasets.transforms.labels import LoadLabels, PackDomainInputs, ScoreAtInputSize
 from rein_seg.datasets.transforms.load_image import LoadDomainImage
 from rein_seg.datasets.transforms.random_scale import RandomScale
@@ -33,6 +34,7 @@ __all__ = [
     'FolderDataset',
     'HalveImage',
     'HalveLabel',
+    'LABExchange',
     'LoadDomainImage',
     'LoadLabels',
     'MiniScapesDataset',

@@ -21,6 +21,7 @@ from rein_seg.datasets.files.pairing import (
     suffixes,
 )
 from rein_seg.datasets.files.pictures import DISPLAYED, STORED
+from rein_seg.datasets.files.reference_pool import ReferencePool
 from rein_seg.datasets.files.sizes import of_one_size
 from rein_seg.datasets.label_space import check_label_map, check_label_space
 from rein_seg.datasets.transforms.corruptions import check_corruption
@@ -161,6 +162,7 @@ class DomainDataset(BaseSegDataset):
             self.corruption = check_corruption(corruption)
         self.id_map = check_label_map(label_map, f'domain {domain!r}')
         self.hint = hint
+        self.pool = ReferencePool(self._image_paths)
         metainfo = {**self.METAINFO, **(kwargs.get('metainfo') or {})}
         check_label_space(metainfo, kwargs.get('ignore_index', 255), f'domain {domain!r}')
         super().__init__(
@@ -269,7 +271,12 @@ class DomainDataset(BaseSegDataset):
             'corruption': self.corruption,
             'cache_dir': self.cache_dir,
             'cache_raw': self.cache_raw,
+            'pool': self.pool,
         }
+
+    def _image_paths(self) -> list[str]:
+        """Returns the image of every sample."""
+        return [super(DomainDataset, self).get_data_info(i)['img_path'] for i in range(len(self))]
 
     def places(self, key: str) -> list[str]:
         """Lists the folders or zips to look in; the first that exists is taken.

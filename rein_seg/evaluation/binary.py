@@ -31,6 +31,10 @@ class BinarySegMetric(DomainMetric):
       images.
     - ``IoU_image``, ``Dice_image``: of the foreground, mean over images; ``IoU_set``, ``Dice_set``:
       of the pixels of all images; all at ``threshold``.
+    - ``Dice_curve``, ``IoU_curve``: mean over images, then over 256 grey values as thresholds, of
+      the stretched map in 8 bits; ``Dice_max``, ``IoU_max``: the maximum over these thresholds of
+      the mean over images. A threshold without a right pixel scores 0, also for an image without
+      foreground. The literature of polyps calls the first pair mDice and mIoU.
     - ``mIoU``, ``aAcc``: of both classes, of the pixels of all images, as `DomainIoUMetric`.
 
     Pixels with ``ignore_index`` count as outside the image, also for stretching. An image without
@@ -41,8 +45,9 @@ class BinarySegMetric(DomainMetric):
     ``rule`` ``greater``, or ``less`` for MAE and BER.
 
     Args:
-        metrics: Scores to compute, in the order of the table: S, E, wF, MAE, BER, IoU, Dice. mIoU
-            and aAcc always follow. None computes all; wF takes most of the time.
+        metrics: Scores to compute, in the order of the table: S, E, wF, MAE, BER, IoU, Dice,
+            Dice_curve, IoU_curve. mIoU and aAcc always follow. None computes all; wF takes most of
+            the time.
         beta2: Weight of recall in wF: 0.3 as in Conv-LoRA's code; the default of the measure is 1.
         threshold: Probability above which a pixel is foreground.
         **kwargs: As `DomainMetric`.
@@ -51,8 +56,8 @@ class BinarySegMetric(DomainMetric):
         UserError: As `DomainMetric`; if a name in ``metrics`` is unknown, the number of classes is
             not two, or samples carry no ``pred_scores``, or scores outside 0..1.
 
-    Source: the code of Conv-LoRA, ICLR 2024. Differs from it: none in the scores that it has. It
-    has no Dice, no scores of a whole set and no ignored pixels. Where it leaves a score undefined:
+    Source: the code of Conv-LoRA, ICLR 2024; the curves from the evaluation of PraNet, MICCAI 2020.
+    Differs from it: none in the scores that it has. It has no Dice, no scores of a whole set and no ignored pixels. Where it leaves a score undefined:
     docs/background/decisions/0009-binary-metrics.md.
 
     Example:
@@ -140,11 +145,17 @@ class BinarySegMetric(DomainMetric):
         areas = sum(one['areas'] for one in measured)
         scored = [one for one in measured if len(one) > 1]
         names = [key for key in scored[0] if key != 'areas'] if scored else []
-        scores = {name: np.mean([one[name] for one in scored], axis=0) for name in names}
+        scores = {
+            name: np.mean([one[name] for one in scored], axis=0, dtype=np.float64)
+            for name in names
+            if name != 'dice_levels'
+        }
         if 'E_curve' in scores:
             # the mean curve first, then its maximum: the order of the published code
             curve = scores['E_curve']
             scores |= {'E': curve.mean(), 'E_max': curve.max()}
+        if 'dice_levels' in names:
+            scores |= _overlap_curves([one['dice_levels'] for one in scored])
         for name in ('IoU', 'Dice'):
             if f'{name}_image' in scores:
                 scores[f'{name}_set'] = overlap(name, *areas[:, 1])
@@ -153,3 +164,14 @@ class BinarySegMetric(DomainMetric):
             for key in self.columns[:-2]
         }
         return columns | area_scores(areas, self.dataset_meta['classes'])
+
+
+def _overlap_curves(levels: Sequence[np.ndarray]) -> dict[str, float]:
+    """Returns mean and maximum of the mean curves, of the (256,) Dice scores of each image."""
+    dice = np.stack(levels).astype(np.float64)
+    curves = {'Dice': dice.mean(0), 'IoU': (dice / (2 - dice)).mean(0)}
+    return {
+        f'{name}_{kind}': score
+        for name, curve in curves.items()
+        for kind, score in (('curve', curve.mean()), ('max', curve.max()))
+    }

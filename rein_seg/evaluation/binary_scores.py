@@ -9,6 +9,7 @@ import numpy as np
 
 from rein_seg.evaluation.saliency import (
     absolute_error,
+    dice_curve,
     e_adaptive,
     e_curve,
     s_measure,
@@ -25,6 +26,8 @@ SCORES = {
     'BER': ('BER',),
     'IoU': ('IoU_image', 'IoU_set'),
     'Dice': ('Dice_image', 'Dice_set'),
+    'Dice_curve': ('Dice_curve', 'Dice_max'),
+    'IoU_curve': ('IoU_curve', 'IoU_max'),
 }
 _BER_LEVEL = 125  # of 255
 
@@ -38,7 +41,7 @@ def image_scores(
     beta2: float = 0.3,
     threshold: float = 0.5,
 ) -> dict[str, Any]:
-    """Returns S, E_curve (256,), E_adaptive, wF, MAE, BER, IoU_image and Dice_image.
+    """Returns S, E_curve (256,), E_adaptive, wF, MAE, BER, IoU_image, Dice_image, dice_levels (256,).
 
     Args:
         scores: (H, W) foreground probabilities.
@@ -71,6 +74,9 @@ def image_scores(
     for name in ('IoU', 'Dice'):
         if name in metrics:
             result[f'{name}_image'] = overlap(name, *_areas(scores > threshold, gt, valid))
+    if {'Dice_curve', 'IoU_curve'} & set(metrics):
+        levels = dice_curve(stretch(scores, valid, dtype=np.float64), gt, valid)
+        result['dice_levels'] = levels.astype(np.float32)  # results of all images are gathered
     return result
 
 

@@ -12,16 +12,18 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 EPS = np.spacing(1)
-LEVELS = 256  # thresholds of the E-measure's curve
+LEVELS = 256  # thresholds of the curves
 _WINDOW = cv2.getGaussianKernel(7, 5, cv2.CV_64F)  # for the weighted F: side, sigma in pixels
 _HALF_LIFE = 5  # pixels from the foreground at which a false alarm has the weight 1.5, not 1
 
 
-def stretch(pred: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+def stretch(
+    pred: np.ndarray, valid: np.ndarray | None = None, *, dtype: type = np.float32
+) -> np.ndarray:
     """Stretches the valid pixels of a map to 0..1; a flat map stays unchanged.
 
-    Computed in float32, as in the published code: a value may lie exactly on a threshold of
-    `e_curve`, so rounding matters.
+    By default computed in float32, as in the published code: a value may lie exactly on a threshold
+    of `e_curve`, so rounding matters.
 
     Example:
         >>> import numpy as np
@@ -29,7 +31,7 @@ def stretch(pred: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         >>> stretch(np.array([[0.2, 0.3, 0.4]])).round(3).tolist()
         [[0.0, 0.5, 1.0]]
     """
-    pred = pred.astype(np.float32, copy=False)
+    pred = pred.astype(dtype, copy=False)
     inside = _inside(pred, valid)
     if not inside.size or inside.min() == inside.max():
         return pred
@@ -111,11 +113,35 @@ def e_curve(pred: np.ndarray, gt: np.ndarray, valid: np.ndarray | None = None) -
     """
     levels = (_inside(pred, valid) * (LEVELS - 1)).astype(np.uint8)
     truth = _inside(gt, valid)
+    return _alignment(_at_least(levels[truth]), _at_least(levels), truth.sum(), truth.size)
 
-    def at_least(values: np.ndarray) -> np.ndarray:
-        return np.bincount(values, minlength=LEVELS)[::-1].cumsum()[::-1]
 
-    return _alignment(at_least(levels[truth]), at_least(levels.ravel()), truth.sum(), truth.size)
+def dice_curve(pred: np.ndarray, gt: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+    """Returns (256,) Dice scores of the pixels whose grey value is at least k, k = 0..255.
+
+    Grey values are the map in 8 bits, rounded. A level without a right pixel scores 0, also where
+    nothing is labelled. The IoU of a level follows from its Dice: IoU = Dice / (2 - Dice).
+
+    Source: the evaluation of Fan et al., "PraNet" (MICCAI 2020). Differs from it: none known; its
+    MATLAB code was not run.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.evaluation.saliency import dice_curve
+        >>> curve = dice_curve(np.array([[0.0, 0.5, 1.0, 1.0]]), np.array([[0, 0, 1, 1]]) > 0)
+        >>> curve[[0, 1, 128, 129, 255]].round(3).tolist()
+        [0.667, 0.8, 0.8, 1.0, 1.0]
+    """
+    # integers: a value that lies on a threshold is not left to rounding
+    levels = np.rint(_inside(pred, valid).astype(np.float64) * (LEVELS - 1)).astype(np.uint8)
+    truth = _inside(gt, valid)
+    hits, found = _at_least(levels[truth]), _at_least(levels)
+    return np.where(hits > 0, 2 * hits / np.maximum(found + truth.sum(), 1), 0.0)
+
+
+def _at_least(levels: np.ndarray) -> np.ndarray:
+    """Returns (256,) numbers of values that are k or more."""
+    return np.bincount(levels.ravel(), minlength=LEVELS)[::-1].cumsum()[::-1]
 
 
 def e_adaptive(pred: np.ndarray, gt: np.ndarray, valid: np.ndarray | None = None) -> float:

@@ -18,6 +18,8 @@ BCE_FORMS = ('mean', 'weighted')
 class BinaryLoss(nn.Module):
     """The base of the losses here: reads labels 0, 1 and ``ignore_index``, computes in float32.
 
+    A soft mask, of floats, gives each pixel its share of foreground.
+
     Args:
         loss_weight: Factor of the loss.
         loss_name: Key in the dict of losses.
@@ -44,7 +46,7 @@ class BinaryLoss(nn.Module):
 
         Args:
             logits: (B, 1, H, W).
-            label: (B, H, W) integers.
+            label: (B, H, W) integers, or floats 0..1 of soft masks.
             weight: Must be None. A head of mmseg with a sampler passes pixel weights.
             ignore_index: Label of pixels that change no loss.
 
@@ -59,12 +61,13 @@ class BinaryLoss(nn.Module):
         if weight is not None:
             raise UserError(f'{type(self).__name__} takes no pixel weights: remove the sampler')
         valid = (label != ignore_index)[:, None].float()
-        target = (label[:, None] == 1).float()
+        soft = label.is_floating_point()
+        target = (label if soft else label == 1)[:, None].float() * valid
         with torch.autocast(logits.device.type, enabled=False):
             return self.loss_weight * self.compare(logits.float(), target, valid)
 
     def compare(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Returns the loss of (B, 1, H, W) logits; ``target`` and ``valid`` are 0 or 1."""
+        """Returns the loss of (B, 1, H, W) logits; ``target`` is 0..1, ``valid`` is 0 or 1."""
         raise NotImplementedError
 
 

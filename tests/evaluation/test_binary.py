@@ -64,7 +64,8 @@ def test_scores_by_hand():
 def test_all_scores_have_a_key_that_save_best_can_name():
     m = metric()
     m.process(None, [sample('kvasir', *A)])
-    names = 'S E E_max E_adaptive wF MAE BER IoU_image IoU_set Dice_image Dice_set mIoU aAcc'
+    names = 'S E E_max E_adaptive wF MAE BER IoU_image IoU_set Dice_image Dice_set '
+    names += 'Dice_curve Dice_max IoU_curve IoU_max mIoU aAcc'
     assert list(m.evaluate(1)) == [f'{d}/{n}' for d in ('kvasir', 'mean') for n in names.split()]
     json.dumps(m.report, allow_nan=False)
 
@@ -93,6 +94,31 @@ def test_largest_e_measure_is_that_of_the_mean_curve():
     one, both = separate.evaluate(2), together.evaluate(2)
     assert both['d/E'] == pytest.approx(one['mean/E'])
     assert both['d/E_max'] < one['mean/E_max'] - 1
+
+
+def test_dice_over_all_levels_by_hand():
+    # grey values 0, 51, 204, 255; labelled: the last and the first
+    m = metric(metrics=['Dice_curve', 'IoU_curve'])
+    m.process(None, [sample('d', [[1, 0, 0, 1, 255]], [[0.0, 0.2, 0.8, 1.0, 0.5]])])
+    m.process(None, [sample('d', [[0, 0, 0, 0]], [[0.0, 0.0, 1.0, 1.0]])])  # 0 at each level
+    scores = m.evaluate(2)
+    # levels 0; 1 to 51; 52 to 204; 205 to 255
+    dice = (2 * 2 / 6 + 51 * 2 / 5 + 153 * 2 / 4 + 51 * 2 / 3) / 256
+    iou = (2 / 4 + 51 / 4 + 153 / 3 + 51 / 2) / 256
+    assert scores['d/Dice_curve'] == pytest.approx(100 * dice / 2)
+    assert scores['d/IoU_curve'] == pytest.approx(100 * iou / 2)
+    assert scores['d/Dice_max'] == pytest.approx(100 * 2 / 3 / 2)
+    assert scores['d/IoU_max'] == pytest.approx(100 / 2 / 2)
+
+
+def test_largest_dice_is_of_the_mean_curve():
+    gt = [[1, 1, 0, 0]]
+    m = metric(metrics=['Dice_curve'])
+    m.process(None, [sample('d', gt, [[1, 0.9, 0.2, 0]]), sample('d', gt, [[1, 0.3, 0.25, 0]])])
+    together = m.evaluate(2)['d/Dice_max']
+    assert together == pytest.approx(100 * (1 + 1) / 2)  # both at grey values 64 to 76
+    m.process(None, [sample('d', gt, [[1, 0.9, 0.8, 0]]), sample('d', gt, [[1, 0.3, 0.25, 0]])])
+    assert m.evaluate(2)['d/Dice_max'] == pytest.approx(100 * (0.8 + 1) / 2)
 
 
 def test_weight_of_recall_and_threshold_are_settings():
