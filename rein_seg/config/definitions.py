@@ -34,6 +34,7 @@ class Protocol:
         selection: ``'last'``, or ``dict(metric=..., rule='greater')``.
         also_selects: Further metrics that chose the checkpoint of some of its numbers.
         ema: Arguments of `TrainableEMAHook`.
+        multi_scale: Of the model: whether, and how, it trains at several sizes.
         sampler: Of the source images; the default draws each image equally often.
         source_split: Part of the source that trains, where not all of it does.
         test_cfg: Of the model.
@@ -61,6 +62,7 @@ class Protocol:
     selection: str | Node | None = None
     also_selects: Sequence[str] = ()
     ema: Node | None = None
+    multi_scale: str | None = None
     sampler: Node = field(default_factory=DEFAULT_SAMPLER.copy)
     source_split: str | None = None
     test_cfg: Node | None = None

@@ -165,7 +165,7 @@ class _Found:
     def _facts(self, selected: str | None) -> Iterator[str]:
         """Yields deviations of facts whose value is compared as it stands."""
         protocol = self.protocol
-        compared = ['train_pipeline', 'max_iters', 'param_scheduler']
+        compared = ['train_pipeline', 'max_iters', 'param_scheduler', 'multi_scale']
         compared += ['val_interval'] if protocol.best else []  # else it chooses nothing
         for fact in self.fixed:
             if fact.use != 'training' or fact.value is None:

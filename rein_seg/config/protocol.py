@@ -152,6 +152,9 @@ class ConfigProtocols:
                 yield Fact('training', key, cfg.train_dataloader, key, getattr(protocol, key))
         for key in ('optim_wrapper', 'ema'):
             yield Fact('training', key, cfg, key, getattr(protocol, key))
+        if cfg.get('model'):
+            key = 'multi_scale'
+            yield Fact('training', key, cfg.model, key, protocol.multi_scale)
         if cfg.get('train_cfg'):
             loop, schedule = cfg.train_cfg, self._schedule(protocol)
             yield Fact('training', 'max_iters', loop, 'max_iters', protocol.max_iters, (cfg,))

@@ -8,6 +8,7 @@ from rein_seg.datasets.domain_dataset import DomainDataset, leaf_datasets
 from rein_seg.datasets.drawn_dataset import DrawnDataset
 from rein_seg.datasets.folder_dataset import BinaryFolderDataset, FolderDataset
 from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
+from rein_seg.datasets.nuclei import NucleiDataset
 from rein_seg.datasets.organs_dataset import OrgansDataset
 from rein_seg.datasets.sampling.rare_class import RareClassCrop, RareClassSampler
 from rein_seg.datasets.sampling.stream import SampleIndex, SeededDataset, StreamSampler
@@ -39,6 +40,7 @@ __all__ = [
     'LoadLabels',
     'MiniScapesDataset',
     'OrgansDataset',
+    'NucleiDataset',
     'PackDomainInputs',
     'RandomScale',
     'RareClassCrop',

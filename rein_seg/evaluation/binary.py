@@ -57,7 +57,8 @@ class BinarySegMetric(DomainMetric):
             not two, or samples carry no ``pred_scores``, or scores outside 0..1.
 
     Source: the code of Conv-LoRA, ICLR 2024; the curves from the evaluation of PraNet, MICCAI 2020.
-    Differs from it: none in the scores that it has. It has no Dice, no scores of a whole set and no ignored pixels. Where it leaves a score undefined:
+    Differs from it: none in the scores that it has. It has no Dice at a threshold, no scores of a
+    whole set and no ignored pixels. Where it leaves a score undefined:
     docs/background/decisions/0009-binary-metrics.md.
 
     Example:

@@ -41,7 +41,7 @@ def image_scores(
     beta2: float = 0.3,
     threshold: float = 0.5,
 ) -> dict[str, Any]:
-    """Returns S, E_curve (256,), E_adaptive, wF, MAE, BER, IoU_image, Dice_image, dice_levels (256,).
+    """Returns the requested scores of an image, by name; of curves (256,) values.
 
     Args:
         scores: (H, W) foreground probabilities.

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
 from mmseg.registry import MODELS
@@ -25,6 +26,7 @@ from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.mmseg_head import as_head
 from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.models.head_config import build_head, fill_methods, preprocessor_config
+from rein_seg.models.multi_scale import MultiScale
 from rein_seg.models.neck_config import build_neck
 from rein_seg.models.padding import pad_reflecting
 from rein_seg.models.postprocess import postprocess, unpad
@@ -55,6 +57,9 @@ class PEFTSegmentor(EncoderDecoder):
             of the foreground, of two classes, as ``pred_scores``; ``resize='nearest'`` enlarges
             labels to the size of the image, not predictions.
         data_preprocessor: Overrides the preprocessor made from the encoder's normalisation.
+        multi_scale: Trains at several sizes, see `MultiScale`: ``one`` draws a size for each
+            iteration, ``each`` takes a step of the optimizer at every size; None trains at one.
+        multi_scale_ratios: Factors of the crop for ``multi_scale``.
 
     Attributes:
         keep_confidence: Whether results carry the probability of the predicted class; a runner sets
@@ -94,6 +99,8 @@ class PEFTSegmentor(EncoderDecoder):
         train_cfg: Mapping[str, Any] | None = None,
         test_cfg: Mapping[str, Any] | None = None,
         data_preprocessor: Mapping[str, Any] | None = None,
+        multi_scale: str | None = None,
+        multi_scale_ratios: Sequence[float] = (0.75, 1.0, 1.25),
         init_cfg: dict | None = None,
     ) -> None:
         with building('model.backbone'):
@@ -108,6 +115,11 @@ class PEFTSegmentor(EncoderDecoder):
                 self, data_preprocessor=dict(data_preprocessor), init_cfg=init_cfg
             )
         self.backbone = built
+        self.multi_scale: MultiScale | None = None
+        if multi_scale is not None:
+            divisor = built.anatomy.divisor
+            self.multi_scale = MultiScale(multi_scale, multi_scale_ratios, divisor=divisor)
+            self.data_preprocessor.batch_augments = self.multi_scale
         channels, strides = built.out_channels, built.anatomy.out_strides
         if neck is not None:
             with building('model.neck'):
@@ -205,6 +217,17 @@ class PEFTSegmentor(EncoderDecoder):
         losses.update(add_prefix(method.aux_losses(), 'peft'))
         losses.update(add_prefix(method.label_losses(labels, ignore_index=ignored), 'peft'))
         return losses
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """Trains on a batch; with ``multi_scale='each'`` at every size.
+
+        Args:
+            data: From the data loader.
+            optim_wrapper: Updates the parameters.
+        """
+        if self.multi_scale is not None and self.multi_scale.form == 'each':
+            return self.multi_scale.steps(self, data, optim_wrapper)
+        return super().train_step(data, optim_wrapper)
 
     def _forward(self, inputs: Tensor, data_samples: list | None = None) -> Any:
         return self.heads['decode'](self.extract_feat(inputs))

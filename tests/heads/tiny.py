@@ -35,6 +35,8 @@ HEADS = {
         num_classes=2,
         decode_head=dict(type='SAMHead', decoder=dict(num_heads=2, hidden=16, iou_hidden=16)),
     ),
+    'DuAT': dict(num_classes=2, decode_head=dict(type='DuATHead', channels=4, out_channels=1)),
+    'DuAT, classes': dict(decode_head=dict(type='DuATHead', channels=4)),
     'UPerNet': dict(decode_head=UPERNET),
     'TokenPyramid, UPerNet': dict(
         neck=dict(type='TokenPyramid', out_channels=8), decode_head=UPERNET

@@ -187,6 +187,8 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
         'num_classes': Annotated[int, at_least(1), at_most(2**16)],
         'crop_size': kinds.Area | None,
         'test_cfg': OneOf((TEST_CFG, None)),
+        'multi_scale': Literal['one', 'each'] | None,
+        'multi_scale_ratios': _FACTORS,
         'init_cfg': Any,
     },
     'PEFTBackbone': {
@@ -247,6 +249,10 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
         'in_index': _INDEXES,
         'threshold': Probability | None,
         'align_corners': bool,
+    },
+    'DuATHead': {
+        'loss_decode': OneOf((_MODEL, Each(_MODEL, least=1), None)),
+        'checkpoint': Text | None,
     },
     'SAMHead': {'loss_decode': OneOf((_MODEL, Each(_MODEL, least=1), None))},
     'FocalLoss': {'gamma': Any, 'alpha': Any},

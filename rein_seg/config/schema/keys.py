@@ -164,6 +164,7 @@ PROTOCOL = Table(
         'selection': OneOf((_SELECTION, Literal['last'], None)),
         'also_selects': Sequence[Text],
         'ema': OneOf((_EMA, None)),
+        'multi_scale': Literal['one', 'each'] | None,
         'sampler': Built(DATA_SAMPLERS),
         'source_split': Text | None,
         'test_cfg': OneOf((TEST_CFG, None)),

@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 
 class ReferencePool:
-    """Paths of the images of a data set, listed on first use.
+    r"""Paths of the images of a data set, listed on first use.
 
     Args:
         list_paths: Returns the paths.
@@ -17,7 +17,7 @@ class ReferencePool:
     Example:
         >>> from rein_seg.datasets.files.reference_pool import ReferencePool
         >>> pool = ReferencePool(lambda: ['a/1.png', 'a/cju1.jpg', 'a/22.png'])
-        >>> pool.by_name(r'\\d+')
+        >>> pool.by_name(r'\d+')
         (['a/1.png', 'a/22.png'], ['a/cju1.jpg'])
     """
 

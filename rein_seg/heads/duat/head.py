@@ -5,7 +5,7 @@ B batch, C_i channels of the maps, D width, K classes, H x W image.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
+from mmseg.models.losses import CrossEntropyLoss
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -20,6 +21,7 @@ from rein_seg.checkpoint import load_strict, read_weights
 from rein_seg.checkpoint.strict import fitting
 from rein_seg.encoders import locate
 from rein_seg.errors import UserError
+from rein_seg.heads.binary_losses import BinaryLoss
 from rein_seg.heads.contract import DecodeHead, pixel_losses
 from rein_seg.heads.duat.blocks import GLSA, SBA, ConvNormReLU, resize
 from rein_seg.heads.duat.weights import convert_duat
@@ -106,8 +108,8 @@ class DuATHead(DecodeHead, BaseModule):
         self.SBA = SBA(channels, out_channels)
         losses = loss_decode or _default_loss(out_channels)
         losses = [losses] if isinstance(losses, Mapping) else losses
-        _check_losses(losses, out_channels)
         self.loss_decode = nn.ModuleList(MODELS.build(dict(loss)) for loss in losses)
+        _check_losses(self.loss_decode, out_channels)
         if checkpoint is not None:
             self._load(checkpoint)
 
@@ -200,13 +202,18 @@ def _check(
         raise UserError(f'DuATHead: threshold={threshold}, expected a probability in 0..1')
 
 
-def _check_losses(losses: Sequence[Mapping[str, Any]], out_channels: int) -> None:
+def _check_losses(losses: Iterable[nn.Module], out_channels: int) -> None:
     for loss in losses:
-        softmax = loss['type'] == 'CrossEntropyLoss' and not loss.get('use_sigmoid', False)
+        softmax = isinstance(loss, CrossEntropyLoss) and not (loss.use_sigmoid or loss.use_mask)
         if softmax and out_channels == 1:
             raise UserError(
                 'DuATHead has one output channel here, of which a softmax is 1 everywhere: set '
                 'use_sigmoid=True in CrossEntropyLoss, use StructureLoss, or out_channels=2'
+            )
+        if isinstance(loss, BinaryLoss) and out_channels > 1:
+            raise UserError(
+                f'DuATHead has {out_channels} output channels here, and {type(loss).__name__} is '
+                'of one foreground class: leave loss_decode out, which gives the cross-entropy'
             )
 
 
