@@ -49,6 +49,7 @@ KINDS = {
     'ddrnet': ('dappm', 'ddrnet'),
     'dinov2': ('dinoofficial',),
     'dora': ('',),
+    'duat': ('glsa', 'head', 'lab_exchange', 'metrics', 'model', 'sba', 'structure_loss'),
     'fada': ('',),
     'ftn': ('', 'fpt_head'),
     'hlg': ('hlg_backbone', 'hlg_head', 'hlg_layer'),

@@ -16,6 +16,8 @@ from rein_seg.registry import register_key_map
 
 _ANCHOR = 'patch_embed1.proj.weight'
 _OTHERS = '|'.join(re.escape(name) for name in (*HEADS, 'cls_token', 'norm.'))
+# the decoder beside the encoder in files of DuAT
+_DUAT = r'|GLSA_c[234]\.|SBA\.|L_feature\.|fuse2?\.'
 _TIMM_ANCHOR = 'stages.0.blocks.0.attn.kv.weight'
 
 
@@ -24,13 +26,14 @@ def convert_pvt(encoder: PVT, state: dict[str, Tensor]) -> Converted:
     """Takes the official files, whose names the encoder has, and timm's of version 2.
 
     The encoder can stand below any prefix (``backbone.``). The classifier's tensors are left out:
-    ``head.*``, in version 1 also ``cls_token`` and ``norm.*``. Positions keep their stored size.
+    ``head.*``, in version 1 also ``cls_token`` and ``norm.*``; likewise the decoder in files of
+    DuAT. Positions keep their stored size.
 
     Raises:
         UserError: If the file is of another variant.
     """
     tensors = _official_names(state)
-    tensors, left_out = leave_out(strip_prefix(tensors, _ANCHOR), _OTHERS)
+    tensors, left_out = leave_out(strip_prefix(tensors, _ANCHOR), _OTHERS + _DUAT)
     found = _sizes(tensors)
     if found is None:
         return Converted(state)  # not a file of PVT: strict loading lists the names
