@@ -5,10 +5,9 @@ from rein_seg.heads.binary_losses import BalancedBCELoss, StructureLoss
 from rein_seg.heads.cascade import CascadeHead
 from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.ddrnet_head import DDRNetHead
-from rein_seg.heads.fpt import FPTHead
-from rein_seg.heads.hlg import HLGHead
 from rein_seg.heads.duat import DuATHead
 from rein_seg.heads.fpt import FPTHead
+from rein_seg.heads.hlg import HLGHead
 from rein_seg.heads.linear_head import LinearHead
 from rein_seg.heads.mask2former import Mask2FormerHead
 from rein_seg.heads.ohem_loss import OHEMLoss
@@ -22,9 +21,9 @@ __all__ = [
     'CascadeHead',
     'DDRNetHead',
     'DecodeHead',
+    'DuATHead',
     'FPTHead',
     'HLGHead',
-    'DuATHead',
     'HeadInputs',
     'LinearHead',
     'Mask2FormerHead',
