@@ -1,0 +1,9 @@
+# PVTv2-B0 (Wang et al., CVMJ 2022), 3.4 M parameters, ImageNet-1k at 224.
+# drop_path_rate acts only where the encoder trains (peft Full).
+encoder = dict(
+    name='PVTv2-B0',
+    type='PVT',
+    arch='v2_b0',
+    drop_path_rate=0.1,
+    checkpoint='checkpoints/pvt_v2_b0.pth',
+    checkpoint_url='https://github.com/whai362/PVT/releases/download/v2/pvt_v2_b0.pth')
