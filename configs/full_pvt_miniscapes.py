@@ -1,7 +1,7 @@
-# PVTv2-B0 from random weights, trained whole with a narrow Semantic FPN, on the embedded benchmark.
+# A small PVTv2 from random weights, trained whole with a narrow Semantic FPN, on the embedded benchmark.
 #   python tools/train.py configs/full_pvt_miniscapes.py
 _base_ = [
-    './_base_/encoders/pvt_v2_b0_random.py', './_base_/heads/semantic_fpn.py',
+    './_base_/encoders/pvt_v2_random.py', './_base_/heads/semantic_fpn.py',
     './_base_/benchmarks/miniscapes.py', './_base_/schedules/adamw_tiny.py',
     './_base_/runtime.py']
 model = dict(

@@ -38,7 +38,6 @@ PVT512 = Protocol(
     test_cfg=dict(mode='whole'),
     test_pipelines=dict(default=rounded_up(32)),
     not_known=(
-        'images on each GPU: here 4 on each of 8, 32 together',
         'augmentation, cat_max_ratio: here flip 0.5, PhotoMetricDistortion and 0.75',
         'betas and eps of AdamW: here its defaults',
     ),
