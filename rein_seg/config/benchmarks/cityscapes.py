@@ -8,7 +8,7 @@ from rein_seg.config.definitions import Benchmark
 BENCHMARK = Benchmark(
     name='cityscapes',
     num_classes=19,
-    protocols=('ddrnet1024', 'setr768', 'setr768_mla'),
+    protocols=('ddrnet1024', 'hlg768', 'setr768', 'setr768_mla'),
     train=(streets('cityscapes', split='train'),),
     val=(streets('cityscapes', split='val'),),
     targets=('cityscapes',),

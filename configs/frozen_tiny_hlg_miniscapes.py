@@ -1,0 +1,11 @@
+# HLG's head on the four maps of a frozen tiny ViT, the embedded benchmark. Two cores, 3 minutes.
+#   python tools/train.py configs/frozen_tiny_hlg_miniscapes.py
+_base_ = [
+    './_base_/encoders/vit_tiny.py',
+    './_base_/benchmarks/miniscapes.py', './_base_/schedules/adamw_tiny.py',
+    './_base_/runtime.py']
+model = dict(
+    backbone=dict(
+        encoder={{_base_.encoder}},
+        peft=dict(type='Frozen')),
+    decode_head=dict(type='HLGHead', channels=256, interval=4, dropout_ratio=0.0))
