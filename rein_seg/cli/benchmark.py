@@ -29,7 +29,10 @@ EXAMPLES = """examples:
     rein-seg benchmark rein_dinov2_gtav --compare amp=True amp=True,compile=True
   sliding inference on 1024x512, one window at a time against the config's batches
     rein-seg benchmark rein_dinov2_gtav --mode predict --size 512 1024 \\
-        --compare model.test_cfg.batch_windows=1"""
+        --compare model.test_cfg.batch_windows=1
+  images/s of a real-time network, against mmseg's implementation
+    rein-seg benchmark full_ddrnet_23_slim_cityscapes --random --mode predict \\
+        --size 512 1024 --no-profile --compare merged=True mmseg=True"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='CONFIG|KEY=VALUE[,KEY=VALUE]',
         help='further configs, or options for CONFIG, run in turn with it. Further keys: amp, '
         'compile, official (Rein and Mask2Former as the official code computes them), without '
-        '(names of fast forms)',
+        '(names of fast forms); of predictions merged (method and batch norms in the weights, '
+        "channels last) and mmseg (DDRNet as mmseg's classes compute it)",
     )
     parser.add_argument(
         '--mode',

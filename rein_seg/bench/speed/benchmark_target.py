@@ -22,6 +22,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import nn
 
+from rein_seg.bench.speed.for_predictions import as_mmseg, merged_model
 from rein_seg.bench.speed.official import officially
 from rein_seg.config.find import find_config
 from rein_seg.config.load import load_config
@@ -32,7 +33,7 @@ from rein_seg.fast.dispatch import check_names, without
 
 MODES = ('train', 'predict')
 # keys of --compare beside the keys of a config
-OPTIONS = ('amp', 'compile', 'official', 'without')
+OPTIONS = ('amp', 'compile', 'official', 'merged', 'mmseg', 'without')
 _SQUARES = 4  # of the labels, on a side: about eleven of nineteen classes in an image, as in a crop
 
 
@@ -47,6 +48,8 @@ class Work:
         amp: bfloat16 autocast.
         compile: Through ``torch.compile``, as mmengine's runner does it.
         official: Rein with Mask2Former computed as in the official code; see official.py.
+        merged: Method and batch norms merged into the weights, channels last; predictions alone.
+        mmseg: The network as mmseg's own classes compute it; predictions of DDRNet alone.
         without: Fast forms to leave out, by name.
         random: Random weights even if the encoder's file exists.
         device: Device to run on.
@@ -58,6 +61,8 @@ class Work:
     amp: bool = False
     compile: bool = False
     official: bool = False
+    merged: bool = False
+    mmseg: bool = False
     without: tuple[str, ...] = ()
     random: bool = False
     device: torch.device = torch.device('cpu')
@@ -71,8 +76,8 @@ class BenchmarkTarget:
         work: The work to do.
 
     Raises:
-        UserError: If the encoder takes no images of this size, or a loss of the config has no
-            official form.
+        UserError: If the encoder takes no images of this size, a loss of the config has no
+            official form, or ``merged`` or ``mmseg`` cannot be had.
     """
 
     def __init__(self, cfg: Config, work: Work) -> None:
@@ -99,6 +104,16 @@ class BenchmarkTarget:
         self.model.backbone.check_size(self.model.test_cfg.crop_size if slides else self.size)
         self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper) if train else None
         self._data = _draw_batch(self.model, self.size, work)
+        if work.merged or work.mmseg:
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        if self.work.mode == 'train':
+            raise UserError('merged and mmseg are of predictions: add --mode predict')
+        if self.work.mmseg:
+            self.model = as_mmseg(self.model).to(self.work.device).eval()
+        if self.work.merged:
+            self.model = merged_model(self.model, self.size)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -110,7 +125,7 @@ class BenchmarkTarget:
     def plain(self) -> bool:
         """Whether it runs in float32 on a CPU, eager, with all fast forms."""
         work = self.work
-        changed = work.compile or work.official or work.without
+        changed = work.compile or work.official or work.merged or work.mmseg or work.without
         return self.dtype == torch.float32 and not changed and work.device.type == 'cpu'
 
     @property
@@ -160,7 +175,8 @@ def make_targets(
     Args:
         config: Config file.
         compare: Config files, or options for ``config``: ``KEY=VALUE[,KEY=VALUE]``. Further keys
-            are amp, compile and official (True or False), and without (names of fast forms).
+            are amp, compile, official, merged and mmseg (True or False), and without (names of fast
+            forms).
         work: The work of all targets.
         cfg_options: Further options of all configs.
 

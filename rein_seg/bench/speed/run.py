@@ -94,7 +94,7 @@ def benchmark_speed(
             with PeakMemory(work.device) as peak:
                 target.step()
             one['peak_mib'] = peak.mib
-            if profile:
+            if profile and not target.work.mmseg:  # parts are found by our modules
                 said(f'{name}: FLOPs and profile')
                 one.update(_examine(target, one['seconds'], figures['rates']))
         first = next(iter(targets.values()))
