@@ -181,6 +181,8 @@ PUBLISHED = {
     'soma_dinov2_gtav': (4_866_048, None, None),
     'svf_dinov2_gtav': (98_304, None, None),
     'ssf_dinov2_gtav': (22 * 24 * 1024 + 2 * 1024, None, None),
+    # DuAT's 24.97 M without the 17 382 that its head never uses
+    'full_duat_pvt_v2_b2_polyp': (24_849_856, 118_409 - 17_382, 0),
     'full_dinov2_gtav': (304_199_680 - 3 * 1024, 20_565_204, 0),
 }
 

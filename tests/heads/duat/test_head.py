@@ -159,10 +159,10 @@ def test_the_local_mask_lies_between_a_half_and_one():
     assert 1.51 < ratio.max() < 2
 
 
-@pytest.mark.parametrize('family', ['vit', 'sam', 'swin', 'convnext', 'pvt'])
+@pytest.mark.parametrize('family', ['vit', 'dinov2', 'sam', 'swin', 'convnext', 'pvt'])
 def test_every_encoder_with_four_maps_takes_it(family):
     options = dict(num_classes=2)
-    if family in ('vit', 'sam'):
+    if family in ('vit', 'dinov2', 'sam'):
         options['neck'] = dict(type='TokenPyramid')
     model = segmentor(
         head=dict(type='DuATHead', channels=8),
