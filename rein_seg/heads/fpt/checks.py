@@ -15,7 +15,7 @@ _TOKENS = 'model.neck=dict(type="TokenPyramid", factors=(2, 1, 0.5), out_channel
 
 
 def check_options(
-    num_layers: Any, sra_ratios: Any, drop_path_rate: Any, ape_sizes: Any, axis_order: Any
+    num_layers: Any, sra_ratios: Any, drop_path_rates: Any, ape_sizes: Any, axis_order: Any
 ) -> int:
     """Returns L, the number of branches, after checking the arguments of `FPTHead`.
 
@@ -30,7 +30,7 @@ def check_options(
                 'with a whole number for each stage: of L branches the first has L stages, the '
                 'last has one, such as ((1, 1, 1), (1, 1), (1,))'
             )
-    for name, values in (('drop_path_rate', drop_path_rate), ('ape_sizes', ape_sizes)):
+    for name, values in (('drop_path_rates', drop_path_rates), ('ape_sizes', ape_sizes)):
         if values is not None and not (isinstance(values, (list, tuple)) and len(values) == levels):
             raise UserError(
                 f'FPTHead.{name}={values!r}: expected a list of {levels}, one for each branch of '

@@ -45,7 +45,7 @@ class FPTHead(DecodeHead, BaseDecodeHead):
         sra_ratios: Ratio by which attention reduces its keys, for each stage of each branch.
         num_heads: Heads of each attention; they divide C.
         mlp_ratio: Width of the feed-forward, as a multiple of C.
-        drop_path_rate: Rate of stochastic depth of the last block of each branch, in training;
+        drop_path_rates: Rate of stochastic depth of the last block of each branch, in training;
             the rates of the blocks before rise to it linearly from 0.
         use_ape: Whether each branch adds a learned position map to its input.
         ape_sizes: (h, w) of the position map of each branch; they are resized bilinearly.
@@ -85,14 +85,14 @@ class FPTHead(DecodeHead, BaseDecodeHead):
         sra_ratios: Sequence[Sequence[int]] = ((2, 2, 2), (2, 2), (2,)),
         num_heads: int = 4,
         mlp_ratio: float = 4.0,
-        drop_path_rate: Sequence[float] = (0.3, 0.2, 0.1),
+        drop_path_rates: Sequence[float] = (0.3, 0.2, 0.1),
         use_ape: bool = False,
         ape_sizes: Sequence[tuple[int, int]] = ((16, 16), (32, 32), (64, 64)),
         axis_order: AxisOrder = 'intent',
         **kwargs: Any,
     ) -> None:
         apes = ape_sizes if use_ape else None
-        levels = check_options(num_layers, sra_ratios, drop_path_rate, apes, axis_order)
+        levels = check_options(num_layers, sra_ratios, drop_path_rates, apes, axis_order)
         channels = check_levels(in_channels, in_index, levels, num_heads)
         kwargs.setdefault(
             'loss_decode', dict(type='CrossEntropyLoss', loss_weight=1.0, avg_non_ignore=True)
@@ -109,7 +109,7 @@ class FPTHead(DecodeHead, BaseDecodeHead):
         options = dict(num_heads=num_heads, mlp_ratio=mlp_ratio)
         self.branches = nn.ModuleList(
             _branch(channels, *sizes, **options)
-            for sizes in zip(num_layers, sra_ratios, drop_path_rate, strict=True)
+            for sizes in zip(num_layers, sra_ratios, drop_path_rates, strict=True)
         )
         self.ape_embeds = nn.ParameterList(
             nn.init.trunc_normal_(torch.empty(1, channels, *size), std=0.02) for size in apes or ()

@@ -52,7 +52,7 @@ def test_four_levels_with_two_blocks_each():
     options = dict(
         num_layers=[[2] * n for n in (4, 3, 2, 1)],
         sra_ratios=[[1, 2, 4, 8], [2, 4, 8], [4, 8], [8]],
-        drop_path_rate=[0.7, 0.0, 0.3, 0.1],
+        drop_path_rates=[0.7, 0.0, 0.3, 0.1],
         in_index=[-4, -3, -2, -1],
     )
     own = head(4, **options)
@@ -86,7 +86,7 @@ def test_position_maps_are_resized_and_added_first():
 
 def test_official_axes_transpose_the_map_of_every_stage():
     maps = pyramid(1, (6, 6))
-    options = dict(num_layers=[[1]], sra_ratios=[[2]], drop_path_rate=[0.0], ape_sizes=[(6, 6)])
+    options = dict(num_layers=[[1]], sra_ratios=[[2]], drop_path_rates=[0.0], ape_sizes=[(6, 6)])
     with torch.no_grad():
         intent = head(1, **options)(Features(tuple(maps)))
         official = head(1, **options, axis_order='official')(Features(tuple(maps)))
@@ -124,7 +124,7 @@ def test_a_small_map_fits_a_smaller_kernel():
         ([8] * 3, dict(num_layers=(1, 1, 1)), r'num_layers=\(1, 1, 1\): .*\(\(1, 1, 1\), \(1, 1\)'),
         ([8] * 3, dict(num_layers=((1, 1, 1), (1, 1), (1))), 'num_layers=.*the last has one'),
         ([8] * 3, dict(sra_ratios=((2, 2), (2, 2), (2,))), 'sra_ratios=.*whole number for each'),
-        ([8] * 3, dict(drop_path_rate=0.1), 'drop_path_rate=0.1: expected a list of 3'),
+        ([8] * 3, dict(drop_path_rates=0.1), 'drop_path_rates=0.1: expected a list of 3'),
         ([8] * 3, dict(use_ape=True, ape_sizes=[(4, 4)]), 'ape_sizes=.*one for each branch'),
         ([8] * 3, dict(axis_order='swapped'), "axis_order='swapped': expected intent or official"),
     ],

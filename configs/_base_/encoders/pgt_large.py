@@ -1,0 +1,9 @@
+# PGT-L, FTN's encoder (Wu et al., arXiv 2106.04108), 86.8 M parameters, stages 2 to 4. No weights were ever
+# released, so it starts from random weights: train it whole (peft Full).
+encoder = dict(
+    name='PGT-L (random)',
+    type='PGT',
+    arch='large',
+    out_indices=[1, 2, 3],
+    drop_path_rate=0.3,
+    init_seed=0)
