@@ -7,6 +7,7 @@ _base_ = [
     './_base_/benchmarks/ade20k.py', './_base_/schedules/protocol.py',
     './_base_/runtime.py']
 protocol = 'ftn512'
+sync_bn = 'torch'
 model = dict(
     backbone=dict(
         encoder={{_base_.encoder}},

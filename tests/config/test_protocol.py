@@ -425,3 +425,19 @@ def test_cityscapes_alone_has_protocols_of_published_systems():
     )
     assert train['FastRandomCrop'].crop_size == (1024, 1024)
     assert test['Resize'].scale == (2048, 1024)
+
+
+def test_the_protocol_of_ftn():
+    cfg = load_config('full_ftn_small_ade20k')
+    assert cfg.benchmark.protocol == 'ftn512'
+    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_iters) == (2, 160000)
+    optim = cfg.optim_wrapper
+    assert (optim.optimizer.lr, optim.optimizer.weight_decay) == (4e-5, 0.01)
+    assert optim.paramwise_cfg.prefix_lr_mult == {'decode_head.': 2.0, 'auxiliary_head.': 2.0}
+    keys = optim.paramwise_cfg.custom_keys
+    assert keys == dict.fromkeys(('norm', 'cpe', 'ape_embeds'), {'decay_mult': 0.0})
+    warmup, poly = cfg.param_scheduler
+    assert (warmup.end, poly.power, poly.begin, poly.end) == (1500, 1.0, 1500, 160000)
+    assert cfg.model.test_cfg.stride == (341, 341)
+    assert steps(cfg.val_dataloader.dataset)['Resize'].scale == (2048, 512)
+    assert steps(cfg.train_dataloader.dataset)['FastRandomCrop'].crop_size == (512, 512)
