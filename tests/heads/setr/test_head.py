@@ -8,12 +8,16 @@ import torch.nn.functional as F
 from mmseg.models.decode_heads import SETRMLAHead, SETRUPHead
 from mmseg.models.necks import MLANeck
 
+from rein_seg.apis import load_config
 from rein_seg.errors import UserError
+from rein_seg.export.count import build_shapes
 from rein_seg.heads import SETRHead
 from rein_seg.heads.contract import HeadInputs
 from rein_seg.heads.setr.weights import convert_head
 from rein_seg.models.head_config import build_head
+from rein_seg.models.segmentor import count_parameters
 from rein_seg.structures import Features
+from tests.paths import REPO
 
 BN = dict(type='BN')
 VIT_L = HeadInputs((1024,) * 4, (16,) * 4, 19)
@@ -271,3 +275,16 @@ def test_files_of_another_variant_are_named():
 def test_the_class_itself_names_the_variants():
     with pytest.raises(UserError, match='pup'):
         SETRHead([8], in_index=[0], num_classes=3, variant='puq')
+
+
+@pytest.mark.parametrize(
+    ('name', 'millions', 'heads'), [('naive', 306.6, 4), ('pup', 319.1, 5), ('mla', 310.8, 5)]
+)
+def test_whole_models_have_the_published_number_of_parameters(name, millions, heads):
+    """Officially each head has a 1x1 convolution from 512 to 19 channels that nothing uses."""
+    cfg = load_config(str(REPO / f'configs/full_setr_{name}_cityscapes.py'))
+    counts = count_parameters(build_shapes(cfg))
+    total = counts['trainable'] + counts['frozen']
+    assert round((total + heads * (512 * 19 + 19)) / 1e6, 1) == millions
+    # MLA's blocks do not see the class token
+    assert counts['frozen'] == (1024 if name == 'mla' else 0)
