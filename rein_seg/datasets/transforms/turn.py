@@ -12,6 +12,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
+from rein_seg.errors import UserError
+
 
 @TRANSFORMS.register_module()
 class TurnOrRotate(BaseTransform):
@@ -26,6 +28,9 @@ class TurnOrRotate(BaseTransform):
         prob: Of each of the two choices.
         degree: Largest angle of the rotation.
 
+    Raises:
+        UserError: If the probability is not in 0..1, or the angle not in 0..180.
+
     Source: the augmentation of TransUNet (Chen et al., 2021). Differs from it: slices that are not
         square keep their shape; OpenCV rotates, not SciPy.
 
@@ -37,6 +42,11 @@ class TurnOrRotate(BaseTransform):
     """
 
     def __init__(self, prob: float = 0.5, degree: float = 20.0) -> None:
+        if not (0 <= prob <= 1 and 0 <= degree <= 180):
+            raise UserError(
+                f'TurnOrRotate prob={prob}, degree={degree}: expected a probability 0..1 and an '
+                'angle 0..180, such as 0.5 and 20'
+            )
         self.prob, self.degree = prob, degree
 
     def transform(self, results: dict) -> dict:

@@ -1,8 +1,10 @@
 """Quarter turns with flips, or rotations by a few degrees, the same for image and label."""
 
 import numpy as np
+import pytest
 
 from rein_seg.datasets import TurnOrRotate
+from rein_seg.errors import UserError
 
 
 def sample(height, width):
@@ -48,3 +50,9 @@ def test_outside_is_air_and_background():
         one = TurnOrRotate(prob=0.999)({**start, 'img': start['img'].copy()})
         assert set(np.unique(one['gt_seg_map'])) <= {0, 3}
         assert ((one['gt_seg_map'] == 0) == (one['img'][..., 0] == 0)).all()
+
+
+@pytest.mark.parametrize('options', [dict(prob=1.5), dict(degree=-1.0)])
+def test_bad_options(options):
+    with pytest.raises(UserError, match='expected a probability 0..1 and an angle 0..180'):
+        TurnOrRotate(**options)
