@@ -8,4 +8,5 @@ _base_ = [
     './_base_/runtime.py']
 model = dict(
     backbone=dict(encoder={{_base_.encoder}}, peft=dict(type='Full')),
-    decode_head={{_base_.decode_head}})
+    decode_head={**{{_base_.decode_head}},
+                 'loss_decode': dict(type='StructureLoss', bce='weighted')})

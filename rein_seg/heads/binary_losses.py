@@ -75,7 +75,7 @@ class BinaryLoss(nn.Module):
 class StructureLoss(BinaryLoss):
     """Cross-entropy plus soft IoU, with more weight where the label varies within 31 pixels.
 
-    w = 1 + 5 |mean over 31 x 31 of y - y|;
+    w = 1 + 5 |mean over 31 x 31 of y - y|, with 5 the ``boundary_weight`` and 31 the ``window``;
     IoU part = 1 - (sum w p y + 1) / (sum w (p + y) - sum w p y + 1), for each image.
 
     Args:
@@ -83,10 +83,11 @@ class StructureLoss(BinaryLoss):
             PraNet, which Conv-LoRA uses, computes this, because it sets PyTorch's deprecated
             argument ``reduce``. ``weighted``: sum w bce / sum w for each image, as in the paper.
         window: Side in pixels. Outside the image the label counts as 0.
+        boundary_weight: Further weight of a pixel whose label is the only of its kind.
         loss_weight: Factor of the loss.
 
     Raises:
-        UserError: If ``bce`` is neither, or ``window`` is even.
+        UserError: If ``bce`` is neither, ``window`` is even, or ``boundary_weight`` is negative.
 
     Source: Fan et al., "PraNet" (MICCAI 2020), Sec. 2.3. Differs from it: see ``bce``; ignored
     pixels are in no sum, and count as background within the windows.
@@ -108,6 +109,7 @@ class StructureLoss(BinaryLoss):
         *,
         bce: str = 'mean',
         window: int = 31,
+        boundary_weight: float = 5.0,
         loss_weight: float = 1.0,
         loss_name: str = 'loss_structure',
     ) -> None:
@@ -116,7 +118,10 @@ class StructureLoss(BinaryLoss):
             raise UserError(f'StructureLoss: bce={bce!r}, expected one of {", ".join(BCE_FORMS)}')
         if window < 1 or window % 2 == 0:
             raise UserError(f'StructureLoss: window={window}, expected an odd number of pixels')
+        if boundary_weight < 0:
+            raise UserError(f'StructureLoss: boundary_weight={boundary_weight}, expected 0 or more')
         self.bce = bce
+        self.boundary_weight = boundary_weight
         self.window = window
 
     def compare(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -130,12 +135,12 @@ class StructureLoss(BinaryLoss):
         return entropy + self.soft_iou(logits.sigmoid(), target, weight).mean()
 
     def pixel_weights(self, target: Tensor) -> Tensor:
-        """Returns w (B, 1, H, W), 1 to 6."""
+        """Returns w (B, 1, H, W), 1 to 1 + ``boundary_weight``."""
         side, pad = self.window, self.window // 2
         # rows, then columns: 2 x 31 terms a pixel instead of 31 x 31
         mean = F.avg_pool2d(target, (side, 1), stride=1, padding=(pad, 0))
         mean = F.avg_pool2d(mean, (1, side), stride=1, padding=(0, pad))
-        return 1 + 5 * (mean - target).abs()
+        return 1 + self.boundary_weight * (mean - target).abs()
 
     @staticmethod
     def soft_iou(probability: Tensor, target: Tensor, weight: Tensor) -> Tensor:

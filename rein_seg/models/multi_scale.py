@@ -37,8 +37,7 @@ class MultiScale:
         divisor: Of the encoder, in pixels.
 
     Raises:
-        UserError: If ``form`` is neither, a ratio is not positive, or ``each`` is to run in several
-            processes.
+        UserError: If ``form`` is neither, or a ratio is not positive.
 
     Source: the training of Tang et al., "DuAT" (PRCV 2023), which is ``each``. Differs from it: its
     labels are resized bilinearly, and its corners are aligned.
@@ -56,11 +55,6 @@ class MultiScale:
             raise UserError(
                 f'multi_scale_ratios={tuple(ratios)}: expected factors above 0, such as (0.75, 1.0)'
             )
-        if form == 'each' and dist.get_world_size() > 1:
-            raise UserError(
-                f"multi_scale='each' takes {len(ratios)} steps a batch, in one process, and there "
-                f"are {dist.get_world_size()}: train in one, or take multi_scale='one'"
-            )
         self.form, self.ratios = form, tuple(ratios)
         self.step = divisor if _STEP % divisor else _STEP
 
@@ -74,8 +68,17 @@ class MultiScale:
         Args:
             inputs: (B, 3, H, W) images.
             data_samples: With the labels, (1, H, W) each.
+
+        Raises:
+            UserError: If ``each`` trains in several processes, whose wrapper takes the one step.
         """
         if self.form == 'each':
+            if dist.get_world_size() > 1:
+                raise UserError(
+                    f"multi_scale='each' takes {len(self.ratios)} steps a batch, in one process, "
+                    f'and there are {dist.get_world_size()}: train in one, or take '
+                    "multi_scale='one'"
+                )
             return inputs, data_samples
         size = self._size(inputs.shape[-2:], random.choice(self.ratios))
         return resize_batch(inputs, data_samples, size)

@@ -148,7 +148,11 @@ def test_structure_loss(golden):
     inputs, config = golden.tensors('input'), golden.meta['config']
     for key in golden.tensors('output'):
         form, tag = key.split('_')
-        loss = StructureLoss(bce=LOSSES[form], window=config['kernel'])
+        loss = StructureLoss(
+            bce=LOSSES[form],
+            window=config['kernel'],
+            boundary_weight=config['boundary_weight'],
+        )
         logits = inputs[f'logits_{tag}'].clone().requires_grad_()
         mask = inputs[f'mask_{tag}']
         value = loss(logits, mask[:, 0])

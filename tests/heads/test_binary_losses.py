@@ -31,6 +31,25 @@ def test_pixel_weights_count_zeros_outside_the_image():
     assert weight[0, 0, 0, 0] == pytest.approx(1 + 5 * (1 - 4 / 9))
 
 
+def test_weight_of_borders_is_a_setting():
+    label = torch.ones(1, 1, 3, 3)
+    plain, strong = (
+        StructureLoss(window=3, boundary_weight=w).pixel_weights(label) for w in (0, 9)
+    )
+    assert (plain == 1).all()
+    assert strong[0, 0, 0, 0] == pytest.approx(1 + 9 * (1 - 4 / 9))
+
+
+@pytest.mark.parametrize('loss', LOSSES, ids=lambda m: m.loss_name)
+def test_soft_masks_of_zeros_and_ones_are_labels(loss):
+    torch.manual_seed(0)
+    label, logits = torch.randint(0, 2, (2, 40, 48)), torch.randn(2, 1, 40, 48)
+    label[0, :9] = 255
+    assert torch.equal(loss(logits, label.float()), loss(logits, label))
+    soft = torch.full((2, 40, 48), 0.25)
+    assert loss(logits, soft) != loss(logits, torch.zeros_like(soft))
+
+
 def test_balanced_loss_gives_both_sides_half():
     logits, label = torch.zeros(1, 1, 1, 4), torch.tensor([[[1, 0, 0, 0]]])
     # weight 3 for the foreground pixel, times the share 1/4
@@ -71,6 +90,7 @@ def test_bfloat16_is_compared_in_float32(loss):
     [
         (lambda: StructureLoss(bce='sum'), "bce='sum', expected one of mean, weighted"),
         (lambda: StructureLoss(window=30), 'window=30, expected an odd number'),
+        (lambda: StructureLoss(boundary_weight=-1), 'boundary_weight=-1, expected 0 or more'),
         (
             lambda: StructureLoss()(torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4)),
             'the head gives 2: set decode_head.out_channels=1',

@@ -137,4 +137,4 @@ def test_each_is_of_one_process_and_one_batch(monkeypatch):
         module.train_step(batch(), wrapper(module, accumulative_counts=2))
     monkeypatch.setattr('rein_seg.models.multi_scale.dist.get_world_size', lambda: 4)
     with pytest.raises(UserError, match='in one process, and there are 4'):
-        MultiScale('each', RATIOS)
+        module.train_step(batch(), wrapper(module))

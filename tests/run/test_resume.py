@@ -235,6 +235,19 @@ def test_accumulated_gradients_resume_at_whole_updates(finished, tmp_path):
         assert equal(ours[part], theirs[part]), part
 
 
+@pytest.mark.parametrize('form', ['one', 'each'])
+def test_several_sizes_resume_bit_for_bit(finished, tmp_path, form):
+    options = dict(model__multi_scale=form, model__multi_scale_ratios=(1.0, 2.0))
+    straight = tmp_path / 'straight'
+    straight.mkdir()
+    whole = train(config(finished, straight, **options))
+    (tmp_path / 'run').mkdir()
+    shutil.copy(straight / 'run/iter_2.pth', tmp_path / 'run')
+    resumed = train(config(finished, tmp_path, **options), resume=True)
+    assert resumed['parameters_sha256'] == whole['parameters_sha256']
+    assert resumed['parameters_sha256'] != finished[1]['parameters_sha256']
+
+
 def test_the_average_counts_updates(finished, tmp_path):
     options = dict(optim_wrapper__accumulative_counts=3, ema__momentum=0.25)
     train(config(finished, tmp_path, ema__begin=1, **options))
