@@ -27,7 +27,7 @@ from tests.paths import REPO
 from tests.peft.cases import CASES
 
 DOCUMENT = REPO / 'docs/reference/support.md'
-HEAD, METHOD, FAMILY = 'Linear', 'LoRA', 'vit'  # what stands still while two others vary
+HEAD, METHOD, FAMILY = 'Linear', 'BitFit', 'vit'  # what stands still while two others vary
 UNLINKED, TRAINS = 'unlinked', 'Trains with'
 COMMAND = 'make support'
 OPTIONAL = {case.cfg['type'] for case in CASES if case.needs}  # may or may not be installed

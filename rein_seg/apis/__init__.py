@@ -12,6 +12,7 @@ import rein_seg.datasets  # noqa: E402, F401
 import rein_seg.engine  # noqa: E402, F401
 import rein_seg.evaluation  # noqa: E402, F401
 import rein_seg.heads  # noqa: E402, F401
+import rein_seg.models.adversarial  # noqa: E402, F401
 import rein_seg.models.backbone  # noqa: E402, F401
 import rein_seg.models.segmentor  # noqa: E402, F401
 import rein_seg.necks  # noqa: E402, F401

@@ -63,7 +63,7 @@ def load_checkpoint(checkpoint: Mapping[str, Any], model: nn.Module, *, source: 
 
     Args:
         checkpoint: From `read_checkpoint`.
-        model: The segmentor.
+        model: The segmentor, a `PEFTSegmentor`.
         source: Path of the file, for messages.
 
     Raises:
@@ -76,7 +76,7 @@ def load_checkpoint(checkpoint: Mapping[str, Any], model: nn.Module, *, source: 
         if 'identity_format' not in meta:
             made = translate_identity(made)
         check_identity(made, model.identity, source=f'checkpoint {source!r}')
-    state = state_dict_of(checkpoint, source)
+    state = model.fit_state(state_dict_of(checkpoint, source))
     if is_official(state):
         return load_official(state, model, source=source)
     return load_strict(model, state, what='checkpoint', source=source)

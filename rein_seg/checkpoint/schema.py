@@ -79,6 +79,12 @@ def _is_encoder(value: Any) -> bool:
     return _is_object(config) and _is_text(config.get('type'))
 
 
+def _is_schedules(value: Any) -> bool:
+    """Of one optimizer, or by the names of several."""
+    lists = value.values() if _is_object(value) else [value]
+    return all(isinstance(one, (list, tuple)) and all(map(_is_object, one)) for one in lists)
+
+
 COUNT: Rule = (_is_count, 'a whole number, 0 or more')
 COUNT_OR_NONE: Rule = (lambda value: value is None or _is_count(value), COUNT[1])
 TEXT: Rule = (_is_text, 'a text')
@@ -86,10 +92,7 @@ TEXT_OR_NONE: Rule = (_is_text_or_none, 'a text')
 TEXTS: Rule = (_is_texts, 'a list of texts')
 OBJECT: Rule = (_is_object, 'a dict by name')
 OBJECT_OR_NONE: Rule = (lambda value: value is None or _is_object(value), 'a dict by name')
-SCHEDULES: Rule = (
-    lambda value: isinstance(value, (list, tuple)) and all(map(_is_object, value)),
-    'a list of dicts by name',
-)
+SCHEDULES: Rule = (_is_schedules, 'a list of dicts by name')
 IDENTITY: dict[str, Rule] = {
     'method': (_is_method, "a dict with a type, such as {'type': 'LoRA'}, or a list of them"),
     'encoder': (_is_encoder, 'a dict with weights and config, and the config a type'),

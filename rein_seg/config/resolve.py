@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
+from rein_seg.config.adversary import check_adversary
 from rein_seg.config.class_weights import fill_class_weights
 from rein_seg.config.config_paths import Parts
 from rein_seg.config.defaults import fill_roots, fill_selection, fill_sizes
@@ -144,6 +145,7 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
         check_parts(cfg)
         step('epochs', fill_iterations)  # 11
         check_training(cfg, parts)
+        check_adversary(cfg)
         check_selection(known)
     return Resolved(cfg, known.stated(), find_deviations(known), step.origins, resume_from)  # 12
 

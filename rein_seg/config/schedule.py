@@ -64,14 +64,19 @@ def check_schedules(cfg: Config) -> None:
                 f'{schedule.type} begins at iteration {schedule.begin} and ends at {schedule.end}: '
                 'train longer (max_iters) or give param_scheduler a shorter warm-up'
             )
-    rate = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr', float('inf'))
-    for i, schedule in enumerate(cfg.get('param_scheduler') or []):
-        low = schedule.get('eta_min') or 0
-        if schedule['type'].endswith('LR') and low > rate:
-            raise UserError(
-                f'param_scheduler.{i}.eta_min={low} is above optim_wrapper.optimizer.lr={rate}: '
-                'the rate would rise to it; give eta_min, the last rate, below lr'
-            )
+    wrapper = cfg.get('optim_wrapper') or {}
+    for place, part in [
+        ('optim_wrapper', wrapper),
+        ('optim_wrapper.critic', wrapper.get('critic')),
+    ]:
+        rate = ((part or {}).get('optimizer') or {}).get('lr', float('inf'))
+        for i, schedule in enumerate(cfg.get('param_scheduler') or []):
+            low = schedule.get('eta_min') or 0
+            if schedule['type'].endswith('LR') and low > rate:
+                raise UserError(
+                    f'param_scheduler.{i}.eta_min={low} is above {place}.optimizer.lr={rate}: '
+                    'the rate would rise to it; give eta_min, the last rate, below lr'
+                )
 
 
 def check_epochs(cfg: Config, parts: Parts) -> None:

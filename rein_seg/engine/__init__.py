@@ -1,5 +1,6 @@
 """Additions to mmengine's runner: exact resume, safe files, optimizers for frozen encoders."""
 
+from rein_seg.engine.adversarial_optim import AdversarialOptimConstructor
 from rein_seg.engine.checkpoint_hook import CheckpointHook
 from rein_seg.engine.ema import TrainableEMAHook
 from rein_seg.engine.hooks import AutocastHook, IterationSeedHook, PatienceHook
@@ -9,6 +10,7 @@ from rein_seg.engine.show import ShowPredictionsHook
 from rein_seg.engine.trackers import RunMLflowBackend, RunWandbBackend
 
 __all__ = [
+    'AdversarialOptimConstructor',
     'AutocastHook',
     'AutocastOptimWrapper',
     'CheckpointHook',

@@ -28,7 +28,7 @@ _FOR_THE_FILE = (
 )
 _STEP = re.compile(r'(?:Iter|Epoch)\(train\)\s*(?:\[\d+\])?\s*\[\s*(\d+)/(\d+)\]\s+(.*)')
 _LOOP = re.compile(r'(?:Iter|Epoch)\((?:val|test)\)')
-_IN_A_STEP = ('loss', 'lr', 'eta')
+_IN_A_STEP = ('loss', 'loss_critic', 'lr', 'critic_lr', 'eta')
 _EARLY_MOST = 10_000
 
 

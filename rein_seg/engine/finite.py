@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from mmengine.hooks import Hook
 from torch import Tensor, nn
 
 from rein_seg.checkpoint.tensors import not_finite
+from rein_seg.engine.adversarial_optim import each_wrapper
 from rein_seg.engine.batch_file import save_batch
 from rein_seg.errors import NotFinite
 
@@ -47,7 +49,11 @@ class FiniteHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Has model and optimizer report losses and updates."""
         runner.bare_model.register_forward_hook(self._note)
-        runner.optim_wrapper.optimizer.register_step_pre_hook(lambda *_: self._check(runner))
+        for name, wrapper in each_wrapper(runner.optim_wrapper).items():
+            norm = 'critic_grad_norm' if name == 'critic' else 'grad_norm'
+            wrapper.optimizer.register_step_pre_hook(
+                partial(self._check_before, runner, wrapper, norm)
+            )
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Keeps the batch until the update."""
@@ -57,16 +63,16 @@ class FiniteHook(Hook):
         if model.training and isinstance(output, Mapping):
             self.window.append(Step(*self._batch, dict(mean_losses(output))))
 
-    def _check(self, runner: Any) -> None:
+    def _check_before(self, runner: Any, wrapper: Any, norm_name: str, *unused: Any) -> None:
         named = {n: p.grad for n, p in runner.bare_model.named_parameters() if p.grad is not None}
         losses = [loss for step in self.window for loss in step.losses.values()]
-        clipped = _clipped_norm(runner)
+        clipped = _clipped_norm(runner, wrapper)
         if clipped:  # gradients as clipping left them; it has logged their norm
             finite, _ = _look(losses + clipped, _norms(list(named.values()), math.inf))
         else:
             finite, norm = _look(losses, _norms(list(named.values()), 2))
             if finite and named:
-                runner.message_hub.update_scalar('train/grad_norm', norm)
+                runner.message_hub.update_scalar(f'train/{norm_name}', norm)
             elif not finite:  # squares overflow before gradients do
                 finite, _ = _look(losses, _norms(list(named.values()), math.inf))
         if _on_all(finite):
@@ -117,9 +123,8 @@ def _look(others: Sequence[Tensor], norms: Sequence[Tensor]) -> tuple[bool, floa
     return bool(finite), norm
 
 
-def _clipped_norm(runner: Any) -> list[Tensor]:
+def _clipped_norm(runner: Any, wrapper: Any) -> list[Tensor]:
     """Returns the norm that clipping divides by: infinite, it makes all gradients 0."""
-    wrapper = runner.optim_wrapper
     if not getattr(wrapper, 'clip_grad_kwargs', None):
         return []
     history = runner.message_hub.log_scalars.get(f'train/{wrapper.grad_name}')

@@ -39,6 +39,7 @@ from rein_seg.checkpoint import (
 from rein_seg.checkpoint.strict import fitting
 from rein_seg.checkpoint.write import naming
 from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
+from rein_seg.engine.adversarial_optim import by_name, each_wrapper
 from rein_seg.engine.console import hand_over, tidy
 from rein_seg.engine.ema import RAW, TrainableEMAHook
 from rein_seg.engine.finite import FiniteHook
@@ -307,10 +308,18 @@ class PEFTRunner(NamedParts):
             message_hub=shortened(self.message_hub.state_dict(), self._log_window()),
         )
         if save_optimizer:
-            checkpoint['optimizer'] = self.optim_wrapper.state_dict()
-            checkpoint['meta']['optimizer_states'] = len(checkpoint['optimizer']['state'])
+            states = {
+                name: wrapper.state_dict()
+                for name, wrapper in each_wrapper(self.optim_wrapper).items()
+            }
+            checkpoint['optimizer'] = states.get('', states)
+            checkpoint['meta']['optimizer_states'] = sum(len(s['state']) for s in states.values())
         if save_param_scheduler and self.param_schedulers is not None:
-            checkpoint['param_schedulers'] = [s.state_dict() for s in self.param_schedulers]
+            schedules = {
+                name: [schedule.state_dict() for schedule in each]
+                for name, each in by_name(self.param_schedulers).items()
+            }
+            checkpoint['param_schedulers'] = schedules.get('', schedules)
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         save_checkpoint(Path(out_dir) / filename, checkpoint)
 

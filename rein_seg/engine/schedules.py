@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmengine.optim import OptimWrapper
 
+from rein_seg.engine.adversarial_optim import by_name, each_wrapper
 
-def schedules_differ(wanted: Sequence[dict[str, Any]], built: Sequence[Any] | None) -> bool:
+Schedules = Sequence[Any] | Mapping[str, Sequence[Any]]
+
+
+def schedules_differ(wanted: Sequence[dict[str, Any]], built: Schedules | None) -> bool:
     """Whether schedules that took up the state of a checkpoint end elsewhere than the config says.
 
     Args:
         wanted: The config's ``param_scheduler``.
-        built: The schedules.
+        built: The schedules, or those of each optimizer by its name.
 
     Example:
         >>> from types import SimpleNamespace
@@ -21,13 +25,16 @@ def schedules_differ(wanted: Sequence[dict[str, Any]], built: Sequence[Any] | No
         >>> schedules_differ([dict(type='PolyLR', end=640)], [SimpleNamespace(end=320)])
         True
     """
-    pairs = zip(wanted, built or [], strict=True)
-    return any('end' in cfg and cfg['end'] != schedule.end for cfg, schedule in pairs)
+    return any(
+        'end' in cfg and cfg['end'] != schedule.end
+        for schedules in by_name(built or []).values()
+        for cfg, schedule in zip(wanted, schedules, strict=True)
+    )
 
 
 def restart_schedules(
-    build: Callable[[], Sequence[Any]], wrapper: OptimWrapper, iterations: int
-) -> Sequence[Any]:
+    build: Callable[[], Schedules], wrapper: OptimWrapper, iterations: int
+) -> Schedules:
     """Returns new schedules with the rates of a run that had them from the beginning.
 
     A schedule computes each rate from the rate before. One that had come to 0 would stay there.
@@ -37,11 +44,13 @@ def restart_schedules(
         wrapper: With the optimizer; its groups get the rates.
         iterations: Finished iterations.
     """
-    for group in wrapper.param_groups:
-        for key in [key for key in group if key.startswith('initial_')]:
-            group[key.removeprefix('initial_')] = group[key]
+    for one in each_wrapper(wrapper).values():
+        for group in one.param_groups:
+            for key in [key for key in group if key.startswith('initial_')]:
+                group[key.removeprefix('initial_')] = group[key]
     schedules = build()
-    for _ in range(iterations):
-        for schedule in schedules:
-            schedule.step()
+    for each in by_name(schedules).values():
+        for _ in range(iterations):
+            for schedule in each:
+                schedule.step()
     return schedules

@@ -13,6 +13,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 from rein_seg.checkpoint import read_checkpoint
+from rein_seg.engine.adversarial_optim import each_wrapper
 from rein_seg.errors import UserError
 
 # key of a checkpoint -> its name in messages
@@ -78,7 +79,7 @@ def check_training_state(
                 f'from another checkpoint, or start a run from its weights: load_from={source}'
             )
     saved = checkpoint['meta'].get('optimizer_states')
-    fault = _optimizer_fault(checkpoint['optimizer'], wrapper, saved)
+    fault = _fault(checkpoint['optimizer'], wrapper, saved)
     if fault:
         raise UserError(
             f'{source}: the optimizer state does not fit the model: {fault}; resume with the '
@@ -86,10 +87,24 @@ def check_training_state(
         )
 
 
-def _optimizer_fault(
-    state: Mapping[str, Any], wrapper: OptimWrapper, saved: int | None
-) -> str | None:
-    """Returns the first way in which a state does not fit, or None."""
+def _fault(state: Mapping[str, Any], wrapper: OptimWrapper, saved: int | None) -> str | None:
+    """Returns the first way in which the state of one or several optimizers does not fit."""
+    wrappers = each_wrapper(wrapper)
+    states = {'': state} if '' in wrappers else state
+    for name, one in wrappers.items():
+        if not isinstance(states.get(name), Mapping):
+            return f'it has no state of the {name}'
+        fault = _optimizer_fault(states[name], one)
+        if fault:
+            return f'{name}: {fault}' if name else fault
+    found = sum(len(states[name]['state']) for name in wrappers)
+    if saved is not None and found != saved:
+        return f'it holds moments of {found} tensors, {saved} were saved'
+    return None
+
+
+def _optimizer_fault(state: Mapping[str, Any], wrapper: OptimWrapper) -> str | None:
+    """Returns the first way in which the state of an optimizer does not fit, or None."""
     groups, entries = state.get('param_groups'), state.get('state')
     if not isinstance(groups, (list, tuple)) or not isinstance(entries, Mapping):
         return "'param_groups' or 'state' is missing"
@@ -97,8 +112,6 @@ def _optimizer_fault(
     ours = [len(group['params']) for group in wrapper.optimizer.param_groups]
     if theirs != ours:
         return f'it has {theirs} tensors in its groups, the model trains {ours}'
-    if saved is not None and len(entries) != saved:
-        return f'it holds moments of {len(entries)} tensors, {saved} were saved'
     params = dict(enumerate(p for group in wrapper.optimizer.param_groups for p in group['params']))
     for index, entry in entries.items():
         if index not in params or not isinstance(entry, Mapping):

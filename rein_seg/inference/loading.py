@@ -26,6 +26,10 @@ from rein_seg.inference.predictor import Predictor
 from rein_seg.run.predict import init_model
 
 ADAPTER = 'adapter.safetensors'
+_MODELS = {
+    'type': ('PEFTSegmentor', 'AdversarialSegmentor'),
+    'backbone.type': ('PEFTBackbone',),
+}
 _SUFFIXES = ('.safetensors', '.pth', '.pt', '.py', '.ckpt', '.bin')
 
 
@@ -193,8 +197,8 @@ def _check_known(model: Mapping[str, Any], path: Path) -> None:
     kinds = {key: name for key, name in leaves(model) if key.rpartition('.')[2] == 'type'}
     encoder = kinds.pop('backbone.encoder.type', None)
     wrong = {key: name for key, name in kinds.items() if str(name).startswith('mmpretrain.')}
-    for key, name in {'type': 'PEFTSegmentor', 'backbone.type': 'PEFTBackbone'}.items():
-        if _short(kinds.get(key)) != name:
+    for key, names in _MODELS.items():
+        if _short(kinds.get(key)) not in names:
             wrong[key] = kinds.get(key)
     if _short(encoder) not in known_classes():
         wrong['backbone.encoder.type'] = encoder

@@ -208,8 +208,15 @@ class PEFTSegmentor(EncoderDecoder):
             inputs: (B, 3, H, W) normalised images.
             data_samples: With the labels, (1, H, W) each.
         """
-        labels = torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in data_samples]).long()
-        features = self.extract_feat(inputs)
+        return self.feature_losses(self.extract_feat(inputs), labels_of(data_samples))
+
+    def feature_losses(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
+        """Returns the losses of features; see `loss`.
+
+        Args:
+            features: Of a batch, after the neck.
+            labels: (B, H, W) class indexes.
+        """
         losses: dict[str, Tensor] = {}
         for name, head in self.heads.items():
             losses.update(add_prefix(head.loss(features, labels), name))
@@ -294,12 +301,30 @@ class PEFTSegmentor(EncoderDecoder):
             sample.set_data({key: PixelData(data=value) for key, value in maps.items()})
         return samples
 
+    def is_training_only(self, name: str) -> bool:
+        """Whether a tensor serves training alone, so that adapters leave it out."""
+        return False
+
+    def fit_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the tensors of a training checkpoint that this model loads."""
+        return dict(state)
+
+    def adapter_state(self) -> dict[str, Tensor]:
+        """Returns the tensors of an adapter file."""
+        state = self.state_dict()
+        return {name: x for name, x in state.items() if not self.is_training_only(name)}
+
     def _dump_init_info(self) -> None:
         """Writes nothing: four lines for each frozen tensor would drown the log."""
 
 
-def count_parameters(model: nn.Module) -> dict[str, int]:
-    """Counts the parameters of a `PEFTSegmentor`.
+def labels_of(samples: Sequence[SegDataSample]) -> Tensor:
+    """Returns the (B, H, W) int64 labels of samples."""
+    return torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in samples]).long()
+
+
+def count_parameters(model: PEFTSegmentor) -> dict[str, int]:
+    """Counts the parameters of a `PEFTSegmentor`; those that serve training alone do not count.
 
     Args:
         model: The segmentor.
@@ -308,12 +333,13 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
         Trainable parameters of the ``method`` and of ``neck_and_head``, their sum ``trainable``,
         and the ``frozen`` parameters.
     """
-    trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
+    params = {n: p for n, p in model.named_parameters() if not model.is_training_only(n)}
+    trained = {name: p.numel() for name, p in params.items() if p.requires_grad}
     own = sum(count for name, count in trained.items() if name.startswith('backbone.'))
     total = sum(trained.values())
     return {
         'method': own,
         'neck_and_head': total - own,
         'trainable': total,
-        'frozen': sum(p.numel() for p in model.parameters() if not p.requires_grad),
+        'frozen': sum(p.numel() for p in params.values() if not p.requires_grad),
     }

@@ -13,7 +13,8 @@ from mmengine import dist
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from rein_seg.checkpoint import save_adapter, write_json
+from rein_seg.checkpoint import write_json
+from rein_seg.checkpoint.adapter import write_adapter
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.environment import describe_environment
 from rein_seg.evaluation import DomainMetric, class_table
@@ -86,7 +87,7 @@ def write_run(cfg: Config, runner: PEFTRunner, results: dict[str, Any]) -> dict[
         config=runner.config_text,
         training=results.get('training'),
     )
-    size = save_adapter(folder / 'adapter.safetensors', model, metadata)
+    size = write_adapter(folder / 'adapter.safetensors', model.adapter_state(), metadata)
     results = {**results, 'adapter': {'file': 'adapter.safetensors', **size}}
     write_overview(cfg, runner, results, runner.val_dataloader)
     write_page(cfg, runner.val_loop.evaluator, results)

@@ -44,7 +44,8 @@ def run(family, find, function, *, size=(32, 48), **options):
     return before, after
 
 
-@pytest.mark.parametrize('family', FAMILIES)
+# a ResNetV2 standardises its weights, so it has no operations to update
+@pytest.mark.parametrize('family', [name for name in FAMILIES if name != 'resnetv2'])
 def test_op_sees_input_and_output_of_every_operation(family):
     seen = {}
 

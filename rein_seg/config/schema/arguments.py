@@ -191,6 +191,8 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
         'multi_scale_ratios': _FACTORS,
         'init_cfg': Any,
     },
+    'AdversarialSegmentor': {'critic': OneOf((_MODEL, None)), 'background': kinds.Index},
+    'Critic': {'encoder': Built(MODELS, extra=_ENCODER)},
     'PEFTBackbone': {
         'encoder': Built(MODELS, extra=_ENCODER),
         'peft': OneOf((Built(PEFT_METHODS), Each(Built(PEFT_METHODS), least=1))),

@@ -121,6 +121,9 @@ _OPTIM_WRAPPER = {
     'paramwise_cfg': OneOf((PARAMWISE, None)),
     'clip_grad': OneOf((CLIP_GRAD, None)),
 }
+# of an adversarial training, for its second optimizer
+_CRITIC = {key: form for key, form in _OPTIM_WRAPPER.items() if key != 'constructor'}
+_OPTIM_WRAPPER['critic'] = OneOf((Built(OPTIM_WRAPPERS, 'OptimWrapper', _CRITIC), None))
 _EMA = Table({'begin': kinds.Index, 'momentum': float})  # the hook checks its range
 _RANDOMNESS = Table({'seed': kinds.Seed | None, 'diff_rank_seed': bool, 'deterministic': bool})
 _PROCESSES = {
