@@ -26,6 +26,10 @@ REAL_ENCODER = """
 model['backbone']['encoder'] = dict(
     _delete_=True, type='TinyViT', checkpoint={path!r}, out_indices=[1, 3])
 """
+HEAD_FROM_A_FILE = """
+model['decode_head'] = dict(
+    _delete_=True, type='SETRHead', variant='wide_aux', decoder=dict(hidden=4), checkpoint={path!r})
+"""
 
 
 @pytest.fixture(scope='module')
@@ -98,6 +102,18 @@ def test_a_training_checkpoint_holds_its_config(tmp_path):
     save_checkpoint(tmp_path / 'iter_2.pth', content)
     predictor = rein_seg.load(tmp_path / 'iter_2.pth', device='cpu')
     np.testing.assert_array_equal(predictor.predict(IMAGE).map, reference(model, IMAGE)[0])
+
+
+def test_a_file_that_a_head_started_from_is_not_needed_again(tmp_path):
+    starts = tmp_path / 'setr.pth'
+    tensors = {'aux_0.weight': torch.randn(4, 32, 1, 1), 'aux_1.weight': torch.randn(19, 4, 1, 1)}
+    torch.save({f'decode_head.{name}': tensor for name, tensor in tensors.items()}, starts)
+    extra = HEAD_FROM_A_FILE.format(path=str(starts))
+    path, model = write_adapter(tmp_path, extra=extra)
+    label = reference(model, IMAGE)[0]
+    starts.unlink()
+    found = rein_seg.load(path, device='cpu').predict(IMAGE).map
+    np.testing.assert_array_equal(found, label)
 
 
 def test_weights_of_the_encoder_are_found_beside_the_adapter(tmp_path, monkeypatch):

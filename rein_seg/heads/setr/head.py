@@ -55,7 +55,7 @@ class SETRHead(DecodeHead, BaseDecodeHead):
         aux_weight: Factor of the losses of MLA's auxiliary classifiers; they are named ``aux_i``.
         checkpoint: Official file of SETR, or of mmsegmentation, to start from.
         checkpoint_part: Part of that file: ``decode_head``, or ``auxiliary_head.1`` and so on.
-        **kwargs: As mmseg's `BaseDecodeHead` (num_classes, loss_decode, ignore_index, ...).
+        **kwargs: As mmseg's `BaseDecodeHead` (num_classes, norm_cfg, loss_decode, ...).
 
     Shapes:
         one map (B, C, h, w) -> logits (B, K, f h, f w), f = 1 (naive, wide_aux), 8, 4; ``mla``:
@@ -96,15 +96,16 @@ class SETRHead(DecodeHead, BaseDecodeHead):
         checkpoint_part: str = 'decode_head',
         **kwargs: Any,
     ) -> None:
-        _check(variant, in_strides)
+        _check(variant, in_strides, kwargs)
         many = variant == MLA
         channels, index = _chosen(in_channels, many=many), _chosen(in_index, many=many)
-        kwargs = {'dropout_ratio': 0.0, 'threshold': 0.5, **kwargs}
+        kwargs = {'threshold': 0.5, **kwargs}
         super().__init__(
             in_channels=channels,
             in_index=index,
             input_transform='multiple_select' if many else None,
             channels=1,
+            dropout_ratio=0.0,
             **kwargs,
             init_cfg=None,
         )
@@ -112,6 +113,8 @@ class SETRHead(DecodeHead, BaseDecodeHead):
         self.variant, self.aux_weight = variant, aux_weight
         cls, defaults = VARIANTS[variant]
         options = {**defaults, 'in_channels': channels, 'out_channels': self.out_channels}
+        if self.norm_cfg is not None:
+            options['norm_cfg'] = self.norm_cfg
         self.decoder = build_with_hints(
             cls, {**options, **(decoder or {})}, what='SETRHead.decoder'
         )
@@ -155,9 +158,17 @@ def _chosen(values: Sequence[int] | int, *, many: bool) -> list[int] | int:
     return listed if many else listed[-1]
 
 
-def _check(variant: str, in_strides: Sequence[int] | int | None) -> None:
+def _check(
+    variant: str, in_strides: Sequence[int] | int | None, options: Mapping[str, Any]
+) -> None:
     if variant not in VARIANTS:
         raise UserError(f'SETRHead: variant={variant!r}; {near_misses(str(variant), VARIANTS)}')
+    unread = sorted({'dropout_ratio', 'conv_cfg', 'act_cfg', 'channels'} & options.keys())
+    if unread:
+        raise UserError(
+            f'SETRHead: {", ".join(unread)} would have no effect: leave it out; widths are '
+            'arguments of decoder, such as decoder=dict(hidden=128)'
+        )
     strides = [in_strides] if isinstance(in_strides, int) else list(in_strides or [])
     if variant == MLA and len(set(strides)) > 1:
         raise UserError(

@@ -107,6 +107,13 @@ def test_naive_resizes_once_and_as_mmsegmentation_by_four_twice():
     assert (found - once.predict(features, (64, 96))).abs().max() > 0.01
 
 
+def test_norms_are_set_at_the_head_or_at_its_decoder():
+    norm = dict(type='GN', num_groups=2)
+    for options in (dict(norm_cfg=norm), dict(decoder=dict(norm_cfg=norm, hidden=4))):
+        head = build(variant='naive', **options)
+        assert isinstance(head.decoder.syncbn_fc_0, torch.nn.GroupNorm)
+
+
 def test_norm_maps_off_leaves_out_the_norm():
     head = small('naive', norm_maps=False).eval()
     assert not [name for name in head.state_dict() if '.norm.' in name]
@@ -151,6 +158,9 @@ def test_the_levels_of_mla_are_added_from_the_last_to_the_first():
         (dict(variant='pup', decoder=dict(up_scales=4)), r'up_scales=4, .* such as \(2, 2, 2, 1\)'),
         (dict(variant='naive', decoder=dict(kernel_size=5)), 'kernel_size=5, expected 1 or 3'),
         (dict(variant='mla', decoder=dict(form='x')), "form='x', expected one of"),
+        (dict(dropout_ratio=0.1), 'dropout_ratio would have no effect: leave it out'),
+        (dict(channels=8), r'channels would have no effect.*decoder=dict\(hidden=128\)'),
+        (dict(variant='wide_aux', norm_cfg=BN), "takes no 'norm_cfg'"),
     ],
 )
 def test_bad_arguments_are_refused(options, message):
