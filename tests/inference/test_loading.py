@@ -27,6 +27,7 @@ model['backbone']['encoder'] = dict(
     _delete_=True, type='TinyViT', checkpoint={path!r}, out_indices=[1, 3])
 """
 HEAD_FROM_A_FILE = """
+model['backbone']['peft'] = dict(_delete_=True, type='Frozen')
 model['decode_head'] = dict(
     _delete_=True, type='SETRHead', variant='wide_aux', decoder=dict(hidden=4), checkpoint={path!r})
 """
