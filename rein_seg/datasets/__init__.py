@@ -20,6 +20,7 @@ from rein_seg.datasets.transforms.labels import LoadLabels, PackDomainInputs, Sc
 from rein_seg.datasets.transforms.load_image import LoadDomainImage
 from rein_seg.datasets.transforms.random_scale import RandomScale
 from rein_seg.datasets.transforms.turn import TurnOrRotate
+from rein_seg.datasets.volume_dataset import VolumeDataset
 
 __all__ = [
     'CITYSCAPES_LABEL_IDS',
@@ -51,5 +52,6 @@ __all__ = [
     'StreamSampler',
     'SynapseVolumeDataset',
     'TurnOrRotate',
+    'VolumeDataset',
     'leaf_datasets',
 ]

@@ -115,7 +115,7 @@ class VolumeSegMetric(DomainMetric):
             raise UserError(
                 f'sample {sample.get("img_path")!r} carries no case, slice and slices, which '
                 'VolumeSegMetric puts volumes together by: use a data set of volumes, such as '
-                'SynapseVolumeDataset, and PackDomainInputs, or another metric'
+                'VolumeDataset, and PackDomainInputs, or another metric'
             )
         pred = np.where(label == self.ignore_index, 0, self.predicted(sample, label.shape))
         true = np.where(label == self.ignore_index, 0, label)

@@ -130,3 +130,31 @@ def test_a_run_stops_at_a_damaged_volume(root):
         UserError, match=r"domain 'synapse': volume .*case0003.*its label is \(3, 4, 4\)"
     ):
         build(root, 'test')
+
+
+def test_images_without_labels(root):
+    for case in (1, 2):
+        with h5py.File(root / f'test_vol_h5/case{case:04d}.npy.h5', 'a') as file:
+            del file['label']
+    steps = [dict(type='LoadDomainImage'), dict(type='PackDomainInputs')]
+    dataset = build(root, 'test', labelled=False, pipeline=steps)
+    assert len(dataset) == 6 and dataset[5]['inputs'].shape == (3, 20, 24)
+    assert dataset[5]['data_samples'].case == 'case0002'
+    with pytest.raises(UserError, match="has no 'label'"):
+        build(root, 'test')
+
+
+def test_volumes_of_other_classes_and_names(root):
+    (root / 'test_vol_h5').rename(root / 'mine')
+    for path in sorted((root / 'mine').iterdir()):
+        path.rename(path.with_name(path.name.replace('.npy.h5', '.hdf5')))
+    cfg = dict(
+        type='VolumeDataset', domain='mine', data_root=str(root), pipeline=PIPELINE,
+        data_prefix=dict(img_path='mine'), skip=['case0001_slice001'],
+        label_map={**dict.fromkeys(range(9), 0), 5: 1}, metainfo=dict(classes=('rest', 'liver')),
+    )  # fmt: skip
+    dataset = DATASETS.build(cfg)
+    places = [dataset.get_data_info(i) for i in range(len(dataset))]
+    assert [(one['slice'], one['slices']) for one in places[:2]] == [(0, 3), (2, 3)]
+    label = dataset[0]['data_samples'].gt_sem_seg.data[0].numpy()
+    assert np.array_equal(label, slices(101)[1][0] == 5)

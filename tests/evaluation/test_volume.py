@@ -156,7 +156,7 @@ def test_missing_and_doubled_slices_name_the_volume():
 def test_other_data_is_refused():
     flat = sample([[1]])
     del flat['case']
-    with pytest.raises(UserError, match="'a.png' carries no case.*SynapseVolumeDataset"):
+    with pytest.raises(UserError, match="'a.png' carries no case.*VolumeDataset"):
         metric().measure(flat, np.array([[1]]))
 
 

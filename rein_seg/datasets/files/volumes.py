@@ -83,12 +83,16 @@ def slice_bytes(path: str) -> bytes:
             stored = arrays[_known(arrays, key, file)]
             check_shape(stored.shape, 3, f'{key} of {file!r}')
             values = np.asarray(stored[place])
-    code = cv2.imencode('.png', _as_bytes(values, key, path), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+    code = cv2.imencode('.png', _as_bytes(values, key, path), [cv2.IMWRITE_PNG_COMPRESSION, 0])[1]
     return code.tobytes()
 
 
-def volume_shape(file: str) -> tuple[int, ...]:
+def volume_shape(file: str, *, labelled: bool = True) -> tuple[int, ...]:
     """Returns (D, H, W) of the volume in an h5, after checking it against its label.
+
+    Args:
+        file: The h5.
+        labelled: Whether it has a label.
 
     Raises:
         UserError: As `slice_bytes`, or if image and label differ in shape.
@@ -103,7 +107,8 @@ def volume_shape(file: str) -> tuple[int, ...]:
         (3, 4, 5)
     """
     with _h5(file) as arrays:
-        image, label = (arrays[_known(arrays, key, file)].shape for key in (IMAGE, LABEL))
+        keys = (IMAGE, LABEL) if labelled else (IMAGE, IMAGE)
+        image, label = (arrays[_known(arrays, key, file)].shape for key in keys)
     check_shape(image, 3, f'image of {file!r}')
     if label != image:
         raise UserError(
@@ -183,7 +188,7 @@ def _h5(file: str) -> Iterator[Any]:
 def _one_line(file: str) -> Iterator[None]:
     """Turns what readers raise for a damaged file into one line that names it."""
     if not Path(file).is_file():  # a pipe would wait for its other end
-        raise UserError(f'volume {file!r} is no file: copy it again')
+        raise UserError(f'volume {file!r} is no file: copy it again, or unpack its zip')
     try:
         yield
     except UserError:
