@@ -87,6 +87,12 @@ HEADS = {
         )
     ),
     'HLG': dict(decode_head=dict(type='HLGHead', channels=32, interval=4, norm_cfg=GROUPS)),
+    'FPN, Semantic FPN': dict(
+        neck=dict(type='FPN', out_channels=8, num_outs=4),
+        decode_head=dict(
+            type='FPNHead', feature_strides=[4, 8, 16, 32], channels=8, norm_cfg=GROUPS
+        ),
+    ),
     'FPN, FPT': dict(
         neck=dict(type='FPN', out_channels=8, num_outs=3, start_level=1), decode_head=FPT
     ),

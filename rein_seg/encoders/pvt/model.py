@@ -135,6 +135,7 @@ class PVT(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Returns one map for each of ``out_indices``."""
         self._check_size(x.shape[-2:])
+        self.state.begin()
         outputs = []
         for stage in range(self.out_indices[-1] + 1):
             number = stage + 1

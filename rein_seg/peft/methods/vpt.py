@@ -31,8 +31,8 @@ class VPT(PEFTMethod):
     Args:
         num_tokens: P.
         form: ``deep``: each block has its own prompts and drops them at its end. ``shallow``:
-            prompts enter the first block and pass through all; where patches are merged between
-            stages, so are four copies of each prompt.
+            prompts enter the first block and pass through all; where patches are merged, or a map
+            is embedded, between stages, so are copies of each prompt.
         project_dims: d, from which one linear a stage leads to C; None takes d = C, without it.
         dropout: Probability for the prompts, in training.
 

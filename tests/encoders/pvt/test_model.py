@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+from mmseg.registry import MODELS
 from torch import nn
 
 from rein_seg.encoders import build_encoder, shapes_only
@@ -92,6 +93,21 @@ def test_sizes_of_the_maps(arch, size, sides):
 def test_a_side_that_is_too_short_is_refused(arch):
     with pytest.raises(UserError, match=r'32 pixels or more, not \(31, 64\).*\(32, 64\)'):
         PVT(arch)(torch.zeros(1, 3, 31, 64))
+
+
+def test_small_images_are_padded_for_predictions():
+    backbone = dict(
+        type='PEFTBackbone',
+        encoder=dict(type='PVT', arch=V2, out_indices=[0, 1], init_seed=0),
+        peft=dict(type='LoRA', rank=2),
+    )
+    head = dict(type='LinearHead')
+    model = MODELS.build(
+        dict(type='PEFTSegmentor', backbone=backbone, decode_head=head, num_classes=3)
+    )
+    assert model.backbone.anatomy.smallest_side == 32  # two stages alone would need 8
+    with torch.no_grad():
+        assert model.eval().whole_inference(torch.randn(1, 3, 20, 45)).shape == (1, 3, 20, 45)
 
 
 def test_a_grid_with_as_many_positions_is_resized():
