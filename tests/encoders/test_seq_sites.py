@@ -25,7 +25,7 @@ STAGES = {
 SEQ_FAMILIES = [
     name
     for name in sorted(ENCODERS)
-    if not name.startswith(('convnext', 'pgt', 'resnet', *MAP_FAMILIES, *STAGES))
+    if not name.startswith(('convnext', 'hlg', 'pgt', 'resnet', *MAP_FAMILIES, *STAGES))
 ]
 
 
@@ -198,7 +198,7 @@ def test_shallow_prompts_enter_a_stage_through_its_embedding(family):
     torch.testing.assert_close(starts[0][:, :3], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize('family', ['dinov2', *MAP_FAMILIES, *STAGES])
+@pytest.mark.parametrize('family', ['dinov2', 'hlg', *MAP_FAMILIES, *STAGES])
 def test_two_methods_insert_tokens_in_one_block(family):
     """Each gets its own out again, in their order."""
     out = {2: [], 3: []}
@@ -229,7 +229,7 @@ def test_two_methods_insert_tokens_in_one_block(family):
         assert all(t.shape[1] == count and (t == count).all() for t in tokens)
 
 
-@pytest.mark.parametrize('family', ['dinov2', *MAP_FAMILIES, *STAGES])
+@pytest.mark.parametrize('family', ['dinov2', 'hlg', *MAP_FAMILIES, *STAGES])
 def test_prompts_and_a_change_in_the_middle_go_together(family):
     """Whichever was attached first."""
 

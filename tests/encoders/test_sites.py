@@ -22,9 +22,12 @@ from tests.encoders.tiny import ENCODERS, image
 FAMILIES = sorted(ENCODERS)
 CONVOLUTIONS = ('resnet', 'ddrnet')
 TOKEN_FAMILIES = [name for name in FAMILIES if not name.startswith(('convnext', *CONVOLUTIONS))]
-FFN_FAMILIES = [name for name in FAMILIES if not name.startswith(CONVOLUTIONS)]
+FFN_FAMILIES = [name for name in FAMILIES if not name.startswith((*CONVOLUTIONS, 'hlg'))]
 # tables of absolute positions, where there is not one
-POSITIONS = {'pvt_v1': 2, **dict.fromkeys(('dinov3', 'pgt', 'pvt_linear', 'pvt_v2', 'swin'), 0)}
+POSITIONS = {
+    'pvt_v1': 2,
+    **dict.fromkeys(('dinov3', 'hlg', 'pgt', 'pvt_linear', 'pvt_v2', 'swin'), 0),
+}
 
 
 def run(family, find, function, *, size=(32, 48), **options):
@@ -70,8 +73,10 @@ def test_op_sees_input_and_output_of_every_operation(family):
     ops = {
         n for n in ops if not n.startswith(('norm', f'stages.{last}', f'downsample_layers.{last}'))
     }
-    assert set(seen) == ops
-    assert set(seen.values()) == {1}
+    ops = {n for n in ops if '.pos_' not in n}  # networks that compute biases of positions
+    # HLG's values of pixels, and of windows
+    twice = {n for n in ops if n.startswith('block1.') and n.endswith('.v')}
+    assert seen == {name: 1 + (name in twice) for name in ops}
     for x, y in zip(before, after, strict=True):
         assert torch.equal(x, y)
 
@@ -119,7 +124,7 @@ def test_stream_out_of_a_block_is_stream_in_of_the_next(family):
     torch.testing.assert_close(out[-1], into[-1])
 
 
-@pytest.mark.parametrize('family', TOKEN_FAMILIES)
+@pytest.mark.parametrize('family', [name for name in TOKEN_FAMILIES if name != 'hlg'])
 def test_stream_mid_equals_a_change_of_the_attention_branch(family):
     """Adding a constant after the attention is adding it to the branch before the sum."""
 

@@ -97,7 +97,9 @@ def steps(queries: Sequence[float], keys: Sequence[float]) -> Steps:
 
 def look_up(table: Tensor, index: Tensor) -> Tensor:
     """Returns the rows ``index``, (...), of a (T, h) table as (h, ...)."""
-    return F.embedding(index.to(table.device), table).movedim(-1, 0)
+    index = index.to(table.device)
+    # heads first: what follows would copy a result with heads last
+    return table.t().contiguous().index_select(1, index.flatten()).unflatten(1, index.shape)
 
 
 def local_bias(position: PositionBias, members: tuple[int, int]) -> Tensor:
@@ -122,11 +124,6 @@ def column_bias(position: PositionBias, windows: Windows, size: tuple[int, int])
     columns = steps(range(width), [key % width for key in keys])
     rows = replace(rows, index=rows.index[:, None])
     return position(rows, columns).flatten(1, 2)
-
-
-def padding_bias(real: Tensor, like: Tensor) -> Tensor:
-    """Returns 0 for real keys and -1e4 for others, in the type of ``like``."""
-    return _PADDED * (~real).to(like)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
@@ -160,18 +157,29 @@ class WindowAttention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-        """Returns the windows; ``bias`` is (h, M, M), or (nW, h, M, M) where keys are padded."""
+    def forward(
+        self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None
+    ) -> Tensor:
+        """Returns the windows.
+
+        Args:
+            q: Queries.
+            k: Keys.
+            v: Values.
+            bias: (h, M, M); it is 0 for prompts.
+            real: (nW, M), false for members that nobody sees; None: all are seen.
+        """
         batch, count, tokens, _ = q.shape
         ahead = tokens - bias.shape[-1]
         bias = F.pad(bias, (ahead, 0, ahead, 0)) if ahead else bias
         # heads before tokens, the windows of an image side by side
         q, k, v = (x.unflatten(3, (self.num_heads, -1)).transpose(2, 3) for x in (q, k, v))
-        if bias.dim() == 3:
+        if real is None:
             q, k, v = (x.flatten(0, 1) for x in (q, k, v))
         else:  # windows are moved to the axis of heads, so that all images share the biases
             q, k, v = (x.flatten(1, 2) for x in (q, k, v))
-            bias = bias.flatten(0, 1)
+            hidden = F.pad(~real, (ahead, 0)).to(bias)[:, None, None]
+            bias = (bias + _PADDED * hidden).flatten(0, 1)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None].to(q.dtype))
         y = y.reshape(batch, count, self.num_heads, tokens, -1)
         return y.transpose(2, 3).flatten(3)

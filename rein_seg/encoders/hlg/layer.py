@@ -21,7 +21,6 @@ from rein_seg.encoders.hlg.attention import (
     centre_bias,
     column_bias,
     local_bias,
-    padding_bias,
 )
 from rein_seg.encoders.hlg.parts import (
     ConvMLP,
@@ -217,10 +216,8 @@ class LocalToGlobalLayer(HLGLayer):
             windows: Of the map.
         """
         count, bias = self.state.num_prompts, local_bias(self.pos_local, windows.members)
-        if not windows.whole:
-            bias = bias + padding_bias(windows.real(), bias)[:, None, None]
         s, v = (windows.cut_tokens(x, count) for x in (s, v))
-        y = self.local_attn(s, s, v, bias)
+        y = self.local_attn(s, s, v, bias, windows.seen)
         pixels = windows.join(y[:, :, count:]).flatten(1, 2)
         return torch.cat((y[:, :, :count].mean(1), pixels), dim=1) if count else pixels
 

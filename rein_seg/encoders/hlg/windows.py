@@ -88,6 +88,11 @@ class Windows:
         return inside.flatten(2).flatten(0, 1)
 
     @property
+    def seen(self) -> Tensor | None:
+        """Returns `real`, or None if nothing is padded."""
+        return None if self.whole else self.real()
+
+    @property
     def empty(self) -> Tensor:
         """Returns (nW,): whether all members of a window lie on the padding."""
         return ~self.real().any(1)

@@ -19,11 +19,11 @@ from rein_seg.encoders.hlg.attention import (
     centre_bias,
     local_bias,
     look_up,
-    padding_bias,
 )
 from rein_seg.encoders.hlg.layer import Behaviour
 from rein_seg.encoders.hlg.parts import Pair, smoothing
 from rein_seg.encoders.hlg.windows import Windows
+from rein_seg.errors import UserError
 
 
 class SharedAttention(nn.Module):
@@ -48,9 +48,7 @@ class SharedAttention(nn.Module):
         cut = windows.cut(x)
         k, v = self.kv(cut).chunk(2, dim=-1)
         bias = local_bias(self.pos, windows.members)
-        if not windows.whole:
-            bias = bias + padding_bias(windows.real(), bias)[:, None, None]
-        return windows.join(self.proj(self.within(self.q(cut), k, v, bias)))
+        return windows.join(self.proj(self.within(self.q(cut), k, v, bias, windows.seen)))
 
     def to_windows(self, x: Tensor, means: Tensor, bias: Tensor) -> Tensor:
         """Returns (B, N, C): pixels attend to the (B, nW, C) means of windows."""
@@ -143,7 +141,17 @@ def number_bias(position: PositionBias, count: Pair, size: Pair) -> Tensor:
         position: Of the attention.
         count: (n_h, n_w).
         size: (H, W).
+
+    Raises:
+        UserError: If the table has no such place: more windows than rows or columns.
     """
+    last = (size[0] + count[0] - 2) * (2 * count[1] - 1) + size[1] + count[1] - 2
+    if last >= (2 * size[0] - 1) * (2 * size[1] - 1):
+        raise UserError(
+            f'HLGHead behaviour="official" has {count[0]} x {count[1]} windows, too many for a map '
+            f'of {size} (height, width): give an image whose finest map is at least {count}, a '
+            'smaller decode_head.interval, or decode_head.behaviour="intent"'
+        )
     table = position.table(*(torch.arange(1 - side, side) for side in size))
     down, across = (
         torch.arange(side)[:, None] - torch.arange(n) + n - 1
