@@ -149,20 +149,25 @@ def _mla_of_mmseg(
 
 def _check_variant(decoder: nn.Module, own: Mapping[str, Tensor]) -> None:
     """Names the variant of a file that another decoder could not load."""
-    convs = sum(bool(re.fullmatch(r'conv_\d+\.weight', name)) for name in own)
-    if any(name.startswith('mlahead.') for name in own):
+    layers = {m[0] for name in own if (m := re.match(r'conv_\d+\.|up_convs\.\d+\.', name))}
+    theirs = any(name.startswith('up_convs.') for name in own)
+    if any(re.match(r'mlahead\.|up_convs\.\d+\.1\.', name) for name in own):
         found = 'MLA'
     elif 'aux_0.weight' in own:
         found = 'wide_aux'
-    elif convs:
-        found = f'an upsampling head of {convs - 1} convolutions and a classifier'
+    elif layers:
+        found = _described(len(layers) - (not theirs))  # the official classifier is one of them
     else:
         return
     wanted = 'MLA' if isinstance(decoder, MLADecoder) else 'wide_aux'
     if isinstance(decoder, UpDecoder):
-        wanted = f'an upsampling head of {len(decoder.up_scales)} convolutions and a classifier'
+        wanted = _described(len(decoder.up_scales))
     if found != wanted:
         raise UserError(
             f'the weights file holds {found}, the head is {wanted}: set variant to the file '
             "('naive' has 1 convolution, 'pup' 4, 'pup_aux' 1; 'mla', 'wide_aux')"
         )
+
+
+def _described(convs: int) -> str:
+    return f'an upsampling head of {convs} convolution{"s" * (convs > 1)} and a classifier'

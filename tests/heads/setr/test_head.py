@@ -271,10 +271,17 @@ def test_official_files_load_strictly(variant, tmp_path):
 
 def test_files_of_another_variant_are_named():
     _, file = official('naive')
-    with pytest.raises(UserError, match='of 1 convolutions and a classifier, the head is MLA'):
+    with pytest.raises(UserError, match='of 1 convolution and a classifier, the head is MLA'):
         convert_head(small('mla').decoder, file, 'decode_head')
-    with pytest.raises(UserError, match='of 1 convolutions .* is an upsampling head of 4 convolut'):
+    with pytest.raises(UserError, match='of 1 convolution and .* an upsampling head of 4 convolut'):
         convert_head(small('pup').decoder, file, 'decode_head')
+    pup = dict(num_convs=4, kernel_size=3, up_scale=2, in_channels=8, channels=4, num_classes=3)
+    theirs = SETRUPHead(norm_layer=dict(type='LN'), in_index=3, norm_cfg=BN, **pup).state_dict()
+    theirs = {f'decode_head.{name}': tensor for name, tensor in theirs.items()}
+    with pytest.raises(
+        UserError, match='of 4 convolutions and .* an upsampling head of 1 convolut'
+    ):
+        convert_head(small('naive').decoder, theirs, 'decode_head')
     with pytest.raises(UserError, match="has no 'auxiliary_head.0'"):
         convert_head(small('pup_aux').decoder, file, 'auxiliary_head.0')
     _, file = official('mla')
