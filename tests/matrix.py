@@ -29,6 +29,7 @@ from tests.peft.cases import CASES
 DOCUMENT = REPO / 'docs/reference/support.md'
 HEAD, METHOD, FAMILY = 'Linear', 'BitFit', 'vit'  # what stands still while two others vary
 UNLINKED, TRAINS = 'unlinked', 'Trains with'
+UNREACHED = 'which is not reached from'
 COMMAND = 'make support'
 OPTIONAL = {case.cfg['type'] for case in CASES if case.needs}  # may or may not be installed
 
@@ -67,7 +68,7 @@ def train(method: str, encoder: str, head: str, *, four_maps: bool = False) -> s
 
     Returns:
         `UNLINKED` if only the method's queries are refused; what trains after all with another row
-        of tests/peft/cases.py ends in "Trains with ...".
+        of tests/peft/cases.py, or on another map, ends in "Trains with ...".
 
     Raises:
         AssertionError: If the loss, or a gradient, is not finite, or one is missing.
@@ -85,7 +86,15 @@ def train(method: str, encoder: str, head: str, *, four_maps: bool = False) -> s
             changed = {k: v for k, v in other.items() if k not in first or v != first[k]}
             options = ', '.join(f'{key}={value!r}' for key, value in changed.items())
             return f'{reason}. {TRAINS} {options}'
+    if UNREACHED in reason and _refusal(first, config, _on_second_map(HEADS[head])) is None:
+        return f'{reason}. {TRAINS} in_index=1'
     return reason
+
+
+def _on_second_map(head: dict) -> dict:
+    cfg = head['decode_head']
+    parts = {'heads': [{**part, 'in_index': 1} for part in cfg.get('heads', ())]}
+    return {**head, 'decode_head': {**cfg, **(parts if 'heads' in cfg else {'in_index': 1})}}
 
 
 def _refusal(peft: dict, encoder: dict, head: dict) -> str | None:
@@ -113,10 +122,22 @@ def _step(peft: dict, encoder: dict, head: dict) -> None:
     )(model)
     loss.backward()
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    _check_reached(trained, head['decode_head']['type'])
     bad = [n for n, p in trained.items() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert not bad, (bad, cfg)
     optimizer.step()
     assert all(torch.isfinite(p).all() for p in trained.values()), cfg
+
+
+def _check_reached(trained: dict[str, torch.nn.Parameter], head: str) -> None:
+    """Refuses a head whose one map some branch of the encoder does not lead to (DDRNet)."""
+    method = [name for name in trained if name.startswith('backbone.')]
+    without = [name for name, p in trained.items() if p.grad is None]
+    if without and set(without) < set(method):
+        raise UserError(
+            f'{head} reads one map, {UNREACHED} {len(without)} of the {len(method)} trained '
+            'tensors of the method: choose another by in_index'
+        )
 
 
 def _samples(num_classes: int) -> list[SegDataSample]:
@@ -174,7 +195,8 @@ def document() -> str:
             '- **yes**: a tiny model of the kind was built and trained one step, with a finite',
             '  loss and a finite gradient for every trainable parameter.',
             '- **no (n)**: building it is an error, with the message n below.',
-            '- **options (n)**: the defaults are that error; other options train.',
+            '- **options (n)**: the defaults are that error, or do not train a part of the method;',
+            '  other options train.',
             f'- **{UNLINKED}**: the head reads no queries; a method that makes queries needs',
             '  `link_to_queries=False`.',
             '',
