@@ -106,6 +106,49 @@ def test_it_trains_on_every_plain_encoder(name):
     assert twin.backbone._patches is not model.backbone._patches
 
 
+def steps(**backbone):
+    torch.manual_seed(0)
+    cfg = dict(
+        type='PEFTBackbone', encoder=FOUR_MAPS['vit'],
+        peft=dict(type='LoRA', targets=['qkv', 'patch'], rank=2), **backbone,
+    )  # fmt: skip
+    model = MODELS.build(
+        dict(type='PEFTSegmentor', backbone=cfg, decode_head=HEAD, num_classes=3)
+    ).train()
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randn(2, 3, 32, 64, generator=generator)
+    labels = torch.randint(0, 3, (2, 32, 64), generator=generator)
+    return model, lambda: model.parse_losses(model.loss(image, samples(labels)))[0]
+
+
+def test_blocks_computed_again_give_the_same_step():
+    (plain, first), (again, second) = steps(), steps(activation_checkpointing=True)
+    loss, other = first(), second()
+    torch.testing.assert_close(other, loss)
+    loss.backward()
+    other.backward()
+    grads = {n: p.grad for n, p in plain.named_parameters() if p.requires_grad}
+    assert grads
+    for name, param in again.named_parameters():
+        if param.requires_grad:
+            torch.testing.assert_close(param.grad, grads[name], rtol=1e-4, atol=1e-6)
+
+
+def test_the_embedding_carries_a_methods_change_and_its_gradient():
+    model, loss = steps()
+    loss().backward()
+    patches = [p for n, p in model.named_parameters() if 'patch' in n and p.requires_grad]
+    assert patches and any(p.grad.any() for p in patches)
+
+
+def test_it_steps_in_half_precision():
+    model, loss = steps()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        value = loss()
+    value.backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
+
+
 @torch.no_grad()
 def test_the_embedding_is_without_positions():
     model = segmentor(FOUR_MAPS['vit']).eval()
