@@ -67,7 +67,7 @@ class AdversarialSegmentor(PEFTSegmentor):
     its prediction.
 
     Raises:
-        UserError: If ``background`` is no class.
+        UserError: If ``background`` is no class, or ``multi_scale`` is ``each``.
 
     Example:
         >>> import torch
@@ -104,6 +104,11 @@ class AdversarialSegmentor(PEFTSegmentor):
             raise UserError(
                 f'model.background={background}: expected the index of a class, 0 to '
                 f'{self.num_classes - 1}'
+            )
+        if self.multi_scale is not None and self.multi_scale.form == 'each':
+            raise UserError(
+                "model.multi_scale='each' takes several steps of one optimizer a batch, generator "
+                "and critic take one each: leave it out, or take multi_scale='one'"
             )
         self.critic, self._critic_cfg = None, dict(critic)
         self.adversarial_weight, self.penalty_weight = adversarial_weight, penalty_weight

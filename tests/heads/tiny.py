@@ -45,6 +45,26 @@ HEADS = {
         decode_head=dict(type='DDRNetHead', channels=8, in_index=0, norm_cfg=GROUPS),
         auxiliary_head=dict(type='DDRNetHead', channels=8, in_index=-1, norm_cfg=GROUPS),
     ),
+    'CAT, SegFormer': dict(
+        neck=dict(
+            type='CATNeck',
+            grids=(4, 4, (2, 4), 2),
+            embed_dims=8,
+            num_heads=2,
+            num_iters=2,
+            depth=1,
+            out_size=8,
+        ),
+        decode_head=dict(
+            type='SegformerHead',
+            channels=8,
+            norm_cfg=GROUPS,
+            loss_decode=[
+                dict(type='CrossEntropyLoss', loss_weight=0.5, avg_non_ignore=True),
+                dict(type='BatchDiceLoss', loss_weight=0.5),
+            ],
+        ),
+    ),
     'SegFormer': dict(decode_head=dict(type='SegformerHead', channels=8, norm_cfg=GROUPS)),
     'FCN': dict(decode_head=dict(type='FCNHead', channels=8, norm_cfg=GROUPS)),
     'RepSep': dict(decode_head=dict(type='RepSepHead', channels=8, num_heads=2)),

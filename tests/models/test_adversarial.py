@@ -249,6 +249,11 @@ def test_a_background_that_is_no_class_is_refused():
         build(background=4)
 
 
+def test_several_steps_of_one_optimizer_a_batch_are_refused():
+    with pytest.raises(UserError, match="multi_scale='each' takes several steps of one optimizer"):
+        build(multi_scale='each')
+
+
 def test_a_whole_batch_of_ignored_pixels_leaves_finite_losses():
     model, wrapper = with_critic()
     data = batch()

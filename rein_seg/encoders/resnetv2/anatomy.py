@@ -17,7 +17,7 @@ def resnetv2_anatomy(encoder: ResNetV2) -> Anatomy:
 
     It has no OP sites: a filter is standardised when it is used, so that adding an update to it, or
     scaling it, is not the same as changing the output. Methods that change weights in that way
-    (LoRA, SSF, SVF and others) find no target. Streams, norms, branches and parameters are there.
+    (LoRA, DoRA, SVF and others) find no target. Streams, norms, branches and parameters are there.
 
     Example:
         >>> from rein_seg.encoders import build_encoder, find_anatomy

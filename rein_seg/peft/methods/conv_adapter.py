@@ -142,8 +142,8 @@ class ConvAdapter(LayerMethod):
         kind = 'conv' if any(site.branch == 'conv' for site in branches) else 'attn'
         sites: list[Site] = [site for site in branches if site.branch == kind]
         if self.between_stages and self.blocks is None:
-            ops = [site for site in anatomy.find(OpSite) if site.role == 'merge']
-            sites += [site for site in ops if isinstance(site.module, nn.Conv2d)]
+            ops = [site for site in anatomy.sites if isinstance(site, OpSite)]
+            sites += [s for s in ops if s.role == 'merge' and isinstance(s.module, nn.Conv2d)]
         return sites
 
     def make_layer(self, site: BranchSite | OpSite) -> nn.Module:
