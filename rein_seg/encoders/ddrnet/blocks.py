@@ -1,5 +1,7 @@
 """Residual blocks of DDRNet: the last block of a layer ends without its ReLU.
 
+ReLUs behind norms and sums work in place.
+
 B batch, C channels, H x W map.
 """
 
@@ -59,10 +61,10 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Computes (B, C, H, W) -> (B, width, H / stride, W / stride)."""
-        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu_(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         y = y + (x if self.downsample is None else self.downsample(x))
-        return F.relu(y) if self.last_relu else y
+        return F.relu_(y) if self.last_relu else y
 
 
 class Bottleneck(nn.Module):
@@ -87,8 +89,8 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Computes (B, C, H, W) -> (B, 2 width, H / stride, W / stride), without a last ReLU."""
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
+        y = F.relu_(self.bn1(self.conv1(x)))
+        y = F.relu_(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         return y + (x if self.downsample is None else self.downsample(x))
 

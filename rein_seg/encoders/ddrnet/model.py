@@ -116,7 +116,7 @@ class DualResNet(nn.Module):
         setattr(self, f'compression{name}', nn.Sequential(conv(width, detail, 1), norm(detail)))
         steps = [conv(detail, near, 3, 2), norm(near)]
         if width != near:  # stage 4 lies two steps below the detail branch
-            steps += [nn.ReLU(), conv(near, width, 3, 2), norm(width)]
+            steps += [nn.ReLU(inplace=True), conv(near, width, 3, 2), norm(width)]
         setattr(self, f'down{name}', nn.Sequential(*steps))
 
     def _fused(
@@ -140,7 +140,7 @@ class DualResNet(nn.Module):
 
 
 def _stem(inputs: int, planes: int, norm: Norm) -> list[nn.Module]:
-    return [conv(inputs, planes, 3, 2, bias=True), norm(planes), nn.ReLU()]
+    return [conv(inputs, planes, 3, 2, bias=True), norm(planes), nn.ReLU(inplace=True)]
 
 
 def _sizes(arch: Any) -> dict[str, Any]:

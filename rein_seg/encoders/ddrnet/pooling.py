@@ -63,7 +63,7 @@ class DAPPM(nn.Module):
 
 
 def _unit(inputs: int, outputs: int, side: int, norm: Norm) -> list[nn.Module]:
-    return [norm(inputs), nn.ReLU(), conv(inputs, outputs, side)]
+    return [norm(inputs), nn.ReLU(inplace=True), conv(inputs, outputs, side)]
 
 
 def resize_to(x: Tensor, size: tuple[int, int]) -> Tensor:
