@@ -25,7 +25,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import weights_to_cpu
 from mmengine.utils.dl_utils import collect_env
-from mmseg.registry import DATASETS, RUNNERS
+from mmseg.registry import DATASETS, METRICS, RUNNERS
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -163,6 +163,9 @@ class PEFTRunner(NamedParts):
 
         On a CPU such a thread and the model would slow each other down by a tenth.
         """
+        if isinstance(evaluator, dict) and METRICS.get(str(evaluator.get('type'))) is not None:
+            # alone, a metric with an argument ``metrics`` would count as an evaluator
+            evaluator = [evaluator]
         given = isinstance(evaluator, Evaluator) or 'metrics' in evaluator
         if given or get_device() == 'cpu':
             built = super().build_evaluator(evaluator)

@@ -83,5 +83,8 @@ def test_the_runner_builds_it_beside_a_gpu_unless_the_config_has_its_own(monkeyp
         assert type(build(runner, metric)) is kind
         assert type(build(runner, [metric, metric])) is kind
     assert type(build(runner, dict(type='Evaluator', metrics=[metric]))) is Evaluator
+    some = dict(type='BinarySegMetric', metrics=['MAE'])  # its own argument of this name
+    for given in (some, [some]):
+        assert build(runner, given).metrics[0].metrics == ('MAE',)
     own = Evaluator(Names())
     assert build(runner, own) is own
