@@ -204,8 +204,30 @@ def pixel_losses(
     return {name: value * 0 for name, value in compute(torch.zeros_like(labels)).items()}
 
 
+def check_several(head: str, in_index: Any) -> None:
+    """Checks that a head that reads several maps is given a list of them.
+
+    Args:
+        head: Its name, for the message.
+        in_index: Maps that it shall read.
+
+    Raises:
+        UserError: If it is given a single index.
+    """
+    if isinstance(in_index, int):
+        raise UserError(
+            f'{head} reads several maps, and decode_head.in_index={in_index} names one: expected a '
+            f'list, such as [{in_index}], or leave it out for all maps'
+        )
+
+
 def _pick(values: Sequence[int], index: Index) -> int | list[int]:
-    chosen = [index] if isinstance(index, int) else list(index)
+    chosen = list(index) if isinstance(index, (list, tuple)) else [index]
+    if not chosen or not all(type(i) is int for i in chosen):
+        raise UserError(
+            f'decode_head.in_index={index!r}: expected the index of a map, or a list of indices, '
+            'such as [0, 1]'
+        )
     if any(not -len(values) <= i < len(values) for i in chosen):
         raise UserError(
             f'decode_head.in_index={index}, but there are {len(values)} maps (0 to '

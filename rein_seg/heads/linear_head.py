@@ -14,7 +14,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.heads.contract import DecodeHead, pixel_losses
+from rein_seg.heads.contract import DecodeHead, check_several, pixel_losses
 from rein_seg.heads.mmseg_head import as_metas, as_samples
 from rein_seg.structures import Features
 
@@ -63,6 +63,7 @@ class LinearHead(DecodeHead, BaseDecodeHead):
         query_dims: int | None = None,
         **kwargs,
     ) -> None:
+        check_several('LinearHead', in_index)
         width = sum(in_channels)
         kwargs.setdefault(
             'loss_decode', dict(type='CrossEntropyLoss', loss_weight=1.0, avg_non_ignore=True)

@@ -5,6 +5,7 @@ C channels, K classes.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import nn
 from rein_seg.encoders.build import EncoderInfo
 from rein_seg.errors import UserError
 from rein_seg.heads.cascade import CascadeHead
-from rein_seg.heads.contract import DecodeHead, HeadInputs, Index
+from rein_seg.heads.contract import DecodeHead, HeadInputs, Index, check_several
 from rein_seg.heads.mmseg_head import MMSegHead, check_head, further_arguments
 from rein_seg.registry import PEFT_METHODS
 
@@ -65,11 +66,26 @@ def _build(cfg: Mapping[str, Any], inputs: HeadInputs, *, refines: bool = False)
     if cfg.get('out_channels') == 1:
         cfg = {'threshold': 0.5, **cfg}  # mmseg's own default is 0.3
     if 'in_index' in cfg:
-        return _build_of_mmseg(cls, cfg, inputs, cfg['in_index'])
+        try:
+            return _build_of_mmseg(cls, cfg, inputs, cfg['in_index'])
+        except AssertionError as error:
+            _check_number_of_maps(cfg, error)
+            raise
     try:
         return _build_of_mmseg(cls, cfg, inputs, every)
     except AssertionError:  # a head of mmseg that reads a single map refuses a list
         return _build_of_mmseg(cls, cfg, inputs, every[-1])
+
+
+def _check_number_of_maps(cfg: Mapping[str, Any], error: AssertionError) -> None:
+    """Says in words that a head of mmseg reads one map and is given a list, or the reverse."""
+    if traceback.extract_tb(error.__traceback__)[-1].name != '_init_inputs':
+        return
+    check_several(cfg['type'], cfg['in_index'])
+    raise UserError(
+        f'{cfg["type"]} reads one map, and decode_head.in_index={list(cfg["in_index"])} is a list: '
+        'expected an index, such as -1 for the last map'
+    ) from error
 
 
 def _build_of_mmseg(

@@ -6,12 +6,16 @@ B batch, C channels, h x w map.
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+
+from rein_seg.errors import UserError
 
 _SIDE = 4  # of the smallest map that a neck is tried with
 
@@ -31,6 +35,9 @@ def build_neck(
     Returns:
         The neck, and channels and stride of each map that it returns.
 
+    Raises:
+        UserError: If the neck takes another number of maps.
+
     Example:
         >>> from rein_seg.models.neck_config import build_neck
         >>> fpn = dict(type='FPN', out_channels=16, num_outs=5)
@@ -39,8 +46,17 @@ def build_neck(
     """
     cls = MODELS.get(cfg['type'])
     takes = cls is None or 'in_channels' in inspect.signature(cls).parameters
-    neck = MODELS.build({'in_channels': list(channels), **cfg} if takes else dict(cfg))
-    maps, side = _tried(neck, channels, strides)
+    try:
+        neck = MODELS.build({'in_channels': list(channels), **cfg} if takes else dict(cfg))
+        maps, side = _tried(neck, channels, strides)
+    except (AssertionError, IndexError) as error:  # necks of mmseg say no more
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(
+            f'model.neck: {cfg["type"]} does not fit the {len(channels)} maps of the encoder, with '
+            f'channels {list(channels)} and strides {list(strides)} ({Path(place.filename).name}, '
+            f'line {place.lineno}): choose other out_indices of the encoder, or change the options '
+            'of the neck that count maps'
+        ) from error
     return neck, tuple(x.shape[1] for x in maps), tuple(side // x.shape[2] for x in maps)
 
 

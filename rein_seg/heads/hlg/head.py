@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rein_seg.encoders.hlg.layer import Behaviour
 from rein_seg.errors import UserError
-from rein_seg.heads.contract import DecodeHead, pixel_losses
+from rein_seg.heads.contract import DecodeHead, check_several, pixel_losses
 from rein_seg.heads.hlg.layer import HLGHeadLayer
 from rein_seg.heads.mmseg_head import as_metas, as_samples
 from rein_seg.structures import Features
@@ -80,6 +80,7 @@ class HLGHead(DecodeHead, BaseDecodeHead):
         norm_cfg: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        check_several('HLGHead', in_index)
         _check(channels, num_heads, behaviour)
         default = dict(type='CrossEntropyLoss', loss_weight=1.0, avg_non_ignore=True)
         kwargs = {'loss_decode': default, 'threshold': 0.5, 'dropout_ratio': 0.1, **kwargs}
