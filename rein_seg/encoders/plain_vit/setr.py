@@ -22,7 +22,6 @@ from rein_seg.encoders.plain_vit.weights import PATCH, POSITIONS
 from rein_seg.encoders.weights import HEADS, Converted, leave_out, rename, strip_prefix
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map
-from rein_seg.structures import Anatomy, ParamSite
 
 ARCHS = {'base': make_arch(768, 12, 12), 'large': make_arch(1024, 24, 16)}
 
@@ -84,6 +83,10 @@ class SETRViT(PlainViT):
             norm_cfg=dict(type='LN', eps=norm_eps),
         )
         self.drop_class_token = drop_class_token
+        if drop_class_token:  # its value reaches no block, so it is no parameter
+            token = self.cls_token.detach()
+            del self.cls_token
+            self.register_buffer('cls_token', token)
         self.align_corners = align_corners
 
     @property
@@ -105,22 +108,7 @@ class SETRViT(PlainViT):
         return super().as_mmpretrain()
 
 
-@register_anatomy(SETRViT)
-def setr_anatomy(encoder: nn.Module) -> Anatomy:
-    """Returns the anatomy of a `SETRViT`; a class token that is dropped has no site.
-
-    Example:
-        >>> from rein_seg.encoders.plain_vit import SETRViT
-        >>> from rein_seg.encoders.plain_vit.setr import setr_anatomy
-        >>> sizes = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
-        >>> setr_anatomy(SETRViT(sizes, drop_class_token=True)).num_prefix
-        0
-    """
-    anatomy = vit_anatomy(encoder)
-    if not encoder.drop_class_token:
-        return anatomy
-    used = (s for s in anatomy.sites if not (isinstance(s, ParamSite) and s.name == 'cls_token'))
-    return replace(anatomy, sites=tuple(used))
+register_anatomy(SETRViT)(vit_anatomy)
 
 
 # of the neck of SETR-MLA, which is officially a part of the backbone

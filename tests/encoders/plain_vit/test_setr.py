@@ -125,7 +125,10 @@ def test_a_dropped_class_token_is_no_parameter_to_train():
         return [site.name for site in sites if site.name == 'cls_token']
 
     assert tokens(build()) == ['cls_token']
-    assert tokens(build(drop_class_token=True)) == []
+    dropped = build(drop_class_token=True)
+    assert tokens(dropped) == []
+    assert 'cls_token' not in dict(dropped.named_parameters())
+    assert 'cls_token' in dropped.state_dict()  # as in official files
     assert find_anatomy(build(drop_class_token=True)).num_prefix == 0
 
 
