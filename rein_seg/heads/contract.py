@@ -222,7 +222,7 @@ def check_several(head: str, in_index: Any) -> None:
 
 
 def _pick(values: Sequence[int], index: Index) -> int | list[int]:
-    chosen = list(index) if isinstance(index, (list, tuple)) else [index]
+    chosen: list[Any] = list(index) if isinstance(index, (list, tuple)) else [index]
     if not chosen or not all(type(i) is int for i in chosen):
         raise UserError(
             f'decode_head.in_index={index!r}: expected the index of a map, or a list of indices, '
@@ -233,4 +233,4 @@ def _pick(values: Sequence[int], index: Index) -> int | list[int]:
             f'decode_head.in_index={index}, but there are {len(values)} maps (0 to '
             f'{len(values) - 1}): leave in_index out, or choose more out_indices of the encoder'
         )
-    return values[index] if isinstance(index, int) else [values[i] for i in chosen]
+    return values[chosen[0]] if isinstance(index, int) else [values[i] for i in chosen]
