@@ -9,4 +9,4 @@ model = dict(
         encoder={{_base_.encoder}},
         peft=dict(type='Full')),
     neck=dict({{_base_.neck}}, out_channels=64),
-    decode_head=dict({{_base_.decode_head}}, channels=64))
+    decode_head=dict({{_base_.decode_head}}, channels=64, norm_cfg=dict(type='BN')))
