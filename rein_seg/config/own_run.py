@@ -85,7 +85,11 @@ class OwnRun:
             f'dict({_arguments(dict(data=self.data, **changes))})' if changes else repr(self.data)
         )
         head = read(f'_base_/heads/{self.head}.py').content
-        neck = '    neck={{_base_.neck}},\n' if 'neck' in head else ''
+        parts = ''.join(
+            f'    {part}={{{{_base_.{part}}}}},\n'
+            for part in ('neck', 'decode_head', 'auxiliary_head')
+            if part in head
+        )
         peft = {'type': self.peft, **_queries(self.peft, head['decode_head'])}
         text = (
             f'# Own data: {_one_line(self.data)}; encoder {self.encoder}, method {self.peft}, '
@@ -99,9 +103,7 @@ class OwnRun:
             f'benchmark = {named}\n'
             'model = dict(\n'
             f'    backbone=dict(encoder={{{{_base_.encoder}}}}, peft=dict({_arguments(peft)})),\n'
-            f'{neck}'
-            '    decode_head={{_base_.decode_head}},\n'
-            ')\n'
+            f'{parts})\n'
             f'optim_wrapper = dict(optimizer=dict(lr={self._rate()!r}))\n'
         )
         text += '' if self.max_iters is None else _length(self.max_iters)

@@ -86,3 +86,11 @@ def test_wrong_weights(tmp_path, said, words):
     file = draw_town(tmp_path, TEXT)
     with pytest.raises(UserError, match=words):
         read_benchmark(str(file), {'class_weights': said})
+
+
+def test_weights_reach_each_head_of_a_cascade(tmp_path):
+    cfg = resolved(uneven(tmp_path), [1, 2, 3], head='ocr')
+    losses = [head.loss_decode for head in cfg.model.decode_head.heads]
+    assert [list(loss.class_weight) for loss in losses] == [[1.0, 2.0, 3.0]] * 2
+    assert [loss.get('loss_weight', 1.0) for loss in losses] == [0.4, 1.0]
+    assert not any('avg_non_ignore' in loss for loss in losses)

@@ -300,6 +300,7 @@ def test_unknown_words(tmp_path, words, message):
         ('dinov2_base', 'LoRA', 'mask2former'),
         ('vit_tiny', 'Rein', 'mask2former_tiny'),
         ('vit_tiny', 'Rein', 'upernet'),
+        ('vit_tiny', 'Rein', 'setr_pup'),
         ('vit_tiny', 'Full', 'linear'),
         ('sam_base', 'ConvLoRA', 'sam'),
     ],
@@ -311,4 +312,5 @@ def test_combinations_resolve(tmp_path, encoder, peft, head):
     if head == 'mask2former_tiny':
         assert sizes == {'num_tokens': 40, 'query_dims': 128}
     assert (cfg.model.get('neck') is not None) == (head == 'upernet')
+    assert len(cfg.model.get('auxiliary_head', [])) == (4 if head == 'setr_pup' else 0)
     assert cfg.optim_wrapper.optimizer.lr == (1e-3 if peft == 'Rein' else 1e-4)

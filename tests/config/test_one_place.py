@@ -36,3 +36,10 @@ def test_without_a_word_nothing_is_written():
 def test_two_ignored_labels_are_refused():
     with pytest.raises(UserError, match=r'train_dataloader.dataset.ignore_index=200, but model'):
         resolved(train_dataloader__dataset__ignore_index=200, model__decode_head__ignore_index=255)
+
+
+def test_the_ignored_label_reaches_each_head_of_a_cascade():
+    options = {'train_dataloader.dataset.ignore_index': 200}
+    cfg = resolve('rein_dinov2_ocr_gtav', Request(options=options)).cfg
+    assert [head.ignore_index for head in cfg.model.decode_head.heads] == [200, 200]
+    assert 'ignore_index' not in cfg.model.decode_head
