@@ -42,8 +42,8 @@ HEADS = {
         neck=dict(type='TokenPyramid', out_channels=8), decode_head=UPERNET
     ),
     'DDRNet': dict(
-        decode_head=dict(type='DDRNetHead', channels=8, in_index=0, norm_cfg=GROUPS),
-        auxiliary_head=dict(type='DDRNetHead', channels=8, in_index=-1, norm_cfg=GROUPS),
+        decode_head=dict(type='DDRNetHead', channels=8, in_index=-1, norm_cfg=GROUPS),
+        auxiliary_head=dict(type='DDRNetHead', channels=8, in_index=0, norm_cfg=GROUPS),
     ),
     'CAT, SegFormer': dict(
         neck=dict(

@@ -96,9 +96,9 @@ CASES = [
         dict(type='SVF', targets=['q', 'v', 'fc2', 'patch']),
         families=('vit', 'eva02', 'sam', 'swin'),
     ),
-    Case('ssf', dict(type='SSF'), start=0.2, without=(*NO_OPS, 'hlg')),
+    Case('ssf', dict(type='SSF'), start=0.2, without=(*NO_OPS, 'hlg', 'ddrnet')),
     # with random weights what its batch norms get is small beside a shift
-    Case('ssf_batch_norms', dict(type='SSF'), start=0.5, families=('hlg',)),
+    Case('ssf_batch_norms', dict(type='SSF'), start=0.5, families=('hlg', 'ddrnet')),
     Case('ssf_exact', dict(type='SSF', init_std=0)),
     Case(
         'ssf_roles',
