@@ -114,8 +114,14 @@ class DuATHead(DecodeHead, BaseModule):
             self._load(checkpoint)
 
     def forward(self, features: Features) -> tuple[Tensor, Tensor]:
-        """Returns p1 at the size of the second map, and p2 at the size of the first."""
-        c1, c2, c3, c4 = (features.maps[i] for i in self.in_index)
+        """Returns p1 at the size of the second map, and p2 at the size of the first.
+
+        Raises:
+            UserError: If batch norms would train on a single position.
+        """
+        c1, c2, c3, c4 = maps = [features.maps[i] for i in self.in_index]
+        if self.training:
+            _check_positions(maps)
         g2, g3, g4 = self.GLSA_c2(c2), self.GLSA_c3(c3), self.GLSA_c4(c4)
         g4 = resize(g4, g3)
         p1 = self.fuse2(torch.cat([resize(g4, g2), resize(g3, g2), g2], dim=1))
@@ -215,6 +221,15 @@ def _check_losses(losses: Iterable[nn.Module], out_channels: int) -> None:
                 f'DuATHead has {out_channels} output channels here, and {type(loss).__name__} is '
                 'of one foreground class: leave loss_decode out, which gives the cross-entropy'
             )
+
+
+def _check_positions(maps: Sequence[Tensor]) -> None:
+    batch, _, height, width = min(maps[1:], key=lambda one: one.shape[-2:].numel()).shape
+    if batch * height * width < 2:
+        raise UserError(
+            f'DuATHead trains batch norms on maps down to {height}x{width}, of {batch} image: '
+            'expected two positions or more; take two images in a batch, or a larger crop_size'
+        )
 
 
 def _check_labels(labels: Tensor, num_classes: int, ignore_index: int) -> None:

@@ -201,6 +201,14 @@ def test_other_numbers_of_maps_are_refused(number):
         build_head(dict(type='DuATHead'), inputs)
 
 
+def test_a_single_position_cannot_train_a_batch_norm():
+    maps = features(batch=1, height=8, width=8)
+    with pytest.raises(UserError, match='maps down to 1x1, of 1 image.* two images in a batch'):
+        head()(maps)
+    assert head().eval().predict(maps, (32, 32)).isfinite().all()
+    assert head()(features(batch=2, height=8, width=8))[0].isfinite().all()
+
+
 def test_labels_of_another_class_count_are_refused():
     labels = torch.full((2, 64, 96), 2)
     with pytest.raises(UserError, match='labels go up to 2, expected classes 0 to 1 and 255'):
