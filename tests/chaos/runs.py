@@ -24,6 +24,21 @@ from tests.run.tiny_run import write_config
 
 _LENGTH = 'max_iters=12'
 _OPTIONS = ('model.decode_head.dropout_ratio=0.3', 'train_cfg.val_interval=5')
+_CRITIC = (
+    'model.type=AdversarialSegmentor',
+    'model.critic.type=Critic',
+    'model.critic.encoder.type=TinyViT',
+    'model.critic.encoder.arch.embed_dims=16',
+    'model.critic.encoder.arch.num_layers=2',
+    'model.critic.encoder.arch.num_heads=2',
+    'model.critic.encoder.arch.feedforward_channels=32',
+    'model.critic.encoder.img_size=32,64',
+    'model.critic.encoder.init_seed=1',
+    'optim_wrapper.constructor=AdversarialOptimConstructor',
+    'optim_wrapper.critic.optimizer.type=AdamW',
+    'optim_wrapper.critic.optimizer.lr=5e-4',
+    'optim_wrapper.critic.optimizer.betas=0.5,0.9',
+)
 _RESULTS = ('parameters_sha256', 'domains', 'iterations', 'training', 'selected')
 
 
@@ -55,6 +70,7 @@ CONFIGURATIONS = (
     Configuration('two workers', ('train_dataloader.num_workers=2',)),
     Configuration('bfloat16 (--amp)', arguments=('--amp',)),
     Configuration('two processes', arguments=('--launcher', 'pytorch'), ranks=2),
+    Configuration('generator and critic', _CRITIC),
     Configuration('comparison', command='compare'),
 )
 

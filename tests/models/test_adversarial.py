@@ -4,7 +4,6 @@ import pytest
 import torch
 from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
-from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import nn
 
@@ -12,34 +11,13 @@ from rein_seg.engine.adversarial_optim import AdversarialOptimConstructor
 from rein_seg.errors import UserError
 from rein_seg.models.critic import Critic, gradient_penalty
 from rein_seg.models.segmentor import count_parameters
+from tests.models.adversarial import OPTIM, TINY, build
 from tests.models.tiny import samples
-
-TINY = dict(
-    type='TinyViT',
-    arch=dict(embed_dims=8, num_layers=2, num_heads=2, feedforward_channels=16),
-    img_size=(32, 64),
-    init_seed=0,
-)
-OPTIM = dict(
-    optimizer=dict(type='AdamW', lr=1e-2),
-    critic=dict(optimizer=dict(type='AdamW', lr=1e-2, betas=(0.5, 0.9))),
-)
 
 
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
-
-
-def build(**options):
-    cfg = dict(
-        type='AdversarialSegmentor',
-        backbone=dict(type='PEFTBackbone', encoder=TINY, peft=dict(type='Full')),
-        decode_head=dict(type='LinearHead', dropout_ratio=0.0),
-        num_classes=4,
-        critic=dict(type='Critic', encoder=TINY),
-    )
-    return MODELS.build({**cfg, **options}).train()
 
 
 def with_critic(**options):

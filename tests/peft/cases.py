@@ -245,7 +245,7 @@ CASES = [
         merges=False,
         families=('dinov3', 'sam', 'convnext'),
     ),
-    Case('lora_bitfit', [dict(type='LoRA', rank=4), dict(type='BitFit')]),
+    Case('lora_bitfit', [dict(type='LoRA', rank=4), dict(type='BitFit')], without=NO_OPS),
     Case(
         'composed_in_weights',  # each reads what others change: the bias, the plain output
         [

@@ -203,6 +203,12 @@ def test_settings_that_do_not_fit_are_named(tmp_path, options, told):
     assert not (tmp_path / 'run').exists()
 
 
+def test_several_processes_are_refused(tmp_path):
+    cfg = config(tmp_path, launcher='pytorch')
+    with pytest.raises(UserError, match="launcher='pytorch': AdversarialSegmentor trains in one"):
+        train(cfg)
+
+
 def test_autocast_is_refused(tmp_path):
     with pytest.raises(UserError, match='penalty on the gradient of the critic needs float32'):
         train(config(tmp_path), amp=True)
