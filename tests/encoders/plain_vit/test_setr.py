@@ -3,12 +3,14 @@
 import pytest
 import torch
 from mmengine.config import Config
+from mmseg.models.backbones import VisionTransformer
 
 from rein_seg.encoders import build_encoder, convert_weights, find_anatomy
 from rein_seg.errors import UserError
 from rein_seg.export.count import build_shapes
 from rein_seg.structures import ParamSite
 from tests.encoders.tiny import ENCODERS, image
+from tests.paths import REPO
 
 TINY = ENCODERS['vit_setr']
 
@@ -145,3 +147,47 @@ def test_shapes_are_built_without_weights():
     model['backbone']['encoder'] |= dict(checkpoint='no_such_file.pth')
     model['decode_head'] |= dict(checkpoint='no_such_file.pth')
     assert all(p.is_meta for p in build_shapes(Config(dict(model=model))).parameters())
+
+
+@torch.no_grad()
+def test_outputs_equal_mmsegmentation_s_from_its_files():
+    theirs = VisionTransformer(
+        img_size=(32, 48),
+        patch_size=8,
+        embed_dims=16,
+        num_layers=2,
+        num_heads=2,
+        mlp_ratio=2,
+        out_indices=(0, 1),
+        qkv_bias=True,
+        norm_cfg=dict(type='LN', eps=1e-6),
+    )
+    theirs.eval()  # returns nothing
+    generator = torch.Generator().manual_seed(3)
+    for parameter in theirs.parameters():
+        parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    encoder = build(img_size=(32, 48))
+    file = {f'backbone.{name}': tensor for name, tensor in theirs.state_dict().items()}
+    encoder.load_state_dict(convert_weights(encoder, file).tensors)
+    for found, expected in zip(encoder(image()), theirs(image()), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('name', 'grid', 'prefix'),
+    [
+        ('setr_large', 48, 1),
+        ('setr_large_512', 32, 1),
+        ('setr_large_mla', 48, 0),
+        ('setr_large_mla_512', 32, 0),
+        ('setr_deit_base', 48, 1),
+    ],
+)
+def test_base_configs(name, grid, prefix):
+    cfg = dict(Config.fromfile(REPO / f'configs/_base_/encoders/{name}.py').encoder)
+    # the name decides whether a missing file may be downloaded
+    assert cfg.pop('checkpoint_url').endswith(cfg.pop('checkpoint').removeprefix('checkpoints'))
+    with torch.device('meta'):
+        encoder = build_encoder({**cfg, 'init_seed': 0})[0]
+    assert tuple(encoder.patch_resolution) == (grid, grid)
+    assert (encoder.num_prefix, len(encoder.out_indices)) == (prefix, 4)
