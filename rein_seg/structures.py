@@ -6,7 +6,7 @@ Q queries. Layouts: ``NLC`` (B, P+N, C), ``NHWC`` (B, H, W, C), ``NCHW`` (B, C, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -279,6 +279,8 @@ class Anatomy:
             for NLC encoders; else None.
         divisor: Image sides must be multiples of it, in pixels; 1 for any side.
         least_side: Shortest side of an image in pixels, where it does not follow from the stages.
+        check_size: Raises for image sizes (H, W), in pixels, that the encoder refuses for another
+            reason than its divisor; or None.
         state: Grid and prompt count of the running forward pass.
         settings: Attributes (module, name, value) of the encoder that sites rely on.
         hooks: Forward hooks (module, side, hook) that sites rely on; hooks of the input also take
@@ -297,6 +299,7 @@ class Anatomy:
     grid_module: nn.Module | None = None
     divisor: int = 1
     least_side: int = 1
+    check_size: Callable[[Sequence[int]], None] | None = None
     state: RunState = field(default_factory=RunState)
     settings: tuple[tuple[nn.Module, str, Any], ...] = ()
     hooks: tuple[tuple[nn.Module, Side, Callable[..., None]], ...] = ()

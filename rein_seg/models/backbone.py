@@ -156,6 +156,8 @@ class PEFTBackbone(BaseModule):
                 f'not {tuple(size)} (height, width); resize or crop to {nearest}, or test with '
                 'windows that are multiples'
             )
+        if self.anatomy.check_size is not None:
+            self.anatomy.check_size(size)
 
     def restrict_sides(self, head: str, divisor: int, least: int) -> None:
         """Has images checked, and padded where they are, for a head, too.

@@ -80,7 +80,8 @@ def test_encoder_equals_the_official_one(golden, tmp_path):
     encoder = prepared(build_encoder(cfg)[0], golden)
     image, scale = golden.tensors('input')['image'], config.get('normalise')
     if scale is not None:
-        image = (image.float() - scale['mean']) / scale['std']
+        mean, std = (torch.tensor(scale[key]).view(-1, 1, 1) for key in ('mean', 'std'))
+        image = (image.float() - mean) / std
     own = {f'stage{i}': x for i, x in enumerate(encoder(image.requires_grad_()), start=1)}
     assert_outputs(own, golden)
     check_gradients(golden, own, encoder, {'image': image})

@@ -68,6 +68,7 @@ def hlg_anatomy(encoder: HLGTransformer) -> Anatomy:
         stage_depths=depths,
         stage_channels=widths,
         divisor=4 * 2 ** (len(encoder.depths) - 1),
+        check_size=encoder.check_size,
         state=encoder.state,
     )
 

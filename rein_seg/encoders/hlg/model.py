@@ -121,13 +121,8 @@ class HLGTransformer(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Returns one map for each of ``out_indices``."""
-        if self.behaviour == 'official' and x.shape[2] != x.shape[3]:
-            side = max(x.shape[2:])
-            raise UserError(
-                f'HLGTransformer behaviour="official" takes square images, not '
-                f'{tuple(x.shape[2:])} (height, width): give ({side}, {side}), slide a square '
-                'window, or set encoder.behaviour="intent"'
-            )
+        self.check_size(x.shape[-2:])
+        self.state.begin()
         x, outputs = self.s0_conv(x), []
         self.state.grid = (x.shape[2], x.shape[3])
         x = x.flatten(2).transpose(1, 2)
@@ -138,6 +133,23 @@ class HLGTransformer(nn.Module):
             if stage in self.out_indices:
                 outputs.append(to_map(x, self.state.grid))
         return tuple(outputs)
+
+    def check_size(self, size: Sequence[int]) -> None:
+        """Checks that images are square, which ``official`` needs.
+
+        Args:
+            size: (H, W) in pixels.
+
+        Raises:
+            UserError: If they are not.
+        """
+        if self.behaviour == 'official' and size[0] != size[1]:
+            side = max(size)
+            raise UserError(
+                f'HLGTransformer behaviour="official" takes square images, not {tuple(size)} '
+                f'(height, width): give ({side}, {side}), slide a square window, or set '
+                'encoder.behaviour="intent"'
+            )
 
     def reset_parameters(self) -> None:
         """Draws the weights anew: linears as the authors do, convolutions as PyTorch does."""

@@ -159,6 +159,10 @@ def test_official_takes_square_images():
     expected = r'behaviour="official" takes square images, not \(32, 48\).*\(48, 48\).*"intent"'
     with pytest.raises(UserError, match=expected):
         encoder(image(32, 48))
+    backbone = PEFTBackbone({**ENCODERS['hlg'], 'behaviour': 'official'}, dict(type='Frozen'))
+    backbone.check_size((64, 64))
+    with pytest.raises(UserError, match=expected):  # as a run asks before it begins
+        backbone.check_size((32, 48))
 
 
 def test_sides_that_do_not_fit_name_sides_that_do():
