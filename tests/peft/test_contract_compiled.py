@@ -15,7 +15,7 @@ COMPILED = [  # a few on each kind of encoder; of the others one of each hook an
     *((name, 'vit') for name in ('dora', 'vera', 'pego', 'soma', 'svf', 'ssf', 'bitfit')),
     *((name, 'vit') for name in ('adaptformer', 'mona', 'fada', 'set', 'vpt_shallow', 'spm')),
     *((name, 'swin') for name in ('conv_adapter', 'vpt')),
-    *(('vpt', 'pvt_v1'), ('lora', 'pvt_v2'), ('rein', 'pvt_linear')),
+    *(('vpt', 'pvt_v1'), ('lora', 'pvt_v2'), ('rein', 'pvt_linear'), ('vpt', 'pgt')),
 ]
 
 

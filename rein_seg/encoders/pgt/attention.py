@@ -36,7 +36,7 @@ class PyramidGroupAttention(nn.Module):
 
     Shapes:
         (B, M+N, C) -> (B, M+N, C). Prompts are keys in every group; the result of a prompt is the
-        mean over the groups.
+        mean over the groups that hold tokens of the map.
 
     Source: Wu et al., "Fully Transformer Networks for Semantic Image Segmentation" (2021), Sec.
     3.2; ``official`` as its pull request to mmsegmentation computes it. Differs from it: prompts

@@ -72,14 +72,22 @@ class Groups:
         return torch.cat((ahead.repeat(1, g * g, 1, 1), tokens), dim=2)
 
     def join(self, y: Tensor) -> Tensor:
-        """Returns (B, M+HW, C) of `cut` groups: padding is left out, prompts are averaged."""
+        """Returns (B, M+HW, C) of `cut` groups, without their padding.
+
+        A prompt becomes its mean over the groups, except groups of padding alone.
+        """
         (height, width), padded, g = self.grid, self.padded, self.side
         tokens = y[:, :, self.prompts :].unflatten(2, (padded[0] // g, padded[1] // g))
         tokens = tokens.unflatten(1, (g, g, self.heads)).permute(0, 1, 4, 2, 5, 3, 6)
         tokens = tokens.flatten(5, 6).flatten(3, 4).flatten(1, 2)[:, :height, :width].flatten(1, 2)
         if not self.prompts:
             return tokens
-        ahead = y[:, :, : self.prompts].unflatten(1, (g * g, self.heads)).mean(1)
+        # groups that hold a token of the map
+        rows, columns = (
+            -(-length * g // whole) for length, whole in zip(self.grid, padded, strict=True)
+        )
+        ahead = y[:, :, : self.prompts].unflatten(1, (g, g, self.heads))
+        ahead = ahead[:, :rows, :columns].mean((1, 2))  # (B, n, M, d)
         return torch.cat((ahead.transpose(1, 2).flatten(2), tokens), dim=1)
 
     def mask(self, like: Tensor) -> Tensor | None:

@@ -68,20 +68,28 @@ def test_both_paddings_agree_on_sides_that_divide(padding):
     torch.testing.assert_close(module(x), in_rectangles(module, x, (4, 6), 2))
 
 
-@pytest.mark.parametrize('padding', ['intent', 'official'])
-def test_prompts_are_keys_in_every_group_and_get_the_mean(padding):
-    grid, side = (4, 6), 2
+@pytest.mark.parametrize(
+    ('grid', 'side', 'padding'),
+    [
+        ((4, 6), 2, 'intent'),
+        ((4, 6), 2, 'official'),
+        ((5, 9), 4, 'intent'),  # of 4 x 4 groups the last row and column hold padding alone
+    ],
+)
+def test_prompts_are_keys_in_every_group_and_get_the_mean(grid, side, padding):
     module = attention(grid, side**2, prompts=3, padding=padding)
-    x = torch.randn(2, 3 + 24, WIDTH)
+    x = torch.randn(2, 3 + grid[0] * grid[1], WIDTH)
     prompts, tokens = x[:, :3], x[:, 3:].unflatten(1, grid)
+    steps = [-(-length // side) for length in grid]
     results = []
     y = torch.zeros_like(tokens)
-    for rows in (slice(0, 2), slice(2, 4)):
-        for columns in (slice(0, 3), slice(3, 6)):
-            part = torch.cat((prompts, tokens[:, rows, columns].flatten(1, 2)), dim=1)
+    for top in range(0, grid[0], steps[0]):
+        for left in range(0, grid[1], steps[1]):
+            here = (slice(None), slice(top, top + steps[0]), slice(left, left + steps[1]))
+            part = torch.cat((prompts, tokens[here].flatten(1, 2)), dim=1)
             mixed = attend(module, part, part)
             results.append(mixed[:, :3])
-            y[:, rows, columns] = mixed[:, 3:].unflatten(1, (2, 3))
+            y[here] = mixed[:, 3:].view_as(y[here])
     expected = torch.cat((torch.stack(results).mean(0), y.flatten(1, 2)), dim=1)
     torch.testing.assert_close(module(x), module.proj(expected))
 
