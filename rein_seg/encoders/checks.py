@@ -76,6 +76,32 @@ def check_image_size(img_size: Any, patch_size: int) -> None:
         )
 
 
+def check_smallest_side(kind: str, size: Sequence[int], least: int) -> None:
+    """Checks that an image is not too small for an encoder.
+
+    Args:
+        kind: Name of the encoder, for the message.
+        size: (H, W) of the image in pixels.
+        least: Shortest side in pixels.
+
+    Raises:
+        UserError: If it is; the message names the size that would do.
+
+    Example:
+        >>> from rein_seg.encoders.checks import check_smallest_side
+        >>> check_smallest_side('PVT', (20, 64), 32)
+        Traceback (most recent call last):
+        rein_seg.errors.UserError: PVT takes images with sides of 32 pixels or more, not (20, 64)
+        (height, width): resize or pad to (32, 64)
+    """
+    if min(size) < least:
+        fits = tuple(max(side, least) for side in size)
+        raise UserError(
+            f'{kind} takes images with sides of {least} pixels or more, not {tuple(size)} '
+            f'(height, width): resize or pad to {fits}'
+        )
+
+
 def check_listed(name: str, indices: Any, *, unit: str = 'blocks') -> None:
     """Checks that the argument ``name`` is None or a list of whole numbers, and not empty.
 

@@ -5,7 +5,6 @@ B batch, C channels, H x W image.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,11 +13,10 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.encoders.checks import check_listed, check_out_indices
+from rein_seg.encoders.checks import check_listed, check_out_indices, check_smallest_side
 from rein_seg.encoders.pgt.archs import check_options, find_sizes
 from rein_seg.encoders.pgt.attention import Padding
 from rein_seg.encoders.pgt.blocks import PGTBlock, PGTStage, Transform
-from rein_seg.errors import UserError
 from rein_seg.structures import RunState
 
 
@@ -113,7 +111,9 @@ class PGT(BaseModule):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Returns the normed maps of the chosen stages."""
-        self._check_image(image)
+        least = 4 * 2 ** self.out_indices[-1]  # a patch of the last stage that runs
+        check_smallest_side('PGT', image.shape[2:], least)
+        self.state.begin()
         x, outputs = image, []
         for index, stage in enumerate(self.stages[: self.out_indices[-1] + 1]):
             tokens = stage(x)
@@ -125,12 +125,3 @@ class PGT(BaseModule):
     def _map(self, tokens: Tensor) -> Tensor:
         """Returns (B, N, C) tokens as (B, C, H, W)."""
         return tokens.transpose(1, 2).unflatten(2, self.state.grid)
-
-    def _check_image(self, image: Tensor) -> None:
-        least = math.prod(self.patch_sizes[: self.out_indices[-1] + 1])
-        if min(image.shape[2:]) < least:
-            raise UserError(
-                f'encoder PGT got images of {tuple(image.shape[2:])} (height, width): expected '
-                f'sides of at least {least} pixels, a patch of stage {self.out_indices[-1]}; '
-                'resize or pad the images, or leave the last out_indices out'
-            )

@@ -13,7 +13,13 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.encoders.checks import check_count, check_listed, check_number, check_out_indices
+from rein_seg.encoders.checks import (
+    check_count,
+    check_listed,
+    check_number,
+    check_out_indices,
+    check_smallest_side,
+)
 from rein_seg.encoders.pvt.archs import make_arch
 from rein_seg.encoders.pvt.layers import Block, Grid, PatchEmbed
 from rein_seg.encoders.resampling import resize_grid
@@ -134,7 +140,7 @@ class PVT(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Returns one map for each of ``out_indices``."""
-        self._check_size(x.shape[-2:])
+        check_smallest_side('PVT', x.shape[-2:], self.smallest_side)
         self.state.begin()
         outputs = []
         for stage in range(self.out_indices[-1] + 1):
@@ -161,15 +167,6 @@ class PVT(nn.Module):
             return table
         square = table.unflatten(1, (side, side))
         return resize_grid(square, mode='bilinear', size=grid).flatten(1, 2).to(table.dtype)
-
-    def _check_size(self, size: Sequence[int]) -> None:
-        least = self.smallest_side
-        if min(size) < least:
-            fits = tuple(max(side, least) for side in size)
-            raise UserError(
-                f'PVT takes images with sides of {least} pixels or more, not {tuple(size)} '
-                f'(height, width): resize or pad to {fits}'
-            )
 
 
 def _checked_size(img_size: int | None, version: str) -> int | None:
