@@ -1,8 +1,9 @@
-# CATformer, the generator of CASTformer, on drawn CT slices: all of it trains, from random weights.
+# CATformer, CASTformer's generator, on drawn CT slices: all of it trains, from random weights. Minutes.
 #   python tools/train.py configs/full_catformer_organs.py
 _base_ = [
     './_base_/heads/castformer.py', './_base_/benchmarks/organs.py',
     './_base_/schedules/adamw_tiny.py', './_base_/runtime.py']
+max_iters = 640
 model = dict(
     backbone=dict(
         encoder=dict(
