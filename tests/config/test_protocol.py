@@ -441,3 +441,21 @@ def test_the_protocol_of_ftn():
     assert cfg.model.test_cfg.stride == (341, 341)
     assert steps(cfg.val_dataloader.dataset)['Resize'].scale == (2048, 512)
     assert steps(cfg.train_dataloader.dataset)['FastRandomCrop'].crop_size == (512, 512)
+
+
+def test_the_protocol_of_hlg():
+    cfg = load_config('full_hlg_small_cityscapes')
+    assert cfg.benchmark.protocol == 'hlg768'
+    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_iters) == (16 // 8, 40000)
+    optim = cfg.optim_wrapper
+    assert (optim.optimizer.lr, optim.optimizer.weight_decay) == (6e-5, 0.0)
+    assert optim.paramwise_cfg.prefix_lr_mult == {'decode_head.': 10.0, 'auxiliary_head.': 10.0}
+    warmup, poly = cfg.param_scheduler
+    assert (warmup.end, poly.power, poly.begin, poly.end) == (1500, 1.0, 1500, 40000)
+    assert (cfg.model.test_cfg.crop_size, cfg.model.test_cfg.stride) == ((768, 768), (512, 512))
+    assert steps(cfg.val_dataloader.dataset)['Resize'].scale == (2048, 1024)
+    assert steps(cfg.train_dataloader.dataset)['FastRandomCrop'].crop_size == (768, 768)
+    auxiliary = cfg.model.auxiliary_head
+    assert (auxiliary.type, auxiliary.in_index, auxiliary.channels) == ('FCNHead', 2, 256)
+    assert auxiliary.loss_decode.loss_weight == 0.4
+    assert cfg.model.backbone.encoder.drop_path_rate == 0.1

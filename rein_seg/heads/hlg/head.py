@@ -81,6 +81,10 @@ class HLGHead(DecodeHead, BaseDecodeHead):
         **kwargs: Any,
     ) -> None:
         check_several('HLGHead', in_index)
+        _check_counts(
+            channels=channels, depth=depth, interval=interval, window_size=window_size,
+            num_heads=1 if num_heads is None else num_heads,
+        )  # fmt: skip
         _check(channels, num_heads, behaviour)
         default = dict(type='CrossEntropyLoss', loss_weight=1.0, avg_non_ignore=True)
         kwargs = {'loss_decode': default, 'threshold': 0.5, 'dropout_ratio': 0.1, **kwargs}
@@ -140,6 +144,12 @@ def _initialise(module: nn.Module) -> None:
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def _check_counts(**counts: Any) -> None:
+    for name, value in counts.items():
+        if type(value) is not int or value < 1:
+            raise UserError(f'HLGHead {name}={value!r}: expected a whole number, 1 or more')
 
 
 def _check(channels: int, num_heads: int | None, behaviour: str) -> None:

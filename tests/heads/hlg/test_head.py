@@ -133,6 +133,11 @@ def test_layers_and_their_options():
     [
         (dict(channels=40), 'HLGHead channels=40, num_heads=None: expected a width'),
         (dict(channels=64, num_heads=3), 'HLGHead channels=64, num_heads=3'),
+        (dict(channels=0), 'HLGHead channels=0: expected a whole number, 1 or more'),
+        (dict(interval=0), 'HLGHead interval=0'),
+        (dict(window_size=7.5), 'HLGHead window_size=7.5'),
+        (dict(depth=-1), 'HLGHead depth=-1'),
+        (dict(num_heads=0), 'HLGHead num_heads=0'),
         (dict(behaviour='paper'), "HLGHead behaviour='paper': expected intent or official"),
     ],
 )
