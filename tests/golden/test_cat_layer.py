@@ -67,6 +67,7 @@ def test_layer(case):
         mlp_ratio=config['mlp_ratio'],
         gamma=config['gamma'],
         offset_bias=config['offset_bias'],
+        qkv_bias=config.get('qkv_bias', False),
         predicts=config['pred_offset'],
         official=True,
     )
@@ -101,6 +102,7 @@ def test_iterations(case):
         mlp_ratio=config['mlp_ratio'],
         gamma=config['gamma'],
         offset_bias=config['offset_bias'],
+        qkv_bias=config.get('qkv_bias', False),
         official=True,
     )
     cat.load_state_dict(case.tensors('weight'))

@@ -41,6 +41,7 @@ class CATLayer(nn.Module):
         mlp_ratio: Hidden width of the block's MLP divided by D.
         gamma: Factor of the offset.
         offset_bias: Whether the layer of the offsets has a bias.
+        qkv_bias: Whether queries, keys and values have a bias.
         predicts: Whether it says where to read next; the last layer does not.
         official: As PS-ViT: p moves by o, whatever gamma is, and the gradients outside the map are
             as in `sample_officially`.
@@ -63,13 +64,14 @@ class CATLayer(nn.Module):
         mlp_ratio: float = 3.0,
         gamma: float = 1.0,
         offset_bias: bool = True,
+        qkv_bias: bool = False,
         predicts: bool = True,
         official: bool = False,
     ) -> None:
         super().__init__()
         self.gamma, self.official = gamma, official
         self.transformer_layer = Block(
-            dims, num_heads, mlp_ratio=mlp_ratio, qkv_bias=False, eps=1e-5
+            dims, num_heads, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, eps=1e-5
         )
         self.offset_layer = nn.Linear(dims, 2, bias=offset_bias) if predicts else None
         self.apply(draw_linear)
@@ -109,6 +111,7 @@ class ClassAwareTransformer(nn.Module):
         mlp_ratio: Hidden width of each MLP divided by D.
         gamma: Factor of the offsets.
         offset_bias: Whether the layers of the offsets have a bias.
+        qkv_bias: Whether queries, keys and values have a bias.
         official: As PS-ViT: the grid lies half a pixel further down and right, tokens run along
             columns, both coordinates of the encoding are divided by H; and see `CATLayer`.
 
@@ -139,12 +142,17 @@ class ClassAwareTransformer(nn.Module):
         mlp_ratio: float = 3.0,
         gamma: float = 1.0,
         offset_bias: bool = True,
+        qkv_bias: bool = False,
         official: bool = False,
     ) -> None:
         super().__init__()
         self.grid, self.official = grid, official
         options: dict[str, Any] = dict(
-            mlp_ratio=mlp_ratio, gamma=gamma, offset_bias=offset_bias, official=official
+            mlp_ratio=mlp_ratio,
+            gamma=gamma,
+            offset_bias=offset_bias,
+            qkv_bias=qkv_bias,
+            official=official,
         )
         self.pos_layer = nn.Linear(2, dims)
         self.ps_layers = nn.ModuleList(
