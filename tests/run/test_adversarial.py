@@ -13,6 +13,8 @@ import rein_seg
 from rein_seg.apis import test as run_test
 from rein_seg.apis import train
 from rein_seg.checkpoint import read_adapter, read_checkpoint
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import resolve
 from rein_seg.errors import NotFinite, UserError
 from tests.run.tiny_run import tiny_config
 
@@ -204,9 +206,9 @@ def test_settings_that_do_not_fit_are_named(tmp_path, options, told):
 
 
 def test_several_processes_are_refused(tmp_path):
-    cfg = config(tmp_path, launcher='pytorch')
+    request = Request(training=True, launcher='pytorch')
     with pytest.raises(UserError, match="launcher='pytorch': AdversarialSegmentor trains in one"):
-        train(cfg)
+        resolve(config(tmp_path), request)
 
 
 def test_autocast_is_refused(tmp_path):
