@@ -35,7 +35,7 @@ def steps(model, size=(64, 64)):
     [
         ('DuAT, classes', 'DuATHead reads four maps, fine to coarse, and got 1: .*out_indices'),
         ('Mask2Former', 'Mask2FormerHead reads four maps .*not 1: give the encoder four out_ind'),
-        ('FPN, FPT', r'model\.neck: FPN does not fit the 1 maps .* \(fpn\.py, line .*out_indices'),
+        ('FPN, FPT', r'FPTHead got maps with strides .* twice the stride before, .*out_indices'),
         ('TokenPyramid, FPT', 'TokenPyramid has 4 factors for 1 maps: choose as many out_indices'),
     ],
 )
@@ -52,6 +52,20 @@ def test_one_map_for_a_head_of_four(encoder, name, message):
 def test_heads_of_any_number_of_maps_train_on_one(encoder, name):
     in_index = 0 if name == 'DDRNet' else None
     assert steps(build(name, encoder=encoder, out_indices=[3], in_index=in_index))
+
+
+def test_one_map_for_a_neck_that_begins_with_the_second():
+    backbone = dict(type='PEFTBackbone', encoder={**FOUR_MAPS['pgt'], 'out_indices': [3]})
+    cfg = dict(
+        type='PEFTSegmentor',
+        backbone={**backbone, 'peft': dict(type='Frozen')},
+        neck=dict(type='FPN', out_channels=8, num_outs=3, start_level=1),
+        decode_head=dict(type='FPTHead'),
+        num_classes=3,
+    )
+    message = r'model\.neck: FPN does not fit the 1 maps .* \(fpn\.py, line .*out_indices'
+    with pytest.raises(UserError, match=message):
+        MODELS.build(cfg)
 
 
 @pytest.mark.parametrize('count', [1, 2])

@@ -3,8 +3,13 @@
 GROUPS = dict(type='GN', num_groups=2)
 UPERNET = dict(type='UPerHead', channels=8, pool_scales=(1, 2), norm_cfg=GROUPS)
 SETR = dict(hidden=8, norm_cfg=GROUPS)
-# images of 32 x 64 pixels have 1 x 2 steps at stride 32
-FPT = dict(type='FPTHead', sra_ratios=((1, 2, 2), (2, 2), (2,)))
+# on four maps; images of 32 x 64 pixels have 1 x 2 steps at stride 32
+FPT = dict(
+    type='FPTHead',
+    num_layers=((1, 1, 1, 1), (1, 1, 1), (1, 1), (1,)),
+    sra_ratios=((1, 2, 2, 2), (2, 2, 2), (2, 2), (2,)),
+    drop_path_rates=(0.3, 0.2, 0.1, 0.0),
+)
 
 HEADS = {
     'Linear': dict(decode_head=dict(type='LinearHead')),
@@ -113,9 +118,7 @@ HEADS = {
             type='FPNHead', feature_strides=[4, 8, 16, 32], channels=8, norm_cfg=GROUPS
         ),
     ),
-    'FPN, FPT': dict(
-        neck=dict(type='FPN', out_channels=8, num_outs=3, start_level=1), decode_head=FPT
-    ),
+    'FPN, FPT': dict(neck=dict(type='FPN', out_channels=8, num_outs=4), decode_head=FPT),
     'TokenPyramid, FPT': dict(neck=dict(type='TokenPyramid'), decode_head=FPT),
 }
 # heads that some families cannot feed: maps of several sizes

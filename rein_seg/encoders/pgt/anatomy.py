@@ -52,6 +52,7 @@ def pgt_anatomy(encoder: PGT) -> Anatomy:
         out_strides=tuple(4 * 2**stage for stage in outputs),
         stage_depths=depths,
         stage_channels=widths,
+        check_size=encoder.check_size,
         state=encoder.state,
     )
 

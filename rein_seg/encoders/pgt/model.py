@@ -111,8 +111,7 @@ class PGT(BaseModule):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Returns the normed maps of the chosen stages."""
-        least = 4 * 2 ** self.out_indices[-1]  # a patch of the last stage that runs
-        check_smallest_side('PGT', image.shape[2:], least)
+        self.check_size(image.shape[2:])
         self.state.begin()
         x, outputs = image, []
         for index, stage in enumerate(self.stages[: self.out_indices[-1] + 1]):
@@ -121,6 +120,17 @@ class PGT(BaseModule):
                 outputs.append(self._map(self.get_submodule(f'norm{index}')(tokens)))
             x = self._map(tokens)
         return tuple(outputs)
+
+    def check_size(self, size: Sequence[int]) -> None:
+        """Checks that an image has a patch of the last stage that runs.
+
+        Args:
+            size: (H, W) in pixels.
+
+        Raises:
+            UserError: If it has not.
+        """
+        check_smallest_side('PGT', size, 4 * 2 ** self.out_indices[-1])
 
     def _map(self, tokens: Tensor) -> Tensor:
         """Returns (B, N, C) tokens as (B, C, H, W)."""

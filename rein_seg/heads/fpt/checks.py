@@ -77,8 +77,8 @@ def check_strides(strides: Sequence[int]) -> int:
     if any(coarse != 2 * fine for fine, coarse in zip(strides, strides[1:], strict=False)):
         raise UserError(
             f'FPTHead got maps with strides {list(strides)}: expected each to be twice the stride '
-            f'before, such as [8, 16, 32]; for a plain transformer set {_TOKENS}, or choose '
-            'other maps by decode_head.in_index'
+            f'before, such as [8, 16, 32]; choose other out_indices of the encoder, or for a plain '
+            f'transformer set {_TOKENS}'
         )
     return strides[-1]
 

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from rein_seg.encoders import build_encoder, find_anatomy
+from rein_seg.errors import UserError
 from rein_seg.peft import VPT, PEFTMethod
 from rein_seg.structures import NormSite, OpSite, ParamSite, SeqSite, StreamSite
 from tests.encoders.tiny import ENCODERS, image
@@ -103,4 +104,7 @@ def test_sites_end_at_the_last_output():
     names = {site.name for site in anatomy.find(ParamSite)}
     assert names == {n for n, _ in encoder.named_parameters() if not n.startswith('stages.1')}
     assert anatomy.smallest_side == 4
+    anatomy.check_size((4, 4))
+    with pytest.raises(UserError, match='PGT takes images with sides of 4 pixels or more'):
+        anatomy.check_size((3, 4))  # before a run begins
     assert build()[1].smallest_side == 8

@@ -55,13 +55,20 @@ def test_images_of_any_size_are_predicted(size, mode):
         ('swin', dict(type='FPN', out_channels=8, num_outs=4), 32, 64),
         ('convnext', FPN, 32, 64),
         ('resnet', FPN, 32, 64),
+        ('pvt', FPN, 32, 64),
+        ('hlg', FPN, 32, 64),
         ('vit', TOKENS, 16, 32),  # patches of 8 pixels
+        ('dinov2', TOKENS, 16, 32),
         ('sam', TOKENS, 16, 32),
     ],
 )
 def test_divisor_follows_the_strides(encoder, neck, divisor, least):
-    anatomy = build(encoder, neck).backbone.anatomy
+    model = build(encoder, neck)
+    anatomy = model.backbone.anatomy
     assert (anatomy.divisor, anatomy.smallest_side) == (divisor, least)
+    losses = model.loss(torch.randn(2, 3, least, 2 * least), samples(2, least, 2 * least))
+    losses['decode.loss_ce'].backward()
+    assert all(p.grad.isfinite().all() for p in model.decode_head.parameters())
 
 
 @pytest.mark.parametrize(
