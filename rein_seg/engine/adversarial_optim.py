@@ -57,7 +57,7 @@ class AdversarialOptimConstructor:
         """Returns the wrappers of the optimizers of ``model``, which gets its critic."""
         model = model.module if is_model_wrapper(model) else model
         generator = self.generator(model)
-        model.build_critic()
+        model.build_training_parts()
         critic = self.critic(model.critic)
         if critic.clip_grad_kwargs:
             critic.grad_name = f'critic_{critic.grad_name}'

@@ -80,7 +80,7 @@ class AdversarialSegmentor(PEFTSegmentor):
         ...     decode_head=dict(type='LinearHead'), critic=dict(type='Critic', encoder=tiny)))
         >>> model.critic is None  # until its optimizer is built
         True
-        >>> model.build_critic()
+        >>> model.build_training_parts()
         >>> labels = torch.tensor([[[0, 1], [255, 2]]])
         >>> model.class_aware(torch.ones(1, 3, 2, 2), model.real(labels))[0, 0].tolist()
         [[0.0, 1.0], [0.0, 1.0]]
@@ -114,7 +114,7 @@ class AdversarialSegmentor(PEFTSegmentor):
         self.adversarial_weight, self.penalty_weight = adversarial_weight, penalty_weight
         self.background = background
 
-    def build_critic(self) -> None:
+    def build_training_parts(self) -> None:
         """Builds the critic, on the device of the model."""
         device = next(self.parameters()).device
         with building('model.critic'):
@@ -130,19 +130,31 @@ class AdversarialSegmentor(PEFTSegmentor):
             optim_wrapper: Of ``generator`` and ``critic``.
         """
         data = self.data_preprocessor(data, True)
-        images, labels = data['inputs'], labels_of(data['data_samples'])
-        features = self.extract_feat(images)
-        generated = Generated(
-            self.feature_losses(features, labels),
-            self.class_aware(images, self.fake(features, labels)),
-        )
-        real = self.class_aware(images, self.real(labels))
+        real, generated = self.generate(**data)
         # both pass through __call__, whose hooks see the losses before each update
         total, critic = self.parse_losses(self(real, generated.image.detach(), mode='critic'))
         optim_wrapper['critic'].update_params(total)
         total, log = self.parse_losses(self(generated, mode='generator'))
         optim_wrapper['generator'].update_params(total)
         return {**log, **critic, 'loss': log['loss'], 'loss_critic': critic['loss']}
+
+    def step_losses(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
+        """Returns the losses of both, before either update; see `PEFTSegmentor.step_losses`."""
+        real, generated = self.generate(inputs, data_samples)
+        critic = self(real, generated.image.detach(), mode='critic')
+        return {**critic, **self(generated, mode='generator')}
+
+    def generate(self, inputs: Tensor, data_samples: list) -> tuple[Tensor, Generated]:
+        """Returns the (B, 3, H, W) class-aware images of the labels, and a pass of the generator.
+
+        Args:
+            inputs: (B, 3, H, W) normalised images.
+            data_samples: With the labels, (1, H, W) each.
+        """
+        labels, features = labels_of(data_samples), self.extract_feat(inputs)
+        losses = self.feature_losses(features, labels)
+        fake = self.class_aware(inputs, self.fake(features, labels))
+        return self.class_aware(inputs, self.real(labels)), Generated(losses, fake)
 
     def forward(self, inputs: Any, data_samples: Any = None, mode: str = 'tensor') -> Any:
         """As mmseg's, with two more modes.
@@ -165,7 +177,7 @@ class AdversarialSegmentor(PEFTSegmentor):
             real: Of the labels.
             fake: Of the prediction, detached.
         """
-        assert self.critic is not None, 'build_critic() first'
+        assert self.critic is not None, 'build_training_parts() first'
         share = torch.rand(len(real), device=real.device)
         penalty = gradient_penalty(self.critic, real, fake, share)
         distance = self.critic(fake).mean() - self.critic(real).mean()
@@ -176,7 +188,7 @@ class AdversarialSegmentor(PEFTSegmentor):
 
     def generator_losses(self, generated: Generated) -> dict[str, Tensor]:
         """Returns the losses of the generator; the critic gets no gradient."""
-        assert self.critic is not None, 'build_critic() first'
+        assert self.critic is not None, 'build_training_parts() first'
         with _constant(self.critic):
             score = self.critic(generated.image).mean()
         return {**generated.losses, 'loss_adversarial': -self.adversarial_weight * score}

@@ -301,6 +301,18 @@ class PEFTSegmentor(EncoderDecoder):
             sample.set_data({key: PixelData(data=value) for key, value in maps.items()})
         return samples
 
+    def build_training_parts(self) -> None:
+        """Builds the parts that only training needs; here there are none."""
+
+    def step_losses(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
+        """Returns all losses of a training step, for one backward pass.
+
+        Args:
+            inputs: (B, 3, H, W) normalised images.
+            data_samples: With the labels, (1, H, W) each.
+        """
+        return self(inputs, data_samples, mode='loss')
+
     def is_training_only(self, name: str) -> bool:
         """Whether a tensor serves training alone, so that adapters leave it out."""
         return False

@@ -38,6 +38,7 @@ def replay(cfg: Config, path: str, *, amp: bool = False) -> dict[str, float]:
     cfg = resolve(cfg, Request(weights_given=True)).cfg
     checkpoint, batch = read_batch(path)
     model = MODELS.build(cfg.model)
+    model.build_training_parts()
     load_checkpoint(checkpoint, model, source=path)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     model = model.to(device).train()
@@ -45,7 +46,7 @@ def replay(cfg: Config, path: str, *, amp: bool = False) -> dict[str, float]:
     seed_everything(stream_seed(batch['seed'], batch['position']))
     with torch.autocast(device, dtype=torch.bfloat16, enabled=amp):
         inputs = dict(inputs=batch['inputs'], data_samples=batch['samples'])
-        losses = dict(model(**model.data_preprocessor(inputs, True), mode='loss'))
+        losses = dict(model.step_losses(**model.data_preprocessor(inputs, True)))
     total, _ = model.parse_losses(losses)
     total.backward()
     means = dict(mean_losses(losses))

@@ -16,6 +16,7 @@ from rein_seg.checkpoint import read_adapter, read_checkpoint
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
 from rein_seg.errors import NotFinite, UserError
+from rein_seg.run.replay import replay
 from tests.run.tiny_run import tiny_config
 
 VIT = dict(
@@ -150,21 +151,21 @@ def test_a_run_starts_from_a_generator_trained_alone(finished, tmp_path):
 
 @HOOKS.register_module()
 class SpoilHook(Hook):
-    """Makes a weight infinite before an iteration."""
+    """Makes a weight so large that its products overflow, before an iteration."""
 
     def __init__(self, name, iteration):
         self.name, self.iteration = name, iteration
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == self.iteration:
-            dict(runner.model.named_parameters())[self.name].data.fill_(float('nan'))
+            dict(runner.model.named_parameters())[self.name].data.fill_(3e38)
 
 
 @pytest.mark.parametrize(
     ('name', 'told'),
     [
         ('critic.score.2.bias', 'iteration 3: critic.loss_distance is nan'),
-        ('decode_head.conv_seg.bias', 'iteration 3: critic.loss_distance is nan'),
+        ('decode_head.conv_seg.weight', 'iteration 3: critic.loss_distance is nan'),
     ],
 )
 def test_a_loss_of_either_that_is_not_finite_stops_the_run(finished, tmp_path, name, told):
@@ -173,6 +174,10 @@ def test_a_loss_of_either_that_is_not_finite_stops_the_run(finished, tmp_path, n
     cfg.custom_hooks.append(spoil)
     with pytest.raises(NotFinite, match=re.escape(told)):
         train(cfg)
+    file = str(tmp_path / 'run/not_finite_iter_3.pth')
+    repeated = config(tmp_path, data_root=str(finished[0] / 'scenes'))
+    with pytest.raises(NotFinite, match='critic.loss_distance is nan'):
+        replay(repeated, file)
 
 
 # ---- refusals, before work starts
