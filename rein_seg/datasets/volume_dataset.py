@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from mmseg.registry import DATASETS
 
 from rein_seg.datasets.domain_dataset import DomainDataset
-from rein_seg.datasets.files.faults import BAD_IMAGE, refuse
+from rein_seg.datasets.files.faults import BAD_IMAGE, LISTING, refuse
 from rein_seg.datasets.files.pairing import Pair, list_images, suffixes
 from rein_seg.datasets.files.volumes import (
     IMAGE,
@@ -34,7 +34,9 @@ class VolumeDataset(DomainDataset):
     normalisation takes as it takes any image.
 
     A sample carries ``case``, ``slice`` and ``slices``, from which `VolumeSegMetric` puts volumes
-    together. npz files are read without pickles; h5 files need h5py, ``rein-seg[volumes]``.
+    together; in a subfolder ``case`` starts with its name, and ``slice`` counts from the first
+    slice of the volume. npz files are read without pickles; h5 files need h5py,
+    ``rein-seg[volumes]``.
 
     Args:
         domain: Name of the domain.
@@ -43,7 +45,7 @@ class VolumeDataset(DomainDataset):
 
     Raises:
         UserError: As `DomainDataset`; if a file is damaged, empty, of several channels, or has a
-            label of another shape.
+            label of another shape, or two files hold the same slice of a volume.
 
     Example:
         >>> from pathlib import Path
@@ -64,7 +66,7 @@ class VolumeDataset(DomainDataset):
     def __init__(
         self, domain: str, *, img_suffix: str | Sequence[str] = SUFFIXES, **kwargs: Any
     ) -> None:
-        self._slices: Counter[str] = Counter()
+        self._ranges: dict[str, range] = {}
         place = (kwargs.pop('data_prefix', None) or {}).get('img_path', 'images')
         super().__init__(
             domain,
@@ -82,7 +84,7 @@ class VolumeDataset(DomainDataset):
             split_file=self.ann_file, left_out=self.left_out,
         )  # fmt: skip
         pairs = [pair for file in files for pair in self._pairs_of(file, ends)]
-        self._slices = Counter(split_path(str(image))[2] for image, _ in pairs)
+        self._ranges = self._find_ranges([str(image) for image, _ in pairs])
         return pairs
 
     def _images(self) -> list[str]:
@@ -101,8 +103,32 @@ class VolumeDataset(DomainDataset):
                 return []
         return [tuple(slice_path(file, key, case, at) for key in (IMAGE, LABEL)) for at in places]
 
+    def _find_ranges(self, images: Sequence[str]) -> dict[str, range]:
+        """Returns, of each volume, as many places as it has slices, from its first slice on."""
+        found: dict[str, dict[int, str]] = {}
+        for image in images:
+            case, place = self._case_and_place(image)
+            file = split_path(image)[0]
+            other = found.setdefault(case, {}).setdefault(place, file)
+            if other != file:
+                refuse(
+                    LISTING,
+                    [file],
+                    f'slice {place} of volume {case!r} is in {other!r} and in {file!r}: expected '
+                    'each slice once; remove or rename a file',
+                )
+        return {
+            case: range(first := min(places), first + len(places)) for case, places in found.items()
+        }
+
+    def _case_and_place(self, image: str) -> tuple[str, int]:
+        file, _, case, place = split_path(image)
+        folder = os.path.relpath(os.path.dirname(file), self._folder('img_path', 'volumes'))
+        return case if folder == '.' else f'{folder}/{case}', place
+
     def get_data_info(self, idx: int) -> dict:
         """Returns the fields of a sample, with its place in its volume."""
         info = super().get_data_info(idx)
-        _, _, case, place = split_path(info['img_path'])
-        return {**info, 'case': case, 'slice': place, 'slices': self._slices[case]}
+        case, place = self._case_and_place(info['img_path'])
+        places = self._ranges[case]
+        return {**info, 'case': case, 'slice': place - places.start, 'slices': len(places)}

@@ -158,3 +158,36 @@ def test_volumes_of_other_classes_and_names(root):
     assert [(one['slice'], one['slices']) for one in places[:2]] == [(0, 3), (2, 3)]
     label = dataset[0]['data_samples'].gt_sem_seg.data[0].numpy()
     assert np.array_equal(label, slices(101)[1][0] == 5)
+
+
+def build_own(root):
+    cfg = dict(type='VolumeDataset', domain='mine', data_root=str(root), pipeline=PIPELINE)
+    metainfo = dict(classes=[str(i) for i in range(9)])
+    return DATASETS.build({**cfg, 'data_prefix': dict(img_path='own'), 'metainfo': metainfo})
+
+
+def places(dataset):
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    return [(one['case'], one['slice'], one['slices']) for one in infos]
+
+
+def test_volumes_of_one_name_in_several_folders(tmp_path):
+    image, label = slices(0)
+    for patient in ('p1', 'p2'):
+        (tmp_path / 'own' / patient).mkdir(parents=True)
+        with h5py.File(tmp_path / f'own/{patient}/ct.h5', 'w') as file:
+            file['image'], file['label'] = image, label
+    expected = [(f'{patient}/ct', at, 3) for patient in ('p1', 'p2') for at in range(3)]
+    assert places(build_own(tmp_path)) == expected
+
+
+def test_slices_are_counted_from_the_first(tmp_path):
+    image, label = slices(0)
+    (tmp_path / 'own').mkdir()
+    for at in range(3):
+        np.savez(tmp_path / f'own/a_slice{at + 1:03d}.npz', image=image[at], label=label[at])
+    assert places(build_own(tmp_path)) == [('a', at, 3) for at in range(3)]
+    with h5py.File(tmp_path / 'own/a.h5', 'w') as file:
+        file['image'], file['label'] = image, label
+    with pytest.raises(UserError, match="slice 1 of volume 'a' is in .*a.* and in .*a.*: expected"):
+        build_own(tmp_path)

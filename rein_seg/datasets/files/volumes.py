@@ -118,13 +118,14 @@ def volume_shape(file: str, *, labelled: bool = True) -> tuple[int, ...]:
     return image
 
 
-def check_shape(shape: tuple[int, ...], axes: int, name: str) -> None:
+def check_shape(shape: tuple[int, ...] | None, axes: int, name: str) -> None:
     """Checks that an array is a slice (2 axes) or a volume (3 axes) of one channel.
 
     Raises:
         UserError: If it is not, or is empty or too large.
     """
     wanted = '(slices, height, width)' if axes == 3 else '(height, width)'
+    shape = (0,) * axes if shape is None else shape  # a data set of HDF5 can hold nothing
     if len(shape) != axes:
         raise UserError(
             f'{name} is {tuple(shape)}: expected {wanted}, grey values of one channel; save one '
@@ -197,7 +198,8 @@ def _one_line(file: str) -> Iterator[None]:
         reason = ' '.join(str(error).split()) or type(error).__name__
         if 'allow_pickle' in reason:
             reason = 'it holds Python objects, which could run code'
+        # a volume is read to count its slices, before any is left out
+        way = 'remove it' if Path(file).suffix.lower() != '.npz' else 'skip=[NAME] in the data set'
         raise UserError(
-            f'volume {file!r} cannot be read: {reason}; download it again, or leave its slices out '
-            'with skip=[NAME, ...] in the data set'
+            f'volume {file!r} cannot be read: {reason}; download it again, or leave it out: {way}'
         ) from error

@@ -108,6 +108,8 @@ def test_damaged_files_are_named(tmp_path, name, content):
     file.write_bytes(content)
     text = refused(slice_bytes, slice_path(str(file), 'image', 'a', 0))
     assert str(file) in text and 'cannot be read' in text and 'download it again' in text
+    # an h5 is read before names are skipped
+    assert text.endswith('skip=[NAME] in the data set' if name == 'a.npz' else 'remove it')
 
 
 def test_a_missing_file_and_a_cut_file(tmp_path):
@@ -132,6 +134,11 @@ def test_volumes_that_are_refused(tmp_path, image, label, words):
     file = h5(tmp_path, image=np.zeros(image), label=np.zeros(label))
     text = refused(volume_shape, file)
     assert words in text and file in text
+
+
+def test_a_data_set_of_hdf5_that_holds_nothing(tmp_path):
+    file = h5(tmp_path, image=h5py.Empty('f'), label=h5py.Empty('f'))
+    assert 'is (0, 0, 0), empty' in refused(volume_shape, file)
 
 
 def test_a_volume_without_label(tmp_path):
