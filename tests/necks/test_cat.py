@@ -113,3 +113,11 @@ def test_sizes_of_the_paper():
 def test_wrong_sizes_are_named(options, told):
     with pytest.raises(UserError, match=re.escape(told)):
         CATNeck([8], **{**SMALL, **options})
+
+
+@pytest.mark.parametrize('official', [False, True])
+def test_a_diverged_model_returns_nan(official):
+    neck = CATNeck([8], grids=[2], official=official, **SMALL)
+    torch.nn.init.constant_(neck.levels[0].cat.ps_layers[0].offset_layer.bias, float('nan'))
+    (read,) = neck([torch.randn(1, 8, 4, 4)])
+    assert read.isnan().all()

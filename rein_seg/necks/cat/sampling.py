@@ -74,7 +74,9 @@ def _pixels(features: Tensor, y: Tensor, x: Tensor) -> Tensor:
     """Returns the (B, N, D) pixels at whole (B, N) positions, 0 outside the map."""
     height, width = features.shape[-2:]
     rows, columns = y.clamp(0, height - 1), x.clamp(0, width - 1)
-    index = (rows * width + columns).long()[:, None].expand(-1, features.shape[1], -1)
+    # positions of a diverged model are NaN, and so are the weights: the result stays NaN
+    index = (rows * width + columns).nan_to_num().long()
+    index = index[:, None].expand(-1, features.shape[1], -1)
     pixels = features.flatten(2).gather(2, index).transpose(1, 2)
     return pixels * ((rows == y) & (columns == x))[..., None]
 
