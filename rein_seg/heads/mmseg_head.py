@@ -113,6 +113,28 @@ def check_head(cls: type) -> None:
         )
 
 
+def check_strides(cls: type, cfg: Mapping[str, Any], in_index: Index) -> None:
+    """Checks that mmseg's head of feature pyramids has a stride for each map.
+
+    Args:
+        cls: Of the head.
+        cfg: Its config.
+        in_index: Maps that the head reads.
+
+    Raises:
+        UserError: If their numbers differ.
+    """
+    strides = cfg.get('feature_strides')
+    maps = 1 if isinstance(in_index, int) else len(in_index)
+    if issubclass(cls, FPNHead) and strides is not None and len(strides) != maps:
+        raise UserError(
+            f'{cls.__name__} has feature_strides={list(strides)} for {maps} '
+            f'map{"s" * (maps != 1)}: expected a stride for each map; choose {len(strides)} '
+            'out_indices of the encoder, for a plain transformer '
+            'model.neck=dict(type="TokenPyramid"), or give other feature_strides'
+        )
+
+
 def further_arguments(cls: type, inputs: HeadInputs, in_index: Index) -> dict[str, Any]:
     """Returns facts that only some heads of mmseg take, as constructor arguments.
 

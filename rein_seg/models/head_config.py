@@ -16,7 +16,12 @@ from rein_seg.encoders.build import EncoderInfo
 from rein_seg.errors import UserError
 from rein_seg.heads.cascade import CascadeHead
 from rein_seg.heads.contract import DecodeHead, HeadInputs, Index, check_several
-from rein_seg.heads.mmseg_head import MMSegHead, check_head, further_arguments
+from rein_seg.heads.mmseg_head import (
+    MMSegHead,
+    check_head,
+    check_strides,
+    further_arguments,
+)
 from rein_seg.registry import PEFT_METHODS
 
 
@@ -91,6 +96,7 @@ def _check_number_of_maps(cfg: Mapping[str, Any], error: AssertionError) -> None
 def _build_of_mmseg(
     cls: type, cfg: Mapping[str, Any], inputs: HeadInputs, in_index: Index
 ) -> nn.Module:
+    check_strides(cls, cfg, in_index)
     filled = _filled(cfg, inputs, MMSegHead.filled_in, in_index)
     return MODELS.build({**further_arguments(cls, inputs, in_index), **filled})
 

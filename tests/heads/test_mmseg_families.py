@@ -68,6 +68,12 @@ def test_strides_and_the_channels_of_details_are_filled_in():
     assert not head.c1_bottleneck
 
 
+@pytest.mark.parametrize(('read', 'maps'), [(dict(in_index=1), '1 map'), ({}, '4 maps')])
+def test_a_stride_for_each_map(read, maps):
+    with pytest.raises(UserError, match=rf'feature_strides=\[4, 8\] for {maps}: .*2 out_indices'):
+        build('FPNHead', 'pyramid', feature_strides=[4, 8], **read)
+
+
 @pytest.mark.parametrize('name', ['CCHead', 'PSAHead'])
 def test_heads_of_compiled_operations_say_so(name):
     options = dict(mask_size=(4, 6)) if name == 'PSAHead' else {}
