@@ -96,8 +96,8 @@ def _check_number_of_maps(cfg: Mapping[str, Any], error: AssertionError) -> None
 def _build_of_mmseg(
     cls: type, cfg: Mapping[str, Any], inputs: HeadInputs, in_index: Index
 ) -> nn.Module:
-    check_strides(cls, cfg, in_index)
     filled = _filled(cfg, inputs, MMSegHead.filled_in, in_index)
+    check_strides(cls, cfg, in_index)
     return MODELS.build({**further_arguments(cls, inputs, in_index), **filled})
 
 
