@@ -99,10 +99,11 @@ ENCODERS = {
         model_args=dict(embed_dim=16, depth=2, num_heads=2),
         init_seed=0,
     ),
-    # grids of 8 x 12 and 4 x 6 of a 32 x 48 image: windows of 7 pad the first
+    # grids of 8 x 12 and 4 x 6 of a 32 x 48 image: windows of 7 pad the first. Its networks of
+    # positions are 8 wide: in narrower ones, drawn at random, all units may be dead
     'hlg': dict(
         type='HLGTransformer',
-        arch=dict(embed_dims=[64, 128], depths=[2, 2], num_heads=[2, 4]),
+        arch=dict(embed_dims=[128, 128], depths=[2, 2], num_heads=[4, 4]),
         init_seed=0,
     ),
     'resnet': dict(

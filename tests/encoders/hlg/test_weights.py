@@ -41,7 +41,7 @@ def test_heads_are_named_and_counters_may_lack():
     ('change', 'words'),
     [
         (dict(depths=[2, 1]), 'depths 2 1.*depths 2 2.*set encoder.arch'),
-        (dict(embed_dims=[64, 64]), 'widths 64 64.*widths 64 128'),
+        (dict(embed_dims=[64, 64]), 'widths 64 64.*widths 128 128'),
     ],
 )
 def test_a_file_of_another_size_is_named(change, words, tmp_path):
