@@ -30,7 +30,7 @@ def find_operations(
         blocks: Block indexes; None takes all, negative indexes count from the end.
 
     Raises:
-        UserError: If the encoder lacks one of ``targets``.
+        UserError: If the encoder lacks one of ``targets``, or has no operations at all.
 
     Example:
         >>> from rein_seg.encoders import build_encoder, find_anatomy
@@ -40,6 +40,7 @@ def find_operations(
         >>> [(site.name, rows_of(site)) for site in sites]
         [('layers.0.attn.qkv', ((0, 192), (384, 576)))]
     """
+    check_operations(anatomy, method)
     known = target_names(anatomy, blocks=blocks)
     targets = _unfused(targets, known)
     check_targets(method, targets, known, anatomy.family)
@@ -71,6 +72,20 @@ def target_names(anatomy: Anatomy, *, blocks: Iterable[int] | None = None) -> se
     """Returns the roles of the operations in these blocks and the names of their parts."""
     sites = anatomy.find(OpSite, blocks=blocks)
     return {site.role for site in sites} | {part[0] for site in sites for part in site.parts}
+
+
+def check_operations(anatomy: Anatomy, method: str) -> None:
+    """Checks that the encoder has operations that a method can change.
+
+    Raises:
+        UserError: If not: ResNetV2 standardises its filters when it uses them.
+    """
+    if not any(isinstance(site, OpSite) for site in anatomy.sites):
+        raise UserError(
+            f'{method} changes operations (linear layers, convolutions), and the '
+            f'{anatomy.family!r} encoder has none that a method can change: choose a method of its '
+            'stream, norms or parameters, such as Rein or BitFit'
+        )
 
 
 def check_targets(method: str, targets: Sequence[str], known: Collection[str], family: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from rein_seg.peft.base import PEFTMethod
-from rein_seg.peft.choose import find_operations, target_names
+from rein_seg.peft.choose import check_operations, find_operations, target_names
 from rein_seg.structures import Anatomy, BranchSite, OpSite, Site, StreamSite
 
 ALL_LINEARS = ('q', 'k', 'v', 'proj', 'fc1', 'fc2', 'fc3', 'conv1', 'conv2', 'conv3')
@@ -98,6 +98,7 @@ class OperationMethod(LayerMethod):
         """Returns the chosen operations; see `find_operations`."""
         blocks, targets = self.chosen_blocks(anatomy), self.targets
         if targets is None:
+            check_operations(anatomy, type(self).__name__)
             known = target_names(anatomy, blocks=blocks)
             groups = (tuple(t for t in group if t in known) for group in self.default_targets)
             targets = next((group for group in groups if group), self.default_targets[0])

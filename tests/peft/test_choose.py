@@ -4,6 +4,7 @@ import pytest
 
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.errors import UserError
+from rein_seg.peft import LoRA
 from rein_seg.peft.choose import find_operations, rows_of, target_names
 from tests.encoders.tiny import ENCODERS
 
@@ -52,3 +53,11 @@ def test_blocks_and_unknown_targets():
 def test_names_are_roles_and_parts():
     assert target_names(anatomy(), blocks=[0]) == {'qkv', 'q', 'k', 'v', 'proj', 'fc1', 'fc2'}
     assert target_names(anatomy()) - target_names(anatomy(), blocks=[0]) == {'patch'}
+
+
+def test_an_encoder_without_operations_is_named():
+    for method in (LoRA(), LoRA(targets=['q'])):
+        with pytest.raises(
+            UserError, match="LoRA changes operations .* 'resnetv2' encoder has none"
+        ):
+            method.find_sites(anatomy('resnetv2'))
