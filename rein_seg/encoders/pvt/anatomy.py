@@ -49,6 +49,7 @@ def pvt_anatomy(encoder: PVT) -> Anatomy:
         stage_depths=depths,
         stage_channels=widths,
         least_side=encoder.smallest_side,
+        check_size=encoder.check_size,
         state=encoder.state,
     )
 

@@ -112,6 +112,17 @@ class PVT(nn.Module):
         ratios = self.arch.sr_ratios[: self.out_indices[-1] + 1]
         return max(4 * 2**stage * ratio for stage, ratio in enumerate(ratios))
 
+    def check_size(self, size: Sequence[int]) -> None:
+        """Checks that an image gives each stage that runs a key.
+
+        Args:
+            size: (H, W) in pixels.
+
+        Raises:
+            UserError: If it does not.
+        """
+        check_smallest_side('PVT', size, self.smallest_side)
+
     def num_positions(self, stage: int) -> int:
         """Returns the rows of the stored positions of a stage; the last has a class token's."""
         return self.stored_side(stage) ** 2 + int(stage == self.num_stages - 1)
@@ -140,7 +151,7 @@ class PVT(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Returns one map for each of ``out_indices``."""
-        check_smallest_side('PVT', x.shape[-2:], self.smallest_side)
+        self.check_size(x.shape[-2:])
         self.state.begin()
         outputs = []
         for stage in range(self.out_indices[-1] + 1):

@@ -106,6 +106,9 @@ def test_small_images_are_padded_for_predictions():
         dict(type='PEFTSegmentor', backbone=backbone, decode_head=head, num_classes=3)
     )
     assert model.backbone.anatomy.smallest_side == 32  # two stages alone would need 8
+    model.backbone.check_size((32, 45))
+    with pytest.raises(UserError, match=r'PVT takes .* of 32 pixels or more, not \(20, 45\)'):
+        model.backbone.check_size((20, 45))  # of a crop, before a run begins
     with torch.no_grad():
         assert model.eval().whole_inference(torch.randn(1, 3, 20, 45)).shape == (1, 3, 20, 45)
 
