@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mmseg.registry import MODELS
@@ -100,4 +102,8 @@ def _construct(name: str, kind: Any, args: Mapping[str, Any]) -> nn.Module:
                 )
             return build_with_hints(cls, copy.deepcopy(dict(args)), what=f'encoder {name!r}')
     except AssertionError as error:  # mmpretrain checks its arguments with assert
-        raise UserError(f'encoder {name!r} cannot be built: {error}') from error
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        why = (
+            str(error) or f'assert {place.line} ({Path(place.filename).name}, line {place.lineno})'
+        )
+        raise UserError(f'encoder {name!r} cannot be built: {why}') from error

@@ -147,6 +147,8 @@ def test_training_statistics_are_of_one_norm_config():
         (dict(arch={**HALF, 'layers': [2, 2]}), r'layers=\[2, 2\]: expected .* four stages'),
         (dict(arch={**HALF, 'layers': [2, 2, 3, 2]}), 'num_halves=2: .* even number .* not 3'),
         (dict(arch={**HALF, 'num_halves': 3}), 'num_halves=3: expected 1, or 2'),
+        # mmcv asserts without a word
+        (dict(arch=HALF, norm_cfg=dict(type='GN')), "cannot be built: assert .*'num_groups'"),
         (dict(arch=HALF, out='pyramids'), "encoder.out='pyramids'; did you mean 'pyramid'"),
     ],
 )
