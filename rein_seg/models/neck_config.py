@@ -36,7 +36,7 @@ def build_neck(
         The neck, and channels and stride of each map that it returns.
 
     Raises:
-        UserError: If the neck takes another number of maps.
+        UserError: If the neck takes another number of maps, or other channels.
 
     Example:
         >>> from rein_seg.models.neck_config import build_neck
@@ -49,13 +49,13 @@ def build_neck(
     try:
         neck = MODELS.build({'in_channels': list(channels), **cfg} if takes else dict(cfg))
         maps, side = _tried(neck, channels, strides)
-    except (AssertionError, IndexError) as error:  # necks of mmseg say no more
+    except (AssertionError, IndexError, RuntimeError) as error:  # necks of mmseg say no more
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise UserError(
             f'model.neck: {cfg["type"]} does not fit the {len(channels)} maps of the encoder, with '
             f'channels {list(channels)} and strides {list(strides)} ({Path(place.filename).name}, '
             f'line {place.lineno}): choose other out_indices of the encoder, or change the options '
-            'of the neck that count maps'
+            'of the neck that count maps, or leave its in_channels out'
         ) from error
     return neck, tuple(x.shape[1] for x in maps), tuple(side // x.shape[2] for x in maps)
 

@@ -87,3 +87,10 @@ def test_a_neck_that_cannot_be_built_is_named():
     )
     with pytest.raises(UserError, match=r'model\.neck.*fpn\.py'):
         MODELS.build(cfg)
+
+
+def test_channels_that_the_maps_do_not_have_are_named():
+    cfg = dict(type='FPN', in_channels=[8, 8, 8, 8], out_channels=8, num_outs=4)
+    message = r'FPN does not fit .* channels \[8, 8, 16, 16\].*leave its in_channels out'
+    with pytest.raises(UserError, match=message):
+        build_neck(cfg, CHANNELS, STRIDES)
