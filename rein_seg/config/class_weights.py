@@ -14,6 +14,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import DATASETS, MODELS
 
 from rein_seg.datasets.sampling.class_counts import class_counts, class_frequencies
+from rein_seg.heads.cascade import heads_of
 from rein_seg.heads.mask2former import Mask2FormerHead
 from rein_seg.heads.sam import SAMHead
 
@@ -71,8 +72,9 @@ def fill_class_weights(cfg: Config, training: bool) -> None:
 
 def _give(head: Any, weights: list[float]) -> bool:
     """Sets the weights in a head's config; returns whether it takes them."""
-    if 'heads' in head:  # a CascadeHead
-        given = [_give(part, weights) for part in head['heads']]  # each, not up to the first
+    parts = heads_of(head)
+    if parts[0] is not head:  # a CascadeHead
+        given = [_give(part, weights) for part in parts]  # each, not up to the first
         return any(given)
     cls = MODELS.get(head['type'])
     if not inspect.isclass(cls):  # an error of a later step

@@ -14,14 +14,11 @@ from rein_seg.config.data_deviations import data_deviations, metric_deviations
 from rein_seg.config.definitions import LAST, Benchmark, Protocol
 from rein_seg.config.protocol import ConfigProtocols, Fact
 from rein_seg.errors import UserError
+from rein_seg.models.multi_scale import RATIOS
 
 NOT_RECORDED = 'training not recorded'
-_SCORED = (
-    'mode',
-    'crop_size',
-    'stride',
-    'resize',
-)  # the rest of test_cfg changes speed, not scores
+# the rest of test_cfg changes speed, not scores
+_SCORED = ('mode', 'crop_size', 'stride', 'resize')
 _EVALUATION = ('name', 'test_cfg', 'test_pipelines', 'left_out', 'not_known')
 _STOPS = ('EarlyStoppingHook', 'PatienceHook')
 
@@ -165,7 +162,7 @@ class _Found:
     def _facts(self, selected: str | None) -> Iterator[str]:
         """Yields deviations of facts whose value is compared as it stands."""
         protocol = self.protocol
-        compared = ['train_pipeline', 'max_iters', 'param_scheduler', 'multi_scale']
+        compared = ['train_pipeline', 'max_iters', 'param_scheduler']
         compared += ['val_interval'] if protocol.best else []  # else it chooses nothing
         for fact in self.fixed:
             if fact.use != 'training' or fact.value is None:
@@ -175,11 +172,21 @@ class _Found:
                 yield from deviations_in('crop_size', ours, fact.value)
             elif fact.name in compared:
                 yield from deviations_in(fact.name, fact.node.get(fact.key), fact.value)
+        if protocol.train_pipeline is not None:
+            yield from self._multi_scale()
         if protocol.selection is not None and selected not in (
             protocol.best,
             *protocol.also_selects,
         ):
             yield f'selection {selected or LAST} instead of {protocol.best or LAST}'
+
+    def _multi_scale(self) -> Iterator[str]:
+        """Yields deviations of the sizes; a protocol without them trains at the crop's size."""
+        ours = self.cfg.model.get('multi_scale')
+        yield from deviations_in('multi_scale', ours, self.protocol.multi_scale)
+        ratios = self.cfg.model.get('multi_scale_ratios')
+        if ours is not None and ratios is not None:
+            yield from deviations_in('multi_scale_ratios', list(ratios), list(RATIOS))
 
     def _schedule(self) -> Iterator[str]:
         cfg, protocol = self.cfg, self.protocol

@@ -17,6 +17,7 @@ from mmseg.registry import MODELS, TRANSFORMS
 
 from rein_seg.config.config_paths import Parts
 from rein_seg.errors import UserError
+from rein_seg.heads.cascade import heads_of
 
 IGNORED = 255
 _NAMES = ('ignore_index', 'seg_pad_val')
@@ -77,8 +78,7 @@ def _places(cfg: Config, parts: Parts) -> Iterator[Place]:
     model = cfg.model
     for name in ('decode_head', 'auxiliary_head'):
         rows = _listed(model.get(name))
-        # a CascadeHead is a list of heads
-        for head in (part for row in rows for part in row.get('heads', [row])):
+        for head in (part for row in rows for part in heads_of(row)):
             yield Place(f'model.{name}', head, 'ignore_index')
             for loss in _listed(head.get('loss_decode')):
                 yield from _arguments(f'model.{name}.loss_decode', loss, MODELS)

@@ -5,7 +5,8 @@ B batch, K outputs, h x w map, H x W image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmengine.model import ModuleList
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
@@ -94,6 +95,21 @@ class CascadeHead(DecodeHead, ModuleList):
         for head in list(self)[1:]:
             outputs.append(head(features.maps, outputs[-1]))
         return outputs
+
+
+def heads_of(cfg: Mapping[str, Any]) -> list[Any]:
+    """Returns the configs of the heads of a cascade; of another head, its own config in a list.
+
+    Example:
+        >>> from rein_seg.heads.cascade import heads_of
+        >>> heads_of(dict(type='CascadeHead', heads=[dict(type='FCNHead'), dict(type='OCRHead')]))
+        [{'type': 'FCNHead'}, {'type': 'OCRHead'}]
+        >>> heads_of(dict(type='MyHead', heads=8))  # an argument of that name
+        [{'type': 'MyHead', 'heads': 8}]
+    """
+    heads = cfg.get('heads')
+    configs = isinstance(heads, (list, tuple)) and all(isinstance(one, Mapping) for one in heads)
+    return list(heads) if heads and configs else [cfg]
 
 
 def _check(heads: Sequence[nn.Module]) -> None:

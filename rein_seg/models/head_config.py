@@ -52,7 +52,8 @@ def build_head(cfg: Mapping[str, Any], inputs: HeadInputs) -> nn.Module:
             'for one channel'
         )
     if MODELS.get(cfg['type']) is CascadeHead:
-        heads = [_build(head, inputs, refines=i > 0) for i, head in enumerate(cfg['heads'])]
+        given = cfg.get('heads') or ()
+        heads = [_build(head, inputs, refines=i > 0) for i, head in enumerate(given)]
         return MODELS.build({**cfg, 'heads': heads})
     return _build(cfg, inputs)
 

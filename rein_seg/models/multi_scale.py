@@ -19,6 +19,7 @@ from rein_seg.errors import UserError
 from rein_seg.heads.mmseg_head import as_samples
 
 FORMS = ('one', 'each')
+RATIOS = (0.75, 1.0, 1.25)
 _STEP = 32  # pixels: sides are rounded to multiples
 
 

@@ -22,11 +22,12 @@ from torch import Tensor, nn
 from rein_seg.building import building
 from rein_seg.encoders import WeightSource
 from rein_seg.errors import NotFinite, UserError
+from rein_seg.heads.cascade import heads_of
 from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.mmseg_head import as_head
 from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.models.head_config import build_head, fill_methods, preprocessor_config
-from rein_seg.models.multi_scale import MultiScale
+from rein_seg.models.multi_scale import RATIOS, MultiScale
 from rein_seg.models.neck_config import build_neck
 from rein_seg.models.padding import pad_reflecting
 from rein_seg.models.postprocess import postprocess, unpad
@@ -100,14 +101,13 @@ class PEFTSegmentor(EncoderDecoder):
         test_cfg: Mapping[str, Any] | None = None,
         data_preprocessor: Mapping[str, Any] | None = None,
         multi_scale: str | None = None,
-        multi_scale_ratios: Sequence[float] = (0.75, 1.0, 1.25),
+        multi_scale_ratios: Sequence[float] = RATIOS,
         init_cfg: dict | None = None,
     ) -> None:
         with building('model.backbone'):
             built = MODELS.build(fill_methods(backbone, num_classes))
         if data_preprocessor is None:
-            last = decode_head.get('heads', [decode_head])[-1]  # of a CascadeHead
-            ignored = last.get('ignore_index', 255)
+            ignored = heads_of(decode_head)[-1].get('ignore_index', 255)
             data_preprocessor = preprocessor_config(built.encoder_info, crop_size, ignored)
         # not EncoderDecoder's: it would build the heads before their channels are known
         with building('model.data_preprocessor'):
@@ -115,11 +115,6 @@ class PEFTSegmentor(EncoderDecoder):
                 self, data_preprocessor=dict(data_preprocessor), init_cfg=init_cfg
             )
         self.backbone = built
-        self.multi_scale: MultiScale | None = None
-        if multi_scale is not None:
-            divisor = built.anatomy.divisor
-            self.multi_scale = MultiScale(multi_scale, multi_scale_ratios, divisor=divisor)
-            self.data_preprocessor.batch_augments = self.multi_scale
         channels, strides = built.out_channels, built.anatomy.out_strides
         if neck is not None:
             with building('model.neck'):
@@ -150,6 +145,11 @@ class PEFTSegmentor(EncoderDecoder):
         for name, each in self.heads.items():
             with building('model.decode_head' if name == 'decode' else 'model.auxiliary_head'):
                 built.restrict_sides(type(each).__name__, *each.image_sides(strides))
+        self.multi_scale: MultiScale | None = None
+        if multi_scale is not None:
+            divisor = built.anatomy.divisor
+            self.multi_scale = MultiScale(multi_scale, multi_scale_ratios, divisor=divisor)
+            self.data_preprocessor.batch_augments = self.multi_scale
         if built.query_dims is not None and 'query_dims' not in head.filled_in:
             raise UserError(
                 f'{type(built.peft).__name__} makes queries, but decode head '

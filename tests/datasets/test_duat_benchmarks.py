@@ -198,6 +198,15 @@ def test_the_official_form_is_one_word(root):
 def test_one_size_is_a_deviation(root):
     found = load('polyp_five', root, **{'model.multi_scale': 'each'}).deviations.training
     assert 'multi_scale each instead of one' in found
+    assert not any('multi_scale' in one for one in load('polyp_five', root).deviations.training)
+    found = load('polyp_five', root, **{'model.multi_scale_ratios': [1.0, 2.0]}).deviations.training
+    assert any(one.startswith('multi_scale_ratios') for one in found)
+
+
+def test_several_sizes_are_a_deviation_from_a_protocol_without_them():
+    for options, expected in (({}, []), ({'model.multi_scale': 'one'}, ['multi_scale'])):
+        found = resolve('rein_dinov2_gtav', Request(options=options)).deviations.training
+        assert [one.split()[0] for one in found if one.startswith('multi_scale')] == expected
 
 
 def dataset(root, **options):

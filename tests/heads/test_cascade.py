@@ -66,6 +66,7 @@ def test_a_third_head_refines_the_second():
 @pytest.mark.parametrize(
     ('heads', 'message'),
     [
+        ([], r'heads=\[\]: expected two heads'),
         ([FCN], r"heads=\['FCNHead'\]: expected two heads"),
         ([OCR, OCR], "'OCRHead' refines the result of another head"),
         ([FCN, FCN], r"\['FCNHead', 'FCNHead'\]: expected a head that reads maps alone"),

@@ -109,6 +109,8 @@ def words(form: Form) -> str:
         >>> from rein_seg.config.schema.forms import Each, Named, OneOf, words
         >>> words(OneOf((Named(int), Each(int), None)))
         'a dict or a list or None'
+        >>> words(Each(int, least=2))
+        'a list of 2 or more'
     """
     if isinstance(form, OneOf):
         return ' or '.join(dict.fromkeys(map(words, form.forms)))
@@ -119,5 +121,7 @@ def words(form: Form) -> str:
     if takes_dict(form):
         return 'a dict'
     if isinstance(form, Each):
+        if form.least > 1:
+            return f'a list of {form.least} or more'
         return 'a list, not empty' if form.least else 'a list'
     return 'None' if form is None else in_words(form)
