@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from mmengine.hooks import CheckpointHook as _CheckpointHook
 from mmseg.registry import HOOKS
 
 from rein_seg.checkpoint import atomic_path
+from rein_seg.errors import UserError, near_misses
 
 
 @HOOKS.register_module()
@@ -23,6 +24,11 @@ class CheckpointHook(_CheckpointHook):
     - A validation that was killed, or that a signal stopped, is done again after resuming, so that
       the same checkpoint is the best.
     - The best checkpoint is looked for in the folder of the run, wherever the folder was before.
+    - A score that a validation leaves undefined, such as a distance to an organ that nothing
+      predicts yet, chooses no checkpoint.
+
+    Raises:
+        UserError: If ``save_best`` names no score of the validation.
     """
 
     _due = False
@@ -74,8 +80,11 @@ class CheckpointHook(_CheckpointHook):
         if not self.save_best:
             return
         runner.message_hub.update_info('validated', runner.iter)
+        parts = runner.val_loop.evaluator.metrics
+        columns = {column for one in parts for column in getattr(one, 'columns', ())}
+        undefined = _undefined(self.key_indicators, metrics, columns)
         with self._removing_afterwards():
-            super().after_val_epoch(runner, metrics)
+            super().after_val_epoch(runner, {**metrics, **undefined})
 
     def save_now(self, runner: Any, iteration: int) -> str:
         """Saves the state after ``iteration`` iterations unless that is done; returns the path."""
@@ -140,3 +149,18 @@ class _LateRemoval:
 
     def remove(self, path: str) -> None:
         self.outdated.append(path)
+
+
+def _undefined(
+    keys: Sequence[str], metrics: Mapping[str, float], columns: Collection[str]
+) -> dict[str, None]:
+    """Returns the keys without a score in a validation, after checking that they can have one."""
+    undefined = [key for key in keys if key not in metrics and key != 'auto']
+    domains = {key.partition('/')[0] for key in metrics}
+    for key in undefined:
+        if key.partition('/')[0] not in domains or key.rpartition('/')[2] not in columns:
+            raise UserError(
+                f'default_hooks.checkpoint.save_best={key!r}: expected a score of the validation; '
+                f'{near_misses(key, metrics)}'
+            )
+    return dict.fromkeys(undefined)
