@@ -25,6 +25,10 @@ class ReferencePool:
         self._list_paths = list_paths
         self._by_name: dict[str, tuple[list[str], list[str]]] = {}
 
+    def __deepcopy__(self, memo: dict) -> ReferencePool:
+        """Returns itself: a step that copies a sample must not copy the data set behind it."""
+        return self
+
     @cached_property
     def paths(self) -> list[str]:
         """All paths, in the order of the data set."""

@@ -1,5 +1,6 @@
 """Colours of another image: statistics, the choice of the reference, no change of labels."""
 
+import copy
 from collections import Counter
 from pathlib import Path
 
@@ -140,3 +141,9 @@ def test_bad_samples_are_said():
         step(dict(img=image, **alone))
     with pytest.raises(UserError, match='is float32, expected uint8'):
         step(dict(img=image.astype(np.float32), **alone))
+
+
+def test_copies_of_a_sample_share_the_pool(folder):
+    """mmseg's RandomMosaic and mmcv's test-time augmentation copy every sample."""
+    sample = BinaryFolderDataset('polyps', data_root=str(folder), pipeline=[])[0]
+    assert copy.deepcopy(sample)['pool'] is sample['pool']
