@@ -45,7 +45,7 @@ def build_neck(
         ((16, 16, 16, 16, 16), (4, 8, 16, 32, 64))
     """
     cls = MODELS.get(cfg['type'])
-    takes = cls is None or 'in_channels' in inspect.signature(cls).parameters
+    takes = cls is None or _takes_channels(cls)
     try:
         neck = MODELS.build({'in_channels': list(channels), **cfg} if takes else dict(cfg))
         maps, side = _tried(neck, channels, strides)
@@ -60,15 +60,21 @@ def build_neck(
     return neck, tuple(x.shape[1] for x in maps), tuple(side // x.shape[2] for x in maps)
 
 
+def _takes_channels(cls: Any) -> bool:
+    """Whether a class takes ``in_channels``, by name or to hand them on to the class it extends."""
+    known = inspect.signature(cls).parameters
+    return 'in_channels' in known or any(p.kind is p.VAR_KEYWORD for p in known.values())
+
+
 @torch.no_grad()
 def _tried(
     neck: nn.Module, channels: Sequence[int], strides: Sequence[int]
 ) -> tuple[Sequence[Tensor], int]:
     """Returns the maps of a square image, and its side in pixels."""
     side = _SIDE * max(strides)
-    maps = [torch.zeros(1, c, side // s, side // s) for c, s in zip(channels, strides, strict=True)]
+    sizes = [(1, c, side // s, side // s) for c, s in zip(channels, strides, strict=True)]
     training = neck.training
     neck.eval()  # batch statistics stay as they are
-    found = neck(maps)
+    found = neck(tuple(torch.zeros(size) for size in sizes))
     neck.train(training)
     return found, side

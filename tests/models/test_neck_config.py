@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmseg.models.necks import FPN
 from mmseg.registry import MODELS
 
 from rein_seg.errors import UserError
@@ -94,3 +95,19 @@ def test_channels_that_the_maps_do_not_have_are_named():
     message = r'FPN does not fit .* channels \[8, 8, 16, 16\].*leave its in_channels out'
     with pytest.raises(UserError, match=message):
         build_neck(cfg, CHANNELS, STRIDES)
+
+
+def test_a_neck_that_hands_its_arguments_on_gets_the_channels_and_a_tuple():
+    @MODELS.register_module(name='OfUsers')
+    class OfUsers(FPN):
+        def __init__(self, **options):
+            super().__init__(out_channels=12, num_outs=4, **options)
+
+        def forward(self, maps):
+            return super().forward(maps) + maps[:1]
+
+    try:
+        _, channels, strides = build_neck(dict(type='OfUsers'), CHANNELS, STRIDES)
+    finally:
+        MODELS.module_dict.pop('OfUsers')
+    assert (channels, strides) == ((12, 12, 12, 12, 8), (*STRIDES, 4))
