@@ -41,7 +41,7 @@ class VolumeDataset(DomainDataset):
     Args:
         domain: Name of the domain.
         img_suffix: End of a file's name, or several.
-        **kwargs: As `DomainDataset`; of ``data_prefix`` only ``img_path`` counts.
+        **kwargs: As `DomainDataset`; ``data_prefix`` has ``img_path`` alone.
 
     Raises:
         UserError: As `DomainDataset`; if a file is damaged, empty, of several channels, or has a
@@ -67,10 +67,16 @@ class VolumeDataset(DomainDataset):
         self, domain: str, *, img_suffix: str | Sequence[str] = SUFFIXES, **kwargs: Any
     ) -> None:
         self._ranges: dict[str, range] = {}
-        place = (kwargs.pop('data_prefix', None) or {}).get('img_path', 'images')
+        prefix = dict(kwargs.pop('data_prefix', None) or {})
+        place = prefix.setdefault('img_path', 'images')
+        if prefix.setdefault('seg_map_path', place) != place:
+            raise UserError(
+                f'domain {domain!r}: data_prefix.seg_map_path={prefix["seg_map_path"]!r} would '
+                f'have no effect: the files in {place!r} hold image and label; leave it out'
+            )
         super().__init__(
             domain,
-            data_prefix=dict(img_path=place, seg_map_path=place),
+            data_prefix=prefix,
             img_suffix=img_suffix,
             seg_map_suffix=img_suffix,
             **kwargs,

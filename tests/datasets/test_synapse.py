@@ -160,10 +160,11 @@ def test_volumes_of_other_classes_and_names(root):
     assert np.array_equal(label, slices(101)[1][0] == 5)
 
 
-def build_own(root):
+def build_own(root, **prefix):
     cfg = dict(type='VolumeDataset', domain='mine', data_root=str(root), pipeline=PIPELINE)
     metainfo = dict(classes=[str(i) for i in range(9)])
-    return DATASETS.build({**cfg, 'data_prefix': dict(img_path='own'), 'metainfo': metainfo})
+    prefix = dict(img_path='own', **prefix)
+    return DATASETS.build({**cfg, 'data_prefix': prefix, 'metainfo': metainfo})
 
 
 def places(dataset):
@@ -191,3 +192,15 @@ def test_slices_are_counted_from_the_first(tmp_path):
         file['image'], file['label'] = image, label
     with pytest.raises(UserError, match="slice 1 of volume 'a' is in .*a.* and in .*a.*: expected"):
         build_own(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('prefix', 'told'),
+    [
+        (dict(seg_map_path='labels'), "seg_map_path='labels' would have no effect"),
+        (dict(images='own'), r"data_prefix has \['images'\]: expected img_path"),
+    ],
+)
+def test_folders_without_effect_are_refused(tmp_path, prefix, told):
+    with pytest.raises(UserError, match=told):
+        build_own(tmp_path, **prefix)
