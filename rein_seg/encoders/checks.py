@@ -61,6 +61,67 @@ def check_number(name: str, value: Any) -> float:
     return value
 
 
+def drop_path_rates(rate: Any, blocks: int) -> list[float]:
+    """Returns the rate of stochastic depth of each block, from 0 up to the argument's, linearly.
+
+    Raises:
+        UserError: If ``drop_path_rate`` is no probability below 1.
+
+    Example:
+        >>> from rein_seg.encoders.checks import drop_path_rates
+        >>> drop_path_rates(0.2, 3)
+        [0.0, 0.1, 0.2]
+    """
+    if not 0 <= check_number('drop_path_rate', rate) < 1:
+        raise UserError(f'encoder.drop_path_rate={rate}: expected a number from 0 to below 1')
+    return [rate * block / max(blocks - 1, 1) for block in range(blocks)]
+
+
+def check_stages(arch: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Checks that sizes of an architecture are lists of whole numbers, one for each stage.
+
+    Args:
+        arch: The sizes.
+        keys: Sizes to check.
+
+    Raises:
+        UserError: If they are not.
+
+    Example:
+        >>> from rein_seg.encoders.checks import check_stages
+        >>> check_stages(dict(depths=[1, 2], num_heads=[1]), ('depths', 'num_heads'))
+        Traceback (most recent call last):
+        rein_seg.errors.UserError: encoder.arch has depths=[1, 2], num_heads=[1]: expected lists,
+        one number for each stage
+    """
+    lists = [arch[key] for key in keys]
+    listed = all(isinstance(value, (list, tuple)) and value for value in lists)
+    if not listed or len({len(value) for value in lists}) > 1:
+        given = ', '.join(f'{key}={arch[key]!r}' for key in keys)
+        raise UserError(f'encoder.arch has {given}: expected lists, one number for each stage')
+    for key, values in zip(keys, lists, strict=True):
+        for stage, value in enumerate(values):
+            check_count(f'arch.{key}[{stage}]', value)
+
+
+def check_heads(widths: Sequence[int], num_heads: Sequence[int]) -> None:
+    """Checks that the heads of each stage divide its width.
+
+    Raises:
+        UserError: If they do not.
+
+    Example:
+        >>> from rein_seg.encoders.checks import check_heads
+        >>> check_heads((32, 64), (1, 2))
+    """
+    for stage, (width, heads) in enumerate(zip(widths, num_heads, strict=True)):
+        if width % heads:
+            raise UserError(
+                f'encoder.arch has {width} channels and {heads} heads in stage {stage}: expected a '
+                'width that the number of heads divides'
+            )
+
+
 def check_image_size(img_size: Any, patch_size: int) -> None:
     """Checks that ``img_size`` is a side in pixels, or two sides, of at least one patch.
 

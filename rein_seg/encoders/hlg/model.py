@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -16,8 +15,8 @@ from rein_seg.encoders.checks import (
     arch_sizes,
     check_count,
     check_listed,
-    check_number,
     check_out_indices,
+    drop_path_rates,
 )
 from rein_seg.encoders.hlg.layer import (
     Behaviour,
@@ -100,8 +99,6 @@ class HLGTransformer(nn.Module):
         sizes = _sizes(arch)
         check_listed('out_indices', out_indices, unit='stages')
         check_count('window_size', window_size)
-        if not 0 <= check_number('drop_path_rate', drop_path_rate) < 1:
-            raise UserError(f'encoder.drop_path_rate={drop_path_rate}: expected 0 to below 1')
         if behaviour not in _BEHAVIOURS:
             raise UserError(f'encoder.behaviour={behaviour!r}: expected intent or official')
         self.embed_dims, self.depths, self.num_heads = (tuple(sizes[key]) for key in _ARCH_KEYS)
@@ -111,7 +108,7 @@ class HLGTransformer(nn.Module):
         width = self.embed_dims[0]
         self.s0_conv = nn.Sequential(_conv(3, width, stride=2), _conv(width, width, stride=1))
         options = dict(behaviour=behaviour, window_size=window_size, qkv_bias=qkv_bias)
-        rates = torch.linspace(0, drop_path_rate, sum(self.depths)).tolist()
+        rates = drop_path_rates(drop_path_rate, sum(self.depths))
         for stage in range(len(self.depths)):
             ahead = sum(self.depths[:stage])
             own = rates[ahead : ahead + self.depths[stage]]

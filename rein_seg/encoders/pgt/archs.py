@@ -6,7 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from rein_seg.encoders.checks import arch_sizes, check_count, check_number
+from rein_seg.encoders.checks import (
+    arch_sizes,
+    check_count,
+    check_heads,
+    check_number,
+    check_stages,
+)
 from rein_seg.errors import UserError
 
 _ARCH_KEYS = ('embed_dims', 'depths', 'num_heads', 'group_nums')
@@ -34,24 +40,10 @@ def find_sizes(arch: Any) -> dict[str, Any]:
     """
     arch = arch_sizes(arch, ARCHS, _ARCH_KEYS)
     check_count('arch.embed_dims', arch['embed_dims'])
-    lists = [arch[key] for key in _ARCH_KEYS[1:]]
-    if not all(isinstance(value, (list, tuple)) and value for value in lists) or (
-        len({len(value) for value in lists}) > 1
-    ):
-        given = ', '.join(f'{key}={arch[key]!r}' for key in _ARCH_KEYS[1:])
-        raise UserError(f'encoder.arch has {given}: expected lists, one number for each stage')
-    for key in _ARCH_KEYS[1:]:
-        for stage, value in enumerate(arch[key]):
-            check_count(f'arch.{key}[{stage}]', value)
-    for stage, (heads, groups) in enumerate(
-        zip(arch['num_heads'], arch['group_nums'], strict=True)
-    ):
-        width = arch['embed_dims'] * 2**stage
-        if width % heads:
-            raise UserError(
-                f'encoder.arch has {width} channels and {heads} heads in stage {stage}: expected '
-                'a width that the number of heads divides'
-            )
+    check_stages(arch, _ARCH_KEYS[1:])
+    widths = [arch['embed_dims'] * 2**stage for stage in range(len(arch['depths']))]
+    check_heads(widths, arch['num_heads'])
+    for stage, groups in enumerate(arch['group_nums']):
         if math.isqrt(groups) ** 2 != groups:
             near = math.isqrt(groups)
             raise UserError(
@@ -61,7 +53,7 @@ def find_sizes(arch: Any) -> dict[str, Any]:
     return arch
 
 
-def check_options(mlp_ratio: Any, padding: Any, drop_path_rate: Any) -> None:
+def check_options(mlp_ratio: Any, padding: Any) -> None:
     """Checks the other arguments of `PGT`.
 
     Raises:
@@ -71,7 +63,3 @@ def check_options(mlp_ratio: Any, padding: Any, drop_path_rate: Any) -> None:
         raise UserError(f'encoder.mlp_ratio={mlp_ratio}: expected a number above 0')
     if padding not in _PADDINGS:
         raise UserError(f'encoder.padding={padding!r}: expected {" or ".join(_PADDINGS)}')
-    if not 0 <= check_number('drop_path_rate', drop_path_rate) < 1:
-        raise UserError(
-            f'encoder.drop_path_rate={drop_path_rate}: expected a number from 0 below 1'
-        )

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.encoders.checks import check_listed, check_out_indices, check_smallest_side
+from rein_seg.encoders.checks import (
+    check_listed,
+    check_out_indices,
+    check_smallest_side,
+    drop_path_rates,
+)
 from rein_seg.encoders.pgt.archs import check_options, find_sizes
 from rein_seg.encoders.pgt.attention import Padding
 from rein_seg.encoders.pgt.blocks import PGTBlock, PGTStage, Transform
@@ -73,7 +77,7 @@ class PGT(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         sizes = find_sizes(arch)
-        check_options(mlp_ratio, padding, drop_path_rate)
+        check_options(mlp_ratio, padding)
         check_listed('out_indices', out_indices, unit='stages')
         num_stages = len(sizes['depths'])
         chosen = range(num_stages) if out_indices is None else out_indices
@@ -82,7 +86,7 @@ class PGT(BaseModule):
         self.widths = tuple(sizes['embed_dims'] * 2**stage for stage in range(num_stages))
         self.patch_sizes = (4, *(2,) * (num_stages - 1))
         self.state = RunState()
-        rates = iter(np.linspace(0, drop_path_rate, sum(self.depths)).tolist())
+        rates = iter(drop_path_rates(drop_path_rate, sum(self.depths)))
         options = dict(mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, padding=padding)
         self.stages = nn.ModuleList(
             self._stage(stage, sizes, patch_norm, rates, options) for stage in range(num_stages)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rein_seg.encoders.checks import arch_sizes, check_count
+from rein_seg.encoders.checks import arch_sizes, check_heads, check_stages
 from rein_seg.errors import UserError, near_misses
 
 KEYS = ('version', 'embed_dims', 'num_heads', 'mlp_ratios', 'depths')
@@ -94,7 +94,8 @@ def make_arch(arch: str | Mapping[str, Any]) -> Arch:
     sizes.setdefault('sr_ratios', _RATIOS)
     if isinstance(sizes['depths'], (list, tuple)) and len(sizes['depths']) < len(_RATIOS):
         sizes['sr_ratios'] = sizes['sr_ratios'][: len(sizes['depths'])]
-    _check_lists(sizes)
+    check_stages(sizes, _LISTS)
+    check_heads(sizes['embed_dims'], sizes['num_heads'])
     for key in ('linear', 'qkv_bias'):
         if not isinstance(sizes.get(key, False), bool):
             raise UserError(f'encoder.arch.{key}={sizes[key]!r}: expected True or False')
@@ -104,24 +105,3 @@ def make_arch(arch: str | Mapping[str, Any]) -> Arch:
             "encoder.arch has linear=True with version='v1': only v2 has it; leave it out"
         )
     return made
-
-
-def _check_lists(sizes: Mapping[str, Any]) -> None:
-    lists = {key: sizes[key] for key in _LISTS}
-    listed = all(isinstance(value, (list, tuple)) and value for value in lists.values())
-    if not listed or len({len(value) for value in lists.values()}) > 1:
-        raise UserError(
-            f'encoder.arch has {", ".join(f"{k}={v!r}" for k, v in lists.items())}: expected lists '
-            'with one number for each stage'
-        )
-    for key, values in lists.items():
-        for stage, value in enumerate(values):
-            check_count(f'arch.{key}[{stage}]', value)
-    for stage, (width, heads) in enumerate(
-        zip(lists['embed_dims'], lists['num_heads'], strict=True)
-    ):
-        if width % heads:
-            raise UserError(
-                f'encoder.arch has {width} channels and {heads} heads in stage {stage}: expected a '
-                'width that the number of heads divides'
-            )

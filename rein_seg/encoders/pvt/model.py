@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from rein_seg.encoders.checks import (
     check_count,
     check_listed,
-    check_number,
     check_out_indices,
     check_smallest_side,
+    drop_path_rates,
 )
 from rein_seg.encoders.pvt.archs import make_arch
 from rein_seg.encoders.pvt.layers import Block, Grid, PatchEmbed
@@ -81,14 +81,8 @@ class PVT(nn.Module):
         check_listed('out_indices', out_indices, unit='stages')
         chosen = range(self.num_stages) if out_indices is None else out_indices
         self.out_indices = list(check_out_indices(chosen, self.num_stages, unit='stages'))
-        if not 0 <= check_number('drop_path_rate', drop_path_rate) < 1:
-            raise UserError(
-                f'encoder.drop_path_rate={drop_path_rate}: expected a probability of 0 or more, '
-                'less than 1'
-            )
         self.state = RunState()
-        total = sum(sizes.depths)
-        rates = [drop_path_rate * block / max(total - 1, 1) for block in range(total)]
+        rates = drop_path_rates(drop_path_rate, sum(sizes.depths))
         widths = (3, *sizes.embed_dims)
         for stage, depth in enumerate(sizes.depths):
             embed = PatchEmbed(

@@ -185,7 +185,7 @@ ARCH = dict(embed_dims=[32, 64], depths=[1, 1], num_heads=[1, 2])
         (dict(arch={**ARCH, 'num_heads': [1, 3]}), 'the number of heads divide'),
         (dict(arch={**ARCH, 'depths': [1, 0]}), 'arch.depths=0'),
         (dict(behaviour='paper'), "behaviour='paper': expected intent or official"),
-        (dict(drop_path_rate=1.0), 'drop_path_rate=1.0: expected 0 to below 1'),
+        (dict(drop_path_rate=1.0), 'drop_path_rate=1.0: expected a number from 0 to below 1'),
         (dict(window_size=0), 'window_size=0'),
         (dict(out_indices=[0, 4]), 'it has 2 stages'),
     ],
