@@ -10,18 +10,16 @@ from typing import Any
 
 import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.heads.contract import DecodeHead, pixel_losses
-from rein_seg.heads.mmseg_head import as_metas, as_samples
+from rein_seg.heads.mmseg_head import LogitsHead
 from rein_seg.structures import Features
 
 
 @MODELS.register_module()
-class DDRNetHead(DecodeHead, BaseDecodeHead):
+class DDRNetHead(LogitsHead):
     """Computes norm, ReLU, 3x3 convolution, norm, ReLU, 1x1 convolution; resized to the label.
 
     It reads one map of any encoder; its first ReLU belongs to DDRNet's encoder, whose maps end
@@ -88,17 +86,6 @@ class DDRNetHead(DecodeHead, BaseDecodeHead):
         x = self.conv1(F.relu(self.bn1(x)))
         x = F.relu(self.bn2(x))
         return self.conv2(x if self.dropout is None else self.dropout(x))
-
-    def loss(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
-        """Returns the losses of ``loss_decode`` by name, and the accuracy ``acc_seg`` (%)."""
-        logits = self(features)
-        return pixel_losses(
-            lambda known: self.loss_by_feat(logits, as_samples(known)), labels, self.ignore_index
-        )
-
-    def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
-        """Returns (B, K, H, W) logits."""
-        return self.predict_by_feat(self(features), as_metas(size, len(features.maps[0])))
 
 
 def _single(in_channels: int | Sequence[int], in_index: int | Sequence[int]) -> tuple[int, int]:

@@ -10,17 +10,16 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.heads.contract import DecodeHead, check_several, pixel_losses
-from rein_seg.heads.mmseg_head import as_metas, as_samples
+from rein_seg.heads.contract import DecodeHead, check_several
+from rein_seg.heads.mmseg_head import LogitsHead
 from rein_seg.structures import Features
 
 
 @MODELS.register_module()
-class LinearHead(DecodeHead, BaseDecodeHead):
+class LinearHead(LogitsHead):
     """Classifies each patch linearly: a layer norm, then a 1x1 convolution.
 
     Queries of the method add a second vote. Each patch attends to the queries, and each query votes
@@ -91,17 +90,6 @@ class LinearHead(DecodeHead, BaseDecodeHead):
         if features.queries is None:
             return logits
         return logits + self._vote(x, features.queries)
-
-    def loss(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
-        """Returns the losses of ``loss_decode`` by name, and the accuracy ``acc_seg`` (%)."""
-        logits = self(features)
-        return pixel_losses(
-            lambda known: self.loss_by_feat(logits, as_samples(known)), labels, self.ignore_index
-        )
-
-    def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
-        """Returns (B, K, H, W) logits."""
-        return self.predict_by_feat(self(features), as_metas(size, len(features.maps[0])))
 
     def _vote(self, x: Tensor, queries: Tensor) -> Tensor:
         pixels = self.query_proj(x)  # (B, D, H, W)

@@ -75,6 +75,35 @@ class MMSegHead(DecodeHead):
         return self.module.predict(features.maps, metas, self.test_cfg)
 
 
+class LogitsHead(DecodeHead, BaseDecodeHead):
+    """The base of heads of our own on mmseg's base class, whose `forward` returns logits.
+
+    Source: mmsegmentation's ``BaseDecodeHead``: losses, accuracy and resizing are its.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.mmseg_head import LogitsHead
+        >>> from rein_seg.structures import Features
+        >>> class PlainHead(LogitsHead):
+        ...     def forward(self, features):
+        ...         return self.conv_seg(features.maps[0])
+        >>> head = PlainHead(8, channels=8, num_classes=3)
+        >>> head.predict(Features(maps=(torch.zeros(2, 8, 4, 4),)), (64, 64)).shape
+        torch.Size([2, 3, 64, 64])
+    """
+
+    def loss(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
+        """Returns the losses of ``loss_decode`` by name, and the accuracy ``acc_seg`` (%)."""
+        logits = self(features)
+        return pixel_losses(
+            lambda known: self.loss_by_feat(logits, as_samples(known)), labels, self.ignore_index
+        )
+
+    def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
+        """Returns (B, K, H, W) logits."""
+        return self.predict_by_feat(self(features), as_metas(size, len(features.maps[0])))
+
+
 def as_head(module: nn.Module, train_cfg: Any = None, test_cfg: Any = None) -> DecodeHead:
     """Returns a built head as a `DecodeHead`: itself, or a head of mmseg in its adapter.
 

@@ -11,11 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.heads.contract import DecodeHead, pixel_losses
 from rein_seg.heads.fpt.block import FPTBlock
 from rein_seg.heads.fpt.checks import (
     check_levels,
@@ -24,7 +22,7 @@ from rein_seg.heads.fpt.checks import (
     check_strides,
     stages,
 )
-from rein_seg.heads.mmseg_head import as_metas, as_samples
+from rein_seg.heads.mmseg_head import LogitsHead
 from rein_seg.resize import resize_by
 from rein_seg.structures import Features
 
@@ -32,7 +30,7 @@ AxisOrder = Literal['intent', 'official']
 
 
 @MODELS.register_module()
-class FPTHead(DecodeHead, BaseDecodeHead):
+class FPTHead(LogitsHead):
     """Classifies the sum of L branches, each of which leads one level to the finest resolution.
 
     The branch of the coarsest level has L stages of blocks, the branch of the finest level one
@@ -129,17 +127,6 @@ class FPTHead(DecodeHead, BaseDecodeHead):
         levels = enumerate(zip(self.branches, maps[::-1], strict=True))
         refined = [self._refine(branch, self._placed(x, b)) for b, (branch, x) in levels]
         return self.cls_seg(torch.stack(refined).sum(0))
-
-    def loss(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
-        """Returns the losses of ``loss_decode`` by name, and the accuracy ``acc_seg`` (%)."""
-        logits = self(features)
-        return pixel_losses(
-            lambda known: self.loss_by_feat(logits, as_samples(known)), labels, self.ignore_index
-        )
-
-    def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
-        """Returns (B, K, H, W) logits."""
-        return self.predict_by_feat(self(features), as_metas(size, len(features.maps[0])))
 
     def _placed(self, x: Tensor, branch: int) -> Tensor:
         """Adds the position map of a branch, if there is one."""

@@ -10,20 +10,19 @@ from functools import partial
 from typing import Any
 
 from mmcv.cnn import build_norm_layer
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.encoders.hlg.layer import Behaviour
 from rein_seg.errors import UserError
-from rein_seg.heads.contract import DecodeHead, check_several, pixel_losses
+from rein_seg.heads.contract import check_several
 from rein_seg.heads.hlg.layer import HLGHeadLayer
-from rein_seg.heads.mmseg_head import as_metas, as_samples
+from rein_seg.heads.mmseg_head import LogitsHead
 from rein_seg.structures import Features
 
 
 @MODELS.register_module()
-class HLGHead(DecodeHead, BaseDecodeHead):
+class HLGHead(LogitsHead):
     """Fuses maps at the finest one, refines them by layers with global attention, and classifies.
 
     Args:
@@ -122,17 +121,6 @@ class HLGHead(DecodeHead, BaseDecodeHead):
         for layer in self.decode_transformer:
             x = layer(x)
         return self.cls_seg(x)
-
-    def loss(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
-        """Returns the losses of ``loss_decode`` by name, and the accuracy ``acc_seg`` (%)."""
-        logits = self(features)
-        return pixel_losses(
-            lambda known: self.loss_by_feat(logits, as_samples(known)), labels, self.ignore_index
-        )
-
-    def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
-        """Returns (B, K, H, W) logits."""
-        return self.predict_by_feat(self(features), as_metas(size, len(features.maps[0])))
 
 
 def _norm(cfg: dict[str, Any], channels: int) -> nn.Module:
