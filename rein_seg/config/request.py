@@ -85,6 +85,27 @@ def take_start(cfg: Config, request: Request) -> str | None:
     return named or latest_checkpoint(cfg.work_dir)
 
 
+def start_heads_from_no_file(cfg: Config) -> None:
+    """Takes the files that heads start from out of a config, in place.
+
+    A file of trained weights holds the whole of every head, so nobody needs these files again.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> from rein_seg.config.request import start_heads_from_no_file
+        >>> head = dict(type='DuATHead', checkpoint='duat.pth')
+        >>> cfg = Config(dict(model=dict(decode_head=head)))
+        >>> start_heads_from_no_file(cfg)
+        >>> cfg.model.decode_head
+        {'type': 'DuATHead', 'checkpoint': None}
+    """
+    for name in ('decode_head', 'auxiliary_head'):
+        heads = (cfg.get('model') or {}).get(name) or []
+        for head in heads if isinstance(heads, list) else [heads]:
+            if head.get('checkpoint') is not None:
+                head.checkpoint = None
+
+
 def fill_work_dir(cfg: Config, request: Request) -> None:
     """Gives a config without a work folder the default, in place."""
     if request.work_dir is None:
@@ -100,6 +121,7 @@ def set_run(cfg: Config, parts: Parts, request: Request) -> None:
         cfg.work_dir = request.work_dir
     if request.weights_given:  # the runner would load it over these weights
         cfg.load_from, cfg.resume = None, False
+        start_heads_from_no_file(cfg)
     if request.out is not None:
         for metric in parts.metrics['test'][:1]:
             metric['output_dir'] = request.out

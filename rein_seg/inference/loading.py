@@ -67,7 +67,6 @@ def load(
     path = find_weights(source)
     cfg, meta = _config_of(path) if config is None else (_given(config), {})
     _point_to_encoder(cfg, path, encoder_weights)
-    _start_heads_from_no_file(cfg)
     model: Any = init_model(cfg, str(path), device=place)
     model.dataset_meta = {**model.dataset_meta, **meta}
     if meta:
@@ -217,18 +216,6 @@ def _names(meta: Any) -> dict[str, Any]:
 
 def _given(config: str | Config) -> Config:
     return load_config(config) if isinstance(config, str) else copy.deepcopy(config)
-
-
-def _start_heads_from_no_file(cfg: Config) -> None:
-    """Takes the files that heads started from out of the config, in place.
-
-    The weights file holds the whole of every head, so that nobody needs these files again.
-    """
-    for name in ('decode_head', 'auxiliary_head'):
-        heads = cfg.model.get(name) or []
-        for head in heads if isinstance(heads, list) else [heads]:
-            if head.get('checkpoint') is not None:
-                head.checkpoint = None
 
 
 def _point_to_encoder(cfg: Config, path: Path, given: str | Path | None) -> None:

@@ -5,6 +5,7 @@ H x W image, K classes.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 from rein_seg.config.load import load_config
+from rein_seg.config.request import start_heads_from_no_file
 from rein_seg.errors import UserError
 from rein_seg.run.weights import load_weights
 
@@ -43,7 +45,9 @@ def init_model(
         >>> predict(model, np.zeros((64, 128, 3), np.uint8)).shape
         (64, 128)
     """
-    cfg = load_config(config) if isinstance(config, str) else config
+    cfg = load_config(config) if isinstance(config, str) else copy.deepcopy(config)
+    if weights is not None:
+        start_heads_from_no_file(cfg)
     init_default_scope('mmseg')  # names of classes are looked up in it
     model = MODELS.build(cfg.model)
     if weights is not None:

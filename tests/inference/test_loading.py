@@ -14,12 +14,15 @@ from safetensors.torch import save_file
 import rein_seg
 from rein_seg.checkpoint import save_checkpoint
 from rein_seg.checkpoint.adapter import metadata_sha256
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import resolve
 from rein_seg.encoders.pretrained import package_file
 from rein_seg.errors import UserError
 from tests.download.server import Answer
 from tests.inference.pixels import picture, reference
 from tests.inference.tiny_models import write_adapter
 from tests.paths import REPO
+from tests.run.tiny_run import tiny_config
 
 IMAGE = picture(40, 70)
 REAL_ENCODER = """
@@ -115,6 +118,13 @@ def test_a_file_that_a_head_started_from_is_not_needed_again(tmp_path):
     starts.unlink()
     found = rein_seg.load(path, device='cpu').predict(IMAGE).map
     np.testing.assert_array_equal(found, label)
+    # nor for the commands that take a config and a file of weights
+    cfg = tiny_config(tmp_path, extra=extra)
+    model = rein_seg.init_model(cfg, str(path), device='cpu')
+    np.testing.assert_array_equal(reference(model, IMAGE)[0], label)
+    assert cfg.model.decode_head.checkpoint == str(starts)
+    tested = resolve(cfg, Request(weights_given=True)).cfg
+    assert tested.model.decode_head.checkpoint is None
 
 
 def test_weights_of_the_encoder_are_found_beside_the_adapter(tmp_path, monkeypatch):
