@@ -12,7 +12,7 @@ from PIL import Image
 
 from rein_seg.datasets.files.faults import NO_LABEL, refuse
 from rein_seg.datasets.files.label_files import BinaryMask, read_label
-from rein_seg.datasets.files.listing import list_files
+from rein_seg.datasets.files.listing import PREFIX, list_files
 from rein_seg.datasets.files.pairing import Pair, suffixes
 from rein_seg.datasets.folder_dataset import BinaryFolderDataset
 from rein_seg.errors import UserError
@@ -47,8 +47,8 @@ class MergedMasks:
         """
         read = BinaryMask(threshold=128)
         merged = read(image, path)
-        files = sorted(list_files(str(PurePosixPath(path).parent)).values())
-        for other in files:
+        folder = path.removeprefix(PREFIX).rpartition('/')[0]  # on disk, or in a zip
+        for other in sorted(list_files(folder).values()):
             if other == path or not other.lower().endswith('.png'):
                 continue
             mask = read_label(other, read)

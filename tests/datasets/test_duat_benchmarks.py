@@ -1,5 +1,6 @@
 """Polyps of five hospitals, lesions, nuclei: layouts as downloaded, under DuAT's protocol."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -221,6 +222,16 @@ def test_masks_of_all_nuclei_are_one(tmp_path):
     assert names == ['a', 'b']
     assert found[0]['gt_seg_map'][0].tolist() == [0, 0, 0, 0, 0, 0, 0, 1]
     assert found[1]['gt_seg_map'][0].tolist() == [1, 1, 0, 1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize('inside', ['', 'stage1_train/'])
+def test_masks_of_all_nuclei_are_one_from_a_zip(tmp_path, inside):
+    save_nuclei(tmp_path / 'made', 'b', [slice(0, 2), slice(3, 4), slice(3, 6)], (2, 8))
+    with zipfile.ZipFile(tmp_path / 'stage1_train.zip', 'w') as file:
+        for path in (tmp_path / 'made').rglob('*.png'):
+            file.write(path, f'{inside}{path.relative_to(tmp_path / "made")}')
+    found = dataset(tmp_path, data_prefix=dict(img_path='stage1_train.zip'))
+    assert found[0]['gt_seg_map'].tolist() == [[1, 1, 0, 1, 1, 1, 0, 0]] * 2
 
 
 def test_a_mask_without_a_pixel_is_background(tmp_path):
