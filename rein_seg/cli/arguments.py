@@ -19,8 +19,8 @@ class Options(argparse.Action):
         """Stores names -> values.
 
         Raises:
-            argparse.ArgumentError: For a word without a name or a value, or with a bracket that is
-                not closed.
+            argparse.ArgumentError: For a word without a name or a value, with a bracket that is not
+                closed, or with a dict that holds a list.
         """
         from mmengine.config import DictAction
 
@@ -39,7 +39,14 @@ class Options(argparse.Action):
                     f'{word}: its brackets do not match: expected KEY=[A,B]; quote a value with '
                     'spaces or brackets',
                 )
-            action(parser, namespace, [word], option_string)
+            try:
+                action(parser, namespace, [word], option_string)
+            except RecursionError:  # of a dict that holds a list, mmengine knows no end
+                raise argparse.ArgumentError(
+                    self,
+                    f'{word}: text holds no dict: set its parts, KEY.PART=VALUE, in a list '
+                    'KEY.0.PART=VALUE, or write it into a config',
+                ) from None
 
 
 def _closed(value: str) -> bool:

@@ -19,6 +19,12 @@ def test_options_are_values_as_mmengine_reads_them():
     assert parse(add_options).cfg_options is None
 
 
+def test_a_dict_that_holds_a_list_is_told_where_to_go(capsys):
+    with pytest.raises(SystemExit):
+        parse(add_options, '--cfg-options', "loss={'type':'X','weights':[1,2]}")
+    assert 'text holds no dict: set its parts, KEY.PART=VALUE' in capsys.readouterr().err
+
+
 def test_a_config_with_a_default_may_be_left_out():
     assert parse(add_config, default='rein_tiny_camvid').config == 'rein_tiny_camvid'
     with pytest.raises(SystemExit):
