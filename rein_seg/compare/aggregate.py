@@ -275,14 +275,20 @@ def _score_statistics(results: Sequence[Results], metric: str) -> dict[str, Any]
 def class_statistics(results: Sequence[Results]) -> dict[str, Any]:
     """Returns scores by class (``IoU`` and the like): score -> domain -> class -> statistic."""
     table: dict[str, Any] = {}
-    for domain, scores in (results[0]['domains'] if results else {}).items():
-        for key, by_class in scores.items():
-            if isinstance(by_class, Mapping):
-                table.setdefault(key, {})[domain] = {
-                    name: statistic(r['domains'][domain].get(key, {}).get(name) for r in results)
-                    for name in by_class
-                }
+    for domain in results[0]['domains'] if results else ():
+        tables = [_class_tables(r['domains'][domain]) for r in results]
+        for key, by_class in tables[0].items():
+            table.setdefault(key, {})[domain] = {
+                name: statistic(one.get(key, {}).get(name) for one in tables) for name in by_class
+            }
     return table
+
+
+def _class_tables(scores: Mapping[str, Any]) -> dict[str, Mapping[str, float | None]]:
+    """Returns the scores of a domain that have a value for each class."""
+    # ``presence`` counts volumes by the kind of their result, not by class
+    tables = {k: v for k, v in scores.items() if isinstance(v, Mapping) and k != 'presence'}
+    return {**tables.pop('of_classes', {}), **tables}
 
 
 def _run_entry(run: Run, metrics: Sequence[str]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def to_mmpretrain(
     else:
         raise UserError(
             f'no class of mmpretrain computes what {type(encoder).__name__} does; take the '
-            'official layout'
+            'official layout, which an encoder from a file has (encoder.checkpoint), an encoder of '
+            'random weights (init_seed) has none'
         )
     return {n: t.detach().cpu().clone() for n, t in encoder.state_dict().items()}, config

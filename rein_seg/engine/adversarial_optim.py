@@ -31,6 +31,10 @@ class AdversarialOptimWrapper(OptimWrapperDict):
         return {**rates, 'critic_lr': self.optim_wrappers['critic'].get_lr()['lr']}
 
 
+class _CriticConstructor(TrainableOptimConstructor):
+    place = 'optim_wrapper.critic'
+
+
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class AdversarialOptimConstructor:
     """Builds the critic of an `AdversarialSegmentor`, and the optimizers of both.
@@ -51,7 +55,7 @@ class AdversarialOptimConstructor:
         generator = dict(optim_wrapper_cfg)
         critic = dict(generator.pop('critic'))
         self.generator = TrainableOptimConstructor(generator, paramwise_cfg)
-        self.critic = TrainableOptimConstructor(critic, critic.pop('paramwise_cfg', None))
+        self.critic = _CriticConstructor(critic, critic.pop('paramwise_cfg', None))
 
     def __call__(self, model: nn.Module) -> AdversarialOptimWrapper:
         """Returns the wrappers of the optimizers of ``model``, which gets its critic."""

@@ -42,6 +42,8 @@ class TrainableOptimConstructor:
         UserError: If ``paramwise_cfg`` has another key, or nothing in the model trains.
     """
 
+    place = 'optim_wrapper'  # in the config, for messages
+
     def __init__(
         self, optim_wrapper_cfg: dict, paramwise_cfg: Mapping[str, Any] | None = None
     ) -> None:
@@ -51,7 +53,7 @@ class TrainableOptimConstructor:
         unknown = set(self.paramwise) - set(_OPTIONS)
         if unknown:
             raise UserError(
-                f'optim_wrapper.paramwise_cfg takes {list(_OPTIONS)}, not {sorted(unknown)}'
+                f'{self.place}.paramwise_cfg takes {list(_OPTIONS)}, not {sorted(unknown)}'
             )
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
@@ -87,7 +89,7 @@ class TrainableOptimConstructor:
         unused += [s for s in starts if not any(name.startswith(s) for name in names)]
         if unused:
             print_log(
-                f'optim_wrapper.paramwise_cfg: no parameter has {", ".join(map(repr, unused))} in '
+                f'{self.place}.paramwise_cfg: no parameter has {", ".join(map(repr, unused))} in '
                 'its name, so this sets no rate',
                 logger='current',
             )

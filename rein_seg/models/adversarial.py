@@ -67,7 +67,8 @@ class AdversarialSegmentor(PEFTSegmentor):
     its prediction.
 
     Raises:
-        UserError: If ``background`` is no class, or ``multi_scale`` is ``each``.
+        UserError: If ``background`` is no class, ``critic`` no config, or ``multi_scale`` is
+            ``each``.
 
     Example:
         >>> import torch
@@ -109,6 +110,11 @@ class AdversarialSegmentor(PEFTSegmentor):
             raise UserError(
                 "model.multi_scale='each' takes several steps of one optimizer a batch, generator "
                 "and critic take one each: leave it out, or take multi_scale='one'"
+            )
+        if not isinstance(critic, Mapping):
+            raise UserError(
+                f"model.critic={critic!r}: expected a config, dict(type='Critic', encoder=...); to "
+                'train without a critic, take PEFTSegmentor and optim_wrapper.critic=None'
             )
         self.critic, self._critic_cfg = None, dict(critic)
         self.adversarial_weight, self.penalty_weight = adversarial_weight, penalty_weight
@@ -197,8 +203,9 @@ class AdversarialSegmentor(PEFTSegmentor):
         """Returns the (B, H, W) predicted probability of any object, 0 at ignored pixels."""
         head, (height, width) = self.heads['decode'], labels.shape[1:]
         found = head.probabilities(head.predict(features, (height, width)))
-        objects = found[:, 0] if head.sigmoid else 1 - found[:, self.background]
-        return objects * self._known(labels)
+        if head.sigmoid:  # the probability of class 1
+            found = torch.cat([1 - found, found], dim=1)
+        return (1 - found[:, self.background]) * self._known(labels)
 
     def real(self, labels: Tensor) -> Tensor:
         """Returns (B, H, W) ones where the labels have an object."""

@@ -6,6 +6,7 @@ B batch, C width, H x W image.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 import torch
@@ -15,8 +16,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from rein_seg.building import building
-from rein_seg.encoders import build_encoder
+from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.errors import UserError
+
+_DEFAULTS = {'out_type': 'raw', 'final_norm': True}
 
 
 @MODELS.register_module()
@@ -28,13 +31,13 @@ class Critic(BaseModule):
 
     Args:
         encoder: Config of a plain vision transformer with ``out_type='raw'``, such as TinyViT; all
-            of it trains. It normalises its output unless ``final_norm=False``.
+            of it trains. It normalises its output unless ``final_norm=False`` (SETRViT never does).
 
     Shapes:
         (B, 3, H, W) -> (B,).
 
     Raises:
-        UserError: If the encoder gives no token sequence.
+        UserError: If the encoder gives no sequence with a class token.
 
     Example:
         >>> import torch
@@ -47,14 +50,20 @@ class Critic(BaseModule):
 
     def __init__(self, encoder: Mapping[str, Any], *, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
-        whole = {'out_type': 'raw', 'final_norm': True, **encoder}
-        with building('model.critic.encoder'):
-            self.encoder, _ = build_encoder(whole)
-        if whole['out_type'] != 'raw':
+        kind = MODELS.get(str(encoder.get('type')))
+        taken = {} if kind is None else signature(kind).parameters
+        whole = {key: value for key, value in _DEFAULTS.items() if key in taken} | dict(encoder)
+        if kind is not None and 'out_type' not in taken:
+            raise _no_class_token(whole)
+        if whole.get('out_type', 'raw') != 'raw':
             raise UserError(
                 f'critic.encoder.out_type={whole["out_type"]!r}: the critic reads the class token, '
                 "which only out_type='raw' has: leave it out"
             )
+        with building('model.critic.encoder'):
+            self.encoder, _ = build_encoder(whole)
+        if not find_anatomy(self.encoder).num_prefix:
+            raise _no_class_token(whole)
         width = int(self.encoder.embed_dims)  # type: ignore[arg-type]
         self.score = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
 
@@ -63,6 +72,14 @@ class Critic(BaseModule):
         with sdpa_kernel(SDPBackend.MATH):
             tokens = self.encoder(images)[-1]  # (B, 1+N, C)
         return self.score(tokens[:, 0]).squeeze(1)
+
+
+def _no_class_token(cfg: Mapping[str, Any]) -> UserError:
+    return UserError(
+        f'model.critic.encoder.type={cfg["type"]!r} has no class token here, which the critic '
+        'reads: expected a plain vision transformer, such as TinyViT, DINOv2 or '
+        'mmpretrain.VisionTransformer, with its class token'
+    )
 
 
 def gradient_penalty(

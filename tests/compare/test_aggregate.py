@@ -102,6 +102,20 @@ def test_classes_are_aggregated():
     assert by_class['sky'] == {'mean': None, 'std': None, 'n': 0}
 
 
+def test_classes_of_volumes_are_aggregated():
+    runs = [make_results(20.0), make_results(24.0)]
+    for run, dice in zip(runs, (60.0, 70.0), strict=True):
+        run['domains']['clear'] |= {
+            'of_classes': {'Dice': {'liver': dice, 'aorta': None}, 'HD95': {'liver': 3.0}},
+            'presence': {'in both': 4},
+        }
+    found = class_statistics(runs)
+    assert found.keys() == {'IoU', 'Dice', 'HD95'}
+    assert found['Dice']['clear']['liver'] == {'mean': 65.0, 'std': 50**0.5, 'n': 2}
+    assert found['Dice']['clear']['aorta'] == {'mean': None, 'std': None, 'n': 0}
+    assert found['HD95']['clear']['liver']['mean'] == 3.0
+
+
 def test_every_run_is_listed():
     runs = comparison()['runs']
     assert [run['state'] for run in runs] == ['finished'] * 4 + ['failed', 'waiting']

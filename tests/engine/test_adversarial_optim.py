@@ -46,6 +46,12 @@ def test_both_have_options_of_their_own():
     assert both.should_update()
 
 
+def test_a_wrong_key_of_the_critic_names_its_place():
+    critic = dict(OPTIM['critic'], paramwise_cfg=dict(decay=1))
+    with pytest.raises(UserError, match='optim_wrapper.critic.paramwise_cfg takes'):
+        wrappers(critic=critic)
+
+
 def checkpoint(both, **states):
     return dict(
         meta={},

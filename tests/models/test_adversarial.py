@@ -1,5 +1,7 @@
 """A generator against a critic: the losses by hand, who gets which gradient, who holds what."""
 
+import re
+
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
@@ -72,6 +74,25 @@ def test_a_critic_without_its_class_token_is_refused():
         Critic({**TINY, 'out_type': 'featmap'})
 
 
+@pytest.mark.parametrize(
+    'encoder',
+    [
+        dict(type='ResNetV2', init_seed=0),
+        {**TINY, 'type': 'mmpretrain.VisionTransformer', 'with_cls_token': False},
+        dict(type='SETRViT', arch=TINY['arch'], img_size=32, drop_class_token=True, init_seed=0),
+    ],
+)
+def test_an_encoder_without_a_class_token_is_refused(encoder):
+    told = f'encoder.type={encoder["type"]!r} has no class token here, which the critic reads'
+    with pytest.raises(UserError, match=re.escape(told)):
+        Critic(encoder)
+
+
+def test_an_encoder_without_a_final_norm_scores():
+    critic = Critic(dict(type='SETRViT', arch=TINY['arch'], img_size=32, init_seed=0))
+    assert critic(torch.randn(2, 3, 32, 32)).shape == (2,)
+
+
 # ---- the images
 
 
@@ -88,14 +109,16 @@ def test_class_aware_images_are_dark_at_the_background_and_at_ignored_pixels():
     assert not found[:, :4].any()
 
 
-def test_one_channel_is_the_probability_of_the_object():
+@pytest.mark.parametrize('background', [0, 1])
+def test_one_channel_is_the_probability_of_class_1(background):
     head = dict(
         type='LinearHead', out_channels=1, dropout_ratio=0.0, loss_decode=dict(type='StructureLoss')
     )
-    model = build(num_classes=2, decode_head=head)
+    model = build(num_classes=2, decode_head=head, background=background)
     images, labels = torch.randn(1, 3, 32, 64), torch.zeros(1, 32, 64).long()
     found = model.fake(model.extract_feat(images), labels)
-    torch.testing.assert_close(found, model.encode_decode(images).sigmoid()[:, 0])
+    of_class_1 = model.encode_decode(images).sigmoid()[:, 0]
+    torch.testing.assert_close(found, 1 - of_class_1 if background else of_class_1)
 
 
 # ---- the steps
@@ -225,6 +248,11 @@ def test_a_background_that_is_no_class_is_refused():
         UserError, match='model.background=4: expected the index of a class, 0 to 3'
     ):
         build(background=4)
+
+
+def test_a_model_without_a_critic_is_refused():
+    with pytest.raises(UserError, match='model.critic=None: expected a config.*PEFTSegmentor'):
+        build(critic=None)
 
 
 def test_several_steps_of_one_optimizer_a_batch_are_refused():
