@@ -150,7 +150,7 @@ def test_a_run_starts_from_a_generator_trained_alone(finished, tmp_path):
 
 
 @HOOKS.register_module()
-class SpoilHook(Hook):
+class SpoilPartHook(Hook):
     """Makes a weight so large that its products overflow, before an iteration."""
 
     def __init__(self, name, iteration):
@@ -169,7 +169,7 @@ class SpoilHook(Hook):
     ],
 )
 def test_a_loss_of_either_that_is_not_finite_stops_the_run(finished, tmp_path, name, told):
-    spoil = dict(type='SpoilHook', name=name, iteration=2)
+    spoil = dict(type='SpoilPartHook', name=name, iteration=2)
     cfg = config(tmp_path, data_root=str(finished[0] / 'scenes'))
     cfg.custom_hooks.append(spoil)
     with pytest.raises(NotFinite, match=re.escape(told)):

@@ -48,6 +48,8 @@ def resnetv2_anatomy(encoder: ResNetV2) -> Anatomy:
         out_strides=tuple(2 ** (index + 1) for index in encoder.out_indices),
         stage_depths=encoder.depths[:last],
         stage_channels=tuple(widths[1:]),
+        # two steps of the last map: a group norm refuses a single value
+        least_side=2 ** (last + 2),
     )
 
 
