@@ -1,5 +1,6 @@
 # HLG's head on the four maps of a frozen tiny ViT, the embedded benchmark. Two cores, 3 minutes.
 #   python tools/train.py configs/frozen_tiny_hlg_miniscapes.py
+# mIoU 40.9 on the source, 36.9 on targets; with the linear head 33.3, 29.9.
 _base_ = [
     './_base_/encoders/vit_tiny.py',
     './_base_/benchmarks/miniscapes.py', './_base_/schedules/adamw_tiny.py',

@@ -1,6 +1,7 @@
 # A small PGT from random weights with the FPT head, trained in full, the embedded benchmark. Two cores, 3
 # minutes.
 #   python tools/train.py configs/full_pgt_miniscapes.py
+# mIoU 30.0 on the source, 14.2 on targets.
 _base_ = [
     './_base_/benchmarks/miniscapes.py', './_base_/schedules/adamw_tiny.py',
     './_base_/runtime.py']
