@@ -8,14 +8,15 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from rein_seg.errors import UserError
+from rein_seg.heads.named_loss import NamedLoss
 from rein_seg.rules import NotNegative, Positive
 
 
 @MODELS.register_module()
-class BatchDiceLoss(nn.Module):
+class BatchDiceLoss(NamedLoss):
     """1 - (2 sum p y + s) / (sum p^2 + sum y^2 + s), the mean over the classes.
 
     p is the softmax over the classes. The sums of a class run over all pixels of the batch;
@@ -25,6 +26,9 @@ class BatchDiceLoss(nn.Module):
         smooth: s.
         loss_weight: Factor of the loss.
         loss_name: Key in the dict of losses.
+
+    Raises:
+        UserError: If ``loss_name`` has no "loss" in it.
 
     Source: Chen et al., "TransUNet" (2021), in the form of its code, which takes it by half beside
     half the cross-entropy. Differs from it: pixels can be ignored.
@@ -45,14 +49,8 @@ class BatchDiceLoss(nn.Module):
         loss_weight: NotNegative = 1.0,
         loss_name: str = 'loss_dice',
     ) -> None:
-        super().__init__()
-        self.smooth, self.loss_weight = smooth, loss_weight
-        self._loss_name = loss_name
-
-    @property
-    def loss_name(self) -> str:
-        """Key in the dict of losses, which mmseg's heads read."""
-        return self._loss_name
+        super().__init__(loss_weight=loss_weight, loss_name=loss_name)
+        self.smooth = smooth
 
     def forward(
         self, logits: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = 255

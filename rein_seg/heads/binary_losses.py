@@ -8,14 +8,15 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from rein_seg.errors import UserError
+from rein_seg.heads.named_loss import NamedLoss
 
 BCE_FORMS = ('mean', 'weighted')
 
 
-class BinaryLoss(nn.Module):
+class BinaryLoss(NamedLoss):
     """The base of the losses here: reads labels 0, 1 and ``ignore_index``, computes in float32.
 
     A soft mask, of floats, gives each pixel its share of foreground.
@@ -24,20 +25,6 @@ class BinaryLoss(nn.Module):
         loss_weight: Factor of the loss.
         loss_name: Key in the dict of losses.
     """
-
-    def __init__(self, *, loss_weight: float = 1.0, loss_name: str) -> None:
-        super().__init__()
-        if 'loss' not in loss_name:
-            raise UserError(
-                f'loss_name={loss_name!r}: only names with "loss" in them are trained on'
-            )
-        self.loss_weight = loss_weight
-        self._loss_name = loss_name
-
-    @property
-    def loss_name(self) -> str:
-        """Key in the dict of losses, which mmseg's heads read."""
-        return self._loss_name
 
     def forward(
         self, logits: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = 255

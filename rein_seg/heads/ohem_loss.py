@@ -11,14 +11,15 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from rein_seg.errors import UserError
+from rein_seg.heads.named_loss import NamedLoss
 from rein_seg.rules import NotNegative, Probability, at_least
 
 
 @MODELS.register_module()
-class OHEMLoss(nn.Module):
+class OHEMLoss(NamedLoss):
     """Computes the mean cross-entropy over hard pixels: their class has p < ``thresh``.
 
     At least ``min_kept`` pixels of a batch count, those with the lowest p.
@@ -55,14 +56,8 @@ class OHEMLoss(nn.Module):
         loss_weight: float = 1.0,
         loss_name: str = 'loss_ohem',
     ) -> None:
-        super().__init__()
-        if 'loss' not in loss_name:
-            raise UserError(
-                f'loss_name={loss_name!r}: only names with "loss" in them are trained on'
-            )
-        self.thresh, self.min_kept = thresh, min_kept
-        self.class_weight, self.loss_weight = class_weight, loss_weight
-        self.loss_name = loss_name
+        super().__init__(loss_weight=loss_weight, loss_name=loss_name)
+        self.thresh, self.min_kept, self.class_weight = thresh, min_kept, class_weight
 
     def forward(
         self, logits: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = 255

@@ -43,3 +43,8 @@ def test_a_batch_without_a_labelled_pixel_has_no_gradient():
 def test_refusals(channels, weight, told):
     with pytest.raises(UserError, match=told):
         BatchDiceLoss()(torch.zeros(1, channels, 2, 2), torch.zeros(1, 2, 2).long(), weight)
+
+
+def test_a_name_that_would_not_train_is_refused():
+    with pytest.raises(UserError, match="loss_name='dice'"):
+        BatchDiceLoss(loss_name='dice')

@@ -6,12 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from rein_seg.scenes.blobs.domains import DOMAINS
 from rein_seg.scenes.blobs.generator import GENERATOR_VERSION, render
-from rein_seg.scenes.drawing.cache import fill_folder, split_folder
-from rein_seg.scenes.drawing.request import check_request
+from rein_seg.scenes.drawing.cache import draw_split
 
 
 def ensure_cached(
@@ -43,11 +40,15 @@ def ensure_cached(
         >>> ensure_cached('cache', 'pale', 'val', 1, size=(32, 32)).as_posix()
         'cache/v2-seed0-32x32/pale/val'
     """
-    check_request(domain, split, domains=DOMAINS, seed=seed, size=size)
-
-    def draw(index: int) -> tuple[np.ndarray, np.ndarray]:
-        picture = render(domain, split, index, seed=seed, size=size)
-        return picture.image, picture.label
-
-    folder = split_folder(root, domain, split, version=GENERATOR_VERSION, seed=seed, size=size)
-    return fill_folder(folder, count, draw=draw, progress=progress)
+    return draw_split(
+        root,
+        domain,
+        split,
+        count,
+        render=render,
+        domains=DOMAINS,
+        version=GENERATOR_VERSION,
+        seed=seed,
+        size=size,
+        progress=progress,
+    )

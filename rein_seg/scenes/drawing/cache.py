@@ -11,14 +11,16 @@ import os
 import struct
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from rein_seg.errors import UserError
+from rein_seg.scenes.drawing.request import check_request
 
 _REPORT_EVERY = 20
 _KEYWORD = b'tEXtrein_seg digest\0'
@@ -75,17 +77,47 @@ def fill_folder(
     return folder
 
 
-def split_folder(
+def draw_split(
     root: str | os.PathLike[str],
     domain: str,
     split: str,
+    count: int,
     *,
+    render: Callable[..., Any],
+    domains: Sequence[str],
     version: int,
     seed: int,
     size: tuple[int, int],
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Returns root/v{version}-seed{seed}-{W}x{H}/{domain}/{split}."""
-    return Path(root) / f'v{version}-seed{seed}-{size[0]}x{size[1]}' / domain / split
+    """Draws missing pictures of a world; see `fill_folder`.
+
+    Args:
+        root: Folder of all caches.
+        domain: One of ``domains``.
+        split: One of SPLITS.
+        count: Number of pictures, >= 1.
+        render: Of the world: (domain, split, index, seed=, size=) -> object with image and label.
+        domains: Of the world.
+        version: Of its generator.
+        seed: Seed of the data set.
+        size: (width, height) in pixels.
+        progress: As `fill_folder`.
+
+    Returns:
+        root/v{version}-seed{seed}-{W}x{H}/{domain}/{split}.
+
+    Raises:
+        ValueError: If count < 1, or as ``render``.
+    """
+    check_request(domain, split, domains=domains, seed=seed, size=size)
+
+    def draw(index: int) -> tuple[np.ndarray, np.ndarray]:
+        drawn = render(domain, split, index, seed=seed, size=size)
+        return drawn.image, drawn.label
+
+    folder = Path(root) / f'v{version}-seed{seed}-{size[0]}x{size[1]}' / domain / split
+    return fill_folder(folder, count, draw=draw, progress=progress)
 
 
 def _is_whole(path: Path) -> bool:
