@@ -30,6 +30,12 @@ class Features:
         queries: (Q, C_q) object queries made by the method, the same for every image, or None.
         embedding: (B, C, H, W) patches of a plain ViT before positions are added, if the model
             keeps them for a head; else None.
+        joint: The image in the space that it shares with text: global (B, D) and dense
+            (B, D, h, w) embedding, not normalised, of an encoder that has it; else None.
+        text: (K, D) embedding of each class, or (B, K, D) for each image, of a model with text;
+            else None.
+        scores: (B, K, h, w) cosine similarities of dense and text embeddings, if a neck makes them;
+            else None.
 
     Example:
         >>> import torch
@@ -42,6 +48,9 @@ class Features:
     maps: tuple[Tensor, ...]
     queries: Tensor | None = None
     embedding: Tensor | None = None
+    joint: tuple[Tensor, Tensor] | None = None
+    text: Tensor | None = None
+    scores: Tensor | None = None
 
 
 @dataclass
@@ -286,6 +295,8 @@ class Anatomy:
         hooks: Forward hooks (module, side, hook) that sites rely on; hooks of the input also take
             keyword arguments.
         no_maps: Why the encoder gives no maps, and what to do; None if it gives maps.
+        joint: Module whose output is the joint embedding of `Features`, global and dense, or None.
+        joint_dims: D of the joint embedding, or None.
     """
 
     family: str
@@ -304,6 +315,8 @@ class Anatomy:
     settings: tuple[tuple[nn.Module, str, Any], ...] = ()
     hooks: tuple[tuple[nn.Module, Side, Callable[..., None]], ...] = ()
     no_maps: str | None = None
+    joint: nn.Module | None = None
+    joint_dims: int | None = None
 
     @property
     def num_blocks(self) -> int:

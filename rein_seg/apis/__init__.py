@@ -16,6 +16,7 @@ import rein_seg.models.adversarial  # noqa: E402, F401
 import rein_seg.models.backbone  # noqa: E402, F401
 import rein_seg.models.segmentor  # noqa: E402, F401
 import rein_seg.necks  # noqa: E402, F401
+import rein_seg.text  # noqa: E402, F401
 from rein_seg.config.load import load_config  # noqa: E402
 from rein_seg.inference.loading import load  # noqa: E402
 from rein_seg.inference.predictor import Predictor  # noqa: E402

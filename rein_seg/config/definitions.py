@@ -151,6 +151,7 @@ class Benchmark:
         test: Domains of the test; None takes ``val``.
         source: Domain of ``val`` whose score is reported beside the mean.
         targets: Domains of the mean.
+        unseen: Names of the classes that training never labels.
         metric: Of both evaluators.
         test_metric: Further arguments of the test's.
         selection: Metric and rule that ``save_best='benchmark'`` stands for.
@@ -175,6 +176,7 @@ class Benchmark:
     test: Sequence[Domain] | None = None
     source: str | None = None
     targets: Sequence[str] = ()
+    unseen: Sequence[str] = ()
     metric: Node = field(default_factory=lambda: {'type': 'DomainIoUMetric'})
     test_metric: Node = field(default_factory=dict)
     selection: Node | None = None
@@ -238,6 +240,7 @@ class Benchmark:
             'protocol': self.sizes_as,
             'selection': self.selection,
             'class_weights': self.class_weights,
+            'unseen': list(self.unseen) or None,
         }
         said = {
             'protocol': self.protocols[0] if self.protocols else None,

@@ -30,8 +30,10 @@ class HeadInputs:
         num_classes: K.
         query_dims: Width of the queries that the PEFT method makes, or None without queries.
         checkpoint: File of the encoder's pretrained weights, or None.
-        class_embeddings: (K, D) text embedding of each class, or None.
         embedding_dims: Channels of the patch embedding of a plain ViT, or None without it.
+        joint_dims: Width of the space that image and text share, or None without it.
+        text_dims: Width of the text embedding of a class, or None without text.
+        unseen: Indexes of the classes that training never labels, of a model with text.
 
     Example:
         >>> from rein_seg.heads.contract import HeadInputs
@@ -45,8 +47,10 @@ class HeadInputs:
     num_classes: int
     query_dims: int | None = None
     checkpoint: str | None = None
-    class_embeddings: Tensor | None = None
     embedding_dims: int | None = None
+    joint_dims: int | None = None
+    text_dims: int | None = None
+    unseen: tuple[int, ...] = ()
 
     def arguments(self, in_index: Index) -> dict[str, Any]:
         """Returns the facts as constructor arguments, for a head that reads the given maps.
@@ -65,8 +69,10 @@ class HeadInputs:
             'num_classes': self.num_classes,
             'query_dims': self.query_dims,
             'checkpoint': self.checkpoint,
-            'class_embeddings': self.class_embeddings,
             'embedding_dims': self.embedding_dims,
+            'joint_dims': self.joint_dims,
+            'text_dims': self.text_dims,
+            'unseen': self.unseen,
         }
 
 

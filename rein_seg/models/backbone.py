@@ -82,6 +82,9 @@ class PEFTBackbone(BaseModule):
         self.frozen_names = self._find_frozen()
         self.keeps_embedding = False
         self._embedding: Tensor | None = None
+        self._joint: tuple[Tensor, Tensor] | None = None
+        if self.anatomy.joint is not None:
+            self.anatomy.joint.register_forward_hook(self._note_joint)
         if activation_checkpointing:
             checkpoint_blocks(self.anatomy)
         self.register_state_dict_post_hook(_drop_frozen)
@@ -120,6 +123,14 @@ class PEFTBackbone(BaseModule):
     def _note_embedding(self, module: nn.Module, args: Any, output: Tensor) -> None:
         self._embedding = output
 
+    @property
+    def joint_dims(self) -> int | None:
+        """Width of the space that image and text share; None for encoders without it."""
+        return self.anatomy.joint_dims
+
+    def _note_joint(self, module: nn.Module, args: Any, output: tuple[Tensor, Tensor]) -> None:
+        self._joint = output
+
     def forward(self, image: Tensor) -> Features:
         """Computes the features of a normalised image.
 
@@ -134,7 +145,8 @@ class PEFTBackbone(BaseModule):
         maps = tuple(self.encoder(image))
         # not stored any longer: a copy of the model cannot copy a part of a graph
         embedding, self._embedding = self._embedding, None
-        return Features(maps=maps, queries=self.peft.queries(), embedding=embedding)
+        joint, self._joint = self._joint, None
+        return Features(maps=maps, queries=self.peft.queries(), embedding=embedding, joint=joint)
 
     def check_size(self, size: Sequence[int]) -> None:
         """Checks that the encoder takes images of a size.

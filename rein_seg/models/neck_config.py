@@ -16,12 +16,14 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
+from rein_seg.heads.contract import HeadInputs
+from rein_seg.necks.contract import FeaturesNeck
 
 _SIDE = 4  # of the smallest map that a neck is tried with
 
 
 def build_neck(
-    cfg: Mapping[str, Any], channels: Sequence[int], strides: Sequence[int]
+    cfg: Mapping[str, Any], inputs: HeadInputs
 ) -> tuple[nn.Module, tuple[int, ...], tuple[int, ...]]:
     """Builds a neck, with the channels of its input filled in, and finds the sizes of its output.
 
@@ -29,8 +31,7 @@ def build_neck(
 
     Args:
         cfg: Config of the neck. Its own ``in_channels`` wins over the filled-in channels.
-        channels: C of each map that the neck gets.
-        strides: Pixels a step of each map.
+        inputs: The facts to fill in; channels and strides are of the maps that the neck gets.
 
     Returns:
         The neck, and channels and stride of each map that it returns.
@@ -39,12 +40,19 @@ def build_neck(
         UserError: If the neck takes another number of maps, or other channels.
 
     Example:
+        >>> from rein_seg.heads.contract import HeadInputs
         >>> from rein_seg.models.neck_config import build_neck
-        >>> fpn = dict(type='FPN', out_channels=16, num_outs=5)
-        >>> build_neck(fpn, (8, 8, 16, 32), (4, 8, 16, 32))[1:]
+        >>> inputs = HeadInputs((8, 8, 16, 32), (4, 8, 16, 32), num_classes=19)
+        >>> build_neck(dict(type='FPN', out_channels=16, num_outs=5), inputs)[1:]
         ((16, 16, 16, 16, 16), (4, 8, 16, 32, 64))
     """
+    channels, strides = inputs.channels, inputs.strides
+    assert strides is not None
     cls = MODELS.get(cfg['type'])
+    if inspect.isclass(cls) and issubclass(cls, FeaturesNeck):
+        facts = inputs.arguments(list(range(len(channels))))
+        own = MODELS.build({**{name: facts[name] for name in cls.filled_in}, **cfg})
+        return own, tuple(own.out_channels), tuple(own.out_strides)
     takes = cls is None or _takes_channels(cls)
     try:
         neck = MODELS.build({'in_channels': list(channels), **cfg} if takes else dict(cfg))

@@ -31,9 +31,12 @@ from rein_seg.models.multi_scale import RATIOS, MultiScale
 from rein_seg.models.neck_config import build_neck
 from rein_seg.models.padding import pad_reflecting
 from rein_seg.models.postprocess import postprocess, unpad
+from rein_seg.models.text_config import build_text
 from rein_seg.models.windows import BATCH_WINDOWS, check_test_cfg, slide
+from rein_seg.necks.contract import FeaturesNeck
 from rein_seg.registry import describe_method
 from rein_seg.structures import Features
+from rein_seg.text import TextBranch
 
 
 @MODELS.register_module()
@@ -51,6 +54,7 @@ class PEFTSegmentor(EncoderDecoder):
         crop_size: (h, w) that training batches are padded to; None does not pad.
         neck: Config of the neck.
         auxiliary_head: Config or list of configs of auxiliary heads, on the same features.
+        text: Config of a `TextBranch`, for parts that read the embeddings of the classes.
         train_cfg: Handed to heads of mmseg.
         test_cfg: ``mode`` whole or slide; with slide ``crop_size`` and ``stride`` (h, w) in pixels
             and ``batch_windows``, the number of windows in one pass (default 4);
@@ -97,6 +101,7 @@ class PEFTSegmentor(EncoderDecoder):
         crop_size: Sequence[int] | None = None,
         neck: Mapping[str, Any] | None = None,
         auxiliary_head: Mapping[str, Any] | list | None = None,
+        text: Mapping[str, Any] | None = None,
         train_cfg: Mapping[str, Any] | None = None,
         test_cfg: Mapping[str, Any] | None = None,
         data_preprocessor: Mapping[str, Any] | None = None,
@@ -115,18 +120,26 @@ class PEFTSegmentor(EncoderDecoder):
                 self, data_preprocessor=dict(data_preprocessor), init_cfg=init_cfg
             )
         self.backbone = built
-        channels, strides = built.out_channels, built.anatomy.out_strides
-        if neck is not None:
-            with building('model.neck'):
-                self.neck, channels, strides = build_neck(neck, channels, strides)
+        self.text: TextBranch | None = None
+        if text is not None:
+            with building('model.text'):
+                self.text = build_text(text, backbone['encoder'], num_classes)
         inputs = HeadInputs(
-            channels=tuple(channels),
-            strides=None if self.with_neck else strides,
+            channels=built.out_channels,
+            strides=built.anatomy.out_strides,
             num_classes=num_classes,
             query_dims=built.query_dims,
             checkpoint=WeightSource.file_of(backbone['encoder']),
             embedding_dims=built.embedding_dims,
+            joint_dims=built.joint_dims,
+            text_dims=None if self.text is None else self.text.dims,
+            unseen=() if self.text is None else self.text.unseen,
         )
+        strides = tuple(built.anatomy.out_strides)
+        if neck is not None:
+            with building('model.neck'):
+                self.neck, channels, strides = build_neck(neck, inputs)
+            inputs = replace(inputs, channels=channels, strides=None)
         with building('model.decode_head'):
             self.decode_head = build_head(decode_head, inputs)
         if auxiliary_head is not None:
@@ -185,9 +198,13 @@ class PEFTSegmentor(EncoderDecoder):
     def extract_feat(self, inputs: Tensor) -> Features:
         """Returns the features of (B, 3, H, W) normalised images, after the neck."""
         features = self.backbone(inputs)
-        return (
-            replace(features, maps=tuple(self.neck(features.maps))) if self.with_neck else features
-        )
+        if self.text is not None:
+            features = replace(features, text=self.text())
+        if not self.with_neck:
+            return features
+        if isinstance(self.neck, FeaturesNeck):
+            return self.neck(features)
+        return replace(features, maps=tuple(self.neck(features.maps)))
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict] | None = None) -> Tensor:
         """Returns (B, K, H, W) logits or scores of (B, 3, H, W) normalised images.

@@ -1,6 +1,7 @@
 """The contract of a head, on tiny features: our own heads and heads of mmseg."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -231,16 +232,15 @@ def test_a_threshold_is_one_half_where_the_config_leaves_it_out():
 def test_a_new_head_is_told_what_it_lists():
     @MODELS.register_module(name='EmbeddingHead', force=True)
     class EmbeddingHead(DecodeHead, BaseModule):
-        filled_in = ('in_channels', 'class_embeddings')
+        filled_in = ('in_channels', 'num_classes', 'text_dims')
 
-        def __init__(self, in_channels, class_embeddings):
+        def __init__(self, in_channels, num_classes, text_dims):
             super().__init__()
-            self.num_classes = self.out_channels = len(class_embeddings)
-            self.project = nn.Conv2d(in_channels[-1], class_embeddings.shape[1], 1)
-            self.register_buffer('classes', class_embeddings)
+            self.num_classes = self.out_channels = num_classes
+            self.project = nn.Conv2d(in_channels[-1], text_dims, 1)
 
         def forward(self, features):
-            return torch.einsum('bdhw,kd->bkhw', self.project(features.maps[-1]), self.classes)
+            return torch.einsum('bdhw,kd->bkhw', self.project(features.maps[-1]), features.text)
 
         def loss(self, features, labels):
             return {'loss': self(features).square().mean()}
@@ -248,9 +248,10 @@ def test_a_new_head_is_told_what_it_lists():
         def predict(self, features, size):
             return nn.functional.interpolate(self(features), size=size)
 
-    inputs = HeadInputs(CHANNELS, STRIDES, 3, class_embeddings=torch.randn(3, 5))
+    inputs = HeadInputs(CHANNELS, STRIDES, 3, text_dims=5)
     head = build_head(dict(type='EmbeddingHead'), inputs)
-    assert head.predict(draw_features(), (8, 8)).shape == (2, 3, 8, 8)
+    features = replace(draw_features(), text=torch.randn(3, 5))
+    assert head.predict(features, (8, 8)).shape == (2, 3, 8, 8)
     MODELS.module_dict.pop('EmbeddingHead')
 
 

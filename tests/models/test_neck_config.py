@@ -6,6 +6,7 @@ from mmseg.models.necks import FPN
 from mmseg.registry import MODELS
 
 from rein_seg.errors import UserError
+from rein_seg.heads.contract import HeadInputs
 from rein_seg.models.neck_config import build_neck
 from tests.encoders.tiny import FOUR_MAPS
 from tests.heads.tiny import GROUPS
@@ -34,7 +35,7 @@ CHANNELS, STRIDES = (8, 8, 16, 16), (4, 8, 16, 32)
     ],
 )
 def test_channels_and_strides_of_the_maps_behind_a_neck(cfg, expected, strides):
-    neck, channels, found = build_neck(cfg, CHANNELS, STRIDES)
+    neck, channels, found = build_neck(cfg, HeadInputs(CHANNELS, STRIDES, 3))
     maps = [torch.randn(1, c, 128 // s, 128 // s) for c, s in zip(CHANNELS, STRIDES, strict=True)]
     assert (channels, found) == (expected, strides)
     behind = neck(maps)
@@ -51,7 +52,7 @@ def test_channels_and_strides_of_the_maps_behind_a_neck(cfg, expected, strides):
     ],
 )
 def test_maps_of_one_size_through_a_neck(cfg, expected):
-    neck, channels, _ = build_neck(cfg, (8,) * 4, (16,) * 4)
+    neck, channels, _ = build_neck(cfg, HeadInputs((8,) * 4, (16,) * 4, 3))
     assert channels == expected
     norms = [m for m in neck.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert all(norm.num_batches_tracked == 0 for norm in norms)  # trying it trains nothing
@@ -94,7 +95,7 @@ def test_channels_that_the_maps_do_not_have_are_named():
     cfg = dict(type='FPN', in_channels=[8, 8, 8, 8], out_channels=8, num_outs=4)
     message = r'FPN does not fit .* channels \[8, 8, 16, 16\].*leave its in_channels out'
     with pytest.raises(UserError, match=message):
-        build_neck(cfg, CHANNELS, STRIDES)
+        build_neck(cfg, HeadInputs(CHANNELS, STRIDES, 3))
 
 
 def test_a_neck_that_hands_its_arguments_on_gets_the_channels_and_a_tuple():
@@ -107,7 +108,7 @@ def test_a_neck_that_hands_its_arguments_on_gets_the_channels_and_a_tuple():
             return super().forward(maps) + maps[:1]
 
     try:
-        _, channels, strides = build_neck(dict(type='OfUsers'), CHANNELS, STRIDES)
+        _, channels, strides = build_neck(dict(type='OfUsers'), HeadInputs(CHANNELS, STRIDES, 3))
     finally:
         MODELS.module_dict.pop('OfUsers')
     assert (channels, strides) == ((12, 12, 12, 12, 8), (*STRIDES, 4))

@@ -61,6 +61,7 @@ BENCHMARK = Table(
         'selection': OneOf((_SELECTION, None)),
         'evaluated_as': OneOf((Named(Text), None)),
         'class_weights': Literal['auto'] | Sequence[kinds.Weight] | None,
+        'unseen': Sequence[Text],
     }
 )
 _DATASET = Built(DATASETS)
