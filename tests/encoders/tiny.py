@@ -41,6 +41,14 @@ ENCODERS = {
         patch_size=8,
         init_seed=0,
     ),
+    'tiny_clip': dict(
+        type='TinyCLIP',
+        arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),
+        img_size=32,
+        patch_size=8,
+        joint_dims=8,
+        init_seed=0,
+    ),
     'vit_setr': dict(
         type='SETRViT',
         arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),

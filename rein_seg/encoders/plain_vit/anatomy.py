@@ -38,14 +38,17 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
     """
     channels = encoder.embed_dims
     outputs = check_out_indices(encoder.out_indices, len(encoder.layers), unit='blocks')
+    ours = isinstance(encoder, PlainViT)
+    joint = encoder.joint if ours else None
     # blocks behind the last output change nothing: without a site nothing trains there
-    depth = outputs[-1] + 1
+    depth = encoder.num_run if ours else outputs[-1] + 1
     patch = int(encoder.patch_embed.projection.stride[0])
     places = {f'layers.{i}': (i, 0, i, channels) for i in range(depth)}
-    ours = isinstance(encoder, PlainViT)
     # mmpretrain's own class norms the output of its last block alone
     norm_acts = ours or depth == len(encoder.layers)
-    sites: list[Site] = [*param_sites(encoder, places, unused=() if norm_acts else ('ln1.',))]
+    # the joint space stays as it was trained: a head need not read it
+    unused = ('joint.',) if norm_acts else ('joint.', 'ln1.')
+    sites: list[Site] = [*param_sites(encoder, places, unused=unused)]
     sites.append(op_site(encoder, 'patch_embed.projection', 'patch', (-1, -1, -1, channels)))
     if not isinstance(encoder.pre_norm, nn.Identity):
         sites.append(norm_site(encoder, 'pre_norm', 'pre', (-1, -1, -1, channels)))
@@ -65,6 +68,8 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
         grid_module=encoder.patch_embed,
         divisor=patch,
         no_maps=None if encoder.out_type == 'featmap' else _no_maps(encoder.out_type),
+        joint=joint,
+        joint_dims=None if joint is None else joint.dims,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rein_seg.encoders.checks import (
     ARCH_SIZES,
@@ -49,7 +49,8 @@ def make_arch(width: int, depth: int, heads: int, *, ffn_type: str = 'origin') -
 class PlainViT(VisionTransformer):
     """Computes maps of several blocks of a vision transformer, for any size its patch divides.
 
-    Blocks behind the last output are not run.
+    Blocks behind the last output are not run, unless the encoder has a ``joint`` space, which reads
+    the last block.
 
     Args:
         arch: Name in ``archs``, or embed_dims, num_layers, num_heads, feedforward_channels and
@@ -122,6 +123,7 @@ class PlainViT(VisionTransformer):
         self.mmpretrain_args = args  # for as_mmpretrain
         self.interpolate_offset = interpolate_offset
         self.antialias = antialias
+        self.joint: nn.Module | None = None  # a subclass may set a `JointSpace`
 
     @property
     def num_prefix(self) -> int:
@@ -130,15 +132,26 @@ class PlainViT(VisionTransformer):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Returns one map, or token sequence, for each of ``out_indices``."""
-        x, grid = self.patch_embed(x)
-        x = torch.cat((self.class_token().expand(len(x), -1, -1), x), dim=1)  # (B, 1+N, C)
-        x = self.pre_norm(self.insert_tokens(x + self.positions(grid)))  # (B, P+N, C)
+        x, grid = self.sequence(x)
         outputs = []
-        for index in range(max(self.out_indices) + 1):
+        for index in range(self.num_run):
             x = self.layers[index](x)
             if index in self.out_indices:
                 outputs.append(self._format_output(self.ln1(x) if self.final_norm else x, grid))
+        if self.joint is not None:
+            self.joint(x, grid)  # a hook reads its output: `Features.joint`
         return tuple(outputs)
+
+    def sequence(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Returns the (B, P+N, C) tokens that enter the first block, and their grid (H, W)."""
+        x, grid = self.patch_embed(images)
+        x = torch.cat((self.class_token().expand(len(x), -1, -1), x), dim=1)  # (B, 1+N, C)
+        return self.pre_norm(self.insert_tokens(x + self.positions(grid))), grid
+
+    @property
+    def num_run(self) -> int:
+        """Number of blocks that `forward` runs."""
+        return max(self.out_indices) + 1 if self.joint is None else len(self.layers)
 
     def class_token(self) -> Tensor:
         """Returns the (1, 1, C) token in front of the patches."""
