@@ -18,16 +18,26 @@ from rein_seg.checkpoint.tensors import shown
 from rein_seg.errors import UserError
 
 IDENTITY_FORMAT = 2  # of checkpoints; files without the key are of format 1
+_FILES = {
+    'encoder.weights': "the file of the encoder's weights and ",
+    'text.source': 'the table, or the tower, and ',
+}
 # an adapter and its model must have these in common; values: their names in messages
-IDENTITY = {'method': 'PEFT method', 'num_classes': 'number of classes', 'encoder': 'encoder'}
+IDENTITY = {
+    'method': 'PEFT method',
+    'num_classes': 'number of classes',
+    'encoder': 'encoder',
+    'text': 'text branch',
+}
 
 
 def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source: str) -> None:
     """Checks that weights were made for the model they go into.
 
     Args:
-        made: ``method``, ``encoder`` and ``num_classes`` in the file.
-        given: ``method``, ``encoder`` and ``num_classes`` of the model.
+        made: ``method``, ``encoder``, ``num_classes`` and, of a model with text, ``text`` in the
+            file. A model of an open vocabulary takes any number of classes.
+        given: The same of the model.
         source: The file, for messages.
 
     Raises:
@@ -44,16 +54,23 @@ def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source:
     """
     made, given = fill_new_arguments(made), fill_new_arguments(given)
     for key, name in IDENTITY.items():
-        theirs, ours = _flat(made.get(key), key), _flat(given[key], key)
+        if key == 'num_classes' and _is_open(made) and _is_open(given):
+            continue
+        theirs, ours = _flat(made.get(key), key), _flat(given.get(key), key)
         for part in sorted(theirs | ours, key=lambda part: (not part.endswith('.type'), part)):
             a, b = theirs.get(part), ours.get(part)
             if a != b:
                 said, wanted = f'{shown(part)}={shown(repr(a))}', shown(repr(b))
-                file = "the file of the encoder's weights and " * (part == 'encoder.weights')
+                file = _FILES.get(part, '')
                 raise UserError(
                     f'{source} was made for another {name}: it says {said}, the config gives '
                     f'{wanted}; use {file}the config it was trained with'
                 )
+
+
+def _is_open(identity: Mapping[str, Any]) -> bool:
+    """Says whether weights serve any classes."""
+    return bool((identity.get('text') or {}).get('open_vocabulary'))
 
 
 def load_checkpoint(checkpoint: Mapping[str, Any], model: nn.Module, *, source: str) -> str:

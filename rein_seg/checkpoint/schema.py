@@ -79,6 +79,14 @@ def _is_encoder(value: Any) -> bool:
     return _is_object(config) and _is_text(config.get('type'))
 
 
+def _is_described_text(value: Any) -> bool:
+    return value is None or (
+        _is_object(value)
+        and all(_is_text(value.get(key)) for key in ('type', 'source'))
+        and type(value.get('open_vocabulary')) is bool
+    )
+
+
 def _is_schedules(value: Any) -> bool:
     """Of one optimizer, or by the names of several."""
     lists = value.values() if _is_object(value) else [value]
@@ -104,6 +112,8 @@ TRAINING: dict[str, Rule] = {
     'changed': TEXTS,
     'selection': TEXT,
 }
+# of models with text alone
+TEXT_BRANCH: Rule = (_is_described_text, 'a dict with a type, a source and open_vocabulary')
 META: dict[str, Rule] = {  # of checkpoints, other programs' too
     'iter': COUNT_OR_NONE,
     'epoch': COUNT_OR_NONE,
@@ -143,6 +153,7 @@ ADAPTER: dict[str, Rule] = {
         lambda value: value is None or _is_dataset_meta(value),
         'a dict of classes and palette, a colour for each class',
     ),
+    'text': TEXT_BRANCH,
     **IDENTITY,
 }
 
@@ -201,6 +212,7 @@ def check_checkpoint(content: Mapping[str, Any], place: str) -> None:
             info = content['message_hub']['runtime_info']
             check_rules(info, _rules_of(info), f'{place}: message_hub.runtime_info.')
         check_rules(meta['identity'], IDENTITY, f'{place}: meta.identity.', needs=True)
+        check_rules(meta['identity'], {'text': TEXT_BRANCH}, f'{place}: meta.identity.')
     if meta.get('training') is not None:
         check_training(meta['training'], f'{place}: meta.training.')
         check_iteration(meta.get('iter'), meta['training'].get('max_iters'), place)

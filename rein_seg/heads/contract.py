@@ -87,7 +87,8 @@ class DecodeHead(ABC):
     Attributes:
         filled_in: Constructor arguments that the model fills in where the config leaves them out:
             keys of `HeadInputs.arguments`. A head that lists ``query_dims`` reads the queries, a
-            head that lists ``embedding_dims`` the patch embedding.
+            head that lists ``embedding_dims`` the patch embedding; a head that lists ``joint_dims``
+            or ``text_dims`` needs an encoder with a joint space, or a text branch.
         output: ``logits``: `predict` returns logits. ``scores``: it returns non-negative numbers
             that are proportional to the classes' probabilities.
         num_classes: K.
@@ -95,6 +96,8 @@ class DecodeHead(ABC):
         ignore_index: Label of pixels without a class. They add nothing to a loss of pixels.
         threshold: Probability above which a pixel is foreground, with one output channel.
         align_corners: How predictions are resized; see PyTorch's ``interpolate``.
+        open_vocabulary: Whether `set_classes` works: no tensor of the head belongs to a class. Such
+            a head lists ``text_dims`` and reads the embeddings of the classes.
 
     Example:
         >>> import torch
@@ -130,6 +133,7 @@ class DecodeHead(ABC):
     ignore_index: int | None = 255
     threshold: float = 0.5
     align_corners: bool = False
+    open_vocabulary: ClassVar[bool] = False
     __call__: Callable[..., Any]
 
     @abstractmethod
@@ -161,6 +165,16 @@ class DecodeHead(ABC):
             strides: Pixels a step of each map of the model, read by this head or not.
         """
         return 1, 1
+
+    def set_classes(self, num_classes: int, unseen: tuple[int, ...] = ()) -> None:
+        """Takes another number of classes for predictions; only of an open vocabulary.
+
+        Args:
+            num_classes: K.
+            unseen: Indexes of the classes that training did not label.
+        """
+        assert self.open_vocabulary
+        self.num_classes = self.out_channels = num_classes
 
     @property
     def sigmoid(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import nn
 
+from rein_seg.encoders import WeightSource
 from rein_seg.encoders.build import EncoderInfo
 from rein_seg.errors import UserError
 from rein_seg.heads.cascade import CascadeHead
@@ -22,7 +23,9 @@ from rein_seg.heads.mmseg_head import (
     check_strides,
     further_arguments,
 )
+from rein_seg.models.backbone import PEFTBackbone
 from rein_seg.registry import PEFT_METHODS
+from rein_seg.text import TextBranch
 
 
 def build_head(cfg: Mapping[str, Any], inputs: HeadInputs) -> nn.Module:
@@ -120,6 +123,30 @@ def _filled(
             f'num_classes={inputs.num_classes}: leave it out of the head, it is filled in'
         )
     return {**{name: facts[name] for name in names}, **cfg}
+
+
+def head_inputs(
+    backbone: PEFTBackbone, encoder: Mapping[str, Any], num_classes: int, text: TextBranch | None
+) -> HeadInputs:
+    """Returns the facts to fill into neck and heads.
+
+    Args:
+        backbone: The built backbone.
+        encoder: Config of its encoder.
+        num_classes: K.
+        text: The text branch, or None.
+    """
+    return HeadInputs(
+        channels=backbone.out_channels,
+        strides=backbone.anatomy.out_strides,
+        num_classes=num_classes,
+        query_dims=backbone.query_dims,
+        checkpoint=WeightSource.file_of(encoder),
+        embedding_dims=backbone.embedding_dims,
+        joint_dims=backbone.joint_dims,
+        text_dims=None if text is None else text.dims,
+        unseen=() if text is None else text.unseen,
+    )
 
 
 def fill_methods(backbone: Mapping[str, Any], num_classes: int) -> dict[str, Any]:

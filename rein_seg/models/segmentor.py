@@ -20,23 +20,23 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from rein_seg.building import building
-from rein_seg.encoders import WeightSource
 from rein_seg.errors import NotFinite, UserError
 from rein_seg.heads.cascade import heads_of
-from rein_seg.heads.contract import DecodeHead, HeadInputs
+from rein_seg.heads.contract import DecodeHead
 from rein_seg.heads.mmseg_head import as_head
 from rein_seg.models.batch_norm import guard_batch_norms
-from rein_seg.models.head_config import build_head, fill_methods, preprocessor_config
+from rein_seg.models.head_config import build_head, fill_methods, head_inputs, preprocessor_config
 from rein_seg.models.multi_scale import RATIOS, MultiScale
 from rein_seg.models.neck_config import build_neck
+from rein_seg.models.open_vocabulary import labelled_words, set_classes, why_closed
 from rein_seg.models.padding import pad_reflecting
 from rein_seg.models.postprocess import postprocess, unpad
-from rein_seg.models.text_config import build_text
+from rein_seg.models.text_config import text_for
 from rein_seg.models.windows import BATCH_WINDOWS, check_test_cfg, slide
 from rein_seg.necks.contract import FeaturesNeck
 from rein_seg.registry import describe_method
 from rein_seg.structures import Features
-from rein_seg.text import TextBranch
+from rein_seg.text.names import Names
 
 
 @MODELS.register_module()
@@ -67,12 +67,14 @@ class PEFTSegmentor(EncoderDecoder):
         multi_scale_ratios: Factors of the crop for ``multi_scale``.
 
     Attributes:
+        labelled: Names and words of the classes that training labels, of a model with text.
         keep_confidence: Whether results carry the probability of the predicted class; a runner sets
             it for its tests, see `rein_seg.models.postprocess.confidence`.
 
     Raises:
         UserError: If the method makes queries that the head does not read, a given ``in_channels``
-            differs from the encoder's, ``test_cfg`` is not one of the two modes, or there is no
+            differs from the encoder's, text or a joint space is missing that a part reads, or text
+            is there that no part reads, ``test_cfg`` is not one of the two modes, or there is no
             single foreground class to keep scores of.
 
     Example:
@@ -120,21 +122,10 @@ class PEFTSegmentor(EncoderDecoder):
                 self, data_preprocessor=dict(data_preprocessor), init_cfg=init_cfg
             )
         self.backbone = built
-        self.text: TextBranch | None = None
-        if text is not None:
-            with building('model.text'):
-                self.text = build_text(text, backbone['encoder'], num_classes)
-        inputs = HeadInputs(
-            channels=built.out_channels,
-            strides=built.anatomy.out_strides,
-            num_classes=num_classes,
-            query_dims=built.query_dims,
-            checkpoint=WeightSource.file_of(backbone['encoder']),
-            embedding_dims=built.embedding_dims,
-            joint_dims=built.joint_dims,
-            text_dims=None if self.text is None else self.text.dims,
-            unseen=() if self.text is None else self.text.unseen,
-        )
+        parts = {'neck': neck, 'decode_head': decode_head, 'auxiliary_head': auxiliary_head}
+        with building('model.text'):
+            self.text = text_for(parts, text, built, backbone['encoder'], num_classes)
+        inputs = head_inputs(built, backbone['encoder'], num_classes, self.text)
         strides = tuple(built.anatomy.out_strides)
         if neck is not None:
             with building('model.neck'):
@@ -150,6 +141,8 @@ class PEFTSegmentor(EncoderDecoder):
             guard_batch_norms(getattr(self, part, nn.Identity()))
         head = as_head(self.decode_head)
         self.num_classes, self.out_channels = head.num_classes, head.out_channels
+        self._trained_classes = head.num_classes
+        self.labelled = labelled_words(self.text)
         self.align_corners = head.align_corners
         self.train_cfg = train_cfg
         self.set_test_cfg(test_cfg)
@@ -182,18 +175,43 @@ class PEFTSegmentor(EncoderDecoder):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The facts that weights must share with this model: method, encoder and K."""
+        """The facts that weights must share with this model: method, encoder, K, and its text."""
         identity = {
             'method': describe_method(self.backbone.peft_cfg),
             'encoder': self.backbone.encoder_info.identity,
-            'num_classes': self.num_classes,
+            'num_classes': self._trained_classes,
         }
+        if self.text is not None:
+            is_open = why_closed(self) is None
+            identity['text'] = {**self.text.identity, 'open_vocabulary': is_open}
         # plain values: a checkpoint with config objects in it could not be read back safely
         return json.loads(json.dumps(identity, default=str))
 
     def set_test_cfg(self, test_cfg: Mapping[str, Any] | None) -> None:
         """Changes ``test_cfg``, such as the windows, after checking it."""
         self.test_cfg = check_test_cfg(test_cfg, self.num_classes)
+
+    def set_classes(
+        self,
+        classes: Sequence[str],
+        unseen: Sequence[str] | None = None,
+        names: Names | None = None,
+    ) -> None:
+        """Predicts other classes from now on, in place of the trained; no tensor changes.
+
+        Auxiliary heads, which only train, keep their classes.
+
+        Args:
+            classes: K names.
+            unseen: Names of the classes that training did not label, for heads that favour them
+                (the seen bias of ZegCLIP). Default: all whose name, or word, training did not label
+                under the same name.
+            names: Class -> words that stand for it in prompts, in place of its name.
+
+        Raises:
+            UserError: If the model has weights for each class, or the names are wrong.
+        """
+        set_classes(self, classes, unseen, names)
 
     def extract_feat(self, inputs: Tensor) -> Features:
         """Returns the features of (B, 3, H, W) normalised images, after the neck."""

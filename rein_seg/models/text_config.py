@@ -1,14 +1,21 @@
-"""Builds the text branch of a model."""
+"""Builds the text branch of a model, and checks that its parts fit it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmseg.registry import MODELS
 
 from rein_seg.errors import UserError
+from rein_seg.heads.cascade import heads_of
+from rein_seg.heads.contract import DecodeHead
+from rein_seg.models.backbone import PEFTBackbone
+from rein_seg.necks.contract import FeaturesNeck
 from rein_seg.text import TextBranch
+
+_TEXT, _JOINT = 'text_dims', 'joint_dims'
+PartConfigs = Mapping[str, Mapping[str, Any] | Sequence[Mapping[str, Any]] | None]
 
 
 def build_text(cfg: Mapping[str, Any], encoder: Mapping[str, Any], num_classes: int) -> TextBranch:
@@ -35,3 +42,102 @@ def build_text(cfg: Mapping[str, Any], encoder: Mapping[str, Any], num_classes: 
             'expected a name for each class; leave classes out to take the names of the data sets'
         )
     return MODELS.build(dict(cfg))
+
+
+def text_for(
+    parts: PartConfigs,
+    cfg: Mapping[str, Any] | None,
+    backbone: PEFTBackbone,
+    encoder: Mapping[str, Any],
+    num_classes: int,
+) -> TextBranch | None:
+    """Returns the text branch of a model, or None without, after checking that its parts fit it.
+
+    Args:
+        parts: Key of the config -> config of neck or heads, or None.
+        cfg: Config of the branch, or None.
+        backbone: The built backbone.
+        encoder: Config of its encoder.
+        num_classes: K.
+
+    Raises:
+        UserError: If a part reads what is not there, no part reads the text, or text and image have
+            another width where a part compares them.
+    """
+    check_readers(parts, cfg, backbone.joint_dims, backbone.encoder_info.name)
+    if cfg is None:
+        return None
+    text = build_text(cfg, encoder, num_classes)
+    _check_width(parts, text.dims, backbone.joint_dims)
+    return text
+
+
+def facts_read(cfg: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the facts that a neck or head takes; empty for classes of mmseg.
+
+    Example:
+        >>> import rein_seg.apis
+        >>> from rein_seg.models.text_config import facts_read
+        >>> 'query_dims' in facts_read(dict(type='LinearHead')), facts_read(dict(type='FPN'))
+        (True, ())
+    """
+    cls = MODELS.get(str(cfg.get('type')))
+    known = isinstance(cls, type) and issubclass(cls, (DecodeHead, FeaturesNeck))
+    return cls.filled_in if known else ()
+
+
+def check_readers(
+    parts: PartConfigs, text: Mapping[str, Any] | None, joint_dims: int | None, encoder: str
+) -> None:
+    """Checks that a model has the text branch and the joint space that its parts read.
+
+    Args:
+        parts: Key of the config -> config of neck or heads, or None.
+        text: Config of the text branch, or None.
+        joint_dims: Width of the encoder's joint space, or None.
+        encoder: Name of the encoder, for messages.
+
+    Raises:
+        UserError: If a part reads what is not there, or no part reads the text.
+    """
+    readers = 0
+    for place, cfg in _each(parts):
+        named, facts = f'model.{place}={cfg.get("type")!r}', facts_read(cfg)
+        readers += _TEXT in facts
+        if _TEXT in facts and text is None:
+            raise UserError(
+                f'{named} reads the embeddings of the class names, and the model has no text '
+                "branch: expected one; set model.text=dict(type='ClassTable')"
+            )
+        if _JOINT in facts and joint_dims is None:
+            raise UserError(
+                f'{named} reads the space that image and text share, which encoder {encoder!r} '
+                'does not give: expected CLIPViT with joint_dims, CLIPResNet or TinyCLIP; set '
+                'model.backbone.encoder'
+            )
+    if text is not None and not readers:
+        heads = ', '.join(str(cfg.get('type')) for _, cfg in _each(parts))
+        raise UserError(
+            f'model.text={text.get("type")!r} is read by no part of the model ({heads}): expected '
+            'a neck or head that reads class names, such as ATMHead; or leave model.text out'
+        )
+
+
+def _check_width(parts: PartConfigs, text_dims: int, joint_dims: int | None) -> None:
+    """Checks that image and text share a space, for parts that compare them."""
+    for place, cfg in _each(parts):
+        facts = facts_read(cfg)
+        if _TEXT in facts and _JOINT in facts and text_dims != joint_dims:
+            raise UserError(
+                f'model.{place}={cfg.get("type")!r} compares text of width {text_dims} with '
+                f'an image of width {joint_dims}: expected both of one CLIP; give model.text '
+                "the table or tower of the encoder's CLIP, or leave tower out to take it from the "
+                "encoder's file"
+            )
+
+
+def _each(parts: PartConfigs) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for place, cfg in parts.items():
+        many: list[Any] = list(cfg) if isinstance(cfg, (list, tuple)) else [cfg]
+        for one in filter(None, many):
+            yield from ((place, head) for head in heads_of(one))

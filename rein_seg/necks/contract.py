@@ -20,11 +20,14 @@ class FeaturesNeck(ABC):
         filled_in: Constructor arguments that the model fills in where the config leaves them out.
         out_channels: C of each map that it returns.
         out_strides: Pixels a step of each map that it returns.
+        open_vocabulary: Whether it takes embeddings of other classes than it was trained with: no
+            tensor of it belongs to a class.
     """
 
     filled_in: ClassVar[tuple[str, ...]] = ('in_channels',)
     out_channels: tuple[int, ...]
     out_strides: tuple[int, ...]
+    open_vocabulary: ClassVar[bool] = False
     __call__: Callable[..., Features]
 
     @abstractmethod

@@ -10,6 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from rein_seg.text.contract import TextBranch
+from rein_seg.text.names import Names
 
 
 @MODELS.register_module()
@@ -19,6 +20,7 @@ class ClassTable(TextBranch):
     Args:
         classes: As `TextBranch`.
         unseen: As `TextBranch`.
+        names: As `TextBranch`.
         dims: D.
         init_seed: Seed of random rows, for tests.
 
@@ -28,19 +30,31 @@ class ClassTable(TextBranch):
         torch.Size([2, 4])
     """
 
+    table: Tensor
+
     def __init__(
         self,
         classes: Sequence[str],
         unseen: Sequence[str] = (),
+        names: Names | None = None,
         *,
         dims: int = 512,
         init_seed: int = 0,
     ) -> None:
-        super().__init__(classes, unseen)
-        self.dims = dims
-        generator = torch.Generator().manual_seed(init_seed)
-        rows = torch.randn(len(self.classes), dims, generator=generator)
-        self.register_buffer('table', F.normalize(rows, dim=1), persistent=False)
+        super().__init__(classes, unseen, names)
+        self.dims, self.init_seed, self.source = dims, init_seed, f'random:seed={init_seed}'
+        self.register_buffer('table', self._rows(), persistent=False)
+
+    def _rows(self) -> Tensor:
+        generator = torch.Generator().manual_seed(self.init_seed)
+        return F.normalize(torch.randn(len(self.classes), self.dims, generator=generator), dim=1)
+
+    def set_classes(
+        self, classes: Sequence[str], unseen: Sequence[str] = (), names: Names | None = None
+    ) -> None:
+        """Takes other classes; see `TextBranch.set_classes`."""
+        self.name_classes(classes, unseen, names)
+        self.table = self._rows().to(self.table)
 
     def forward(self) -> Tensor:
         """Returns the (K, D) rows."""

@@ -1,0 +1,105 @@
+"""Other classes for a model that reads the names of classes.
+
+K classes.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from rein_seg.errors import UserError
+from rein_seg.heads.mmseg_head import as_head
+from rein_seg.necks.contract import FeaturesNeck
+from rein_seg.text import TextBranch
+from rein_seg.text.names import Names, check_classes, spoken
+
+if TYPE_CHECKING:
+    from rein_seg.models.segmentor import PEFTSegmentor
+
+OPEN = (
+    'a model that reads the names of classes, such as the model of zegclip_tiny_miniscapes '
+    '(docs/guides/text.md)'
+)
+
+
+def why_closed(model: PEFTSegmentor) -> str | None:
+    """Says why a model predicts the classes of its training alone; None if it takes others."""
+    text, head, neck = model.text, as_head(model.decode_head), getattr(model, 'neck', None)
+    if text is None:
+        return 'it reads no names (no model.text)'
+    if not text.open_vocabulary:
+        return f'{type(text).__name__} has trained a prompt for each class'
+    if isinstance(neck, FeaturesNeck) and not neck.open_vocabulary:
+        return f'the maps of {type(neck).__name__} have a channel for each class'
+    if not head.open_vocabulary:
+        return f'{type(model.decode_head).__name__} has weights for each class'
+    return None
+
+
+def words_of(name: str, names: Names | None) -> set[str]:
+    """Returns the name of a class and its words, as a text tower reads them."""
+    words = (names or {}).get(name, ())
+    return {spoken(one) for one in (name, *([words] if isinstance(words, str) else words))}
+
+
+def labelled_words(text: TextBranch | None) -> frozenset[str]:
+    """Returns names and words of the classes that training labels, as a text tower reads them."""
+    if text is None:
+        return frozenset()
+    kept = [i for i in range(len(text.classes)) if i not in text.unseen]
+    return frozenset(spoken(one) for i in kept for one in (text.classes[i], *text.words[i]))
+
+
+def set_classes(
+    model: PEFTSegmentor,
+    classes: Sequence[str],
+    unseen: Sequence[str] | None = None,
+    names: Names | None = None,
+) -> None:
+    """Gives text branch and decode head other classes, in place; see `PEFTSegmentor.set_classes`.
+
+    Raises:
+        UserError: If the model cannot take other classes, or the names are wrong; the model is then
+            as it was.
+    """
+    reason = why_closed(model)
+    if reason is not None or model.text is None:
+        raise UserError(
+            f'classes={_short(classes)}: this model has fixed classes, since {reason}; leave '
+            f'classes out, or train {OPEN}'
+        )
+    check_classes(classes, unseen or (), names)
+    if unseen is None:
+        unseen = [name for name in classes if not model.labelled & words_of(name, names)]
+    if len(classes) < 2:
+        raise UserError(
+            f'classes={_short(classes)}: expected two names or more, since each pixel gets the '
+            'best of them; add a name for the rest of the image'
+        )
+    model.text.set_classes(classes, unseen, names)
+    as_head(model.decode_head).set_classes(len(classes), model.text.unseen)
+    model.num_classes = model.out_channels = len(classes)
+    model.set_test_cfg(model.test_cfg)
+
+
+def with_own_classes(model: nn.Module) -> nn.Module:
+    """Returns a copy of a model whose classes can be set alone.
+
+    Backbone and all parameters are shared; the structure of text branch, neck and heads is copied.
+    """
+    other = copy.copy(model)
+    other._modules = dict(model._modules)
+    for name in ('text', 'neck', 'decode_head'):
+        part = model._modules.get(name)
+        if part is not None:
+            shared = {id(parameter): parameter for parameter in part.parameters()}
+            other._modules[name] = copy.deepcopy(part, shared)
+    return other
+
+
+def _short(classes: Sequence[str]) -> str:
+    return repr(classes if len(repr(classes)) <= 80 else [*classes[:3], '...'])
