@@ -1,6 +1,8 @@
-"""Bilinear resizing by a factor, for necks and heads."""
+"""Bilinear resizing by a factor or to a size, for necks and heads."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,3 +27,17 @@ def resize_by(x: Tensor, factor: float) -> Tensor:
     if min(x.shape[-2:]) * factor < 1:  # no whole pixel would be left
         target = dict(size=[max(1, int(side * factor)) for side in x.shape[-2:]])
     return F.interpolate(x, mode='bilinear', align_corners=False, **target)
+
+
+def resize_to(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Resizes (B, C, H, W) bilinearly to (h, w); a map of this size stays as it is.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.resize import resize_to
+        >>> resize_to(torch.zeros(1, 3, 5, 7), (10, 7)).shape
+        torch.Size([1, 3, 10, 7])
+    """
+    if tuple(x.shape[2:]) == tuple(size):
+        return x
+    return F.interpolate(x, size=tuple(size), mode='bilinear', align_corners=False)

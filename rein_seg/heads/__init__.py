@@ -8,6 +8,7 @@ from rein_seg.heads.ddrnet_head import DDRNetHead
 from rein_seg.heads.duat import DuATHead
 from rein_seg.heads.fpt import FPTHead
 from rein_seg.heads.hlg import HLGHead
+from rein_seg.heads.identity_head import IdentityHead
 from rein_seg.heads.linear_head import LinearHead
 from rein_seg.heads.mask2former import Mask2FormerHead
 from rein_seg.heads.ohem_loss import OHEMLoss
@@ -25,6 +26,7 @@ __all__ = [
     'FPTHead',
     'HLGHead',
     'HeadInputs',
+    'IdentityHead',
     'LinearHead',
     'Mask2FormerHead',
     'OHEMLoss',

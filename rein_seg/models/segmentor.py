@@ -130,7 +130,8 @@ class PEFTSegmentor(EncoderDecoder):
         if neck is not None:
             with building('model.neck'):
                 self.neck, channels, strides = build_neck(neck, inputs)
-            inputs = replace(inputs, channels=channels, strides=None)
+            scores = isinstance(self.neck, FeaturesNeck) and self.neck.makes_scores
+            inputs = replace(inputs, channels=channels, strides=None, has_scores=scores)
         with building('model.decode_head'):
             self.decode_head = build_head(decode_head, inputs)
         if auxiliary_head is not None:

@@ -22,12 +22,14 @@ class FeaturesNeck(ABC):
         out_strides: Pixels a step of each map that it returns.
         open_vocabulary: Whether it takes embeddings of other classes than it was trained with: no
             tensor of it belongs to a class.
+        makes_scores: Whether it fills in ``scores`` of `Features`.
     """
 
     filled_in: ClassVar[tuple[str, ...]] = ('in_channels',)
     out_channels: tuple[int, ...]
     out_strides: tuple[int, ...]
     open_vocabulary: ClassVar[bool] = False
+    makes_scores: ClassVar[bool] = False
     __call__: Callable[..., Features]
 
     @abstractmethod

@@ -14,19 +14,25 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError
 
 
-def make_level(channels: int, factor: float) -> nn.Sequential:
+def make_level(channels: int, factor: float, *, batch_norm: bool = False) -> nn.Sequential:
     """Returns a GroupNorm with one group and the layers that scale a map by ``factor``.
 
     Args:
         channels: C of the map.
         factor: 4, 2, 1 or 0.5.
+        batch_norm: Puts a batch norm between the two convolutions of factor 4.
 
     Raises:
         UserError: If it is another factor.
     """
     # a transposed convolution of kernel 2 and stride 2 doubles each side
     scale: dict[float, list[nn.Module]] = {
-        4: [_double(channels), nn.GELU(), _double(channels)],
+        4: [
+            _double(channels),
+            *([nn.BatchNorm2d(channels)] if batch_norm else []),
+            nn.GELU(),
+            _double(channels),
+        ],
         2: [_double(channels)],
         1: [],
         0.5: [nn.MaxPool2d(2, 2)],
@@ -44,6 +50,7 @@ class ConvPyramid(BaseModule):
     Args:
         in_channels: C of each map.
         factors: Scale of each map: 4, 2, 1 or 0.5.
+        batch_norm: Puts a batch norm between the two convolutions of factor 4.
 
     Shapes:
         (B, C_i, H, W) -> (B, C_i, floor(H f_i), floor(W f_i)) for each map.
@@ -52,7 +59,7 @@ class ConvPyramid(BaseModule):
         UserError: If the numbers of factors and maps differ, or a factor is another number.
 
     Source: the official code of Rein for CLIP, where this neck trains together with Rein; it is
-    not in the paper.
+    not in the paper. With ``batch_norm``: the official code of Rao et al., "DenseCLIP" (CVPR 2022).
 
     Example:
         >>> import torch
@@ -67,6 +74,7 @@ class ConvPyramid(BaseModule):
         in_channels: Sequence[int],
         factors: Sequence[float] = (4, 2, 1, 0.5),
         *,
+        batch_norm: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -77,7 +85,7 @@ class ConvPyramid(BaseModule):
             )
         self.out_channels = tuple(in_channels)
         self.levels = nn.ModuleList(
-            make_level(channels, factor)
+            make_level(channels, factor, batch_norm=batch_norm)
             for channels, factor in zip(in_channels, factors, strict=True)
         )
 

@@ -47,6 +47,7 @@ KINDS = {
         'sam_vision_encoder_conv_lora',
     ),
     'ddrnet': ('dappm', 'ddrnet'),
+    'dense_clip': ('',),
     'dinov2': ('dinoofficial',),
     'dora': ('',),
     'duat': ('glsa', 'head', 'lab_exchange', 'metrics', 'model', 'sba', 'structure_loss'),
