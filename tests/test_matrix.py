@@ -29,7 +29,8 @@ def test_method_trains_or_is_refused_with_a_reason(method):
 @pytest.mark.parametrize('head', HEADS)
 def test_head_trains_on_every_encoder_or_is_refused_with_a_reason(head):
     reasons = {family: why for family, why in matrix.heads_by_encoder(head).items() if why}
-    assert all(HEADS[head]['decode_head']['type'] in why for why in reasons.values())
+    own = [HEADS[head][part]['type'] for part in ('decode_head', 'neck') if part in HEADS[head]]
+    assert all(any(name in why for name in own) for why in reasons.values())
     options = {family for family, why in reasons.items() if matrix.TRAINS in why}
     assert options <= {'ddrnet'}  # its last map is of one branch of two
     assert reasons.keys() == options or head in PARTIAL
@@ -58,7 +59,8 @@ def test_every_family_is_tried():
 
 
 def test_every_head_of_ours_is_tried():
-    tried = {options['decode_head']['type'] for options in HEADS.values()}
+    parts = ('decode_head', 'auxiliary_head')
+    tried = {row[part]['type'] for row in HEADS.values() for part in parts if part in row}
     classes = MODELS.module_dict.items()
     ours = {name for name, cls in classes if cls.__module__.startswith('rein_seg.heads')}
     assert {name for name in ours if name.endswith('Head')} <= tried

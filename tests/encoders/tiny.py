@@ -213,6 +213,7 @@ FOUR_MAPS = {
     'vit': _plain('vit'),
     'dinov2': _plain('dinov2'),
     'clip': _plain('clip_tower'),
+    'tiny': _plain('tiny_clip'),
     'convnext': {
         **ENCODERS['convnext'],
         'arch': dict(**_STAGES, channels=[8, 8, 16, 16]),

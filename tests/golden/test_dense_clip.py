@@ -1,7 +1,6 @@
 """DenseCLIP under official names, against its code: decoder, score maps, whole segmentors."""
 
 import pytest
-import torch
 
 from rein_seg.checkpoint import load_strict
 from rein_seg.necks import PixelTextNeck

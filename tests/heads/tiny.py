@@ -118,8 +118,21 @@ HEADS = {
             type='FPNHead', feature_strides=[4, 8, 16, 32], channels=8, norm_cfg=GROUPS
         ),
     ),
+    # of the encoders with a joint space of 8 values
+    'DenseCLIP': dict(
+        text=dict(type='ClassTable', classes=['road', 'sky', 'car'], dims=8),
+        neck=dict(
+            type='PixelTextNeck',
+            out_channels=8,
+            decoder=dict(dims=8, num_heads=2, num_layers=1),
+        ),
+        decode_head=dict(
+            type='FPNHead', feature_strides=[4, 8, 16, 32], channels=8, norm_cfg=GROUPS
+        ),
+        auxiliary_head=dict(type='IdentityHead'),
+    ),
     'FPN, FPT': dict(neck=dict(type='FPN', out_channels=8, num_outs=4), decode_head=FPT),
     'TokenPyramid, FPT': dict(neck=dict(type='TokenPyramid'), decode_head=FPT),
 }
-# heads that some families cannot feed: maps of several sizes
-PARTIAL = ('RepSep', 'SETR, MLA', 'FPN, FPT', 'TokenPyramid, FPT')
+# heads that some families cannot feed: maps of several sizes, or no joint space
+PARTIAL = ('DenseCLIP', 'RepSep', 'SETR, MLA', 'FPN, FPT', 'TokenPyramid, FPT')

@@ -23,6 +23,7 @@ from rein_seg.necks.conv_pyramid import ConvPyramid
 from rein_seg.necks.pixel_text.decoder import ContextDecoder
 from rein_seg.resize import resize_to
 from rein_seg.rules import Count
+from rein_seg.structures import Features
 
 
 @MODELS.register_module()
