@@ -34,7 +34,6 @@ class HeadInputs:
         joint_dims: Width of the space that image and text share, or None without it.
         text_dims: Width of the text embedding of a class, or None without text.
         unseen: Indexes of the classes that training never labels, of a model with text.
-        has_scores: Whether the neck makes scores of pixels and words.
 
     Example:
         >>> from rein_seg.heads.contract import HeadInputs
@@ -52,7 +51,6 @@ class HeadInputs:
     joint_dims: int | None = None
     text_dims: int | None = None
     unseen: tuple[int, ...] = ()
-    has_scores: bool = False
 
     def arguments(self, in_index: Index) -> dict[str, Any]:
         """Returns the facts as constructor arguments, for a head that reads the given maps.
@@ -75,7 +73,6 @@ class HeadInputs:
             'joint_dims': self.joint_dims,
             'text_dims': self.text_dims,
             'unseen': self.unseen,
-            'has_scores': self.has_scores,
         }
 
 
@@ -101,6 +98,7 @@ class DecodeHead(ABC):
         align_corners: How predictions are resized; see PyTorch's ``interpolate``.
         open_vocabulary: Whether `set_classes` works: no tensor of the head belongs to a class. Such
             a head lists ``text_dims`` and reads the embeddings of the classes.
+        reads_scores: Whether it reads ``scores`` of `Features`, which a neck must make.
 
     Example:
         >>> import torch
@@ -137,6 +135,7 @@ class DecodeHead(ABC):
     threshold: float = 0.5
     align_corners: bool = False
     open_vocabulary: ClassVar[bool] = False
+    reads_scores: ClassVar[bool] = False
     __call__: Callable[..., Any]
 
     @abstractmethod

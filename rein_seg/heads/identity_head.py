@@ -8,7 +8,6 @@ from __future__ import annotations
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from rein_seg.errors import UserError
 from rein_seg.heads.mmseg_head import LogitsHead
 from rein_seg.rules import Positive
 from rein_seg.structures import Features
@@ -20,16 +19,12 @@ class IdentityHead(LogitsHead):
 
     Args:
         num_classes: K; filled in by the segmentor.
-        has_scores: Whether the neck makes scores; filled in by the segmentor.
         temperature: Divisor of the scores.
         **kwargs: As mmseg's `BaseDecodeHead` (loss_decode, ignore_index, ...). The default loss is
             cross-entropy with factor 0.4, a mean over all pixels: ignored pixels add 0, but count.
 
     Shapes:
         `Features` with scores (B, K, h, w) -> logits (B, K, h, w).
-
-    Raises:
-        UserError: If no neck makes scores.
 
     Source: Rao et al., "DenseCLIP" (CVPR 2022), Sec. 3.2, and the official code. Differs from it:
     none.
@@ -38,22 +33,16 @@ class IdentityHead(LogitsHead):
         >>> import torch
         >>> from rein_seg.heads import IdentityHead
         >>> from rein_seg.structures import Features
-        >>> head = IdentityHead(3, has_scores=True)
+        >>> head = IdentityHead(3)
         >>> features = Features(maps=(), scores=torch.zeros(1, 3, 4, 4))
         >>> head.loss(features, torch.zeros(1, 8, 8, dtype=torch.long))['loss_ce']  # 0.4 log 3
         tensor(0.4394)
     """
 
-    filled_in = ('num_classes', 'has_scores')
+    filled_in = ('num_classes',)
+    reads_scores = True
 
-    def __init__(
-        self, num_classes: int, *, has_scores: bool, temperature: Positive = 0.07, **kwargs
-    ) -> None:
-        if not has_scores:
-            raise UserError(
-                'IdentityHead reads scores of pixels and words, and no neck makes them: expected '
-                "model.neck=dict(type='PixelTextNeck', ...)"
-            )
+    def __init__(self, num_classes: int, *, temperature: Positive = 0.07, **kwargs) -> None:
         kwargs.setdefault('loss_decode', dict(type='CrossEntropyLoss', loss_weight=0.4))
         super().__init__(
             in_channels=num_classes, channels=num_classes, num_classes=num_classes,

@@ -130,8 +130,7 @@ class PEFTSegmentor(EncoderDecoder):
         if neck is not None:
             with building('model.neck'):
                 self.neck, channels, strides = build_neck(neck, inputs)
-            scores = isinstance(self.neck, FeaturesNeck) and self.neck.makes_scores
-            inputs = replace(inputs, channels=channels, strides=None, has_scores=scores)
+            inputs = replace(inputs, channels=channels, strides=None)
         with building('model.decode_head'):
             self.decode_head = build_head(decode_head, inputs)
         if auxiliary_head is not None:

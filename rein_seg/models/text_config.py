@@ -101,6 +101,7 @@ def check_readers(
         UserError: If a part reads what is not there, or no part reads the text.
     """
     readers = 0
+    _check_scores(parts)
     for place, cfg in _each(parts):
         named, facts = f'model.{place}={cfg.get("type")!r}', facts_read(cfg)
         readers += _TEXT in facts
@@ -121,6 +122,20 @@ def check_readers(
             f'model.text={text.get("type")!r} is read by no part of the model ({heads}): expected '
             'a neck or head that reads class names, such as ATMHead; or leave model.text out'
         )
+
+
+def _check_scores(parts: PartConfigs) -> None:
+    """Checks that a neck makes the scores of pixels and words that a head reads."""
+    each = [(place, cfg, MODELS.get(str(cfg.get('type')))) for place, cfg in _each(parts)]
+    if any(getattr(cls, 'makes_scores', False) for _, _, cls in each):
+        return
+    for place, cfg, cls in each:
+        if getattr(cls, 'reads_scores', False):
+            raise UserError(
+                f'model.{place}={cfg.get("type")!r} reads scores of pixels and words, which no '
+                "neck makes: expected model.neck=dict(type='PixelTextNeck', ...); set it, or take "
+                'another head'
+            )
 
 
 def _check_width(parts: PartConfigs, text_dims: int, joint_dims: int | None) -> None:

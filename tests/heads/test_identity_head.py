@@ -1,10 +1,8 @@
-"""Scores of pixels and words as logits: temperature, loss, ignored pixels, what it refuses."""
+"""Scores of pixels and words as logits: temperature, loss, ignored pixels."""
 
-import pytest
 import torch
 import torch.nn.functional as F
 
-from rein_seg.errors import UserError
 from rein_seg.heads import IdentityHead
 from rein_seg.structures import Features
 
@@ -26,11 +24,11 @@ def enlarged(features, size):
 def test_the_loss_is_a_mean_over_all_pixels():
     features, labels = draw()
     each = F.cross_entropy(enlarged(features, (12, 20)), labels, ignore_index=255, reduction='none')
-    head = IdentityHead(CLASSES, has_scores=True)
+    head = IdentityHead(CLASSES)
     found = head.loss(features, labels)
     torch.testing.assert_close(found['loss_ce'], 0.4 * each.sum() / labels.numel())
     own = dict(type='CrossEntropyLoss', loss_weight=1.0, avg_non_ignore=True)
-    head = IdentityHead(CLASSES, has_scores=True, loss_decode=own)
+    head = IdentityHead(CLASSES, loss_decode=own)
     expected = each.sum() / (labels != 255).sum()
     torch.testing.assert_close(head.loss(features, labels)['loss_ce'], expected)
 
@@ -41,8 +39,8 @@ def test_another_temperature_and_other_losses():
         dict(type='CrossEntropyLoss', loss_weight=2.0),
         dict(type='BatchDiceLoss', loss_weight=0.5),
     ]
-    head = IdentityHead(CLASSES, has_scores=True, temperature=0.14, loss_decode=losses)
-    plain = IdentityHead(CLASSES, has_scores=True, loss_decode=losses[0])
+    head = IdentityHead(CLASSES, temperature=0.14, loss_decode=losses)
+    plain = IdentityHead(CLASSES, loss_decode=losses[0])
     halved = Features(features.maps, scores=features.scores / 2)
     found = head.loss(features, labels)
     torch.testing.assert_close(found['loss_ce'], plain.loss(halved, labels)['loss_ce'])
@@ -51,7 +49,7 @@ def test_another_temperature_and_other_losses():
 
 def test_predictions_are_the_enlarged_logits():
     features, _ = draw()
-    head = IdentityHead(CLASSES, has_scores=True)
+    head = IdentityHead(CLASSES)
     torch.testing.assert_close(head.predict(features, (9, 8)), enlarged(features, (9, 8)))
     assert not list(head.parameters())
     assert not head.state_dict()
@@ -59,10 +57,5 @@ def test_predictions_are_the_enlarged_logits():
 
 def test_an_image_of_ignored_pixels_gives_a_zero():
     features, labels = draw()
-    found = IdentityHead(CLASSES, has_scores=True).loss(features, torch.full_like(labels, 255))
+    found = IdentityHead(CLASSES).loss(features, torch.full_like(labels, 255))
     assert found['loss_ce'] == 0
-
-
-def test_without_scores_it_says_who_makes_them():
-    with pytest.raises(UserError, match=r'IdentityHead reads scores.*PixelTextNeck'):
-        IdentityHead(CLASSES, has_scores=False)

@@ -26,6 +26,9 @@ ENCODER = dict(
     init_seed=0,
 )
 NECK = dict(type='PixelTextNeck', factors=(4, 2, 1, 0.5), out_channels=8, decoder=DECODER)
+FROZEN = dict(
+    type='PEFTBackbone', encoder=dict(type='TinyViT', init_seed=0), peft=dict(type='Frozen')
+)
 TABLE = dict(type='ClassTable', classes=['road', 'sky', 'car', 'bus'], dims=DIMS)
 
 
@@ -128,9 +131,6 @@ def test_the_decoder_starts_as_published():
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(joint_dims=None), 'this encoder has no space that it shares with text.*CLIPResNet'),
-        (dict(text_dims=None), r"the model has none: .*model\.text=dict\(type='SharedContext'\)"),
-        (dict(text_dims=8), 'text embeddings have 8 values, pixels 12: .*text tower of this enc'),
         (dict(level=4), r'level=4, but there are 4 maps \(0 to 3\)'),
         (dict(level=-5), r'level=-5, but there are 4 maps'),
         (dict(factors=(4, 2)), '2 factors for 4 maps'),
@@ -184,16 +184,15 @@ def test_the_state_of_a_model_holds_no_word():
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(text=None), 'PixelTextNeck compares pixels with words, and the model has none'),
-        (dict(neck=None), 'IdentityHead reads scores .* and no neck makes them'),
-        (dict(neck=dict(type='TokenPyramid')), 'IdentityHead reads scores'),
-        (
-            dict(backbone=dict(type='PEFTBackbone', encoder=dict(type='TinyViT', init_seed=0),
-                 peft=dict(type='Frozen'))),
-            'this encoder has no space that it shares with text',
-        ),
+        (dict(text=None), "model.neck='PixelTextNeck' reads the embeddings of the class names"),
+        (dict(text=dict(TABLE, dims=8)), 'compares text of width 8 with an image of width 12'),
+        (dict(neck=None), "auxiliary_head='IdentityHead' reads scores .*, which no neck makes"),
+        (dict(neck=dict(type='TokenPyramid')), r"reads scores .*model\.neck=.*'PixelTextNeck'"),
+        (dict(backbone=FROZEN), "model.neck='PixelTextNeck' reads the space .* 'TinyViT' does not"),
+        (dict(neck=dict(NECK, level=4)), r'level=4, but there are 4 maps \(0 to 3\)'),
+        (dict(neck=dict(NECK, decoder=dict(dim=8))), "model.neck: takes no 'dim'"),
     ],
-)  # fmt: skip
+)
 def test_parts_that_miss_each_other_are_named(options, message):
     with pytest.raises(UserError, match=message):
         model(**options)

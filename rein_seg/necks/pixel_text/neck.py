@@ -37,8 +37,8 @@ class PixelTextNeck(FeaturesNeck, BaseModule):
         in_channels: C_i of each map; filled in by the segmentor.
         in_strides: Pixels a step of each map; filled in by the segmentor.
         num_classes: K, which the FPN is built for; filled in by the segmentor.
-        joint_dims: D of the image; filled in by the segmentor.
-        text_dims: D of the text; filled in by the segmentor.
+        joint_dims: D; filled in by the segmentor.
+        text_dims: D of the text, which must be the same; filled in by the segmentor.
         factors: Scales of a `ConvPyramid` with batch norm in front, for an encoder whose maps have
             one size, such as (4, 2, 1, 0.5). None takes the maps as they are.
         level: Index of the map that S joins; None takes the map with the steps of the encoder's
@@ -54,8 +54,7 @@ class PixelTextNeck(FeaturesNeck, BaseModule):
         maps (B, out_channels, ., .), text (B, K, D), scores (B, K, h, w) from -1 to 1.
 
     Raises:
-        UserError: If the model has no text branch, the encoder no space that it shares with text,
-            their widths differ, or ``level`` is no map.
+        UserError: If ``level`` is no map.
 
     Source: Rao et al., "DenseCLIP" (CVPR 2022), Sec. 3.2 and 3.3, and the official code. Differs
     from it: S is resized where ``level`` has other steps; there that is an error.
@@ -80,8 +79,8 @@ class PixelTextNeck(FeaturesNeck, BaseModule):
         in_channels: Sequence[int],
         in_strides: Sequence[int],
         num_classes: int,
-        joint_dims: int | None,
-        text_dims: int | None,
+        joint_dims: int,
+        text_dims: int,
         *,
         factors: Sequence[float] | None = None,
         level: int | None = None,
@@ -91,7 +90,7 @@ class PixelTextNeck(FeaturesNeck, BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        dims = _check_dims(joint_dims, text_dims)
+        assert joint_dims == text_dims, (joint_dims, text_dims)  # checked by the segmentor
         channels, strides = list(in_channels), [float(stride) for stride in in_strides]
         self.pyramid: nn.Module = nn.Identity()
         if factors is not None:
@@ -99,8 +98,8 @@ class PixelTextNeck(FeaturesNeck, BaseModule):
             strides = [stride / factor for stride, factor in zip(strides, factors, strict=True)]
         self.level = _find_level(level, strides, in_strides[-1])
         channels[self.level] += num_classes
-        self.context_decoder = ContextDecoder(dims, **(decoder or {}))
-        self.gamma = nn.Parameter(torch.full((dims,), gamma))
+        self.context_decoder = ContextDecoder(joint_dims, **(decoder or {}))
+        self.gamma = nn.Parameter(torch.full((joint_dims,), gamma))
         self.fpn = FPN(channels, out_channels, num_outs=len(channels))
         self.out_channels = (out_channels,) * len(channels)
         self.out_strides = tuple(int(stride) for stride in strides)
@@ -153,26 +152,6 @@ def score_map(dense: Tensor, text: Tensor) -> Tensor:
         tensor([0.5000, 0.5000, 0.5000])
     """
     return torch.einsum('bdhw,bkd->bkhw', F.normalize(dense, dim=1), F.normalize(text, dim=2))
-
-
-def _check_dims(joint_dims: int | None, text_dims: int | None) -> int:
-    if joint_dims is None:
-        raise UserError(
-            'PixelTextNeck compares pixels with words, and this encoder has no space that it '
-            'shares with text: expected an encoder with it, such as CLIPResNet, or CLIPViT with '
-            'joint_dims=512; take another encoder, or another neck'
-        )
-    if text_dims is None:
-        raise UserError(
-            'PixelTextNeck compares pixels with words, and the model has none: give it a text '
-            "branch, such as model.text=dict(type='SharedContext')"
-        )
-    if joint_dims != text_dims:
-        raise UserError(
-            f'PixelTextNeck: text embeddings have {text_dims} values, pixels {joint_dims}: '
-            'expected both towers of the same CLIP; take the text tower of this encoder'
-        )
-    return joint_dims
 
 
 def _find_level(level: int | None, strides: Sequence[float], stride: float) -> int:
