@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -62,6 +62,38 @@ def palette_for(
         return palette
     colours = distinct_colours(min(count, MOST_COLOURS))
     return [colours[i % len(colours)] for i in range(count)]
+
+
+def palette_with(names: Sequence[str], known: Mapping[str, Sequence[int]]) -> list[list[int]]:
+    """Returns a colour for each name: its known colour, else a colour far from all before.
+
+    Args:
+        names: Of the classes.
+        known: Name -> RGB colour.
+
+    Example:
+        >>> from rein_seg.palettes import palette_with
+        >>> palette_with(['road', 'tram'], {'road': [204, 0, 51], 'sky': [0, 0, 255]})
+        [[204, 0, 51], [0, 255, 0]]
+    """
+    taken = [list(map(int, known[name])) for name in names if name in known]
+    new = iter(_far_from(taken, len(names) - len(taken)))
+    return [list(map(int, known[name])) if name in known else next(new) for name in names]
+
+
+def _far_from(taken: Sequence[Sequence[int]], count: int) -> list[list[int]]:
+    """Returns distinct colours, each the farthest in CIELAB from those taken and those before."""
+    if not taken:
+        return [list(colour) for colour in palette_for(count)]
+    rgb = np.array(_ordered())
+    lab = to_lab(rgb)
+    near = np.linalg.norm(lab[:, None] - to_lab(np.array(taken)), axis=2).min(1)
+    found = []
+    for _ in range(count):
+        best = int(near.argmax())
+        found.append([int(value) for value in rgb[best]])
+        near = np.minimum(near, np.linalg.norm(lab - lab[best], axis=1))
+    return found
 
 
 @cache

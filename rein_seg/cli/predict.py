@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   rein-seg predict adapter.safetensors photo.jpg --out maps
   rein-seg predict adapter.safetensors trips/ 'more/*.png' clip.mp4 --out maps --scores
   rein-seg predict adapter.safetensors list.txt --out maps --tta --no-overlays
+  rein-seg predict adapter.safetensors photo.jpg --out maps --classes "road, cyclist, tram"
   rein-seg predict adapter.safetensors trips/ --out maps --shard 1/2 --device cuda:0"""
 INTERRUPTED = 'the same command goes on from here'
 
@@ -52,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar='SCALE',
         help='average over scales, plain and mirrored (default of SCALE: 0.75 1 1.25)',
+    )
+    parser.add_argument(
+        '--classes',
+        metavar='NAMES',
+        help="classes in place of the training's, for a model that reads the names of classes: "
+        "'road, cyclist, tram', or a file with a name a line; a line may be name = word, word, "
+        'which reads the words in place of the name (between quotes: such parts, separated by ;)',
     )
     parser.add_argument(
         '--max-tokens',
@@ -113,10 +121,12 @@ def shard(text: str) -> tuple[int, int]:
 def main(args: argparse.Namespace) -> int:
     """Predicts and prints a summary."""
     from rein_seg.errors import UserError
+    from rein_seg.inference.class_list import read_class_list
     from rein_seg.inference.items import Settings
     from rein_seg.inference.loading import find_weights, load
     from rein_seg.inference.predict_files import predict_files
 
+    classes = None if args.classes is None else read_class_list(args.classes)
     settings = Settings(
         overlays=not args.no_overlays,
         scores=args.scores,
@@ -125,9 +135,11 @@ def main(args: argparse.Namespace) -> int:
         every=args.every,
         max_value=args.max_value,
         bands=None if args.bands is None else tuple(args.bands),
+        classes=None if classes is None else classes.lines,
     )
     weights = find_weights(args.adapter)
     options = dict(device=args.device, config=args.config, encoder_weights=args.encoder_weights)
+    options['classes'] = classes
     done = predict_files(
         str(weights),
         args.sources,

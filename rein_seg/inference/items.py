@@ -49,6 +49,7 @@ class Settings:
         every: Takes each N-th frame of videos.
         max_value: White of images with more than 8 bits.
         bands: Indexes of red, green and blue in rasters.
+        classes: Classes in place of the model's own, a line each; see `ClassList`.
 
     Raises:
         UserError: If a value is out of its range.
@@ -61,6 +62,7 @@ class Settings:
     every: int = 1
     max_value: float | None = None
     bands: tuple[int, ...] | None = None
+    classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         views(self.tta)

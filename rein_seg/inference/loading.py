@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from rein_seg.config.stored import read_stored
 from rein_seg.download import HubId, hub_files, parse_hub_id
 from rein_seg.encoders.anatomy import known_classes
 from rein_seg.errors import UserError
+from rein_seg.inference.class_list import Choice, read_class_list
 from rein_seg.inference.predictor import Predictor
+from rein_seg.models.open_vocabulary import NO_TEXT, check_open
 from rein_seg.run.predict import init_model
 
 ADAPTER = 'adapter.safetensors'
@@ -39,6 +41,8 @@ def load(
     device: str | None = None,
     config: str | Config | None = None,
     encoder_weights: str | Path | None = None,
+    classes: Choice | None = None,
+    unseen: Sequence[str] | None = None,
 ) -> Predictor:
     """Loads a trained model to predict with.
 
@@ -52,10 +56,14 @@ def load(
         device: Such as ``cuda:0``; default the first GPU, else the CPU.
         config: Config to use in place of the file's own, for files without a config.
         encoder_weights: File of the encoder's weights, where it lies elsewhere.
+        classes: Other classes than those of the training, for a model that reads the names of
+            classes; see `Predictor.with_classes`.
+        unseen: Names of the classes that training did not label; see `Predictor.with_classes`.
 
     Raises:
         UserError: If there is no such file, it holds no config, it was made for other encoder
-            weights, the encoder's weights are missing, or the device is absent.
+            weights, the encoder's weights are missing, its classes are fixed and others are
+            asked for, or the device is absent.
 
     Example:
         >>> import rein_seg
@@ -66,12 +74,16 @@ def load(
     place = check_device(device)
     path = find_weights(source)
     cfg, meta = _config_of(path) if config is None else (_given(config), {})
+    if classes is not None:
+        read_class_list(classes)
+        check_open(None if cfg.model.get('text') else NO_TEXT)
     _point_to_encoder(cfg, path, encoder_weights)
     model: Any = init_model(cfg, str(path), device=place)
     model.dataset_meta = {**model.dataset_meta, **meta}
     if meta:
         _check_classes(model, path)
-    return Predictor(model)
+    predictor = Predictor(model)
+    return predictor if classes is None else predictor.with_classes(classes, unseen=unseen)
 
 
 def _check_classes(model: Any, path: Path) -> None:

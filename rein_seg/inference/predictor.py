@@ -21,6 +21,7 @@ from torch import nn
 from rein_seg.datasets.files.listing import is_zip_place
 from rein_seg.errors import NotFinite, UserError
 from rein_seg.inference.augment import PLAIN, View, mirrored, scaled, scaled_size, views
+from rein_seg.inference.class_list import Choice, read_class_list
 from rein_seg.inference.images import is_batch, to_rgb
 from rein_seg.inference.result import Prediction
 from rein_seg.inference.rows import Strip, apply_rows, label_rows, mean_rows, resize_rows
@@ -32,7 +33,9 @@ from rein_seg.inference.tiles import (
     make_plan,
     predict_rows,
 )
-from rein_seg.palettes import palette_for
+from rein_seg.models.open_vocabulary import with_own_classes
+from rein_seg.palettes import palette_for, palette_with
+from rein_seg.text.names import spoken
 
 
 class Predictor:
@@ -64,6 +67,10 @@ class Predictor:
     def __init__(self, model: nn.Module) -> None:
         self.model: Any = model
         self.classes, self.palette = _names_and_colours(model)
+        # of the trained classes, by the name as a text tower reads it
+        self._colours = {
+            spoken(name): colour for name, colour in zip(self.classes, self.palette, strict=True)
+        }
         self._said: set[str] = set()
         self._lock = threading.Lock()
 
@@ -71,6 +78,30 @@ class Predictor:
     def device(self) -> torch.device:
         """Where the model computes."""
         return next(self.model.parameters()).device
+
+    def with_classes(self, classes: Choice, *, unseen: Sequence[str] | None = None) -> Predictor:
+        """Returns a predictor of other classes with the same weights, which both share.
+
+        Classes of the training keep their colours.
+
+        Args:
+            classes: Names; a dict of names and words to read in their place; or a text such as
+                ``'road, tram'``; see `read_class_list`.
+            unseen: Names of the classes that training did not label; see
+                `PEFTSegmentor.set_classes`.
+
+        Raises:
+            UserError: If the model has fixed classes, or the names are wrong.
+        """
+        listed = read_class_list(classes)
+        model: Any = with_own_classes(self.model)
+        model.set_classes(listed.classes, unseen, listed.words)
+        read = [spoken(name) for name in listed.classes]
+        meta = {'classes': listed.classes, 'palette': palette_with(read, self._colours)}
+        model.dataset_meta = {**(getattr(self.model, 'dataset_meta', None) or {}), **meta}
+        other = Predictor(model)
+        other._colours, other._lock = self._colours, self._lock  # one encoder
+        return other
 
     def predict(
         self,

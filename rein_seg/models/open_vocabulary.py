@@ -20,17 +20,19 @@ from rein_seg.text.names import Names, check_classes, spoken
 if TYPE_CHECKING:
     from rein_seg.models.segmentor import PEFTSegmentor
 
-OPEN = (
+_OPEN = (
     'a model that reads the names of classes, such as the model of zegclip_tiny_miniscapes '
     '(docs/guides/text.md)'
 )
+
+NO_TEXT = 'it reads no names (no model.text)'
 
 
 def why_closed(model: PEFTSegmentor) -> str | None:
     """Says why a model predicts the classes of its training alone; None if it takes others."""
     text, head, neck = model.text, as_head(model.decode_head), getattr(model, 'neck', None)
     if text is None:
-        return 'it reads no names (no model.text)'
+        return NO_TEXT
     if not text.open_vocabulary:
         return f'{type(text).__name__} has trained a prompt for each class'
     if isinstance(neck, FeaturesNeck) and not neck.open_vocabulary:
@@ -40,7 +42,45 @@ def why_closed(model: PEFTSegmentor) -> str | None:
     return None
 
 
-def words_of(name: str, names: Names | None) -> set[str]:
+def check_open(reason: str | None) -> None:
+    """Checks that a model takes other classes.
+
+    Args:
+        reason: Why it does not; see `why_closed`.
+
+    Raises:
+        UserError: If there is a reason.
+
+    Example:
+        >>> from rein_seg.models.open_vocabulary import check_open
+        >>> check_open('it reads no names')
+        Traceback (most recent call last):
+        rein_seg.errors.UserError: other classes than those of the training: this model has fixed...
+    """
+    if reason is not None:
+        raise UserError(
+            f'other classes than those of the training: this model has fixed classes, since '
+            f'{reason}; leave classes out, or train {_OPEN}'
+        )
+
+
+def check_choice(
+    classes: Sequence[str], names: Names | None = None, unseen: Sequence[str] = ()
+) -> None:
+    """Checks classes to predict: as `check_classes`, and that there are two or more.
+
+    Raises:
+        UserError: If they are wrong.
+    """
+    check_classes(classes, unseen, names)
+    if len(classes) < 2:
+        raise UserError(
+            f'classes name {classes[0]!r} alone: expected two names or more, since each pixel gets '
+            'the best of them; add a name for the rest of the image'
+        )
+
+
+def _words_of(name: str, names: Names | None) -> set[str]:
     """Returns the name of a class and its words, as a text tower reads them."""
     words = (names or {}).get(name, ())
     return {spoken(one) for one in (name, *([words] if isinstance(words, str) else words))}
@@ -66,20 +106,11 @@ def set_classes(
         UserError: If the model cannot take other classes, or the names are wrong; the model is then
             as it was.
     """
-    reason = why_closed(model)
-    if reason is not None or model.text is None:
-        raise UserError(
-            f'classes={_short(classes)}: this model has fixed classes, since {reason}; leave '
-            f'classes out, or train {OPEN}'
-        )
-    check_classes(classes, unseen or (), names)
+    check_open(why_closed(model))
+    assert model.text is not None  # else it is closed
+    check_choice(classes, names, unseen or ())
     if unseen is None:
-        unseen = [name for name in classes if not model.labelled & words_of(name, names)]
-    if len(classes) < 2:
-        raise UserError(
-            f'classes={_short(classes)}: expected two names or more, since each pixel gets the '
-            'best of them; add a name for the rest of the image'
-        )
+        unseen = [name for name in classes if not model.labelled & _words_of(name, names)]
     model.text.set_classes(classes, unseen, names)
     as_head(model.decode_head).set_classes(len(classes), model.text.unseen)
     model.num_classes = model.out_channels = len(classes)
@@ -99,7 +130,3 @@ def with_own_classes(model: nn.Module) -> nn.Module:
             shared = {id(parameter): parameter for parameter in part.parameters()}
             other._modules[name] = copy.deepcopy(part, shared)
     return other
-
-
-def _short(classes: Sequence[str]) -> str:
-    return repr(classes if len(repr(classes)) <= 80 else [*classes[:3], '...'])
