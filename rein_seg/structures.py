@@ -272,6 +272,19 @@ class SeqSite(Site):
 
 
 @dataclass(frozen=True)
+class JointSite(Site):
+    """JOINT: the tensor that enters the module that makes the joint embedding of `Features`.
+
+    Methods' tokens are out of it already.
+
+    Attributes:
+        tap: The module's input: the sequence behind the last block, or the last map.
+    """
+
+    tap: Tap
+
+
+@dataclass(frozen=True)
 class Anatomy:
     """The sites and sizes of one encoder.
 
@@ -295,8 +308,7 @@ class Anatomy:
         hooks: Forward hooks (module, side, hook) that sites rely on; hooks of the input also take
             keyword arguments.
         no_maps: Why the encoder gives no maps, and what to do; None if it gives maps.
-        joint: Module whose output is the joint embedding of `Features`, global and dense, or None.
-        joint_dims: D of the joint embedding, or None.
+        joint_dims: D of the joint embedding of `Features`, or None without it.
     """
 
     family: str
@@ -315,8 +327,13 @@ class Anatomy:
     settings: tuple[tuple[nn.Module, str, Any], ...] = ()
     hooks: tuple[tuple[nn.Module, Side, Callable[..., None]], ...] = ()
     no_maps: str | None = None
-    joint: nn.Module | None = None
     joint_dims: int | None = None
+
+    @property
+    def joint(self) -> nn.Module | None:
+        """Module whose output is the joint embedding, global and dense; None without it."""
+        found = (site.tap.module for site in self.sites if isinstance(site, JointSite))
+        return next(found, None)
 
     @property
     def num_blocks(self) -> int:

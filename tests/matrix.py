@@ -21,8 +21,8 @@ from mmseg.structures import SegDataSample
 
 from rein_seg.errors import UserError
 from rein_seg.registry import PEFT_METHODS
-from tests.encoders.tiny import ENCODERS, FOUR_MAPS
-from tests.heads.tiny import HEADS
+from tests.encoders.tiny import ENCODERS, FOUR_MAPS, with_joint
+from tests.heads.tiny import HEADS, reads_joint
 from tests.paths import REPO
 from tests.peft.cases import CASES
 
@@ -110,6 +110,7 @@ def _refusal(peft: dict, encoder: dict, head: dict) -> str | None:
 def _step(peft: dict, encoder: dict, head: dict) -> None:
     torch.manual_seed(0)
     peft = {key: value for key, value in peft.items() if key != 'num_classes'}  # is filled in
+    encoder = with_joint(encoder, 8 if reads_joint(head) else None)
     backbone = dict(type='PEFTBackbone', encoder=encoder, peft=peft)
     cfg = {'type': 'PEFTSegmentor', 'backbone': backbone, 'num_classes': 3, **head}
     model = MODELS.build(cfg).train()

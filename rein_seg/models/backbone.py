@@ -142,10 +142,11 @@ class PEFTBackbone(BaseModule):
         """
         self.check_size(image.shape[-2:])
         self.anatomy.state.begin()
-        maps = tuple(self.encoder(image))
-        # not stored any longer: a copy of the model cannot copy a part of a graph
-        embedding, self._embedding = self._embedding, None
-        joint, self._joint = self._joint, None
+        try:
+            maps = tuple(self.encoder(image))
+        finally:  # not stored any longer: a copy of the model cannot copy a part of a graph
+            embedding, self._embedding = self._embedding, None
+            joint, self._joint = self._joint, None
         return Features(maps=maps, queries=self.peft.queries(), embedding=embedding, joint=joint)
 
     def check_size(self, size: Sequence[int]) -> None:

@@ -74,8 +74,8 @@ class PEFTSegmentor(EncoderDecoder):
     Raises:
         UserError: If the method makes queries that the head does not read, a given ``in_channels``
             differs from the encoder's, text or a joint space is missing that a part reads, or text
-            is there that no part reads, ``test_cfg`` is not one of the two modes, or there is no
-            single foreground class to keep scores of.
+            or a joint space is there that no part reads, ``test_cfg`` is not one of the two modes,
+            or there is no single foreground class to keep scores of.
 
     Example:
         >>> import torch

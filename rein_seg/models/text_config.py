@@ -61,8 +61,8 @@ def text_for(
         num_classes: K.
 
     Raises:
-        UserError: If a part reads what is not there, no part reads the text, or text and image have
-            another width where a part compares them.
+        UserError: If a part reads what is not there, no part reads the text or the joint space, or
+            text and image have another width where a part compares them.
     """
     check_readers(parts, cfg, backbone.joint_dims, backbone.encoder_info.name)
     if cfg is None:
@@ -98,13 +98,14 @@ def check_readers(
         encoder: Name of the encoder, for messages.
 
     Raises:
-        UserError: If a part reads what is not there, or no part reads the text.
+        UserError: If a part reads what is not there, or no part reads the text or the joint space.
     """
-    readers = 0
+    readers, of_joint = 0, 0
     _check_scores(parts)
     for place, cfg in _each(parts):
         named, facts = f'model.{place}={cfg.get("type")!r}', facts_read(cfg)
         readers += _TEXT in facts
+        of_joint += _JOINT in facts
         if _TEXT in facts and text is None:
             raise UserError(
                 f'{named} reads the embeddings of the class names, and the model has no text '
@@ -121,6 +122,12 @@ def check_readers(
         raise UserError(
             f'model.text={text.get("type")!r} is read by no part of the model ({heads}): expected '
             'a neck or head that reads class names, such as ATMHead; or leave model.text out'
+        )
+    if joint_dims is not None and not of_joint:
+        raise UserError(
+            f'encoder {encoder!r} has joint_dims={joint_dims}, but no neck or head of the model '
+            'reads the space that image and text share, so its part of the encoder would never '
+            'train: set encoder.joint_dims=None, or use a head that reads it, such as ATMHead'
         )
 
 

@@ -20,6 +20,7 @@ from rein_seg.peft.context import Context
 from rein_seg.structures import (
     Anatomy,
     BranchSite,
+    JointSite,
     NormSite,
     OpSite,
     ParamSite,
@@ -62,6 +63,22 @@ class OutputHook:
     def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         """Replaces the output."""
         return self.function(args[0], output, self.context)
+
+
+class InputHook:
+    """JOINT: input -> function(input, context)."""
+
+    def __init__(self, site: JointSite, function: Callable[..., Tensor], anatomy: Anatomy) -> None:
+        self.function = function
+        self.context = Context(site, site.tap.layout, anatomy)
+
+    def register(self, site: JointSite) -> list[RemovableHandle]:
+        """Registers on the module that makes the joint embedding."""
+        return [site.tap.module.register_forward_pre_hook(self.on_input)]
+
+    def on_input(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Replaces the input."""
+        return (self.function(args[0], self.context), *args[1:])
 
 
 class StreamHook:
@@ -301,4 +318,5 @@ HOOKS: dict[type[Site], Callable[..., Any]] = {
     StreamSite: StreamHook,
     BranchSite: BranchHook,
     SeqSite: SeqHook,
+    JointSite: InputHook,
 }

@@ -71,6 +71,14 @@ ENCODERS = {
         patch_size=8,
         init_seed=0,
     ),
+    'clip_joint': dict(
+        type='CLIPViT',
+        arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),
+        img_size=32,
+        patch_size=8,
+        joint_dims=8,
+        init_seed=0,
+    ),
     'convnext': dict(
         type='mmpretrain.ConvNeXt',
         arch=dict(depths=[1, 2], channels=[16, 32]),
@@ -256,6 +264,12 @@ FOUR_MAPS = {
     'ddrnet': {**ENCODERS['ddrnet'], 'out': 'pyramid'},
     'swin': {**ENCODERS['swin'], 'arch': dict(embed_dims=8, **_STAGES, num_heads=[1, 1, 2, 2])},
 }
+
+
+def with_joint(cfg, dims):
+    """Returns the config with another width of the joint space, if the encoder can have such."""
+    able = cfg['type'] in ('CLIPViT', 'CLIPResNet', 'TinyCLIP')
+    return {**cfg, 'joint_dims': dims} if able else cfg
 
 
 def image(height=32, width=48):

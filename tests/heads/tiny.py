@@ -1,5 +1,7 @@
 """One tiny head of each kind, by the name users know: a new head is one row."""
 
+from mmseg.registry import MODELS
+
 GROUPS = dict(type='GN', num_groups=2)
 UPERNET = dict(type='UPerHead', channels=8, pool_scales=(1, 2), norm_cfg=GROUPS)
 SETR = dict(hidden=8, norm_cfg=GROUPS)
@@ -136,3 +138,10 @@ HEADS = {
 }
 # heads that some families cannot feed: maps of several sizes, or no joint space
 PARTIAL = ('DenseCLIP', 'RepSep', 'SETR, MLA', 'FPN, FPT', 'TokenPyramid, FPT')
+
+
+def reads_joint(model):
+    """Whether a part of a model reads the joint embedding of image and text."""
+    parts = [model.get('neck'), model['decode_head'], model.get('auxiliary_head')]
+    parts = [part for part in parts if isinstance(part, dict)]
+    return any('joint_dims' in getattr(MODELS.get(p['type']), 'filled_in', ()) for p in parts)

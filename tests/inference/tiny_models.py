@@ -9,7 +9,7 @@ from mmseg.registry import MODELS
 from rein_seg.apis import init_model
 from rein_seg.checkpoint import save_adapter
 from rein_seg.run.results import adapter_metadata
-from tests.encoders.tiny import ENCODERS
+from tests.encoders.tiny import ENCODERS, with_joint
 from tests.run.tiny_run import tiny_config
 
 SLIDE = dict(mode='slide', crop_size=(32, 32), stride=(24, 24))
@@ -21,6 +21,7 @@ def tiny_model(
     """Returns a segmentor that is ready to predict; its head has random weights."""
     decode_head = dict(type=head) if isinstance(head, str) else head
     encoder = ENCODERS[encoder] if isinstance(encoder, str) else encoder
+    encoder = with_joint(encoder, None)
     model = dict(
         type='PEFTSegmentor',
         backbone=dict(type='PEFTBackbone', encoder=encoder, peft=dict(type='Frozen')),

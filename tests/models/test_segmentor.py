@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
+from rein_seg.errors import UserError
 from rein_seg.models.segmentor import count_parameters
 from tests.encoders.tiny import ENCODERS
 from tests.models.tiny import KEEP, LINEAR, MASK2FORMER, REIN, UNLINKED, UPER, build, samples
@@ -75,6 +76,11 @@ def test_mask2former_on_sam_gives_the_foregrounds_share_of_both_scores():
     )
     background, foreground = found.seg_logits.data  # scores, which do not add up to one
     torch.testing.assert_close(found.pred_scores.data[0], foreground / (background + foreground))
+
+
+def test_a_joint_embedding_that_nothing_reads_is_refused():
+    with pytest.raises(UserError, match='has joint_dims=8, but no neck or head .*joint_dims=None'):
+        build('clip_joint')
 
 
 def test_parameter_count_by_part():

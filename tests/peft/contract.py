@@ -70,6 +70,7 @@ def image(batch=2, height=32, width=48):
 def total(features: Features) -> torch.Tensor:
     """A scalar that every output takes part in, each element with a weight of its own."""
     tensors = [*features.maps] + ([] if features.queries is None else [features.queries])
+    tensors += features.joint or ()
     return sum((t * torch.linspace(-1, 1, t.numel()).reshape(t.shape)).sum() for t in tensors)
 
 
@@ -92,7 +93,10 @@ def randomise(backbone):
 
 def assert_same(a: Features, b: Features, tolerance=0.0):
     assert len(a.maps) == len(b.maps)
-    for x, y in zip(a.maps, b.maps, strict=True):
+    pairs = list(zip(a.maps, b.maps, strict=True))
+    if a.joint is not None and b.joint is not None:
+        pairs += zip(a.joint, b.joint, strict=True)
+    for x, y in pairs:
         torch.testing.assert_close(x, y, rtol=tolerance, atol=tolerance)
     if a.queries is not None:
         torch.testing.assert_close(a.queries, b.queries, rtol=tolerance, atol=tolerance)

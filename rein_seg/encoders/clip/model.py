@@ -1,4 +1,4 @@
-"""CLIP's image tower as Rein uses it, and the names of OpenAI's files.
+"""CLIP's image tower, and the names of its files.
 
 B batch, N patch tokens, C channels, H x W grid.
 """
@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
+from rein_seg.encoders.plain_vit.joint import check_joint, joint_space
 from rein_seg.encoders.plain_vit.model import PlainViT, make_arch
 from rein_seg.encoders.plain_vit.weights import PATCH, fit_plain_vit
 from rein_seg.encoders.weights import Converted, leave_out, rename, strip_prefix
@@ -26,7 +27,8 @@ _ACTS = {'quick_gelu': 'mmpretrain.QuickGELU', 'gelu': 'GELU'}
 class CLIPViT(PlainViT):
     """CLIP's vision transformer: a norm before the blocks, QuickGELU, no patch bias.
 
-    Without the last norm and projection, which turn the class token into the image's vector.
+    Without the last norm and projection, which turn tokens into the space shared with text, unless
+    ``joint_dims`` is given.
 
     Args:
         arch: base or large, or a dict; see `PlainViT`.
@@ -36,6 +38,9 @@ class CLIPViT(PlainViT):
         out_type: ``featmap``, or ``raw`` for whole sequences.
         class_embedding_twice: Adds the class embedding to its own position, too, as Rein's code
             does; the original adds it once.
+        joint_dims: D of the joint embedding of `Features`, from the file's ``ln_post`` and
+            ``proj``: 512 for ViT-B, 768 for ViT-L. Blocks behind the last output run, too. None:
+            no joint embedding.
         act: quick_gelu (OpenAI's towers), or gelu (OpenCLIP's, trained on LAION).
 
     Shapes:
@@ -44,8 +49,9 @@ class CLIPViT(PlainViT):
     Raises:
         UserError: If an argument is not as above.
 
-    Source: Radford et al., ICML 2021. Differs from it, as Rein's code does: positions are resized
-    (bilinearly, by size), and the class embedding enters twice.
+    Source: Radford et al., ICML 2021. Differs from it, as the code of Rein, DenseCLIP and ZegCLIP
+    does: positions are resized (bilinearly, by size), the class embedding enters twice, and all
+    tokens are projected, not the class token alone.
 
     Example:
         >>> import torch
@@ -65,6 +71,7 @@ class CLIPViT(PlainViT):
         out_indices: Sequence[int] | None = None,
         out_type: str = 'featmap',
         class_embedding_twice: bool = True,
+        joint_dims: int | None = None,
         act: str = 'quick_gelu',
     ) -> None:
         if act not in _ACTS:
@@ -82,6 +89,7 @@ class CLIPViT(PlainViT):
             layer_cfgs=dict(act_cfg=dict(type=_ACTS[act])),
         )
         self.class_embedding_twice = class_embedding_twice
+        self.joint = joint_space(self.embed_dims, joint_dims)
 
     def class_token(self) -> Tensor:
         """Returns the class embedding, or twice it, (1, 1, C)."""
@@ -116,6 +124,13 @@ _TEXT = (
 )
 
 
+# parts of DenseCLIP and ZegCLIP beside the image tower, whose names begin with backbone.
+_SYSTEM = (
+    r'(text_encoder|context_decoder|neck|decode_head|auxiliary_head|identity_head|fpn\d'
+    r'|prompt_(proj|norm))\.|(contexts|gamma|(deep_)?prompt_embeddings)$'
+)
+
+
 register_anatomy(CLIPViT)(vit_anatomy)
 
 
@@ -123,11 +138,12 @@ register_anatomy(CLIPViT)(vit_anatomy)
 def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     """Converts a file of OpenAI or OpenCLIP, the image tower alone, or mmpretrain's own names.
 
-    Names can have a prefix such as ``module.``, which OpenCLIP's training writes. The text tower,
-    and the last norm and projection of the image tower, are left out.
+    Names can have a prefix such as ``module.``, which OpenCLIP's training writes, or ``backbone.``
+    in checkpoints of DenseCLIP and ZegCLIP. The text tower is left out, and without ``joint_dims``
+    the last norm and projection of the image tower.
 
     Raises:
-        UserError: If the file is of another size.
+        UserError: If the file is of another size, or lacks a joint space that the encoder needs.
     """
     tensors, text = strip_prefix(state, 'visual.class_embedding'), ()
     if any(name.startswith('visual.') for name in tensors):
@@ -135,10 +151,18 @@ def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
         tensors = rename(tensors, [(r'^visual\.', '')])
     tensors = strip_prefix(strip_prefix(tensors, 'class_embedding'), 'cls_token')
     own_names = PATCH in tensors
-    tensors, unused = leave_out(tensors, r'proj$|(ln_post|ln1|head)\.')
+    if encoder.joint is not None:
+        tensors = rename(tensors, ((r'^(ln_post\.|proj$)', r'joint.\1'),))
+    tensors, unused = leave_out(tensors, rf'proj$|(ln_post|ln1|head)\.|{_SYSTEM}')
+    if encoder.joint is None:
+        tensors, joint = leave_out(tensors, r'joint\.')
+        unused = (*unused, *joint)
     tensors = rename(tensors, _RULES)
     for name in ('cls_token', 'pos_embed'):  # officially (C) and (1+N, C), here with a batch axis
         if name in tensors:
             tensors[name] = tensors[name].reshape(1, -1, tensors[name].shape[-1])
     left_out = (*text, *unused)
-    return fit_plain_vit(encoder, tensors, left_out, own_names=own_names) or Converted(state)
+    fitted = fit_plain_vit(encoder, tensors, left_out, own_names=own_names)
+    if fitted is not None and encoder.joint is not None:
+        check_joint(encoder, fitted.tensors)
+    return fitted or Converted(state)

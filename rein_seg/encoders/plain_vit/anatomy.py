@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import nn
 
 from rein_seg.encoders.checks import check_out_indices
+from rein_seg.encoders.plain_vit.joint import joint_sites
 from rein_seg.encoders.plain_vit.model import PlainViT
 from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
 from rein_seg.registry import register_anatomy
@@ -40,15 +41,13 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
     outputs = check_out_indices(encoder.out_indices, len(encoder.layers), unit='blocks')
     ours = isinstance(encoder, PlainViT)
     joint = encoder.joint if ours else None
-    # blocks behind the last output change nothing: without a site nothing trains there
+    # blocks that are not run change nothing: without a site nothing trains there
     depth = encoder.num_run if ours else outputs[-1] + 1
     patch = int(encoder.patch_embed.projection.stride[0])
     places = {f'layers.{i}': (i, 0, i, channels) for i in range(depth)}
     # mmpretrain's own class norms the output of its last block alone
     norm_acts = ours or depth == len(encoder.layers)
-    # the joint space stays as it was trained: a head need not read it
-    unused = ('joint.',) if norm_acts else ('joint.', 'ln1.')
-    sites: list[Site] = [*param_sites(encoder, places, unused=unused)]
+    sites: list[Site] = [*param_sites(encoder, places, unused=() if norm_acts else ('ln1.',))]
     sites.append(op_site(encoder, 'patch_embed.projection', 'patch', (-1, -1, -1, channels)))
     if not isinstance(encoder.pre_norm, nn.Identity):
         sites.append(norm_site(encoder, 'pre_norm', 'pre', (-1, -1, -1, channels)))
@@ -56,6 +55,8 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
         sites += _block_sites(encoder, name, place)
     if encoder.final_norm and norm_acts:
         sites.append(norm_site(encoder, 'ln1', 'final', (-1, -1, -1, channels)))
+    if joint is not None:
+        sites += joint_sites(encoder)
     return Anatomy(
         family='vit',
         sites=tuple(sites),
@@ -68,7 +69,6 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
         grid_module=encoder.patch_embed,
         divisor=patch,
         no_maps=None if encoder.out_type == 'featmap' else _no_maps(encoder.out_type),
-        joint=joint,
         joint_dims=None if joint is None else joint.dims,
     )
 

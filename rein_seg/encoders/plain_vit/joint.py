@@ -5,8 +5,15 @@ B batch, N patch tokens, P prefix tokens, C channels, H x W grid, D width of the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
+
+from rein_seg.encoders.checks import check_count
+from rein_seg.encoders.sites import norm_site
+from rein_seg.errors import UserError
+from rein_seg.structures import JointSite, Site, Tap
 
 
 class JointSpace(nn.Module):
@@ -48,3 +55,44 @@ class JointSpace(nn.Module):
         tokens = self.ln_post(tokens) @ self.proj
         dense = tokens[:, self.num_prefix :].transpose(1, 2).unflatten(2, grid)
         return tokens[:, 0], dense
+
+
+def joint_space(channels: int, dims: int | None) -> JointSpace | None:
+    """Returns the `JointSpace` of an encoder with one class token; None without ``joint_dims``.
+
+    Raises:
+        UserError: If ``dims`` is no whole number of at least 1.
+    """
+    return None if dims is None else JointSpace(channels, dims=check_count('joint_dims', dims))
+
+
+def joint_sites(encoder: nn.Module) -> list[Site]:
+    """Returns the sites of an encoder's `JointSpace`: its input and its norm."""
+    place = (-1, 0, -1, encoder.embed_dims)
+    tap = Tap(encoder.joint, 'input', 'NLC')
+    return [JointSite(*place, tap), norm_site(encoder, 'joint.ln_post', 'joint', place)]
+
+
+def check_joint(encoder: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Checks that a file holds the joint space of an encoder, in its width.
+
+    Args:
+        encoder: With a `JointSpace`.
+        tensors: Of the file, by the encoder's names.
+
+    Raises:
+        UserError: If not.
+    """
+    dims, found = encoder.joint.dims, tensors.get('joint.proj')
+    missing = [f'joint.{name}' for name in encoder.joint.state_dict()]
+    missing = [name for name in missing if name not in tensors]
+    if found is None or missing:
+        raise UserError(
+            f'the weights file has no {", ".join(missing)}, which encoder.joint_dims={dims} needs: '
+            'take a file of the whole image tower, or set encoder.joint_dims=None for maps alone'
+        )
+    if found.shape[-1] != dims:
+        raise UserError(
+            f'the joint space of the weights file is {found.shape[-1]} wide, the encoder has '
+            f'joint_dims={dims}: set encoder.joint_dims={found.shape[-1]}, or take another file'
+        )

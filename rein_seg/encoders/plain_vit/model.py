@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rein_seg.encoders.checks import (
     ARCH_SIZES,
@@ -21,6 +21,7 @@ from rein_seg.encoders.checks import (
     check_number,
     default_out_indices,
 )
+from rein_seg.encoders.plain_vit.joint import JointSpace
 from rein_seg.encoders.resampling import resize_grid
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError
@@ -123,7 +124,7 @@ class PlainViT(VisionTransformer):
         self.mmpretrain_args = args  # for as_mmpretrain
         self.interpolate_offset = interpolate_offset
         self.antialias = antialias
-        self.joint: nn.Module | None = None  # a subclass may set a `JointSpace`
+        self.joint: JointSpace | None = None  # a subclass may set a `JointSpace`
 
     @property
     def num_prefix(self) -> int:
@@ -177,6 +178,11 @@ class PlainViT(VisionTransformer):
         Raises:
             UserError: If mmpretrain's class cannot compute the same.
         """
+        if self.joint is not None:
+            raise UserError(
+                "mmpretrain's VisionTransformer has no joint space, this encoder has "
+                f'joint_dims={self.joint.dims}; take the official layout'
+            )
         if self.final_norm and tuple(self.out_indices) != (self.num_layers - 1,):
             raise UserError(
                 "mmpretrain's VisionTransformer norms the last block's output only, this encoder "

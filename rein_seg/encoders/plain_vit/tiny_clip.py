@@ -11,13 +11,11 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.encoders.checks import check_count
 from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
-from rein_seg.encoders.plain_vit.joint import JointSpace
+from rein_seg.encoders.plain_vit.joint import check_joint, joint_space
 from rein_seg.encoders.plain_vit.tiny_vit import TinyViT
 from rein_seg.encoders.plain_vit.weights import PATCH, fit_plain_vit
 from rein_seg.encoders.weights import Converted, leave_out, rename, strip_prefix
-from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map
 
 # the text tower beside the image tower, under OpenAI's names
@@ -41,7 +39,7 @@ class TinyCLIP(TinyViT):
         out_indices: Blocks whose outputs are returned; default: every second block.
         out_type: ``featmap``, or ``raw`` for whole sequences.
         final_norm: Applies the final norm to each output; the package's weights have none.
-        joint_dims: D.
+        joint_dims: D; None leaves the joint space out, for heads that read maps alone.
 
     Shapes:
         (B, 3, H p, W p) -> (B, C, H, W) for each output; ``raw``: (B, 1+N, C). The output of the
@@ -67,7 +65,7 @@ class TinyCLIP(TinyViT):
         out_indices: Sequence[int] | None = None,
         out_type: str = 'featmap',
         final_norm: bool = False,
-        joint_dims: int = 128,
+        joint_dims: int | None = 128,
     ) -> None:
         super().__init__(
             arch,
@@ -77,7 +75,7 @@ class TinyCLIP(TinyViT):
             out_type=out_type,
             final_norm=final_norm,
         )
-        self.joint = JointSpace(self.embed_dims, dims=check_count('joint_dims', joint_dims))
+        self.joint = joint_space(self.embed_dims, joint_dims)
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Returns global (B, D) and dense (B, D, H, W) embedding of normalised images."""
@@ -102,10 +100,9 @@ def convert_tiny_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted
         tensors, text = leave_out(tensors, TEXT_PARTS)
         tensors = rename(tensors, [(r'^visual\.', '')])
     tensors = strip_prefix(tensors, 'cls_token')
-    if PATCH in tensors and 'joint.proj' not in tensors:
-        raise UserError(
-            'the weights file has no joint.proj, so it holds an image tower without the space of '
-            "its words, as TinyViT's; TinyCLIP expects a file such as "
-            "'package:tinyclip.safetensors', or take type='TinyViT'"
-        )
+    if encoder.joint is None:
+        tensors, unused = leave_out(tensors, r'joint\.')
+        text = (*text, *unused)
+    elif PATCH in tensors:
+        check_joint(encoder, tensors)
     return fit_plain_vit(encoder, tensors, text, own_names=True) or Converted(state)

@@ -32,13 +32,16 @@ def build(**change):
 
 def official(encoder, prefix=''):
     state = {}
+    tail = {'proj': torch.ones(16, 8), 'ln_post.weight': torch.ones(16)}
     for name, tensor in encoder.state_dict().items():
+        if name.startswith('joint.'):
+            tail[name.removeprefix('joint.')] = tensor.clone()
+            continue
         for ours, theirs in NAMES:
             name = name.replace(ours, theirs)
         if name.endswith('embedding'):
             tensor = tensor[0, 0] if name == 'class_embedding' else tensor[0]
         state[prefix + name] = tensor.clone()
-    tail = {'proj': torch.ones(16, 8), 'ln_post.weight': torch.ones(16)}
     return {**state, **{prefix + k: v for k, v in tail.items()}}
 
 
@@ -134,6 +137,34 @@ def test_official_names_reach_every_tensor(layout, tmp_path):
     encoder, _ = from_file(TINY, path)
     for name, tensor in original.state_dict().items():
         expected = tensor.half().float() if layout == 'archive' else tensor
+        assert torch.equal(encoder.state_dict()[name], expected), name
+
+
+@pytest.mark.parametrize('layout', ['whole', 'half', 'ours', 'denseclip', 'zegclip'])
+def test_the_joint_space_comes_from_the_file(layout, tmp_path):
+    cfg = {**ENCODERS['clip_joint'], 'out_indices': [1]}
+    original = build_encoder({**cfg, 'init_seed': 3})[0]
+    state = official(original, 'visual.')
+    theirs = official(original, 'backbone.')
+    system = {
+        'decode_head.conv_seg.weight': torch.ones(3),
+        'text_encoder.ln_final.bias': torch.ones(8),
+    }
+    others = {
+        'denseclip': dict.fromkeys(('backbone.fpn1.0.weight', 'contexts', 'gamma'), torch.ones(2)),
+        'zegclip': dict.fromkeys(
+            ('backbone.prompt_proj.bias', 'backbone.deep_prompt_embeddings'), torch.ones(2)
+        ),
+    }
+    content = {
+        'whole': {**state, **text()},
+        'half': {k: v.half() for k, v in state.items()},
+        'ours': original.state_dict(),
+    }
+    torch.save(content.get(layout) or {**theirs, **system, **others[layout]}, tmp_path / 'w.pt')
+    encoder, _ = from_file(cfg, tmp_path / 'w.pt')
+    for name, tensor in original.state_dict().items():
+        expected = tensor.half().float() if layout == 'half' else tensor
         assert torch.equal(encoder.state_dict()[name], expected), name
 
 
