@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         metavar='KEY',
         help='scores to show, a table each: mIoU, aAcc, Dice_image, ... as in results.json '
-        '(default: Dice_image for binary tasks, else mIoU)',
+        '(default: hIoU, S and U with unseen classes, Dice_image for binary tasks, else mIoU)',
     )
     parser.add_argument(
         '--jobs',

@@ -16,6 +16,8 @@ from rein_seg.evaluation import unit_of
 
 FORMAT = 'rein_seg-comparison/1'
 # scores whose smaller values are better; all others are better if larger
+# columns of SeenUnseenIoU that a comparison shows without a request
+SEEN_UNSEEN = ('hIoU', 'S', 'U')
 LOWER_IS_BETTER = frozenset({'MAE', 'BER', 'HD95', 'ASD', 'ASSD'})
 # scores are comparable only if these are equal
 _SHARED = ('benchmark', 'protocol', 'source', 'targets', 'num_classes')
@@ -145,7 +147,9 @@ def _is_score(value: Any) -> bool:
 
 
 def choose_metrics(known: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """Returns the metrics to show: as requested, else Dice_image (binary), Dice (volumes), mIoU.
+    """Returns the metrics to show: as requested, or by the columns that the runs have.
+
+    Without a request: hIoU, S and U (unseen classes), Dice_image (binary), Dice (volumes) or mIoU.
 
     Raises:
         UserError: If a requested metric is unknown.
@@ -160,8 +164,11 @@ def choose_metrics(known: Sequence[str], wanted: Sequence[str]) -> list[str]:
             raise UserError(
                 f'--metric {name}: the runs give no such score; they have {", ".join(known)}'
             )
-    default = next((name for name in ('Dice_image', 'Dice', 'mIoU') if name in known), None)
-    return list(dict.fromkeys(wanted)) or ([default] if default else list(known[:1]))
+    if set(SEEN_UNSEEN) <= set(known):
+        default = list(SEEN_UNSEEN)
+    else:
+        default = [name for name in ('Dice_image', 'Dice', 'mIoU') if name in known][:1]
+    return list(dict.fromkeys(wanted)) or default or list(known[:1])
 
 
 def _better(metric: str) -> str:

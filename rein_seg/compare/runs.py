@@ -45,7 +45,8 @@ def compare(
             Defaults to ``work_dirs/compare/NAME`` with the name of the config, or of the benchmark
             if there are several configs.
         cfg_options: Dotted names -> values, for all variants.
-        metrics: Scores to show; empty takes Dice_image for binary tasks, else mIoU.
+        metrics: Scores to show; empty takes hIoU, S and U where classes are unseen, Dice_image for
+            binary tasks, else mIoU.
         jobs: Number of runs at a time.
         amp: Whether to train with bfloat16 autocast.
         other_code: Whether to accept earlier runs made by other code.

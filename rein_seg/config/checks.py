@@ -65,7 +65,7 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
         dataset = _build_dataset(cfg, key)
-        spaces[key] = _check_classes(dataset, key, cfg.model.num_classes)
+        spaces[key] = _check_classes(dataset, key, cfg)
         parts = leaf_datasets(dataset)
         use = key.removesuffix('_dataloader')
         checked.numbers[use] = list(_numbers(parts, (cfg.get('expected_images') or {}).get(use)))
@@ -76,7 +76,9 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
         checked.sizes |= _sizes(parts, key, cfg)
         for part in parts:
             _check_sample(part)
-        warning = absent_classes(pixels, spaces[key]) if pixels and use == 'train' else None
+        hidden = cfg.benchmark.get('unseen') or ()
+        check = pixels and use == 'train'
+        warning = absent_classes(pixels, spaces[key], hidden) if check else None
         if warning is not None:
             checked.warnings.append(warning)
             print_log(warning, logger='current', level=logging.WARNING)
@@ -120,13 +122,16 @@ def _check_sample(dataset: Any) -> None:
         )
 
 
-def _check_classes(dataset: Any, key: str, num_classes: int) -> tuple[str, ...]:
+def _check_classes(dataset: Any, key: str, cfg: Config) -> tuple[str, ...]:
     """Returns the names of a data set's classes."""
     classes = tuple(dataset.metainfo['classes'])
-    if len(classes) != num_classes:
+    about, number = cfg.benchmark, cfg.model.num_classes
+    hidden = len(about.get('unseen') or ()) if about.get('compact') else 0
+    if len(classes) - hidden != number:
+        seen = f', {hidden} of them unseen,' if hidden else ','
         raise UserError(
-            f'{key}: the data set has {len(classes)} classes, the model num_classes='
-            f'{num_classes}: take both from one benchmark'
+            f'{key}: the data set has {len(classes)} classes{seen} the model num_classes='
+            f'{number}: take both from one benchmark'
         )
     for part in leaf_datasets(dataset):
         check_label_space(part.metainfo, getattr(part, 'ignore_index', 255), key)

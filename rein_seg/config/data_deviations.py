@@ -13,7 +13,7 @@ _NO_DATA = (
     'data_root', 'data_prefix', 'img_suffix', 'seg_map_suffix', 'csv', 'hint', 'pipeline',
     'cache_dir', 'cache_raw', 'lazy_init', 'serialize_data', 'test_mode',
 )  # fmt: skip
-_NO_METRIC = ('protocol', 'changed', 'output_dir', 'prefix', 'collect_device')
+_NO_METRIC = ('protocol', 'changed', 'output_dir', 'prefix', 'collect_device', 'compact')
 
 
 def data_deviations(benchmark: Benchmark | None, parts: Parts, use: str) -> Iterator[str]:
@@ -42,7 +42,9 @@ def data_deviations(benchmark: Benchmark | None, parts: Parts, use: str) -> Iter
 def metric_deviations(benchmark: Benchmark | None, parts: Parts, use: str) -> Iterator[str]:
     """Yields how the metric deviates from a shipped benchmark; ``use`` is val or test."""
     if benchmark is not None:
-        ours = _without(next(iter(parts.metrics[use]), {}), _NO_METRIC)
+        # a change of the benchmark's unseen classes is a deviation of its own
+        aside = (*_NO_METRIC, 'unseen') if benchmark.unseen else _NO_METRIC
+        ours = _without(next(iter(parts.metrics[use]), {}), aside)
         yield from deviations_in('metric', ours, benchmark.metric_node(use))
 
 

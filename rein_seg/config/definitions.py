@@ -151,7 +151,8 @@ class Benchmark:
         test: Domains of the test; None takes ``val``.
         source: Domain of ``val`` whose score is reported beside the mean.
         targets: Domains of the mean.
-        unseen: Names of the classes that training never labels.
+        unseen: Names of the classes that training never labels; test labels keep them.
+            `SeenUnseenIoU` scores both groups.
         metric: Of both evaluators.
         test_metric: Further arguments of the test's.
         selection: Metric and rule that ``save_best='benchmark'`` stands for.

@@ -128,6 +128,7 @@ class _Found:
     fixed: Sequence[Fact]
 
     def training(self, selected: str | None) -> Iterator[str]:
+        yield from self._unseen()
         yield from data_deviations(self.benchmark, self.parts, 'train')
         yield from self._preprocessor()
         yield from self._facts(selected)
@@ -138,6 +139,7 @@ class _Found:
         yield from self.protocol.left_out.get('training', ())
 
     def evaluation(self, use: str) -> Iterator[str]:
+        yield from self._unseen()
         yield from data_deviations(self.benchmark, self.parts, use)
         yield from metric_deviations(self.benchmark, self.parts, use)
         yield from self._preprocessor()
@@ -151,6 +153,12 @@ class _Found:
         if self._has_hook('AutocastHook'):
             yield 'autocast'
         yield from self.protocol.left_out.get('evaluation', ())
+
+    def _unseen(self) -> Iterator[str]:
+        if self.benchmark is not None:
+            named = (self.cfg.benchmark.get('unseen') or (), self.benchmark.unseen)
+            ours, theirs = (', '.join(map(str, one)) or 'none' for one in named)
+            yield from deviations_in('unseen classes', ours, theirs)
 
     def _preprocessor(self) -> Iterator[str]:
         if self.cfg.model.get('data_preprocessor') is not None:  # else it is the encoder's

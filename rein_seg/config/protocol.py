@@ -11,6 +11,7 @@ from mmengine.config import Config
 from rein_seg.config.builtin import benchmarks, protocols
 from rein_seg.config.config_paths import Parts, same
 from rein_seg.config.definitions import OWN, Pipeline, Protocol, to_config
+from rein_seg.config.unseen import seen_labels_step, with_seen_labels
 from rein_seg.errors import UserError, near_misses
 
 _SIZES = ('crop_size', 'test_cfg')
@@ -167,7 +168,7 @@ class ConfigProtocols:
 
     def _pipelines(self, protocol: Protocol) -> Iterator[Fact]:
         for dataset in self.parts.datasets['train']:
-            pipeline = protocol.train_pipeline
+            pipeline = with_seen_labels(protocol.train_pipeline, seen_labels_step(self.cfg))
             yield Fact('training', 'train_pipeline', dataset, 'pipeline', pipeline)
         for use in ('val', 'test'):
             for dataset in self.parts.datasets[use]:

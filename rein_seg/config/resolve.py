@@ -41,6 +41,7 @@ from rein_seg.config.schedule import check_parts, check_schedules, check_trainin
 from rein_seg.config.schema.check import check_values
 from rein_seg.config.source import Source, lay_over, without_marks
 from rein_seg.config.spelling import is_resolved, unify_spelling
+from rein_seg.config.unseen import fill_unseen
 from rein_seg.errors import UserError
 
 NOTHING = Request()
@@ -85,8 +86,8 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
     3. spelling: values that can be written in two ways get one place; ``comparison`` goes.
     4. run: protocol, work folder, weights to start from, outputs of the command.
     5. protocol: fills gaps; the values of another protocol that filled them before go first.
-    6. sizes: classes, crop and windows of a model without its own; names of classes for its text;
-        the ignored label of all.
+    6. sizes: unseen classes of the benchmark, for training labels and metrics; classes, crop and
+        windows of a model without its own; names of classes for its text; the ignored label of all.
     7. roots: ``data_root`` and ``cache_dir`` of data sets without their own.
     8. selection: the benchmark's metric for hooks that say ``'benchmark'``; weights of classes.
     9. machine: launcher, autocast.
@@ -136,7 +137,8 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
             raise UserError(f'the config has no {key!r}: name a base of _base_ that defines it')
     known = ConfigProtocols(cfg, parts)
     step(f'protocol {known.name}', fill_protocol, known, like=_iterations)  # 5
-    step('benchmark', fill_sizes, like=_size)  # 6
+    step('benchmark', fill_unseen, parts)  # 6
+    step('benchmark', fill_sizes, like=_size)
     step('benchmark', fill_class_names, parts)
     step('ignored label', fill_ignored_label, parts)
     step('data_root', fill_roots, parts, like=_root)  # 7

@@ -19,6 +19,7 @@ from rein_seg.datasets.transforms.lab_exchange import LABExchange
 from rein_seg.datasets.transforms.labels import LoadLabels, PackDomainInputs, ScoreAtInputSize
 from rein_seg.datasets.transforms.load_image import LoadDomainImage
 from rein_seg.datasets.transforms.random_scale import RandomScale
+from rein_seg.datasets.transforms.seen_labels import KeepSeenLabels
 from rein_seg.datasets.transforms.turn import TurnOrRotate
 from rein_seg.datasets.volume_dataset import VolumeDataset
 
@@ -36,6 +37,7 @@ __all__ = [
     'FolderDataset',
     'HalveImage',
     'HalveLabel',
+    'KeepSeenLabels',
     'LABExchange',
     'LoadDomainImage',
     'LoadLabels',

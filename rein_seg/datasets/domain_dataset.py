@@ -257,12 +257,13 @@ class DomainDataset(BaseSegDataset):
 
     def get_data_info(self, idx: int) -> dict:
         """Returns the paths of a sample, with its domain and how to read its label."""
-        info = super().get_data_info(idx)
+        info, classes = super().get_data_info(idx), self.metainfo['classes']
         return {
             **info,
             'domain': self.domain,
             'id_map': self.id_map,
-            'num_classes': len(self.metainfo['classes']),
+            'classes': classes,
+            'num_classes': len(classes),
             'ignore_index': self.ignore_index,
             'decode': self.decode,
             'wrong_size': self.wrong_size,

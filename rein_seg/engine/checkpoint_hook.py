@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmengine import dist
 from mmengine.hooks import CheckpointHook as _CheckpointHook
@@ -32,6 +32,8 @@ class CheckpointHook(_CheckpointHook):
     """
 
     _due = False
+    # the words in a score's name by which mmengine finds that more is better
+    _default_greater_keys: ClassVar = [*_CheckpointHook._default_greater_keys, 'IoU']
 
     def before_train(self, runner: Any) -> None:
         """Finds the best checkpoint of a resumed run."""

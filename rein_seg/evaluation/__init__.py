@@ -4,6 +4,7 @@ from rein_seg.evaluation.binary import BinarySegMetric
 from rein_seg.evaluation.domain_iou import DomainIoUMetric
 from rein_seg.evaluation.domain_metric import DomainMetric, find_domain_metric, metric_class
 from rein_seg.evaluation.overlap import OverlappingEvaluator
+from rein_seg.evaluation.seen_unseen import SeenUnseenIoU
 from rein_seg.evaluation.submission import SubmissionWriter
 from rein_seg.evaluation.tables import (
     class_table,
@@ -19,6 +20,7 @@ __all__ = [
     'DomainIoUMetric',
     'DomainMetric',
     'OverlappingEvaluator',
+    'SeenUnseenIoU',
     'SubmissionWriter',
     'VolumeSegMetric',
     'class_table',

@@ -132,7 +132,7 @@ class DomainMetric(BaseMetric):
             self.results.append((sample['domain'], self.measure(sample, label)))
             self._collect(sample, label)
             if self.output_dir is not None:
-                pred = read_map(sample, 'pred_sem_seg', label.shape).astype(np.uint8)
+                pred = self.class_map(sample, label.shape).astype(np.uint8)
                 write_png(self._output_path(sample), pred)
 
     def _classes(self) -> Sequence[str]:
@@ -148,6 +148,15 @@ class DomainMetric(BaseMetric):
 
     def predicted(self, sample: Mapping[str, Any], size: tuple[int, ...]) -> np.ndarray:
         """Returns the (H, W) predicted class indexes of an image.
+
+        Args:
+            sample: With ``pred_sem_seg``.
+            size: (H, W) of the label.
+        """
+        return self.class_map(sample, size)
+
+    def class_map(self, sample: Mapping[str, Any], size: tuple[int, ...]) -> np.ndarray:
+        """Returns the (H, W) class indexes of the model, as ``output_dir`` gets them.
 
         Args:
             sample: With ``pred_sem_seg``.

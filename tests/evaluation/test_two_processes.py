@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from tests.evaluation.two_processes import evaluate, evaluate_volumes
+from tests.evaluation.two_processes import evaluate, evaluate_unseen, evaluate_volumes
 from tests.paths import REPO
 
 SCRIPT = """
@@ -48,3 +48,10 @@ def test_volumes_are_put_together_from_two_processes(tmp_path):
     single = evaluate_volumes()
     assert [domain['volumes'] for domain in single['domains'].values()] == [1, 2]
     assert report_of_two(tmp_path, 'evaluate_volumes') == json.loads(json.dumps(single))
+
+
+def test_seen_and_unseen_classes_of_two_processes(tmp_path):
+    single = json.loads(json.dumps(evaluate_unseen()))
+    assert single['mean_over_targets']['hIoU'] > 0
+    assert 0 < single['domains']['clear']['U'] < 100
+    assert report_of_two(tmp_path, 'evaluate_unseen') == single

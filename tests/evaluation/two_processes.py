@@ -3,7 +3,7 @@
 import torch
 from mmengine.dataset import DefaultSampler
 
-from rein_seg.evaluation import DomainIoUMetric, VolumeSegMetric
+from rein_seg.evaluation import DomainIoUMetric, SeenUnseenIoU, VolumeSegMetric
 
 IMAGES, CLASSES = 7, ('road', 'car', 'sky')
 DOMAINS = ('clear', 'night', 'fog')
@@ -46,6 +46,16 @@ def evaluate():
         for name, found in metric.details.items()
     }
     return {**metric.report, 'details': details}
+
+
+def evaluate_unseen():
+    """Returns the report of seen and unseen classes, of the images of all processes."""
+    metric = SeenUnseenIoU(unseen=['sky'], source='clear', targets=['night', 'fog'])
+    metric.dataset_meta = dict(classes=CLASSES)
+    for index in DefaultSampler(range(IMAGES), shuffle=False):
+        metric.process(None, [sample(index)])
+    metric.evaluate(IMAGES)
+    return metric.report
 
 
 def volume_slice(index):

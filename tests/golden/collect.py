@@ -83,6 +83,7 @@ KINDS = {
     'svf': ('',),
     'vera': ('',),
     'vpt': ('', 'swin'),
+    'zegclip': ('labels', 'metric'),
 }
 CLAIMED: dict[str, set[str]] = {}  # the kinds that tests asked for
 

@@ -62,6 +62,7 @@ BENCHMARK = Table(
         'evaluated_as': OneOf((Named(Text), None)),
         'class_weights': Literal['auto'] | Sequence[kinds.Weight] | None,
         'unseen': Sequence[Text],
+        'compact': bool,
     }
 )
 _DATASET = Built(DATASETS)

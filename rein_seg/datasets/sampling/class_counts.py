@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from rein_seg.datasets.files.listing import file_on_disk
 from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.sampling.stream import SeededDataset
 from rein_seg.datasets.transforms.labels import load_classes
+from rein_seg.datasets.transforms.seen_labels import KeepSeenLabels
 from rein_seg.download import cache_folder
 from rein_seg.errors import UserError
 
@@ -44,6 +45,8 @@ def class_counts(
         cache_dir: Folder for the file; None takes ``.rein_seg`` below the data set's
             ``data_root``, or the user's cache if the former is not writable.
         workers: Number of threads that count.
+
+    Classes that `KeepSeenLabels` hides have no pixels: neither weights nor samplers know of them.
 
     Raises:
         UserError: If it is another kind of data set, or a label cannot be read.
@@ -71,7 +74,7 @@ def class_counts(
         )
     if not dataset.labelled:
         raise UserError(f'domain {dataset.domain!r} has no labels whose classes could be counted')
-    return _kept_or_counted(dataset, cache_dir, workers)
+    return _of_seen(_kept_or_counted(dataset, cache_dir, workers), dataset)
 
 
 def class_frequencies(counts: np.ndarray) -> np.ndarray:
@@ -87,12 +90,15 @@ def class_frequencies(counts: np.ndarray) -> np.ndarray:
     return pixels / max(int(pixels.sum()), 1)
 
 
-def absent_classes(pixels: Mapping[int, int], classes: Sequence[str]) -> str | None:
+def absent_classes(
+    pixels: Mapping[int, int], classes: Sequence[str], unseen: Collection[str] = ()
+) -> str | None:
     """Returns a warning that names the classes without a pixel, None if each has some.
 
     Args:
         pixels: Class index -> pixels in the labels of the training data.
         classes: Names of the classes.
+        unseen: Names of the classes that training never labels, which need no pixel.
 
     Example:
         >>> from collections import Counter
@@ -102,14 +108,24 @@ def absent_classes(pixels: Mapping[int, int], classes: Sequence[str]) -> str | N
         >>> absent_classes(Counter({0: 9}), ('road', 'sky'))[:47]
         "no label of the training data has 'sky' (1 of 2"
     """
-    absent = [name for index, name in enumerate(classes) if not pixels[index]]
+    seen = [(index, name) for index, name in enumerate(classes) if name not in unseen]
+    absent = [name for index, name in seen if not pixels[index]]
     if not absent:
         return None
     return (
         f'no label of the training data has {", ".join(map(repr, absent))} ({len(absent)} of '
-        f'{len(classes)} classes): expected pixels of every class, since a class that is never '
+        f'{len(seen)} classes): expected pixels of every class, since a class that is never '
         'seen is never predicted; look at label_map and at the order of the classes'
     )
+
+
+def _of_seen(counts: np.ndarray, dataset: DomainDataset) -> np.ndarray:
+    """Returns (N, K) counts without the classes that the data set's pipeline hides."""
+    for step in dataset.pipeline.transforms:
+        if isinstance(step, KeepSeenLabels):
+            counts = counts.copy()
+            counts[:, list(step.hidden(dataset.metainfo['classes']))] = 0
+    return counts
 
 
 def _kept_or_counted(dataset: Any, cache_dir: str | None, workers: int | None) -> np.ndarray:

@@ -1,0 +1,174 @@
+"""Unseen classes of a benchmark: named once, they reach training labels and metrics.
+
+K classes, S of them seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mmengine.config import Config
+
+from rein_seg.config.class_names import class_names
+from rein_seg.config.config_paths import Parts, same
+from rein_seg.datasets.unseen import class_indexes
+from rein_seg.errors import UserError
+from rein_seg.evaluation import SeenUnseenIoU, metric_class
+from rein_seg.heads.cascade import heads_of
+
+STEP = 'KeepSeenLabels'
+MARKER = 'unseen_label'  # argument of a head that gives unseen pixels pseudo labels
+_SAID = ('unseen', 'compact', 'unseen_as')
+_LOADERS = ('LoadLabels', 'LoadAnnotations')
+
+
+def seen_labels_step(cfg: Config) -> dict[str, Any] | None:
+    """Returns the `KeepSeenLabels` of a config's training, None without unseen classes.
+
+    A head that says ``unseen_label`` finds unseen pixels under that label; ``benchmark.compact``
+    renumbers the seen classes.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> from rein_seg.config.unseen import seen_labels_step
+        >>> seen_labels_step(Config(dict(benchmark=dict(unseen=['bus']), model=dict())))
+        {'type': 'KeepSeenLabels', 'unseen': ['bus']}
+    """
+    unseen = cfg.benchmark.get('unseen')
+    if not unseen:
+        return None
+    step: dict[str, Any] = {'type': STEP, 'unseen': list(unseen)}
+    if cfg.benchmark.get('compact'):
+        step['compact'] = True
+    head = (cfg.get('model') or {}).get('decode_head') or {}
+    marked = next((one[MARKER] for one in heads_of(head) if one.get(MARKER) is not None), None)
+    if marked is not None:
+        step['unseen_as'] = marked
+    return step
+
+
+def with_seen_labels(pipeline: Any, step: Mapping[str, Any] | None) -> Any:
+    """Returns a training pipeline with the step behind its loading of labels.
+
+    A pipeline that has the step, or loads no labels, stays as it is.
+
+    Example:
+        >>> from rein_seg.config.unseen import with_seen_labels
+        >>> steps = [dict(type='LoadLabels'), dict(type='PackDomainInputs')]
+        >>> [one['type'] for one in with_seen_labels(steps, dict(type='KeepSeenLabels'))]
+        ['LoadLabels', 'KeepSeenLabels', 'PackDomainInputs']
+    """
+    if step is None or pipeline is None or _own(pipeline):
+        return pipeline
+    at = next((i for i, one in enumerate(pipeline) if _type(one) in _LOADERS), None)
+    if at is None:
+        return pipeline
+    return type(pipeline)([*pipeline[: at + 1], dict(step), *pipeline[at + 1 :]])
+
+
+def fill_unseen(cfg: Config, parts: Parts) -> None:
+    """Gives training pipelines and metrics the unseen classes of the benchmark, in place.
+
+    Test labels keep all classes. With ``benchmark.compact`` the model has S classes, and metrics
+    map its predictions back.
+
+    Raises:
+        UserError: If an unseen class is no class or all are unseen, ``compact`` has none or a
+            model with text, a pipeline loads no labels or keeps others, or a metric names others.
+    """
+    step = seen_labels_step(cfg)
+    if step is None:
+        _refuse_alone(cfg, parts)
+        return
+    names = next(filter(None, map(class_names, [*parts.datasets['train'], *parts.tested])), ())
+    if names:
+        class_indexes(step['unseen'], names, 'benchmark.unseen')
+    if cfg.benchmark.get('compact'):
+        _make_compact(cfg, len(step['unseen']))
+    for dataset in parts.datasets['train']:
+        if dataset.get('pipeline') is not None:
+            dataset['pipeline'] = with_seen_labels(dataset['pipeline'], step)
+            _check_pipeline(dataset, step)
+    for place, metric in _seen_unseen_metrics(parts):
+        for key in ('unseen', 'compact'):
+            if key in step:
+                metric.setdefault(key, step[key])
+            if not same(metric.get(key), step.get(key)):
+                raise _disagree(place, key, metric.get(key), step.get(key))
+
+
+def _refuse_alone(cfg: Config, parts: Parts) -> None:
+    """Checks that nothing needs unseen classes where the benchmark has none."""
+    if cfg.benchmark.get('compact'):
+        raise UserError(
+            'benchmark.compact=True, but benchmark.unseen names no class: expected both, since '
+            'compact numbers the seen classes alone; name the unseen, or leave compact out'
+        )
+    for place, metric in _seen_unseen_metrics(parts):
+        if not metric.get('unseen'):
+            raise UserError(
+                f'{place} is SeenUnseenIoU, but benchmark.unseen names no class: expected names '
+                'of classes that training never labels; name them there, or score with '
+                'DomainIoUMetric'
+            )
+    for dataset in parts.datasets['train']:
+        for own in _own(dataset.get('pipeline') or ()):
+            raise _disagree(f'{STEP} of {dataset.get("domain")}', 'unseen', own.get('unseen'), None)
+
+
+def _make_compact(cfg: Config, hidden: int) -> None:
+    if cfg.model.get('text'):
+        raise UserError(
+            'benchmark.compact=True with model.text: expected one of the two, since a model that '
+            'reads words has an output for each class, seen or not; leave compact out'
+        )
+    sampler = ((cfg.get('train_dataloader') or {}).get('sampler') or {}).get('type')
+    for key, used in (
+        ('benchmark.class_weights', cfg.benchmark.get('class_weights') is not None),
+        ('RareClassSampler', sampler == 'RareClassSampler'),
+    ):
+        if used:
+            raise UserError(
+                f'benchmark.compact=True with {key}: expected one of the two, since compact '
+                'renumbers the classes whose pixels were counted; leave one out'
+            )
+    total = cfg.benchmark.get('num_classes')
+    if cfg.model.get('num_classes') is None and total is not None:
+        cfg.model['num_classes'] = total - hidden
+
+
+def _check_pipeline(dataset: Mapping[str, Any], step: Mapping[str, Any]) -> None:
+    place = f'the training pipeline of {dataset.get("domain")!r}'
+    own = _own(dataset['pipeline'])
+    if not own:
+        raise UserError(
+            f'{place} has no LoadLabels, behind which {STEP} hides the unseen classes: expected '
+            f'that step, or {STEP} in its place behind your own; add one of them'
+        )
+    for key in _SAID:
+        if not same(own[0].get(key) or None, step.get(key)):
+            raise _disagree(f'{STEP} of {place}', key, own[0].get(key), step.get(key))
+
+
+def _disagree(place: str, key: str, ours: Any, stated: Any) -> UserError:
+    source = f'model.decode_head.{MARKER}' if key == 'unseen_as' else f'benchmark.{key}'
+    return UserError(
+        f'{place} has {key}={ours!r}, but {source}={stated!r}: expected one value; set {source} '
+        'alone, from where it reaches training labels and metrics'
+    )
+
+
+def _own(pipeline: Sequence[Any]) -> list[Any]:
+    return [one for one in pipeline if _type(one) == STEP]
+
+
+def _type(step: Any) -> str:
+    return str(step.get('type')).rpartition('.')[2] if isinstance(step, Mapping) else ''
+
+
+def _seen_unseen_metrics(parts: Parts) -> Iterator[tuple[str, Any]]:
+    for use, metrics in parts.metrics.items():
+        for metric in metrics:
+            if issubclass(metric_class(metric), SeenUnseenIoU):
+                yield f'{use}_evaluator', metric

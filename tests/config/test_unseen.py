@@ -1,0 +1,170 @@
+"""Unseen classes are named in the benchmark and reach labels, metrics and deviations."""
+
+import pytest
+
+from rein_seg.config.benchmarks.miniscapes_unseen import UNSEEN
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import resolve
+from rein_seg.errors import UserError
+
+NAME = 'frozen_tiny_miniscapes'
+
+
+def resolved(name=NAME, /, training=False, **options):
+    given = {'benchmark': 'miniscapes_unseen'} if name == NAME else {}
+    given |= {key.replace('__', '.'): value for key, value in options.items()}
+    return resolve(name, Request(options=given, training=training))
+
+
+def types(dataset):
+    return [step.type for step in dataset.pipeline]
+
+
+def keep(cfg):
+    return next(s for s in cfg.train_dataloader.dataset.pipeline if s.type == 'KeepSeenLabels')
+
+
+def test_the_drawn_streets_with_four_unseen_classes():
+    run = resolved(training=True)
+    cfg = run.cfg
+    assert UNSEEN == ('sidewalk', 'vegetation', 'bus', 'bicycle')
+    assert types(cfg.train_dataloader.dataset)[:3] == [
+        'LoadDomainImage', 'LoadLabels', 'KeepSeenLabels',
+    ]  # fmt: skip
+    assert keep(cfg).to_dict() == {'type': 'KeepSeenLabels', 'unseen': list(UNSEEN)}
+    tested = [*cfg.val_dataloader.dataset.datasets, *cfg.test_dataloader.dataset.datasets]
+    assert [one.domain for one in tested[:6]] == [
+        'clear', 'overcast', 'night', 'fog', 'rain', 'snow',
+    ]  # fmt: skip
+    assert all('KeepSeenLabels' not in types(dataset) for dataset in tested)
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert (evaluator.type, evaluator.unseen) == ('SeenUnseenIoU', list(UNSEEN))
+    assert (cfg.model.num_classes, cfg.benchmark.protocol) == (19, 'miniscapes-256x128')
+    assert run.protocol.name == 'miniscapes-256x128'
+    # the shipped recipe is a deviation in nothing that unseen classes touch
+    plain = resolve(NAME, Request(training=True)).deviations
+    assert (run.deviations.training, run.deviations.test) == (plain.training, plain.test)
+
+
+def test_a_resolved_config_resolves_to_itself():
+    cfg = resolved().cfg
+    again = resolve(cfg).cfg
+    assert again.to_dict() == cfg.to_dict()
+
+
+def test_a_pipeline_of_a_protocol_gets_the_step_without_being_a_deviation():
+    run = resolved('rein_dinov2_gtav', training=True, benchmark__unseen=['bus'])
+    assert types(run.cfg.train_dataloader.dataset)[1:3] == ['LoadLabels', 'KeepSeenLabels']
+    assert run.deviations.training == ('unseen classes bus instead of none',)
+    assert run.deviations.test == ('unseen classes bus instead of none',)
+    assert run.cfg.val_evaluator.type == 'DomainIoUMetric'
+    other = resolve(run.cfg, Request(protocol='soma512')).cfg
+    assert types(other.train_dataloader.dataset).count('KeepSeenLabels') == 1
+
+
+def test_a_pipeline_of_a_users_own_gets_the_step():
+    steps = [dict(type='LoadDomainImage'), dict(type='LoadAnnotations'),
+             dict(type='PackDomainInputs')]  # fmt: skip
+    cfg = resolved(train_dataloader__dataset__pipeline=steps).cfg
+    assert types(cfg.train_dataloader.dataset)[1:3] == ['LoadAnnotations', 'KeepSeenLabels']
+
+
+def test_other_unseen_classes_reach_all_and_are_a_deviation():
+    run = resolve(
+        'frozen_tiny_miniscapes',
+        Request(options={'benchmark': 'miniscapes_unseen'}, training=True),
+    )
+    run.cfg.benchmark.unseen = ['bus']
+    with pytest.raises(UserError, match=r"has unseen=\['sidewalk'.*benchmark.unseen=\['bus'\]"):
+        resolve(run.cfg)
+
+
+def test_a_head_that_gives_pseudo_labels_finds_unseen_pixels_marked():
+    from mmengine.config import Config
+
+    from rein_seg.config.unseen import seen_labels_step
+
+    head = dict(type='ATMHead', unseen_label=254)
+    cfg = Config(dict(benchmark=dict(unseen=['bus']), model=dict(decode_head=head)))
+    assert seen_labels_step(cfg)['unseen_as'] == 254
+
+
+def test_compact_makes_a_model_of_the_seen_classes_that_is_tested_on_all():
+    run = resolved(training=True, benchmark__compact=True)
+    cfg = run.cfg
+    assert cfg.model.num_classes == 15
+    assert keep(cfg).compact is True
+    assert cfg.val_evaluator.compact is True
+    assert run.deviations.training == resolved(training=True).deviations.training
+    assert resolve(cfg).cfg.to_dict() == cfg.to_dict()
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(benchmark__unseen=['busses']), "benchmark.unseen names 'busses', which is no class"),
+        (dict(benchmark__unseen=['bus', 'bus']), "names the class 'bus' twice"),
+        (dict(val_evaluator__unseen=['bus']), r"val_evaluator has unseen=\['bus'\], but benchmark"),
+        (
+            dict(train_dataloader__dataset__pipeline=[dict(type='LoadDomainImage')]),
+            "pipeline of 'clear' has no LoadLabels",
+        ),
+        (
+            dict(
+                train_dataloader__dataset__pipeline=[
+                    dict(type='LoadLabels'),
+                    dict(type='KeepSeenLabels', unseen=['bus']),
+                ]
+            ),
+            r"KeepSeenLabels of the training pipeline of 'clear' has unseen=\['bus'\]",
+        ),
+        (
+            dict(benchmark__compact=True, benchmark__class_weights='auto'),
+            'compact=True with benchmark.class_weights',
+        ),
+        (
+            dict(benchmark__compact=True, model__text=dict(type='ClassTable')),
+            'compact=True with model.text',
+        ),
+        (dict(benchmark__unseen='bus'), 'benchmark.unseen'),
+    ],
+)
+def test_mistakes(options, words):
+    with pytest.raises(UserError, match=words):
+        resolved(**options)
+
+
+def test_all_classes_unseen():
+    from rein_seg.datasets import MiniScapesDataset
+
+    with pytest.raises(UserError, match='names all 19 classes'):
+        resolved(benchmark__unseen=list(MiniScapesDataset.METAINFO['classes']))
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(val_evaluator=dict(type='SeenUnseenIoU')), 'but benchmark.unseen names no class'),
+        (dict(benchmark__compact=True), 'compact=True, but benchmark.unseen'),
+        (
+            dict(
+                train_dataloader__dataset__pipeline=[
+                    dict(type='LoadLabels'),
+                    dict(type='KeepSeenLabels', unseen=['bus']),
+                ]
+            ),
+            'benchmark.unseen=None',
+        ),
+    ],
+)
+def test_parts_of_it_without_unseen_classes(options, words):
+    given = {key.replace('__', '.'): value for key, value in options.items()}
+    with pytest.raises(UserError, match=words):
+        resolve(NAME, Request(options=given))
+
+
+def test_a_metric_of_its_own_scores_the_groups_of_a_full_training():
+    own = dict(type='SeenUnseenIoU', unseen=['bus'], source='clear')
+    cfg = resolve(NAME, Request(options={'val_evaluator': own})).cfg
+    assert cfg.val_evaluator.unseen == ['bus']
+    assert 'KeepSeenLabels' not in types(cfg.train_dataloader.dataset)
