@@ -29,6 +29,9 @@ ANATOMIES: dict[EncoderKey, AnatomyFn] = {}
 KEY_MAPS: dict[EncoderKey, KeyMapFn] = {}
 Function = TypeVar('Function', bound=Callable)
 Class = TypeVar('Class', bound=type)
+WholeFileFn = Callable[..., str]
+# (recognises a state dict, loads it): checkpoints of other programs that hold whole systems
+WHOLE_FILES: list[tuple[Callable[[Mapping[str, Tensor]], bool], WholeFileFn]] = []
 # classes whose paper could not be read -> what is whose
 RECONSTRUCTIONS: dict[type, str] = {}
 
@@ -165,6 +168,32 @@ def register_key_map(*encoders: EncoderKey) -> Callable[[Function], Function]:
         True
     """
     return _register(KEY_MAPS, encoders)
+
+
+def register_whole_file(
+    recognises: Callable[[Mapping[str, Tensor]], bool],
+) -> Callable[[Function], Function]:
+    """Registers a loader of official checkpoints that hold encoder, method and head together.
+
+    The loader takes (state, model, source=...), with source the file's name for messages, and
+    returns the coverage report.
+
+    Args:
+        recognises: Says whether a state dict has the layout.
+
+    Example:
+        >>> from rein_seg.registry import WHOLE_FILES, register_whole_file
+        >>> @register_whole_file(lambda state: 'net.stem' in state)
+        ... def load_toy(state, model, *, source): ...
+        >>> WHOLE_FILES.pop()[1] is load_toy
+        True
+    """
+
+    def register(function: Function) -> Function:
+        WHOLE_FILES.append((recognises, function))
+        return function
+
+    return register
 
 
 def _register(table: dict, keys: Sequence[EncoderKey]) -> Callable[[Function], Function]:

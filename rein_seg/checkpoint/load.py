@@ -10,12 +10,12 @@ from typing import Any
 from torch import nn
 
 from rein_seg.checkpoint.adapter import read_adapter
-from rein_seg.checkpoint.official import is_official, load_official
 from rein_seg.checkpoint.old_files import fill_new_arguments, translate_identity
 from rein_seg.checkpoint.read import state_dict_of
 from rein_seg.checkpoint.strict import load_strict
 from rein_seg.checkpoint.tensors import shown
 from rein_seg.errors import UserError
+from rein_seg.registry import WHOLE_FILES
 
 IDENTITY_FORMAT = 2  # of checkpoints; files without the key are of format 1
 _FILES = {
@@ -76,7 +76,8 @@ def _is_open(identity: Mapping[str, Any]) -> bool:
 def load_checkpoint(checkpoint: Mapping[str, Any], model: nn.Module, *, source: str) -> str:
     """Loads the content of a checkpoint into a model; returns the coverage report.
 
-    Checkpoints of the official Rein repository are taken, too: see `load_official`.
+    Checkpoints of other programs are taken, too, where a loader is registered for their layout: see
+    `register_whole_file`.
 
     Args:
         checkpoint: From `read_checkpoint`.
@@ -94,8 +95,9 @@ def load_checkpoint(checkpoint: Mapping[str, Any], model: nn.Module, *, source: 
             made = translate_identity(made)
         check_identity(made, model.identity, source=f'checkpoint {source!r}')
     state = model.fit_state(state_dict_of(checkpoint, source))
-    if is_official(state):
-        return load_official(state, model, source=source)
+    for recognises, load in WHOLE_FILES:
+        if recognises(state):
+            return load(state, model, source=source)
     return load_strict(model, state, what='checkpoint', source=source)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rein_seg.checkpoint.strict import fitting, load_strict
 from rein_seg.errors import UserError
-from rein_seg.registry import key_map
+from rein_seg.registry import key_map, register_whole_file
 
 _THEIRS, _OURS = 'backbone.reins.', 'backbone.peft.stages.'
 _QUERY_LINEARS = ('transform.', 'merge.')
@@ -101,6 +101,7 @@ def to_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return official
 
 
+@register_whole_file(is_official)
 def load_official(state: Mapping[str, Tensor], model: nn.Module, *, source: str) -> str:
     """Loads an official file into a segmentor, every tensor of it; returns the coverage report.
 
@@ -117,7 +118,7 @@ def load_official(state: Mapping[str, Tensor], model: nn.Module, *, source: str)
     with fitting(text, named=True):
         _check_tokens(content.tensors, wanted, text)
         _check_head(content.tensors, wanted, text)
-        compared = _check_encoder(content.encoder, model, text)
+        compared = check_encoder(content.encoder, model, text)
         tensors, left_out = _leave_out(content.tensors, wanted, text)
     report = load_strict(model, tensors, what='official Rein checkpoint', source=source, file=state)
     if left_out:
@@ -214,8 +215,17 @@ def _leave_out(
     return kept, left_out
 
 
-def _check_encoder(have: dict[str, Tensor], model: Any, source: str) -> int:
-    """Compares the encoder in the file with the model's; returns the number of its tensors."""
+def check_encoder(have: dict[str, Tensor], model: Any, source: str) -> int:
+    """Compares the encoder in a file with the model's; returns the number of its tensors.
+
+    Args:
+        have: Tensors by official names, without ``backbone.``; none where the file has no encoder.
+        model: The segmentor.
+        source: Kind and name of the file, for messages.
+
+    Raises:
+        UserError: If they differ, or the file has none and the model's is random.
+    """
     encoder, info = model.backbone.encoder, model.backbone.encoder_info
     if not have:
         if info.weights.startswith('random:'):

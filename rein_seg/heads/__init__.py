@@ -1,5 +1,6 @@
 """Decode heads and losses of our own. Heads of mmseg work as they are."""
 
+from rein_seg.heads.atm import ATMHead
 from rein_seg.heads.batch_dice import BatchDiceLoss
 from rein_seg.heads.binary_losses import BalancedBCELoss, StructureLoss
 from rein_seg.heads.cascade import CascadeHead
@@ -17,6 +18,7 @@ from rein_seg.heads.sam import SAMHead
 from rein_seg.heads.setr import SETRHead
 
 __all__ = [
+    'ATMHead',
     'BalancedBCELoss',
     'BatchDiceLoss',
     'CascadeHead',

@@ -16,7 +16,7 @@ from torch import Tensor
 from rein_seg.errors import UserError
 from rein_seg.structures import Features
 
-Output = Literal['logits', 'scores']
+Output = Literal['logits', 'scores', 'sigmoids']
 Index = int | Sequence[int]
 
 
@@ -90,7 +90,9 @@ class DecodeHead(ABC):
             head that lists ``embedding_dims`` the patch embedding; a head that lists ``joint_dims``
             or ``text_dims`` needs an encoder with a joint space, or a text branch.
         output: ``logits``: `predict` returns logits. ``scores``: it returns non-negative numbers
-            that are proportional to the classes' probabilities.
+            that are proportional to the classes' probabilities. ``sigmoids``: each channel is the
+            probability of its own class alone, less a bias of the decision; such a head has its own
+            `probabilities`.
         num_classes: K.
         out_channels: Channels of a prediction: K, or 1 for one foreground class of two.
         ignore_index: Label of pixels without a class. They add nothing to a loss of pixels.

@@ -112,7 +112,8 @@ class PEFTMethod(nn.Module):
             function: An adapter module, or a bound method of a module inside the model. OP,
                 NORM: ``(input, output, context) -> output``. PARAM: ``() -> parameter`` that
                 replaces the encoder's own. STREAM, BRANCH: ``(x, context) -> delta`` in the shape
-                of x. SEQ: ``(x, context) -> (B, M, C)`` tokens to insert.
+                of x. SEQ: ``(x, context) -> (B, M, C)`` tokens to insert. JOINT:
+                ``(x, context) -> x``.
             **options: See `BranchHook` and `SeqHook`.
         """
         assert self._anatomy is not None, 'hook() before attach()'

@@ -13,13 +13,13 @@ from itertools import product
 
 import torch
 import torch.nn.functional as F
-from mmengine import dist
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
 from rein_seg.fast.dispatch import has_fast_form
 from rein_seg.heads.mask2former.points import is_class, sample, sample_class, sample_valid
+from rein_seg.heads.processes import dist_mean
 
 
 @dataclass(frozen=True)
@@ -354,11 +354,3 @@ class SetLoss(nn.Module):
         uncertain = candidates.gather(1, best[..., None].expand(-1, -1, 2))
         rest = self.num_points - self.num_uncertain
         return torch.cat((uncertain, draws.fresh(len(masks), rest, masks.device)), dim=1)
-
-
-def dist_mean(value: Tensor) -> Tensor:
-    """Returns the mean over processes."""
-    if dist.get_world_size() > 1:
-        value = value.clone()
-        dist.all_reduce(value, op='mean')
-    return value

@@ -6,18 +6,23 @@ B batch, P prompts, C channels of the stream, d width of the prompts, L blocks o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Literal
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.peft.arguments import Count, Probability
+from rein_seg.peft.arguments import Count, Probability, Rule
 from rein_seg.peft.base import PEFTMethod
 from rein_seg.peft.context import Context
 from rein_seg.registry import PEFT_METHODS
-from rein_seg.structures import Anatomy, SeqSite
+from rein_seg.structures import Anatomy, JointSite, SeqSite
+
+Span = Annotated[
+    str, Rule("such as 'first 3' or 'last 4'", re.compile(r'(first|last) [1-9]\d*').fullmatch)
+]
 
 
 @PEFT_METHODS.register_module()
@@ -35,16 +40,22 @@ class VPT(PEFTMethod):
             is embedded, between stages, so are copies of each prompt.
         project_dims: d, from which one linear a stage leads to C; None takes d = C, without it.
         dropout: Probability for the prompts, in training.
+        blocks: Blocks with prompts: ``first n``, ``last n``, or a list of indexes; None takes all.
+        post_norm: Normalises the tokens that the joint image-text embedding is made of: a trained
+            layer norm in front of the tower's own last norm, as in ZegCLIP. The maps of the encoder
+            do not pass through it.
 
     Shapes:
-        SEQ(block): P more tokens inside the block.
+        SEQ(block): P more tokens inside the block. JOINT: unchanged.
 
     Raises:
-        UserError: If the encoder has no tokens (convolutions).
+        UserError: If the encoder has no tokens (convolutions), fewer blocks than ``blocks``, or no
+            joint embedding for ``post_norm``; or if shallow prompts would skip a block.
 
-    Source: Jia et al., ECCV 2022, Sec. 3. Differs from it: prompts see their own image only (its
-    Swin mixes the images of a batch); on SAM, which it does not cover, as on Swin; convolutional
-    encoders (there: pixels around the image) are refused.
+    Source: Jia et al., ECCV 2022, Sec. 3; ``blocks`` and ``post_norm``: the code of Zhou et al.,
+    "ZegCLIP" (CVPR 2023). Differs from it: prompts see their own image only (its Swin mixes the
+    images of a batch); on SAM, which it does not cover, as on Swin; convolutional encoders (there:
+    pixels around the image) are refused.
 
     Example:
         >>> from rein_seg.models.backbone import PEFTBackbone
@@ -66,17 +77,20 @@ class VPT(PEFTMethod):
         form: Literal['deep', 'shallow'] = 'deep',
         project_dims: Count | None = None,
         dropout: Probability = 0.0,
+        blocks: Span | Sequence[int] | None = None,
+        post_norm: bool = False,
     ) -> None:
         super().__init__()
         self.num_tokens, self.form, self.project_dims = num_tokens, form, project_dims
         self.carries = form == 'shallow'
+        self.blocks, self.post_norm = blocks, post_norm
         self.dropout = nn.Dropout(dropout)
         self.prompts = nn.ParameterList()
         self.projections = nn.ModuleList()
 
     def build(self, anatomy: Anatomy) -> None:
         """Makes the (L, P, d) prompts of each stage; shallow prompts belong to a single block."""
-        sites = _sites(anatomy)
+        sites = self.find_sites(anatomy)
         if self.form == 'shallow':
             sites = sites[:1]
         for stage in sorted({site.stage for site in sites}):
@@ -90,10 +104,13 @@ class VPT(PEFTMethod):
                 linear = nn.Linear(width, own[0].channels)
                 nn.init.kaiming_normal_(linear.weight, mode='fan_out')
                 self.projections.append(linear)
+        if self.post_norm:
+            self.norm = nn.LayerNorm(_joint_site(anatomy).channels, eps=1e-6)
 
     def connect(self, anatomy: Anatomy) -> None:
-        """Hooks to the sequence of every block."""
-        sites = _sites(anatomy)
+        """Hooks to the sequence of every chosen block, and to the joint embedding."""
+        sites = self.find_sites(anatomy)
+        self._places = _places(sites)
         for site in sites:
             if self.form == 'deep' or site is sites[0]:
                 function = self.insert
@@ -102,14 +119,34 @@ class VPT(PEFTMethod):
             # shallow prompts travel: each block but the last stores them for the next
             on_the_way = self.form == 'shallow' and site is not sites[-1]
             self.hook(site, function, collect=self.store_prompts if on_the_way else None)
+        if self.post_norm:
+            self.hook(_joint_site(anatomy), self.normalise)
+
+    def find_sites(self, anatomy: Anatomy) -> list[SeqSite]:
+        """Returns the sequences that get prompts.
+
+        Raises:
+            UserError: See `VPT`.
+        """
+        sites = _sites(anatomy, self.blocks)
+        if self.form == 'shallow' and sites[-1].block - sites[0].block != len(sites) - 1:
+            raise UserError(
+                f'VPT blocks={self.blocks!r} skips a block, and prompts of form="shallow" pass '
+                'from block to block: choose neighbours, or form="deep"'
+            )
+        return sites
 
     def insert(self, x: Tensor, context: Context) -> Tensor:
         """Returns the (B, P, C) prompts of a block."""
-        stage = context.site.stage
-        prompts = self.prompts[stage][context.site.depth]
+        stage, row = self._places[context.site.block]
+        prompts = self.prompts[stage][row]
         if self.project_dims is not None:
             prompts = self.projections[stage](prompts)
         return self.dropout(prompts.expand(x.shape[0], -1, -1))
+
+    def normalise(self, x: Tensor, context: Context) -> Tensor:
+        """Returns the normalised tokens of the joint embedding."""
+        return context.from_channels_last(self.norm(context.channels_last(x)))
 
     def next_prompts(self, x: Tensor, context: Context) -> Tensor:
         """Returns the prompts that left the previous block."""
@@ -130,27 +167,36 @@ def merge(tokens: Tensor, merging: nn.Module) -> Tensor:
 
 
 def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Renames the official prompts for `VPT`.
+    """Renames the official prompts for `VPT`, its own authors' and ZegCLIP's.
 
     prompt_embeddings belong to the first block; deep_prompt_embeddings to the other blocks, or
-    deep_prompt_embeddings_{s} to stage s; prompt_proj is the linear.
+    deep_prompt_embeddings_{s} to stage s; prompt_proj is the linear, prompt_norm the norm.
 
     Args:
         state: Tensors by official name.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.peft.methods.vpt import from_official
+        >>> names = {'prompt_embeddings': 1, 'deep_prompt_embeddings': 11}
+        >>> prompts = from_official({name: torch.zeros(n, 10, 768) for name, n in names.items()})
+        >>> prompts['prompts.0'].shape
+        torch.Size([12, 10, 768])
     """
     deep = {k: v for k, v in state.items() if k.startswith('deep_prompt_embeddings')}
-    own = {'prompts.0': state['prompt_embeddings']}
+    own = {'prompts.0': state['prompt_embeddings']} if 'prompt_embeddings' in state else {}
     for name, tensor in deep.items():
         stage = int(name.rpartition('_')[2]) if name[-1].isdigit() else 0
-        ahead = [own['prompts.0']] if stage == 0 else []
+        ahead = [own['prompts.0']] if stage == 0 and own else []
         own[f'prompts.{stage}'] = torch.cat([*ahead, tensor])
-    for leaf in ('weight', 'bias'):
-        if f'prompt_proj.{leaf}' in state:
-            own[f'projections.0.{leaf}'] = state[f'prompt_proj.{leaf}']
+    for theirs, ours in (('prompt_proj', 'projections.0'), ('prompt_norm', 'norm')):
+        for leaf in ('weight', 'bias'):
+            if f'{theirs}.{leaf}' in state:
+                own[f'{ours}.{leaf}'] = state[f'{theirs}.{leaf}']
     return own
 
 
-def _sites(anatomy: Anatomy) -> list[SeqSite]:
+def _sites(anatomy: Anatomy, blocks: str | Sequence[int] | None) -> list[SeqSite]:
     sites = [site for site in anatomy.sites if isinstance(site, SeqSite)]
     if not sites:
         raise UserError(
@@ -158,4 +204,35 @@ def _sites(anatomy: Anatomy) -> list[SeqSite]:
             'of convolutions, or windows cut before the attention); choose another method, or a '
             'plain transformer'
         )
-    return sites
+    if blocks is None:
+        return sites
+    if not isinstance(blocks, str):
+        return list(anatomy.find(SeqSite, blocks=blocks))
+    end, number = blocks.split()
+    count = int(number)
+    if count > len(sites):
+        raise UserError(
+            f'VPT blocks={blocks!r}: the {anatomy.family!r} encoder has {len(sites)} blocks with '
+            'tokens; choose at most as many'
+        )
+    return sites[:count] if end == 'first' else sites[-count:]
+
+
+def _places(sites: Sequence[SeqSite]) -> dict[int, tuple[int, int]]:
+    """Returns the place of each block's prompts: index of their stage, and row in it."""
+    stages = sorted({site.stage for site in sites})
+    rows = {stage: [s.block for s in sites if s.stage == stage] for stage in stages}
+    return {
+        site.block: (stages.index(site.stage), rows[site.stage].index(site.block)) for site in sites
+    }
+
+
+def _joint_site(anatomy: Anatomy) -> JointSite:
+    found = [site for site in anatomy.sites if isinstance(site, JointSite)]
+    if not found:
+        raise UserError(
+            'VPT post_norm=True normalises the tokens of the joint image-text embedding, and the '
+            f'{anatomy.family!r} encoder has no such embedding: leave post_norm out, or take a '
+            'tower of CLIP with joint_dims'
+        )
+    return found[0]

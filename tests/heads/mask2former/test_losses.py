@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from rein_seg.heads.mask2former.losses import Draws, SetLoss, dist_mean
+from rein_seg.heads.mask2former.losses import Draws, SetLoss
 
 LAYERS, IMAGES, QUERIES, CLASSES = 2, 2, 6, 4
 
