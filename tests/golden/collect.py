@@ -83,7 +83,7 @@ KINDS = {
     'svf': ('',),
     'vera': ('',),
     'vpt': ('', 'swin'),
-    'zegclip': ('labels', 'metric'),
+    'zegclip': ('head', 'labels', 'losses', 'metric', 'segmentor', 'tower'),
 }
 CLAIMED: dict[str, set[str]] = {}  # the kinds that tests asked for
 

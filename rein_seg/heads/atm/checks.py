@@ -11,28 +11,12 @@ from rein_seg.rules import Count, NotNegative, Probability, fits, in_words
 SETTINGS = ('inductive', 'transductive')
 
 
-def check_sizes(
-    joint_dims: int | None,
-    text_dims: int | None,
-    embed_dims: int | None,
-    num_heads: int,
-    use_proj: bool,
-) -> tuple[int, int]:
-    """Checks the widths; returns those of image and text.
+def check_sizes(joint_dims: int, embed_dims: int | None, num_heads: int, use_proj: bool) -> int:
+    """Checks the widths; returns the head's.
 
     Raises:
-        UserError: If the model lacks one, or they do not fit.
+        UserError: If they do not fit.
     """
-    if joint_dims is None:
-        raise UserError(
-            'ATMHead reads the joint image-text embedding, and the encoder has none: take a tower '
-            'of CLIP and its joint_dims (CLIPViT, CLIPResNet, TinyCLIP)'
-        )
-    if text_dims is None:
-        raise UserError(
-            "ATMHead reads the embeddings of the classes' names, and the model has no text: set "
-            "model.text, such as dict(type='ClassTable')"
-        )
     _check(embed_dims=(embed_dims, Count | None), num_heads=(num_heads, Count))
     width = embed_dims or joint_dims
     if width != joint_dims and not use_proj:
@@ -44,7 +28,7 @@ def check_sizes(
         raise UserError(
             f'ATMHead num_heads={num_heads} does not divide its width, {width}: choose a divisor'
         )
-    return joint_dims, text_dims
+    return width
 
 
 def check_options(

@@ -71,8 +71,8 @@ class ATMHead(DecodeHead, BaseModule):
         layer, (B, K, h, w) logits; `predict` -> (B, K, H, W) sigmoids less the bias.
 
     Raises:
-        UserError: If the encoder has no joint space or the model no text, a width does not fit, or
-            no class is seen, or, in the transductive setting, every class is.
+        UserError: If a width does not fit, an option is not as above, no class is seen, or, in the
+            transductive setting, every class is.
 
     Source: Zhou et al., "ZegCLIP" (CVPR 2023), Sec. 3; the decoder: Zhang et al., "SegViT" (NeurIPS
     2022). Parameters have the official names. Differs from the official code: parts that get no
@@ -100,8 +100,8 @@ class ATMHead(DecodeHead, BaseModule):
         self,
         num_classes: int,
         *,
-        joint_dims: int | None,
-        text_dims: int | None,
+        joint_dims: int,
+        text_dims: int,
         unseen: Sequence[int] = (),
         embed_dims: int | None = None,
         use_proj: bool = False,
@@ -118,10 +118,9 @@ class ATMHead(DecodeHead, BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        joint_dims, text_dims = check_sizes(joint_dims, text_dims, embed_dims, num_heads, use_proj)
+        width = check_sizes(joint_dims, embed_dims, num_heads, use_proj)
         check_options(setting, num_layers, dropout, seen_bias, feedforward_channels)
         check_unseen_label(unseen_label, setting, num_classes, ignore_index)
-        width = embed_dims or joint_dims
         self.setting, self.seen_bias, self.ignore_index = setting, seen_bias, ignore_index
         self.unseen_label, self.official_layout = unseen_label, official_layout
         check_classes(num_classes, unseen, setting)

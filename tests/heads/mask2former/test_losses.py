@@ -5,6 +5,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from rein_seg.heads.mask2former.losses import Draws, SetLoss
+from rein_seg.heads.processes import dist_mean
 
 LAYERS, IMAGES, QUERIES, CLASSES = 2, 2, 6, 4
 
