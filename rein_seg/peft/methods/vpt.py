@@ -170,7 +170,8 @@ def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Renames the official prompts for `VPT`, its own authors' and ZegCLIP's.
 
     prompt_embeddings belong to the first block; deep_prompt_embeddings to the other blocks, or
-    deep_prompt_embeddings_{s} to stage s; prompt_proj is the linear, prompt_norm the norm.
+    deep_prompt_embeddings_{s} to stage s; prompt_proj is the linear, prompt_norm the norm, which
+    files of shallow prompts hold, too, and do not use.
 
     Args:
         state: Tensors by official name.
@@ -189,7 +190,8 @@ def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         stage = int(name.rpartition('_')[2]) if name[-1].isdigit() else 0
         ahead = [own['prompts.0']] if stage == 0 and own else []
         own[f'prompts.{stage}'] = torch.cat([*ahead, tensor])
-    for theirs, ours in (('prompt_proj', 'projections.0'), ('prompt_norm', 'norm')):
+    layers = {'prompt_proj': 'projections.0'} | ({'prompt_norm': 'norm'} if deep else {})
+    for theirs, ours in layers.items():
         for leaf in ('weight', 'bias'):
             if f'{theirs}.{leaf}' in state:
                 own[f'{ours}.{leaf}'] = state[f'{theirs}.{leaf}']
