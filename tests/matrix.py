@@ -29,7 +29,7 @@ from tests.peft.cases import CASES
 DOCUMENT = REPO / 'docs/reference/support.md'
 HEAD, METHOD, FAMILY = 'Linear', 'LoRA', 'vit'  # what stands still while two others vary
 INSTEAD = {'resnetv2': 'Full'}  # a family without operations, which LoRA changes
-ON = {'DenseCLIP': 'tiny'}  # heads that the family above cannot feed
+ON = {'DenseCLIP': 'tiny', 'ZegCLIP': 'tiny'}  # heads that the family above cannot feed
 UNLINKED, TRAINS = 'unlinked', 'Trains with'
 UNREACHED = 'which is not reached from'
 COMMAND = 'make support'

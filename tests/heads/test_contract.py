@@ -18,6 +18,7 @@ from tests.heads.tiny import GROUPS, HEADS, PARTIAL, UPERNET
 
 CLASSES = 4
 CHANNELS, STRIDES = (8, 8, 16, 16), (4, 8, 16, 32)
+JOINT = 8
 HEIGHT, WIDTH = 64, 96
 CE, DICE = dict(type='CrossEntropyLoss'), dict(type='DiceLoss')
 SIGMOID = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_name='loss_bce')
@@ -25,6 +26,7 @@ FCN = dict(type='FCNHead', channels=8, norm_cfg=GROUPS)
 
 CASES = {
     **{n: row['decode_head'] for n, row in HEADS.items() if 'neck' not in row and n not in PARTIAL},
+    'ATM': dict(type='ATMHead', num_heads=2, loss=dict(ignored='masked')),
     'Linear, one channel': dict(type='LinearHead', out_channels=1, loss_decode=SIGMOID),
     'SAM, two channels': {**HEADS['SAM, classes']['decode_head'], 'out_channels': 2},
     'UPerNet, two losses': {**UPERNET, 'loss_decode': [CE, dict(**DICE, loss_weight=3.0)]},
@@ -54,7 +56,7 @@ def is_binary(name):
 def build(name, *, query_dims=None, **options):
     torch.manual_seed(0)
     classes = 2 if is_binary(name) else CLASSES
-    inputs = HeadInputs(CHANNELS, STRIDES, classes, query_dims)
+    inputs = HeadInputs(CHANNELS, STRIDES, classes, query_dims, joint_dims=JOINT, text_dims=JOINT)
     cfg = {**CASES[name], **options}
     if 'heads' in cfg:  # options are those of each
         cfg = {**CASES[name], 'heads': [{**head, **options} for head in cfg['heads']]}
@@ -71,7 +73,9 @@ def draw_features(batch=2, queries=None):
         torch.randn(batch, c, HEIGHT // s, WIDTH // s, generator=generator)
         for c, s in zip(CHANNELS, STRIDES, strict=True)
     ]
-    return Features(tuple(maps), queries)
+    joint = [torch.randn(batch, JOINT, *size, generator=generator) for size in ((), (4, 6))]
+    text = torch.randn(CLASSES, JOINT, generator=generator)
+    return Features(tuple(maps), queries, joint=tuple(joint), text=text)
 
 
 def draw_labels(classes, ignored=255):
@@ -110,6 +114,8 @@ def test_predictions_have_the_shape_and_kind_that_the_head_says(name):
     assert head.sigmoid or head.out_channels == head.num_classes
     if head.output == 'scores':
         assert (predicted >= 0).all()
+    elif head.output == 'sigmoids':
+        assert -1 <= predicted.min() < predicted.max() <= 1
     else:
         assert head.output == 'logits'
     probabilities = head.probabilities(predicted)
@@ -130,14 +136,13 @@ def test_an_image_of_ignored_pixels_adds_nothing(name):
             norm.eval()
     labels, features = draw_labels(head.num_classes), draw_features()
     labels[1] = 255
-    for each in features.maps:
+    inputs = [*features.maps, *features.joint]
+    for each in inputs:
         each.requires_grad_()
     for key, value in losses_of(head, features, labels).items():
         if key.endswith(OF_IMAGE):
             continue
-        gradients = torch.autograd.grad(
-            value.sum(), features.maps, retain_graph=True, allow_unused=True
-        )
+        gradients = torch.autograd.grad(value.sum(), inputs, retain_graph=True, allow_unused=True)
         used = [gradient for gradient in gradients if gradient is not None]
         assert any(gradient[0].any() for gradient in used), key
         assert not any(gradient[1].any() for gradient in used), key

@@ -133,11 +133,15 @@ HEADS = {
         ),
         auxiliary_head=dict(type='IdentityHead'),
     ),
+    'ZegCLIP': dict(
+        text=dict(type='ClassTable', classes=['road', 'sky', 'car'], unseen=['sky'], dims=8),
+        decode_head=dict(type='ATMHead', num_heads=2),
+    ),
     'FPN, FPT': dict(neck=dict(type='FPN', out_channels=8, num_outs=4), decode_head=FPT),
     'TokenPyramid, FPT': dict(neck=dict(type='TokenPyramid'), decode_head=FPT),
 }
 # heads that some families cannot feed: maps of several sizes, or no joint space
-PARTIAL = ('DenseCLIP', 'RepSep', 'SETR, MLA', 'FPN, FPT', 'TokenPyramid, FPT')
+PARTIAL = ('DenseCLIP', 'ZegCLIP', 'RepSep', 'SETR, MLA', 'FPN, FPT', 'TokenPyramid, FPT')
 
 
 def reads_joint(model):

@@ -228,6 +228,20 @@ CASES = [
         start=None,
     ),
     Case(
+        'vpt_blocks',
+        dict(type='VPT', num_tokens=3, blocks='first 1'),
+        merges=False,
+        families=('dinov2', 'eva02', 'sam', 'swin', 'hlg'),
+        start=None,
+    ),
+    Case(
+        'vpt_post_norm',
+        dict(type='VPT', num_tokens=3, project_dims=5, blocks='last 1', post_norm=True),
+        merges=False,
+        families=('clip_joint', 'tiny_clip'),
+        start=None,
+    ),
+    Case(
         'pro_tuning',  # a gate of few units may be dead with random weights
         dict(type='ProTuning', num_stages=2, gate_reduction=2),
         merges=False,

@@ -31,7 +31,7 @@ def convert_atm(head: ATMHead, state: Mapping[str, Tensor]) -> Converted:
         >>> official = ATMHead(**sizes, official_layout=True).state_dict()
         >>> converted = convert_atm(ATMHead(**sizes), official)
         >>> len(official), len(converted.tensors), len(converted.left_out)
-        (74, 42, 32)
+        (68, 38, 30)
     """
     last = len(head.decoder_1.layers) - 1
     no_gradient = rf'decoder_1\.layers\.{last}\.(multihead_attn\.(v|proj)|linear[12]|norm[23])\.'

@@ -6,6 +6,8 @@ from mmseg.registry import MODELS
 
 from rein_seg.errors import UserError
 from rein_seg.peft import VPT
+from rein_seg.peft.methods.vpt import from_official
+from rein_seg.registry import describe_method
 from tests.encoders.tiny import ENCODERS
 
 
@@ -100,3 +102,100 @@ def test_dropout_acts_in_training_only():
 def test_arguments_are_checked(change, message):
     with pytest.raises(UserError, match=message):
         VPT(**change)
+
+
+def joint(model):
+    with torch.no_grad():
+        return model(image()).joint
+
+
+@pytest.mark.parametrize(
+    ('blocks', 'rows', 'changed'),
+    [
+        ('first 1', 1, (True, True, True)),
+        ('last 2', 2, (False, True, True)),
+        ([1], 1, (False, True, True)),
+        ([-1], 1, (False, False, True)),
+        (None, 3, (True, True, True)),
+    ],
+)
+def test_prompts_stand_in_the_chosen_blocks_alone(blocks, rows, changed):
+    model, plain = backbone(peft=dict(blocks=blocks)).eval(), backbone().eval()
+    plain.peft.detach()
+    assert model.peft.prompts[0].shape == (rows, 4, 32)
+    pairs = zip(model(image()).maps, plain(image()).maps, strict=True)
+    assert tuple(not torch.equal(a, b) for a, b in pairs) == changed
+
+
+def test_blocks_of_a_later_stage_alone():
+    model, plain = backbone('swin', peft=dict(blocks='last 1')).eval(), backbone('swin').eval()
+    plain.peft.detach()
+    assert [tuple(p.shape) for p in model.peft.prompts] == [(1, 4, 32)]
+    first, last = zip(model(image()).maps, plain(image()).maps, strict=True)
+    assert torch.equal(*first)
+    assert not torch.equal(*last)
+
+
+def test_shallow_prompts_travel_through_the_chosen_blocks():
+    model = backbone(peft=dict(form='shallow', blocks='last 2')).eval()
+    assert model.peft.prompts[0].shape == (1, 4, 32)
+    assert [site.block for site in model.peft.hooked_sites] == [1, 2]
+    model(image())
+    assert model.anatomy.state.carried is None
+    with pytest.raises(UserError, match=r'blocks=\[0, 2\] skips a block.*form="deep"'):
+        backbone(peft=dict(form='shallow', blocks=[0, 2]))
+
+
+@pytest.mark.parametrize(
+    ('blocks', 'message'),
+    [
+        ('first 4', "blocks='first 4': the 'vit' encoder has 3 blocks"),
+        ([5], 'block 5 does not exist'),
+        ('first', "blocks='first': expected a name, such as 'first 3' or 'last 4'"),
+        ('last 0', "blocks='last 0'"),
+        (2, 'blocks=2'),
+    ],
+)
+def test_blocks_that_are_not_there(blocks, message):
+    with pytest.raises(UserError, match=message):
+        backbone(peft=dict(blocks=blocks))
+
+
+@pytest.mark.parametrize('family', ['clip_joint', 'tiny_clip'])
+def test_post_norm_norms_every_token_of_the_joint_embedding_alone(family):
+    model = backbone(family, peft=dict(post_norm=True)).eval()
+    plain = backbone(family).eval()
+    plain.peft.load_state_dict(model.peft.state_dict(), strict=False)
+    assert model.peft.norm.eps == 1e-6
+    assert count(model) - count(plain) == 2 * model.peft.norm.weight.numel()
+    torch.nn.init.normal_(model.peft.norm.weight)
+    torch.nn.init.normal_(model.peft.norm.bias)
+    assert torch.equal(model(image()).maps[-1], plain(image()).maps[-1])
+    entered = []
+    plain.anatomy.joint.register_forward_pre_hook(lambda m, args: entered.append(args))
+    before = joint(plain)
+    tokens, *rest = entered[0]
+    expected = plain.anatomy.joint(model.peft.norm(tokens), *rest)
+    for found, wanted, old in zip(joint(model), expected, before, strict=True):
+        torch.testing.assert_close(found, wanted)
+        assert (found - old).abs().max() > 1e-2
+
+
+def test_post_norm_needs_a_joint_embedding():
+    with pytest.raises(UserError, match=r"post_norm=True.*'vit' encoder has no such.*joint_dims"):
+        backbone(peft=dict(post_norm=True))
+
+
+def test_new_arguments_do_not_part_old_adapters_from_their_method():
+    old = dict(type='VPT', num_tokens=4, form='deep', project_dims=None, dropout=0.0)
+    new = dict(type='VPT', num_tokens=4, blocks=None, post_norm=False)
+    assert describe_method(old) == describe_method(new)
+
+
+def test_official_files_of_the_last_blocks_have_no_first_set():
+    state = {'deep_prompt_embeddings': torch.ones(4, 3, 8), 'prompt_norm.weight': torch.ones(8)}
+    own = from_official(state)
+    assert own['prompts.0'].shape == (4, 3, 8)
+    assert torch.equal(own['norm.weight'], torch.ones(8))
+    shallow = {'prompt_embeddings': torch.ones(1, 3, 8), 'prompt_norm.weight': torch.ones(8)}
+    assert set(from_official(shallow)) == {'prompts.0'}
