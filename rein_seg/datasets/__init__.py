@@ -4,12 +4,14 @@ from rein_seg.datasets.ade20k import ADEChallengeDataset
 from rein_seg.datasets.blobs_dataset import BlobsDataset
 from rein_seg.datasets.camvid import CamVidDataset
 from rein_seg.datasets.cityscapes_space import CITYSCAPES_LABEL_IDS, CityscapesSpaceDataset
+from rein_seg.datasets.coco_stuff import COCOStuff164kDataset
 from rein_seg.datasets.domain_dataset import DomainDataset, leaf_datasets
 from rein_seg.datasets.drawn_dataset import DrawnDataset
 from rein_seg.datasets.folder_dataset import BinaryFolderDataset, FolderDataset
 from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
 from rein_seg.datasets.nuclei import NucleiDataset
 from rein_seg.datasets.organs_dataset import OrgansDataset
+from rein_seg.datasets.pascal import Context59Dataset, Context60Dataset, VOC20Dataset
 from rein_seg.datasets.sampling.rare_class import RareClassCrop, RareClassSampler
 from rein_seg.datasets.sampling.stream import SampleIndex, SeededDataset, StreamSampler
 from rein_seg.datasets.synapse import SynapseVolumeDataset
@@ -28,8 +30,11 @@ __all__ = [
     'ADEChallengeDataset',
     'BinaryFolderDataset',
     'BlobsDataset',
+    'COCOStuff164kDataset',
     'CamVidDataset',
     'CityscapesSpaceDataset',
+    'Context59Dataset',
+    'Context60Dataset',
     'DomainDataset',
     'DrawnDataset',
     'FastPhotoMetricDistortion',
@@ -54,6 +59,7 @@ __all__ = [
     'StreamSampler',
     'SynapseVolumeDataset',
     'TurnOrRotate',
+    'VOC20Dataset',
     'VolumeDataset',
     'leaf_datasets',
 ]

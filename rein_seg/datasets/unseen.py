@@ -5,7 +5,8 @@ K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from rein_seg.errors import UserError, near_misses
 
@@ -73,3 +74,24 @@ def seen_classes(unseen: Sequence[int], num_classes: int) -> tuple[int, ...]:
         (0, 2)
     """
     return tuple(i for i in range(num_classes) if i not in set(unseen))
+
+
+def seen_metainfo(meta: Mapping[str, Any], unseen: Collection[str]) -> dict[str, Any]:
+    """Returns classes and palette of a model that has no output for the unseen classes.
+
+    Args:
+        meta: ``classes`` and, optionally, ``palette`` of all classes.
+        unseen: Names of the unseen classes.
+
+    Example:
+        >>> from rein_seg.datasets.unseen import seen_metainfo
+        >>> seen_metainfo(dict(classes=('road', 'sea'), palette=[[9, 9, 9], [0, 0, 99]]), ['road'])
+        {'classes': ('sea',), 'palette': ([0, 0, 99],)}
+    """
+    kept = [name not in unseen for name in meta['classes']]
+    return {
+        key: tuple(one for one, keep in zip(values, kept, strict=True) if keep)
+        if key in ('classes', 'palette') and values
+        else values
+        for key, values in meta.items()
+    }

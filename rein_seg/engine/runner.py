@@ -39,6 +39,7 @@ from rein_seg.checkpoint import (
 from rein_seg.checkpoint.strict import fitting
 from rein_seg.checkpoint.write import naming
 from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
+from rein_seg.datasets.unseen import seen_metainfo
 from rein_seg.engine.adversarial_optim import by_name, each_wrapper
 from rein_seg.engine.console import hand_over, tidy
 from rein_seg.engine.ema import RAW, TrainableEMAHook
@@ -274,6 +275,11 @@ class PEFTRunner(NamedParts):
         lines = '\n'.join(f'    {key}: {value}' for key, value in environment.items())
         self.logger.info(f'Environment:\n{lines}\nConfig:\n{self.config_text}')
 
+    def _classes(self) -> dict[str, Any]:
+        """Returns classes and palette of the model."""
+        meta, about = self.train_dataloader.dataset.metainfo, self.cfg.get('benchmark') or {}
+        return seen_metainfo(meta, about.unseen) if about.get('compact') else meta
+
     def save_checkpoint(
         self,
         out_dir: str,
@@ -297,7 +303,7 @@ class PEFTRunner(NamedParts):
             seed=self.seed,
             experiment_name=self.experiment_name,
             rein_seg_version=__version__,
-            dataset_meta=self.train_dataloader.dataset.metainfo,
+            dataset_meta=self._classes(),
             identity=self.bare_model.identity,
             identity_format=IDENTITY_FORMAT,
             training=self.training_record,

@@ -19,6 +19,7 @@ from torch import nn
 
 from rein_seg.config.load import load_config
 from rein_seg.config.request import start_heads_from_no_file
+from rein_seg.datasets.unseen import seen_metainfo
 from rein_seg.errors import UserError
 from rein_seg.run.weights import load_weights
 
@@ -68,7 +69,9 @@ def make_ready(model: nn.Module, cfg: Config, *, device: str | None) -> nn.Modul
 
 
 def dataset_meta(cfg: Config) -> dict[str, Any]:
-    """Returns classes and palette of a config's test data without reading any data.
+    """Returns classes and palette of a config's model without reading any data.
+
+    They are those of its validation, since a test may be of other classes.
 
     Example:
         >>> from rein_seg.apis import load_config
@@ -76,7 +79,10 @@ def dataset_meta(cfg: Config) -> dict[str, Any]:
         >>> dataset_meta(load_config('conv_lora_tiny_blobs'))['classes']
         ('background', 'blob')
     """
-    return classes_of(_first_test_set(cfg))
+    loader = cfg.get('val_dataloader') or cfg.test_dataloader
+    meta = classes_of(_first_of(loader.dataset))
+    about = cfg.get('benchmark') or {}
+    return seen_metainfo(meta, about.unseen) if about.get('compact') else meta
 
 
 def classes_of(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,8 +90,7 @@ def classes_of(part: Mapping[str, Any]) -> dict[str, Any]:
     return {**DATASETS.get(part['type']).METAINFO, **(part.get('metainfo') or {})}
 
 
-def _first_test_set(cfg: Config) -> Any:
-    dataset = cfg.test_dataloader.dataset
+def _first_of(dataset: Any) -> Any:
     return dataset.datasets[0] if 'datasets' in dataset else dataset
 
 
@@ -98,7 +103,9 @@ def _for_mmseg(cfg: Config) -> Config:
             default_scope='mmseg',
             model=cfg.model,
             test_pipeline=pipeline,
-            test_dataloader=dict(dataset={**_first_test_set(cfg), 'pipeline': pipeline}),
+            test_dataloader=dict(
+                dataset={**_first_of(cfg.test_dataloader.dataset), 'pipeline': pipeline}
+            ),
             visualizer=visualizer,
         ),
         format_python_code=False,
@@ -106,7 +113,7 @@ def _for_mmseg(cfg: Config) -> Config:
 
 
 def _resizes(cfg: Config) -> list[Any]:
-    steps = _first_test_set(cfg).get('pipeline') or []
+    steps = _first_of(cfg.test_dataloader.dataset).get('pipeline') or []
     return [step for step in steps if step['type'] == 'Resize']
 
 

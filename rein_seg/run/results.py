@@ -24,7 +24,7 @@ from rein_seg.registry import reconstructions
 from rein_seg.run.command import command_line
 from rein_seg.run.overview import draw_overview
 from rein_seg.run.places import without_places
-from rein_seg.run.predict import classes_of
+from rein_seg.run.predict import dataset_meta
 from rein_seg.run.report import build_report, write_report
 
 
@@ -112,7 +112,6 @@ def adapter_metadata(
         config: Text of the resolved config; the file gets no absolute path of it.
         training: Protocol, deviations from it, choice of the checkpoint; None is unknown.
     """
-    tested = (cfg.get('test_dataloader') or {}).get('dataset')
     return {
         **model.identity,
         'encoder_name': model.backbone.encoder_info.name,
@@ -120,22 +119,25 @@ def adapter_metadata(
         'scores': {'protocol': cfg.benchmark.get('protocol'), **scores},
         'selection': training and training['selection'],
         'training': training,
-        'dataset_meta': classes_and_palette(tested.to_dict()) if tested else None,
+        'dataset_meta': classes_and_palette(cfg),
         'config': without_places(config),
     }
 
 
-def classes_and_palette(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns classes and palette of a config's test data, in the types of JSON.
+def classes_and_palette(cfg: Config) -> dict[str, Any] | None:
+    """Returns classes and palette of a config's model, in the types of JSON; None without data.
 
     Example:
         >>> import rein_seg.apis
+        >>> from mmengine.config import Config
         >>> from rein_seg.run.results import classes_and_palette
         >>> own = dict(type='FolderDataset', metainfo=dict(classes=('road', 'sky')))
-        >>> classes_and_palette(own)
+        >>> classes_and_palette(Config(dict(test_dataloader=dict(dataset=own))))
         {'classes': ['road', 'sky'], 'palette': [[204, 0, 51], [0, 255, 0]]}
     """
-    meta = classes_of((dataset.get('datasets') or [dataset])[0])
+    if not any((cfg.get(f'{use}_dataloader') or {}).get('dataset') for use in ('val', 'test')):
+        return None
+    meta = dataset_meta(cfg)
     classes = list(meta['classes'])
     palette = palette_for(len(classes), meta.get('palette'))
     return {'classes': classes, 'palette': [[int(v) for v in colour] for colour in palette]}

@@ -1,0 +1,3 @@
+# Trained on COCO-Stuff 164k, tested on 59 classes of PASCAL-Context: the model reads the
+# names of the test's classes, so it needs a text branch.
+benchmark = 'coco_stuff_to_context59'
