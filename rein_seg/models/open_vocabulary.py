@@ -34,7 +34,7 @@ def why_closed(model: PEFTSegmentor) -> str | None:
     if text is None:
         return NO_TEXT
     if not text.open_vocabulary:
-        return f'{type(text).__name__} has trained a prompt for each class'
+        return f'{type(text).__name__} has embeddings of its own classes alone'
     if isinstance(neck, FeaturesNeck) and not neck.open_vocabulary:
         return f'the maps of {type(neck).__name__} have a channel for each class'
     if not head.open_vocabulary:

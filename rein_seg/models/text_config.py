@@ -14,17 +14,29 @@ from rein_seg.models.backbone import PEFTBackbone
 from rein_seg.necks.contract import FeaturesNeck
 from rein_seg.text import TextBranch
 
+# keys of an encoder's config that hold for the text tower in the same file
+_SHARED = ('checkpoint', 'checkpoint_url', 'act')
+_SOURCES = ('tower', 'init_seed')
 _TEXT, _JOINT = 'text_dims', 'joint_dims'
 PartConfigs = Mapping[str, Mapping[str, Any] | Sequence[Mapping[str, Any]] | None]
 
 
-def build_text(cfg: Mapping[str, Any], encoder: Mapping[str, Any], num_classes: int) -> TextBranch:
+def build_text(
+    cfg: Mapping[str, Any],
+    encoder: Mapping[str, Any],
+    num_classes: int,
+    joint_dims: int | None = None,
+) -> TextBranch:
     """Builds a text branch.
+
+    A branch without a source of its own takes the text tower in the encoder's file of weights, or,
+    with a random encoder, random values.
 
     Args:
         cfg: Its config, with ``classes``.
-        encoder: Config of the encoder, whose weights file may hold the text tower, too.
+        encoder: Config of the encoder.
         num_classes: K.
+        joint_dims: D of the encoder, if it has a space that image and text share.
 
     Raises:
         UserError: If the classes are missing, or are not K.
@@ -41,7 +53,21 @@ def build_text(cfg: Mapping[str, Any], encoder: Mapping[str, Any], num_classes: 
             f'model.text.classes has {len(classes)} names, the model num_classes={num_classes}: '
             'expected a name for each class; leave classes out to take the names of the data sets'
         )
-    return MODELS.build(dict(cfg))
+    given, filled_in = dict(cfg), getattr(MODELS.get(str(cfg.get('type'))), 'filled_in', ())
+    if 'dims' in filled_in and joint_dims is not None:
+        given.setdefault('dims', joint_dims)
+    if 'tower' in filled_in and all(given.get(key) is None for key in _SOURCES):
+        given |= _source_of(encoder, filled_in)
+    return MODELS.build(given)
+
+
+def _source_of(encoder: Mapping[str, Any], filled_in: Sequence[str]) -> dict[str, Any]:
+    """Returns the source of embeddings that belongs to an encoder's."""
+    seed = encoder.get('init_seed')
+    if seed is not None:  # random rows do for a random encoder
+        return {'init_seed': seed} if 'init_seed' in filled_in else {'tower': {'init_seed': seed}}
+    tower = {key: encoder[key] for key in _SHARED if encoder.get(key) is not None}
+    return {'tower': tower} if 'checkpoint' in tower else {}
 
 
 def text_for(
@@ -67,7 +93,7 @@ def text_for(
     check_readers(parts, cfg, backbone.joint_dims, backbone.encoder_info.name)
     if cfg is None:
         return None
-    text = build_text(cfg, encoder, num_classes)
+    text = build_text(cfg, encoder, num_classes, backbone.joint_dims)
     _check_width(parts, text.dims, backbone.joint_dims)
     return text
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from rein_seg.errors import UserError
 from rein_seg.registry import registered_name
 from rein_seg.text.names import Names, check_classes
 
@@ -24,6 +25,9 @@ class TextBranch(nn.Module, ABC):
         names: Class -> words that stand for it in prompts, in place of its own name.
 
     Attributes:
+        filled_in: Constructor arguments that the model fills in where the config leaves them out:
+            ``dims`` (D of the encoder), ``tower`` (of the encoder's file), ``init_seed`` (of a
+            random encoder).
         classes: As given.
         unseen: Indexes of the unseen classes.
         words: Of each class the words that stand for it; its name where ``names`` has none.
@@ -37,6 +41,7 @@ class TextBranch(nn.Module, ABC):
         UserError: See `check_classes`.
     """
 
+    filled_in: ClassVar[tuple[str, ...]] = ()
     classes: tuple[str, ...]
     unseen: tuple[int, ...]
     words: tuple[tuple[str, ...], ...]
@@ -61,7 +66,6 @@ class TextBranch(nn.Module, ABC):
         self.unseen = tuple(i for i, name in enumerate(classes) if name in unseen)
         self.words = tuple(own.get(name, (name,)) for name in classes)
 
-    @abstractmethod
     def set_classes(
         self, classes: Sequence[str], unseen: Sequence[str] = (), names: Names | None = None
     ) -> None:
@@ -76,6 +80,17 @@ class TextBranch(nn.Module, ABC):
             UserError: If the names do not fit the tower, or there is no tower to read them; the
                 branch is then as it was.
         """
+        before = self.classes, self.unseen, self.words
+        self.name_classes(classes, unseen, names)
+        try:
+            self.read_words()
+        except UserError:
+            self.classes, self.unseen, self.words = before
+            raise
+
+    @abstractmethod
+    def read_words(self) -> None:
+        """Makes whatever depends on the names; on an error nothing has changed."""
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rein_seg.errors import UserError
+
 
 class QuickGELU(nn.Module):
     """a sigmoid(1.702 a), which CLIP's towers use in place of GELU."""
@@ -15,6 +17,9 @@ class QuickGELU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Returns the activation of any tensor."""
         return x * torch.sigmoid(1.702 * x)
+
+
+_ACTS = {'quick_gelu': QuickGELU, 'gelu': nn.GELU}
 
 
 class TextBlock(nn.Module):
@@ -56,6 +61,9 @@ class TextTower(nn.Module):
         context_length: Largest T.
         act: ``quick_gelu``, or ``gelu`` (OpenCLIP's towers, trained on LAION).
 
+    Raises:
+        UserError: If ``act`` is neither, or the heads do not divide C.
+
     Source: Radford et al., ICML 2021, Sec. 2.4.
 
     Example:
@@ -78,13 +86,20 @@ class TextTower(nn.Module):
         act: str = 'quick_gelu',
     ) -> None:
         super().__init__()
-        self.dims, self.context_length = dims, context_length
+        if act not in _ACTS:
+            raise UserError(f'text.tower.act={act!r}: expected one of {tuple(_ACTS)}; choose one')
+        if heads < 1 or width % heads:
+            raise UserError(
+                f'text.tower.heads={heads}: expected a divisor of the width, {width}; change it'
+            )
+        self.act = act
+        self.width, self.dims = width, dims
+        self.vocabulary, self.context_length = vocabulary, context_length
         self.token_embedding = nn.Embedding(vocabulary, width)
         self.positional_embedding = nn.Parameter(torch.zeros(context_length, width))
         self.transformer = nn.Module()
-        acts = {'quick_gelu': QuickGELU, 'gelu': nn.GELU}
         self.transformer.resblocks = nn.ModuleList(
-            TextBlock(width, heads, acts[act]()) for _ in range(layers)
+            TextBlock(width, heads, _ACTS[act]()) for _ in range(layers)
         )
         self.ln_final = nn.LayerNorm(width)
         self.text_projection = nn.Parameter(torch.zeros(width, dims))

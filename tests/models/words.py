@@ -28,10 +28,9 @@ class WordTable(TextBranch):
         super().__init__(classes, unseen, names)
         self.dims, self.source = dims, source
         self.register_buffer('table', torch.empty(0), persistent=False)
-        self.set_classes(classes, unseen, names)
+        self.read_words()
 
-    def set_classes(self, classes, unseen=(), names=None):
-        self.name_classes(classes, unseen, names)
+    def read_words(self):
         self.table = torch.stack([row(words, self.dims) for words in self.words])
 
     def forward(self):

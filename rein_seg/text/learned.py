@@ -1,0 +1,167 @@
+"""Prompts that learn: vectors among the tokens of a class's name, and the tower that reads them.
+
+K classes, M names (synonyms counted), T tokens, V vectors, C width of the tower, D of its output.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rein_seg.text.contract import TextBranch
+from rein_seg.text.names import Names, spoken
+from rein_seg.text.source import build_source
+
+
+class LearnedPrompt(TextBranch):
+    """Learned vectors and the frozen text tower that reads them together with the names.
+
+    Gradients pass through the tower, whose tensors are in no state dict, checkpoint or adapter.
+    In eval mode without gradients the embeddings are computed once, and again when a value or the
+    classes change.
+
+    A subclass writes `plan`; vector j stands in a plan as -1 - j.
+
+    Args:
+        classes: As `TextBranch`.
+        unseen: As `TextBranch`.
+        names: As `TextBranch`. The embedding of a class with synonyms has the mean direction of
+            their embeddings, and their mean length.
+        tower: As `build_source`; by default the file of the encoder, which holds both towers.
+        truncate: Cuts names that are too long.
+        normalize: Whether the embeddings have length 1.
+        dims: D of the encoder, which the model fills in.
+
+    Attributes:
+        tower: The frozen tower.
+        tokenizer: Its tokenizer.
+
+    Raises:
+        UserError: If a name is bad or does not fit, or the tower cannot be had.
+    """
+
+    filled_in = ('dims', 'tower')
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        unseen: Sequence[str] = (),
+        names: Names | None = None,
+        *,
+        tower: Mapping[str, Any] | None = None,
+        truncate: bool = False,
+        normalize: bool = False,
+        dims: int | None = None,
+    ) -> None:
+        super().__init__(classes, unseen, names)
+        source = build_source(tower, dims)
+        self.tower, self.tokenizer = source.tower, source.tokenizer
+        self.dims, self.source = source.tower.dims, source.name
+        self.truncate, self.normalize = truncate, normalize
+        self._kept: tuple[list[Tensor], Tensor] | None = None
+        self.register_state_dict_post_hook(_drop_tower)
+        self.register_load_state_dict_pre_hook(_fill_tower)
+
+    @abstractmethod
+    def plan(self, phrases: Sequence[str]) -> list[list[int]]:
+        """Returns the sequence of each name: ids, and -1 - j for vector j.
+
+        Args:
+            phrases: M names, as towers read them.
+        """
+
+    @abstractmethod
+    def vectors_of(self, index: Tensor) -> Tensor:
+        """Returns the learned vectors, (V, C), or (M, V, C) where each class has its own.
+
+        Args:
+            index: (M,) class of each name.
+        """
+
+    def read_words(self) -> None:
+        """Lays out the sequences of names."""
+        rows = self.plan([spoken(word) for words in self.words for word in words])
+        index = [k for k, words in enumerate(self.words) for _ in words]
+        self._kept = None
+        length = max(max(map(_end, rows)) + 1, 1)  # what stands behind the end has no influence
+        device = self.tower.positional_embedding.device
+        plan = torch.tensor([row[:length] for row in rows], device=device)
+        self.register_buffer('sequences', plan, persistent=False)
+        self.register_buffer('class_of', torch.tensor(index, device=device), persistent=False)
+
+    def train(self, mode: bool = True) -> LearnedPrompt:
+        """Sets the mode; the tower stays in eval mode."""
+        super().train(mode)
+        self.tower.eval()
+        self._kept = None
+        return self
+
+    def forward(self) -> Tensor:
+        """Returns the (K, D) embeddings."""
+        if self.training or torch.is_grad_enabled():
+            return self.compute()
+        now = [self.tower.text_projection, *self._own()]
+        if self._kept is None or not _same(self._kept[0], now):
+            # in float32 also under autocast, since the result is kept
+            with torch.autocast(now[0].device.type, enabled=False):
+                self._kept = [x.detach().clone() for x in now], self.compute()
+        return self._kept[1]
+
+    def compute(self) -> Tensor:
+        """Returns the (K, D) embeddings, computed anew."""
+        text = self.tower.encode_embeddings(self.embeddings(), self.sequences.argmax(1))
+        if len(self.class_of) > len(self.classes):
+            text = _mean_of_names(text, self.class_of, len(self.classes))
+        return F.normalize(text, dim=1) if self.normalize else text
+
+    def embeddings(self) -> Tensor:
+        """Returns the (M, T, C) sequences: embeddings of tokens, with vectors in their places."""
+        plan = self.sequences
+        tokens = self.tower.token_embedding(plan.clamp(min=0))
+        vectors = self.vectors_of(self.class_of)
+        places = (-1 - plan).clamp(min=0)
+        if vectors.dim() == 2:
+            learned = vectors[places]
+        else:
+            learned = vectors[torch.arange(len(plan), device=plan.device)[:, None], places]
+        return torch.where((plan < 0)[..., None], learned, tokens)
+
+    def _own(self) -> Iterator[Tensor]:
+        frozen = {id(param) for param in self.tower.parameters()}
+        return (param for param in self.parameters() if id(param) not in frozen)
+
+
+def _end(row: Sequence[int]) -> int:
+    return row.index(max(row))
+
+
+def _same(kept: Sequence[Tensor], now: Sequence[Tensor]) -> bool:
+    # values, not versions: weight averaging exchanges them behind autograd's back
+    return all(a.device == b.device and torch.equal(a, b) for a, b in zip(kept, now, strict=True))
+
+
+def _mean_of_names(text: Tensor, class_of: Tensor, num_classes: int) -> Tensor:
+    """Returns (K, D) from the (M, D) embeddings of synonyms: mean direction, mean length."""
+    counts = torch.bincount(class_of, minlength=num_classes)[:, None].to(text.dtype)
+    lengths = text.norm(dim=1, keepdim=True)
+    zeros = text.new_zeros
+    direction = zeros(num_classes, text.shape[1]).index_add(0, class_of, text / lengths)
+    length = zeros(num_classes, 1).index_add(0, class_of, lengths) / counts
+    return F.normalize(direction, dim=1) * length
+
+
+def _drop_tower(
+    module: LearnedPrompt, state: dict[str, Tensor], prefix: str, metadata: dict
+) -> None:
+    for name in module.tower.state_dict():
+        state.pop(f'{prefix}tower.{name}', None)
+
+
+def _fill_tower(module: LearnedPrompt, state: dict[str, Tensor], prefix: str, *args: Any) -> None:
+    for name, tensor in module.tower.state_dict().items():
+        state.setdefault(f'{prefix}tower.{name}', tensor)

@@ -1,0 +1,206 @@
+"""Tables of class embeddings: rows, files, the cache, other classes."""
+
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from rein_seg.errors import UserError
+from rein_seg.models.text_config import build_text
+from rein_seg.text import ClassTable
+from rein_seg.text.rows import read_rows
+from rein_seg.text.source import build_source, embed_texts
+from rein_seg.text.templates import templates_of
+from tests.text.towers import TOWER, WORDS, make_tower, words_file
+
+CLASSES = ['road', 'traffic_light', 'sky']
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('REIN_SEG_CACHE', str(tmp_path / 'cache'))
+    return tmp_path / 'cache' / 'class_tables'
+
+
+def table(**options):
+    return MODELS.build(dict(type='ClassTable', classes=CLASSES, **options))
+
+
+def test_sentences_are_averaged_on_the_sphere():
+    templates, names = ['a {}', 'the photo of {}'], dict(road=['road', 'street'])
+    made = table(tower=TOWER, templates=templates, names=names)
+    source = build_source(TOWER)
+    for index, words in enumerate((['road', 'street'], ['traffic light'], ['sky'])):
+        texts = [template.format(word) for template in templates for word in words]
+        rows = F.normalize(embed_texts(source, texts))
+        torch.testing.assert_close(made()[index], F.normalize(rows.mean(0), dim=0))
+    assert made.dims == 8 and not made.state_dict()
+
+
+def test_other_classes_and_back():
+    made = table(tower=TOWER)
+    before, identity = made().clone(), made.identity
+    made.set_classes(['sky', 'tram'], unseen=['tram'])
+    assert made.unseen == (1,) and made().shape == (2, 8)
+    torch.testing.assert_close(made()[0], before[2])
+    assert made.identity == identity
+    with pytest.raises(UserError, match="the text tower does not know the word 'tank'"):
+        made.set_classes(['sky', 'tank'])
+    assert made.classes == ('sky', 'tram') and made().shape == (2, 8)
+
+
+def test_a_file_gives_the_same_rows(tmp_path):
+    path = tmp_path / 'table.safetensors'
+    made = table(tower=TOWER, templates=['the {}'], names=dict(road=['street']))
+    made.save(path)
+    read = table(file=str(path))
+    assert torch.equal(read(), made()) and read.source == made.source
+    assert (read.words, read.templates) == (made.words, made.templates)
+    with pytest.raises(UserError, match='a table of 3 classes and reads no others'):
+        read.set_classes(['road', 'tram'])
+    assert not read.open_vocabulary and read.classes == tuple(CLASSES)
+    # with the tower beside it, the same sentences are made for other classes
+    both = table(file=str(path), tower=TOWER)
+    both.set_classes(['traffic light', 'tram'])
+    torch.testing.assert_close(both()[0], made()[1])
+    assert both.identity == made.identity
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(classes=['road', 'sky']), r'of other classes \(road, traffic_light, sky\), expected'),
+        (dict(dims=9), 'have width 8, the joint space of the encoder has 9'),
+        (dict(tower={**TOWER, 'init_seed': 1}), 'was made by another text tower'),
+    ],
+)
+def test_a_file_that_does_not_fit(tmp_path, options, words):
+    path = str(tmp_path / 'table.safetensors')
+    table(tower=TOWER).save(path)
+    with pytest.raises(UserError, match=words):
+        MODELS.build(dict(type='ClassTable', file=path, **{'classes': CLASSES, **options}))
+
+
+def test_a_changed_file_is_refused(tmp_path):
+    path = tmp_path / 'table.safetensors'
+    table(tower=TOWER).save(path)
+    with safe_open(path, framework='pt') as file:
+        metadata = file.metadata()
+    rows = load_file(path)['rows']
+    save_file({'rows': rows * 2}, path, metadata=metadata)
+    with pytest.raises(UserError, match='was changed after it was written: its SHA-256'):
+        table(file=str(path))
+    save_file({'rows': rows}, path)
+    with pytest.raises(UserError, match='is another file: expected rows with classes'):
+        table(file=str(path))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(UserError, match='is truncated or damaged'):
+        table(file=str(path))
+    with pytest.raises(UserError, match=r'expected a name in \.safetensors'):
+        table(tower=TOWER).save(tmp_path / 'table.pth')
+
+
+def test_rows_of_a_file_of_weights_are_computed_once(tmp_path, cache, monkeypatch):
+    tower = dict(checkpoint=words_file(tmp_path / 'clip.safetensors'))
+    first = table(tower=tower)
+    assert len(list(cache.iterdir())) == 1
+    monkeypatch.setattr('rein_seg.text.rows.embed_texts', None)
+    assert torch.equal(table(tower=tower)(), first())
+    (kept,) = cache.iterdir()
+    kept.write_bytes(b'not a table')
+    with pytest.raises(TypeError):  # it is computed again, which this test forbids
+        table(tower=tower)
+    monkeypatch.undo()
+    monkeypatch.setenv('REIN_SEG_CACHE', str(cache.parent))
+    torch.testing.assert_close(table(tower=tower)(), first())
+    assert torch.equal(read_rows(kept).rows, first())
+    table(tower=tower, templates=['the {}'])
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path, monkeypatch):
+    (tmp_path / 'no_folder').write_text('')
+    monkeypatch.setenv('REIN_SEG_CACHE', str(tmp_path / 'no_folder'))
+    tower = dict(checkpoint=words_file(tmp_path / 'clip.safetensors'))
+    assert table(tower=tower)().shape == (3, 16)
+
+
+def test_the_encoder_names_the_tower(tmp_path):
+    path = words_file(tmp_path / 'clip.safetensors')
+    cfg = dict(type='ClassTable', classes=CLASSES)
+    made = build_text(cfg, dict(type='CLIPViT', checkpoint=path), 3, joint_dims=16)
+    torch.testing.assert_close(made(), table(tower=dict(checkpoint=path))())
+    gelu = build_text(cfg, dict(type='CLIPViT', checkpoint=path, act='gelu'), 3, joint_dims=16)
+    assert gelu.source != made.source and not torch.allclose(gelu(), made())
+    with pytest.raises(UserError, match='has embeddings of width 16, the joint space of the'):
+        build_text(cfg, dict(type='CLIPViT', checkpoint=path), 3, joint_dims=8)
+    random = build_text(cfg, dict(type='CLIPViT', init_seed=3), 3, joint_dims=8)
+    assert random.source == 'random:seed=3' and random.dims == 8
+    prompt = dict(type='SharedContext', classes=CLASSES)
+    learned = build_text(prompt, dict(type='CLIPViT', checkpoint=path), 3, joint_dims=16)
+    assert learned.source == made.source
+    with pytest.raises(UserError, match='expected checkpoint=FILE or init_seed=N'):
+        build_text(cfg, dict(type='TimmEncoder', pretrained=True), 3)
+
+
+def test_a_table_goes_with_an_image_tower_alone(tmp_path):
+    path, image = tmp_path / 'table.safetensors', tmp_path / 'image.safetensors'
+    table(tower=TOWER).save(path)
+    save_file({'visual.class_embedding': torch.zeros(4)}, image)
+    made = table(file=str(path), tower=dict(checkpoint=str(image)))
+    assert made().shape == (3, 8) and not made.open_vocabulary
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(), 'expected checkpoint=FILE or init_seed=N'),
+        (dict(init_seed=0, tower=TOWER), 'stand in place of tower and file'),
+        (dict(tower=TOWER, templates='imagnet'), "is no set; did you mean 'imagenet'"),
+        (dict(tower=TOWER, templates=['a road']), r"holds 'a road': expected .* one {}"),
+        (dict(tower=TOWER, templates=[]), "or take the set 'plain'"),
+        (dict(tower=TOWER, templates=['all {}']), "does not know the word 'all'"),
+        (dict(tower={**TOWER, 'context_length': 4}), "'a photo of a road' has 7 tokens"),
+        (dict(tower={**TOWER, 'widht': 4}), "text.tower takes no 'widht'.*'width'"),
+        (dict(tower=dict(checkpoint='none.pt', width=4)), "takes no 'width' beside checkpoint"),
+        (dict(tower=dict(checkpoint='none.pt')), "weights file 'none.pt' does not exist"),
+        (dict(tower={**TOWER, 'heads': 3}), 'text.tower.heads=3: expected a divisor'),
+        (dict(tower={**TOWER, 'act': 'relu'}), "text.tower.act='relu'"),
+    ],
+)
+def test_wrong_options_end_in_a_line(options, words):
+    with pytest.raises(UserError, match=words):
+        table(**options)
+
+
+def test_long_sentences_are_cut_where_that_is_wished():
+    made = table(tower={**TOWER, 'context_length': 6}, truncate=True)
+    assert made().isfinite().all()
+
+
+def test_the_usual_sets():
+    sizes = dict(name=1, plain=1, zegclip_coco=15, imagenet=80, vild=14)
+    for name, count in sizes.items():
+        made = ClassTable(
+            CLASSES, tower={**TOWER, 'words': [*WORDS, *_words_of(name)]}, templates=name
+        )
+        assert len(set(made.templates)) == count
+        torch.testing.assert_close(made().norm(dim=1), torch.ones(3))
+
+
+def _words_of(name):
+    found = {word for text in templates_of(name) for word in re.findall(r'\w+', text.lower())}
+    return sorted(found - set(WORDS))
+
+
+def test_a_table_does_not_depend_on_the_layout_of_the_file(tmp_path):
+    tower = make_tower()
+    plain, prefixed = tmp_path / 'a.safetensors', tmp_path / 'b.pth'
+    save_file(tower.state_dict(), plain)
+    torch.save({'state_dict': {f'module.{k}': v for k, v in tower.state_dict().items()}}, prefixed)
+    sources = {table(tower=dict(checkpoint=str(path))).source for path in (plain, prefixed)}
+    assert len(sources) == 1
