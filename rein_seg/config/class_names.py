@@ -12,7 +12,7 @@ from rein_seg.config.config_paths import Parts
 
 
 def fill_class_names(cfg: Config, parts: Parts) -> None:
-    """Gives the text branch of a model the classes of the data and the unseen classes, in place.
+    """Gives the text branch of a model classes, unseen classes and words of the data, in place.
 
     Values of the config win.
 
@@ -29,6 +29,8 @@ def fill_class_names(cfg: Config, parts: Parts) -> None:
         text['classes'] = list(names)
     if cfg.benchmark.get('unseen') and text.get('unseen') is None:
         text['unseen'] = list(cfg.benchmark.unseen)
+    if cfg.benchmark.get('names') and text.get('names') is None:
+        text['names'] = {name: list(words) for name, words in cfg.benchmark.names.items()}
 
 
 def class_names(dataset: Mapping[str, Any]) -> tuple[str, ...]:

@@ -153,6 +153,7 @@ class Benchmark:
         targets: Domains of the mean.
         unseen: Names of the classes that training never labels; test labels keep them.
             `SeenUnseenIoU` scores both groups.
+        names: Class -> words that a model with text reads in place of its name.
         metric: Of both evaluators.
         test_metric: Further arguments of the test's.
         selection: Metric and rule that ``save_best='benchmark'`` stands for.
@@ -178,6 +179,7 @@ class Benchmark:
     source: str | None = None
     targets: Sequence[str] = ()
     unseen: Sequence[str] = ()
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     metric: Node = field(default_factory=lambda: {'type': 'DomainIoUMetric'})
     test_metric: Node = field(default_factory=dict)
     selection: Node | None = None
@@ -242,6 +244,7 @@ class Benchmark:
             'selection': self.selection,
             'class_weights': self.class_weights,
             'unseen': list(self.unseen) or None,
+            'names': {name: list(words) for name, words in self.names.items()},
         }
         said = {
             'protocol': self.protocols[0] if self.protocols else None,

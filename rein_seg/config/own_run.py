@@ -16,6 +16,7 @@ from rein_seg.config.find import CONFIGS
 from rein_seg.config.read import Generated, read
 from rein_seg.errors import UserError, near_misses
 from rein_seg.heads.contract import DecodeHead
+from rein_seg.models.text_config import default_text
 from rein_seg.registry import PEFT_METHODS, method_class
 
 _BASE = CONFIGS / '_base_'
@@ -87,9 +88,12 @@ class OwnRun:
         head = read(f'_base_/heads/{self.head}.py').content
         parts = ''.join(
             f'    {part}={{{{_base_.{part}}}}},\n'
-            for part in ('neck', 'decode_head', 'auxiliary_head')
+            for part in ('neck', 'decode_head', 'auxiliary_head', 'text')
             if part in head
         )
+        heads = {part: head.get(part) for part in ('neck', 'decode_head', 'auxiliary_head')}
+        if 'text' not in head and (text := default_text(heads)):
+            parts += f'    text=dict({_arguments(text)}),\n'
         peft = {'type': self.peft, **_queries(self.peft, head['decode_head'])}
         text = (
             f'# Own data: {_one_line(self.data)}; encoder {self.encoder}, method {self.peft}, '

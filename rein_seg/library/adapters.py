@@ -18,6 +18,7 @@ from rein_seg.checkpoint.load import check_identity
 from rein_seg.checkpoint.strict import check_fit
 from rein_seg.errors import UserError
 from rein_seg.library.attach import NAME, AttachedMethod, attached_methods
+from rein_seg.library.config import unnamed
 from rein_seg.library.model import BuiltModel
 from rein_seg.palettes import distinct_colours
 from rein_seg.registry import describe_method, registered_name
@@ -103,7 +104,7 @@ def load_adapter(module: nn.Module, path: str | os.PathLike) -> str:
         meta = _names_in(path)
         _check_classes(meta, module, path)
         report = load_weights(module.segmentor, str(path))
-        if meta and _unnamed(module.classes):
+        if meta and unnamed(module.classes):
             module.name_classes(meta['classes'], meta['palette'])
         return report
     attached, adapter = _attached(module), read_adapter(path)
@@ -134,15 +135,11 @@ def _names_in(path: str | os.PathLike) -> dict[str, Any]:
     return meta if meta.get('classes') and meta.get('palette') else {}
 
 
-def _unnamed(classes: Sequence[str]) -> bool:
-    return list(classes) == [f'class {i}' for i in range(len(classes))]
-
-
 def _check_classes(meta: Mapping[str, Any], model: BuiltModel, path: str | os.PathLike) -> None:
     """Checks that the file names the model's classes, where both name them."""
     theirs, ours = tuple(meta.get('classes') or ()), tuple(model.classes)
     # another number is told with the rest of the identity
-    known = len(theirs) == len(ours) and not _unnamed(theirs) and not _unnamed(ours)
+    known = len(theirs) == len(ours) and not unnamed(theirs) and not unnamed(ours)
     if known and theirs != ours:
         raise UserError(
             f'{str(path)!r} was trained on the classes {theirs}, the model has {ours}: expected '

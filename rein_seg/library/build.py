@@ -24,6 +24,7 @@ def build_model(
     *,
     classes: Sequence[str] | None = None,
     palette: Sequence[Sequence[int]] | None = None,
+    text: str | Mapping[str, Any] | None = None,
     pretrained: bool = True,
     checkpoint: str | Path | None = None,
     init_seed: int | None = None,
@@ -46,6 +47,8 @@ def build_model(
         num_classes: K; or give ``classes``. Default 19.
         classes: Names of the classes, for predictions and files.
         palette: [r, g, b] of each class; default colours that people tell apart.
+        text: Name or config of the text branch of a head that reads class names, such as ``CoOp``;
+            default the head's own, else a fixed table (``ClassTable``). Its tower is the encoder's.
         pretrained: Whether to load the weights that the encoder's config names; they are downloaded
             on first use. False draws random weights.
         checkpoint: File of the encoder's weights, in place of these.
@@ -79,6 +82,7 @@ def build_model(
         head,
         classes=names,
         palette=palette,
+        text=text,
         test_cfg=test_cfg,
         activation_checkpointing=activation_checkpointing,
     )

@@ -17,9 +17,11 @@ from rein_seg.encoders import SOURCE_KEYS
 from rein_seg.errors import UserError, near_misses
 from rein_seg.heads.contract import DecodeHead
 from rein_seg.library.attach import method_config
+from rein_seg.models.text_config import default_text
 from rein_seg.palettes import distinct_colours
 
 _URL = 'checkpoint_url'
+_HEADS = ('decode_head', 'auxiliary_head')
 
 
 def base_names(kind: str) -> list[str]:
@@ -114,6 +116,7 @@ def model_config(
     *,
     classes: Sequence[str],
     palette: Sequence[Sequence[int]] | None,
+    text: str | Mapping[str, Any] | None,
     test_cfg: Mapping[str, Any] | None,
     activation_checkpointing: bool,
 ) -> Config:
@@ -127,6 +130,7 @@ def model_config(
     saving = {'activation_checkpointing': True} if activation_checkpointing else {}
     backbone = dict(type='PEFTBackbone', encoder=dict(encoder), peft=method, **saving)
     names = _class_names(classes)
+    parts['text'] = _text_config(text, parts, names)
     meta = dict(classes=names, palette=_colours(palette, len(names)))
     test_cfg = dict(test_cfg or dict(mode='whole'))
     pipeline = [dict(type='LoadDomainImage'), dict(type='PackDomainInputs')]
@@ -135,7 +139,7 @@ def model_config(
         model=dict(
             type='PEFTSegmentor',
             backbone=backbone,
-            **parts,
+            **{key: part for key, part in parts.items() if part is not None},
             num_classes=len(names),
             test_cfg=test_cfg,
         ),
@@ -156,6 +160,38 @@ def reads_queries(head: Mapping[str, Any]) -> bool:
     """Says whether a head reads the queries that some methods make."""
     cls = MODELS.get(str(head.get('type')))
     return isinstance(cls, type) and issubclass(cls, DecodeHead) and 'query_dims' in cls.filled_in
+
+
+def _text_config(
+    text: str | Mapping[str, Any] | None, parts: Mapping[str, Any], classes: Sequence[str]
+) -> dict[str, Any] | None:
+    """Returns the config of a text branch: the given, the head's, or a fixed table if one is read.
+
+    Raises:
+        UserError: If a part reads class names, and there are none.
+    """
+    of_head = parts.get('text')
+    own = {key: part for key, part in parts.items() if key in ('neck', *_HEADS)}
+    given = {'type': text} if isinstance(text, str) else text or of_head or default_text(own)
+    if given is None:
+        return None
+    if unnamed(classes):
+        raise UserError(
+            f'head {parts["decode_head"].get("type")!r} reads the names of the classes, and only '
+            f"their number, {len(classes)}, is given: expected names; give classes=['road', ...]"
+        )
+    return {'classes': list(classes), **given}
+
+
+def unnamed(classes: Sequence[str]) -> bool:
+    """Says whether classes are only numbered.
+
+    Example:
+        >>> from rein_seg.library.config import unnamed
+        >>> unnamed(['class 0', 'class 1']), unnamed(['road', 'sky'])
+        (True, False)
+    """
+    return list(classes) == [f'class {i}' for i in range(len(classes))]
 
 
 def _class_names(classes: Sequence[str]) -> list[str]:

@@ -112,6 +112,21 @@ def facts_read(cfg: Mapping[str, Any]) -> tuple[str, ...]:
     return cls.filled_in if known else ()
 
 
+def default_text(parts: PartConfigs) -> dict[str, Any] | None:
+    """Returns the config of a fixed table where a part reads class names, else None.
+
+    Args:
+        parts: As for `check_readers`.
+
+    Example:
+        >>> import rein_seg.apis
+        >>> from rein_seg.models.text_config import default_text
+        >>> default_text(dict(decode_head=dict(type='LinearHead')))
+    """
+    reads = any(_TEXT in facts_read(cfg) for _, cfg in _each(parts))
+    return {'type': 'ClassTable'} if reads else None
+
+
 def check_readers(
     parts: PartConfigs, text: Mapping[str, Any] | None, joint_dims: int | None, encoder: str
 ) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from rein_seg.datasets.label_space import MOST_RAW_ID, check_label_space
@@ -23,12 +23,16 @@ class LabelSpace:
         palette: RGB of each class, for pictures.
         label_map: Raw id -> class index or 255; None if labels hold class indexes.
         label_colours: RGB of each raw id, None if labels hold ids.
+        unseen: Names of the classes that training never labels.
+        words: Name -> words that a model with text reads in its place.
     """
 
     names: tuple[str, ...]
     palette: tuple[Colour, ...]
     label_map: Mapping[int, int] | None = None
     label_colours: tuple[Colour, ...] | None = None
+    unseen: tuple[str, ...] = ()
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -60,16 +64,17 @@ def read_classes(content: Mapping[str, Any], file: str) -> LabelSpace:
     palette = reader.colours('palette', content, names) or colours
     palette = palette or [tuple(colour) for colour in distinct_colours(len(names))]
     check_label_space({'classes': names, 'palette': palette}, IGNORED, file)
+    unseen, words = reader.unseen(content, names), reader.words(content, names)
     if colours is not None:
         ignored = reader.ignored_colours(content)
         every = (*colours, *ignored)
         index = {i: i for i in range(len(names))}
         index |= {len(names) + i: IGNORED for i in range(len(ignored))}
-        return LabelSpace(names, tuple(palette), index, every)
+        return LabelSpace(names, tuple(palette), index, every, unseen, words)
     ignored_ids = reader.ignored_ids(content, ids, names)
     plain = 'ignore' not in content and ids == {i: i for i in range(len(names))}
     label_map = None if plain else {**ids, **dict.fromkeys(ignored_ids, IGNORED)}
-    return LabelSpace(names, tuple(palette), label_map)
+    return LabelSpace(names, tuple(palette), label_map, None, unseen, words)
 
 
 @dataclass(frozen=True)
@@ -139,12 +144,7 @@ class _Reader:
         if said is None:
             return None
         if isinstance(said, Mapping):
-            for name in said:
-                if name not in names:
-                    raise UserError(
-                        f'{key} names a class {name!r}; {near_misses(str(name), names)}; correct '
-                        f'it in {self.file}'
-                    )
+            self._known(key, said, names)
             missing = [name for name in names if name not in said]
             if missing:
                 raise self.refuse(key, said, f'a colour for each class, also for {missing[0]!r}')
@@ -155,6 +155,30 @@ class _Reader:
         if key == 'label_colours' and len(set(found)) < len(found):
             raise self.refuse(key, said, 'another colour for each class')
         return found
+
+    def unseen(self, content: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns the classes that training never labels."""
+        said = tuple(content.get('unseen', ()))
+        self._known('unseen', said, names)
+        if set(said) >= set(names):
+            raise self.refuse('unseen', list(said), 'a class that training labels, too')
+        return said
+
+    def words(
+        self, content: Mapping[str, Any], names: tuple[str, ...]
+    ) -> dict[str, tuple[str, ...]]:
+        """Returns the words that stand for classes."""
+        said = content.get('names', {})
+        self._known('names', said, names)
+        return {k: (v,) if isinstance(v, str) else tuple(v) for k, v in said.items()}
+
+    def _known(self, key: str, said: Iterable[str], names: tuple[str, ...]) -> None:
+        for name in said:
+            if name not in names:
+                raise UserError(
+                    f'{key} names a class {name!r}; {near_misses(str(name), names)}; correct it in '
+                    f'{self.file}'
+                )
 
     def _colour(self, key: str, said: Any) -> Colour:
         if isinstance(said, str) and len(said) == 7 and said[0] == '#':

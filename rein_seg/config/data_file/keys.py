@@ -52,6 +52,8 @@ FILE: Mapping[str, Form] = {
     'palette': Any,
     'label_colours': Any,
     'ignore': Any,
+    'unseen': Annotated[Sequence[kinds.Text], NOT_EMPTY],
+    'names': Named(OneOf((Annotated[Sequence[kinds.Text], NOT_EMPTY], kinds.Text))),
     'threshold': Annotated[int, at_least(1), at_most(255)],
     'class_weights': Any,
     'size': Side,

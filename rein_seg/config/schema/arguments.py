@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from mmengine.registry import DATASETS, MODELS, TRANSFORMS, VISBACKENDS
 
 from rein_seg.config.schema import kinds
-from rein_seg.config.schema.forms import Built, Each, Form, Name, OneOf, Table
+from rein_seg.config.schema.forms import Built, Each, Form, Name, Named, OneOf, Table
 from rein_seg.config.schema.keys import SPLIT_RULE, TEST_CFG
 from rein_seg.config.schema.kinds import Size, Text, Weight
 from rein_seg.registry import PEFT_METHODS
@@ -184,6 +184,7 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
         'neck': OneOf((_MODEL, None)),
         'auxiliary_head': OneOf((_MODEL, Each(_MODEL), None)),
         'data_preprocessor': OneOf((_MODEL, None)),
+        'text': OneOf((_MODEL, None)),
         'num_classes': Annotated[int, at_least(1), at_most(2**16)],
         'crop_size': kinds.Area | None,
         'test_cfg': OneOf((TEST_CFG, None)),
@@ -197,6 +198,11 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
         'encoder': Built(MODELS, extra=_ENCODER),
         'peft': OneOf((Built(PEFT_METHODS), Each(Built(PEFT_METHODS), least=1))),
         'init_cfg': None,
+    },
+    'TextBranch': {
+        'classes': Annotated[Sequence[Text], NOT_EMPTY] | None,
+        'unseen': Sequence[Text] | None,
+        'names': OneOf((Named(OneOf((Annotated[Sequence[Text], NOT_EMPTY], Text))), None)),
     },
     'CascadeHead': {'heads': Each(_MODEL, least=2)},
     'CheckpointHook': {

@@ -63,6 +63,7 @@ BENCHMARK = Table(
         'class_weights': Literal['auto'] | Sequence[kinds.Weight] | None,
         'unseen': Sequence[Text],
         'compact': bool,
+        'names': Named(Sequence[Text]),
     }
 )
 _DATASET = Built(DATASETS)
