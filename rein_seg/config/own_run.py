@@ -21,6 +21,7 @@ from rein_seg.registry import PEFT_METHODS, method_class
 
 _BASE = CONFIGS / '_base_'
 _FAST, _SLOW = 1e-3, 1e-4
+_PARTS = ('neck', 'decode_head', 'auxiliary_head')
 _TINY = ('vit_tiny', 'vit_tiny_random', 'sam_tiny')
 
 
@@ -86,13 +87,10 @@ class OwnRun:
             f'dict({_arguments(dict(data=self.data, **changes))})' if changes else repr(self.data)
         )
         head = read(f'_base_/heads/{self.head}.py').content
-        parts = ''.join(
-            f'    {part}={{{{_base_.{part}}}}},\n'
-            for part in ('neck', 'decode_head', 'auxiliary_head', 'text')
-            if part in head
-        )
-        heads = {part: head.get(part) for part in ('neck', 'decode_head', 'auxiliary_head')}
-        if 'text' not in head and (text := default_text(heads)):
+        parts = ''.join(f'    {part}={{{{_base_.{part}}}}},\n' for part in _PARTS if part in head)
+        if 'text_branch' in head:  # mmengine keeps the name `text` for itself
+            parts += '    text={{_base_.text_branch}},\n'
+        elif text := default_text({part: head.get(part) for part in _PARTS}):
             parts += f'    text=dict({_arguments(text)}),\n'
         peft = {'type': self.peft, **_queries(self.peft, head['decode_head'])}
         text = (

@@ -130,7 +130,8 @@ def model_config(
     saving = {'activation_checkpointing': True} if activation_checkpointing else {}
     backbone = dict(type='PEFTBackbone', encoder=dict(encoder), peft=method, **saving)
     names = _class_names(classes)
-    parts['text'] = _text_config(text, parts, names)
+    of_head = parts.pop('text_branch', None)
+    parts['text'] = _text_config(text or of_head, parts, names)
     meta = dict(classes=names, palette=_colours(palette, len(names)))
     test_cfg = dict(test_cfg or dict(mode='whole'))
     pipeline = [dict(type='LoadDomainImage'), dict(type='PackDomainInputs')]
@@ -165,14 +166,13 @@ def reads_queries(head: Mapping[str, Any]) -> bool:
 def _text_config(
     text: str | Mapping[str, Any] | None, parts: Mapping[str, Any], classes: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Returns the config of a text branch: the given, the head's, or a fixed table if one is read.
+    """Returns the config of a text branch: the given, or a fixed table if one is read.
 
     Raises:
         UserError: If a part reads class names, and there are none.
     """
-    of_head = parts.get('text')
     own = {key: part for key, part in parts.items() if key in ('neck', *_HEADS)}
-    given = {'type': text} if isinstance(text, str) else text or of_head or default_text(own)
+    given = {'type': text} if isinstance(text, str) else text or default_text(own)
     if given is None:
         return None
     if unnamed(classes):

@@ -35,7 +35,7 @@ def check_weights(path: str) -> dict[str, Any] | None:
 def check_trained_classes(
     trained: Mapping[str, Any] | None, classes: Sequence[str], path: str
 ) -> None:
-    """Checks that a test has the classes of the training, or the model reads any class names.
+    """Checks that a test has the classes of the training.
 
     Args:
         trained: Record of the training; older files name no classes.
@@ -50,7 +50,7 @@ def check_trained_classes(
         >>> check_trained_classes({'classes': ['road', 'sky']}, ('road', 'sky'), 'a.safetensors')
     """
     before = tuple((trained or {}).get('classes') or classes)
-    if before == tuple(classes) or _takes_others(path):
+    if before == tuple(classes):
         return
     how = 'in another order' if sorted(before) == sorted(classes) else 'with other names'
     raise UserError(
@@ -58,15 +58,6 @@ def check_trained_classes(
         f'{tuple(classes)}: expected the same names in one order, since an index means a class; '
         'give the data set metainfo and label_map of the training, or the data file its classes'
     )
-
-
-def _takes_others(path: str) -> bool:
-    """Says whether a weights file is of a model that reads the names of any classes."""
-    if str(path).endswith('.safetensors'):
-        identity: Any = read_adapter(path).metadata
-    else:
-        identity = (read_checkpoint(path).get('meta') or {}).get('identity') or {}
-    return bool((identity.get('text') or {}).get('open_vocabulary'))
 
 
 def read_record(path: str) -> tuple[dict[str, Any] | None, int | None]:

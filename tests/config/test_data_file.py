@@ -314,3 +314,41 @@ def test_combinations_resolve(tmp_path, encoder, peft, head):
     assert (cfg.model.get('neck') is not None) == (head == 'upernet')
     assert len(cfg.model.get('auxiliary_head', [])) == (4 if head == 'setr_pup' else 0)
     assert cfg.optim_wrapper.optimizer.lr == (1e-3 if peft == 'Rein' else 1e-4)
+
+
+def test_unseen_classes_and_words_reach_labels_metric_and_text(tmp_path):
+    more = 'unseen: [house]\nnames: {road: [road, street], house: building}\n'
+    path = draw_town(tmp_path, TEXT + more)
+    words = {'road': ['road', 'street'], 'house': ['building']}
+    own = read_benchmark(str(path))
+    assert own.unseen == ('house',)
+    assert {name: list(found) for name, found in own.names.items()} == words
+    cfg = generated(path, encoder='tinyclip_random', head='atm', peft='LoRA').cfg
+    assert cfg.model.text.to_dict() == {
+        'type': 'ClassTable',
+        'classes': ['road', 'sky', 'house'],
+        'unseen': ['house'],
+        'names': words,
+    }
+    steps = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+    assert steps.count('KeepSeenLabels') == 1
+    assert cfg.test_evaluator.type == 'SeenUnseenIoU'
+    closed = generated(path).cfg  # words are of the data: a model without text does not read them
+    assert 'text' not in closed.model
+
+
+@pytest.mark.parametrize(
+    ('more', 'said'),
+    [
+        ('unseen: [hose]', "unseen names a class 'hose'; did you mean 'house'"),
+        ('unseen: [road, sky, house]', 'a class that training labels, too'),
+        ('unseen: []', 'not empty'),
+        ('names: {street: road}', "names names a class 'street'"),
+        ('names: {road: []}', 'names.road=\\[\\]'),
+        ('names: [road]', 'expected a dict'),
+    ],
+)
+def test_mistakes_in_unseen_and_words(tmp_path, more, said):
+    path = draw_town(tmp_path, f'{TEXT}{more}\n')
+    with pytest.raises(UserError, match=said):
+        read_benchmark(str(path))
