@@ -231,8 +231,10 @@ def _given(config: str | Config) -> Config:
 
 
 def _point_to_encoder(cfg: Config, path: Path, given: str | Path | None) -> None:
-    """Sets the file of the encoder's weights, in place: the given, the config's, or beside it."""
-    encoder = cfg.model.backbone.encoder
+    """Sets the files of encoder and text, in place: the given, the config's, or beside it."""
+    encoder, text = cfg.model.backbone.encoder, cfg.model.get('text') or {}
+    _look_beside(text.get('tower') or {}, 'checkpoint', path)
+    _look_beside(text, 'file', path)
     if given is not None:
         if not Path(given).is_file():
             raise UserError(
@@ -241,8 +243,13 @@ def _point_to_encoder(cfg: Config, path: Path, given: str | Path | None) -> None
             )
         encoder.checkpoint = str(given)
         return
-    named = encoder.get('checkpoint')
+    _look_beside(encoder, 'checkpoint', path)
+
+
+def _look_beside(part: Any, key: str, path: Path) -> None:
+    """Sets a file that a config names, in place, where it lies beside ``path`` alone."""
+    named = part.get(key)
     if isinstance(named, str) and ':' not in named and not Path(named).is_file():
         beside = path.parent / Path(named).name
         if beside.is_file():
-            encoder.checkpoint = str(beside)
+            part[key] = str(beside)

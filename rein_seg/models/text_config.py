@@ -7,7 +7,7 @@ from typing import Any
 
 from mmseg.registry import MODELS
 
-from rein_seg.errors import UserError
+from rein_seg.errors import UserError, near_misses
 from rein_seg.heads.cascade import heads_of
 from rein_seg.heads.contract import DecodeHead
 from rein_seg.models.backbone import PEFTBackbone
@@ -39,7 +39,7 @@ def build_text(
         joint_dims: D of the encoder, if it has a space that image and text share.
 
     Raises:
-        UserError: If the classes are missing, or are not K.
+        UserError: If the type is no text branch, or the classes are missing or are not K.
 
     Example:
         >>> from rein_seg.models.text_config import build_text
@@ -53,17 +53,33 @@ def build_text(
             f'model.text.classes has {len(classes)} names, the model num_classes={num_classes}: '
             'expected a name for each class; leave classes out to take the names of the data sets'
         )
-    given, filled_in = dict(cfg), getattr(MODELS.get(str(cfg.get('type'))), 'filled_in', ())
+    given, filled_in = dict(cfg), _class_of(cfg).filled_in
     if 'dims' in filled_in and joint_dims is not None:
         given.setdefault('dims', joint_dims)
     if 'tower' in filled_in and all(given.get(key) is None for key in _SOURCES):
-        given |= _source_of(encoder, filled_in)
+        given |= _source_of(encoder, filled_in, given.get('file'))
     return MODELS.build(given)
 
 
-def _source_of(encoder: Mapping[str, Any], filled_in: Sequence[str]) -> dict[str, Any]:
-    """Returns the source of embeddings that belongs to an encoder's."""
+def _class_of(cfg: Mapping[str, Any]) -> type[TextBranch]:
+    cls = MODELS.get(str(cfg.get('type')))
+    if isinstance(cls, type) and issubclass(cls, TextBranch):
+        return cls
+    every = MODELS.module_dict.items()
+    known = [name for name, one in every if isinstance(one, type) and issubclass(one, TextBranch)]
+    raise UserError(
+        f'model.text.type={cfg.get("type")!r} is no text branch; '
+        f'{near_misses(str(cfg.get("type")), known)}'
+    )
+
+
+def _source_of(
+    encoder: Mapping[str, Any], filled_in: Sequence[str], file: str | None
+) -> dict[str, Any]:
+    """Returns the source of embeddings that belongs to an encoder's, beside a table in a file."""
     seed = encoder.get('init_seed')
+    if seed is not None and file is not None:
+        return {}
     if seed is not None:  # random rows do for a random encoder
         return {'init_seed': seed} if 'init_seed' in filled_in else {'tower': {'init_seed': seed}}
     tower = {key: encoder[key] for key in _SHARED if encoder.get(key) is not None}

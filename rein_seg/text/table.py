@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from rein_seg.checkpoint import tensors_sha256
 from rein_seg.encoders.shapes_only import is_shapes_only
 from rein_seg.errors import UserError
 from rein_seg.text.contract import TextBranch
@@ -80,6 +81,8 @@ class ClassTable(TextBranch):
                 'file; leave them out'
             )
         self._take(self._read(file) if file else self._made())
+        # of a file alone: rows that are computed differ between machines in their last bits
+        self._digest = tensors_sha256({'rows': self.table}) if file else None
 
     def forward(self) -> Tensor:
         """Returns the (K, D) rows."""
@@ -89,7 +92,8 @@ class ClassTable(TextBranch):
     def identity(self) -> dict[str, Any]:
         """Facts that an adapter must share with this branch."""
         templates = {} if self._tower is None else {'templates': list(self.templates)}
-        return {**super().identity, **templates}
+        rows = {} if self._digest is None else {'rows': f'sha256:{self._digest}'}
+        return {**super().identity, **templates, **rows}
 
     @property
     def open_vocabulary(self) -> bool:  # type: ignore[override]

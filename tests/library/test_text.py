@@ -4,7 +4,9 @@ import pytest
 import torch
 
 import rein_seg
+from rein_seg.checkpoint import tensors_sha256
 from rein_seg.errors import UserError
+from rein_seg.text import ClassTable
 from tests.models.words import WORDS
 
 CLASSES = ('road', 'sky', 'tram')
@@ -51,6 +53,31 @@ def test_another_table_is_named_when_an_adapter_is_loaded(tmp_path):
     again = rein_seg.build_model(PLAIN, 'Frozen', head, classes=CLASSES, text=text)
     with pytest.raises(UserError, match=r"'sha256:words'.*'sha256:others'"):
         rein_seg.load_adapter(again, tmp_path / 'words.safetensors')
+
+
+def table(path, **options):
+    """Writes a table of the classes; returns its digest."""
+    sizes = dict(width=16, layers=1, heads=2, dims=16, words=['a', 'photo', 'of', *CLASSES])
+    made = ClassTable(CLASSES, tower=dict(init_seed=0, **sizes), **options)
+    made.save(path)
+    return tensors_sha256({'rows': made.table})
+
+
+def test_a_table_in_a_file_is_found_beside_the_adapter_and_told_by_its_digest(tmp_path):
+    digests = table(tmp_path / 'a.safetensors'), table(tmp_path / 'b.safetensors', templates=['{}'])
+    text = dict(type='ClassTable', file=str(tmp_path / 'a.safetensors'))
+    model = rein_seg.build_model(TINY, 'LoRA', 'atm', classes=CLASSES, text=text)
+    (tmp_path / 'out').mkdir()
+    rein_seg.save_adapter(model, tmp_path / 'out/adapter.safetensors')
+    other = {**text, 'file': str(tmp_path / 'b.safetensors')}
+    with pytest.raises(UserError, match=rf'{digests[0][:9]}.*{digests[1][:9]}'):
+        again = rein_seg.build_model(TINY, 'LoRA', 'atm', classes=CLASSES, text=other)
+        rein_seg.load_adapter(again, tmp_path / 'out/adapter.safetensors')
+    (tmp_path / 'a.safetensors').rename(tmp_path / 'out/a.safetensors')
+    predictor = rein_seg.load(tmp_path / 'out', device='cpu')
+    assert predictor.predict(IMAGES[0]).map.shape == (32, 48)
+    with pytest.raises(UserError, match='fixed classes, since ClassTable has'):
+        predictor.with_classes(['road', 'pond'])
 
 
 @pytest.mark.parametrize(
