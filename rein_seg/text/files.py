@@ -67,10 +67,11 @@ def read_tower(
         >>> read.width, read.dims, read.context_length
         (64, 16, 77)
     """
-    with fitting(f'text tower from {source!r}', named=True):
-        tensors = text_state(state, source)
+    prefix = _prefix(state, source)
+    with fitting(f'text tower from {source!r}'):
+        tensors = _text_state(state, prefix)
         tower = _shaped(tensors, act, heads)
-        tokenizer = _tokenizer(state, tower.vocabulary, source)
+        tokenizer = _tokenizer(state, tower.vocabulary)
     load_strict(tower, tensors, what='text tower', source=source, file=dict(state))
     return tower, tokenizer
 
@@ -79,17 +80,8 @@ class NoTextTower(UserError):
     """A file without a text tower."""
 
 
-def text_state(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Returns the tensors of a file's text tower under the names of `TextTower`, in float32.
-
-    Args:
-        state: The tensors of the file.
-        source: Its path, for messages.
-
-    Raises:
-        UserError: If it holds no text tower that is read.
-    """
-    prefix = _prefix(state, source)
+def _text_state(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Returns the tensors of the text tower under the names of `TextTower`, in float32."""
     below = {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}
     if f'{_TRANSFORMERS}{_TOKENS}' in below:
         below = _from_transformers(below)
@@ -97,8 +89,8 @@ def text_state(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
         below['text_projection'] = below.pop('text_projection.weight').T
     if 'text_projection' not in below:
         raise UserError(
-            f'weights file {source!r} holds a text tower without its projection into the space of '
-            'images (text_projection), expected both; give the file of the whole model'
+            'it is without its projection into the space of images (text_projection): expected '
+            'both; give the file of the whole model'
         )
     return {n: x.float().contiguous() for n, x in below.items() if _OWN.fullmatch(n)}
 
@@ -146,17 +138,18 @@ def _shaped(tensors: Mapping[str, Tensor], act: str, heads: int | None) -> TextT
             dims=tensors['text_projection'].shape[1],
             vocabulary=vocabulary,
             context_length=len(tensors['positional_embedding']),
+            feedforward_channels=len(tensors['transformer.resblocks.0.mlp.c_fc.weight']),
             act=act,
         )
     return tower.to_empty(device='cpu')
 
 
-def _tokenizer(state: Mapping[str, Tensor], vocabulary: int, source: str) -> Tokenizer:
+def _tokenizer(state: Mapping[str, Tensor], vocabulary: int) -> Tokenizer:
     words = next((x for n, x in state.items() if f'.{n}'.endswith(f'.{WORDS}')), None)
     tokenizer = CLIPTokenizer() if words is None else WordTokenizer.from_tensor(words)
     if tokenizer.vocabulary != vocabulary:
         raise UserError(
-            f'text tower from {source!r} has {vocabulary} token ids, expected '
+            f'it has {vocabulary} token ids, expected '
             f'{tokenizer.vocabulary} as {type(tokenizer).__name__}; give the file of a '
             f'CLIP, or a file with a word list ({WORDS!r}) that fits'
         )

@@ -52,7 +52,7 @@ class Tokenizer(ABC):
         Raises:
             UserError: If a text does not fit.
         """
-        result = torch.zeros(len(texts), length, dtype=torch.int64)
+        result = torch.zeros(len(texts), length, dtype=torch.int64, device='cpu')
         for row, text in zip(result, texts, strict=True):
             ids = [self.start, *self.ids(text), self.end]
             if len(ids) > length:
@@ -62,7 +62,7 @@ class Tokenizer(ABC):
                         f'most {length}: shorten the name, or set truncate=True to cut it'
                     )
                 ids = [*ids[: length - 1], self.end]
-            row[: len(ids)] = torch.tensor(ids)
+            row[: len(ids)] = torch.tensor(ids, device='cpu')
         return result
 
 

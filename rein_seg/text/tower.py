@@ -25,14 +25,14 @@ _ACTS = {'quick_gelu': QuickGELU, 'gelu': nn.GELU}
 class TextBlock(nn.Module):
     """A pre-norm block with causal attention."""
 
-    def __init__(self, width: int, heads: int, act: nn.Module) -> None:
+    def __init__(self, width: int, heads: int, hidden: int, act: nn.Module) -> None:
         super().__init__()
         self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
         self.ln_1 = nn.LayerNorm(width)
         self.mlp = nn.Sequential()
-        self.mlp.add_module('c_fc', nn.Linear(width, 4 * width))
+        self.mlp.add_module('c_fc', nn.Linear(width, hidden))
         self.mlp.add_module('gelu', act)
-        self.mlp.add_module('c_proj', nn.Linear(4 * width, width))
+        self.mlp.add_module('c_proj', nn.Linear(hidden, width))
         self.ln_2 = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -59,6 +59,7 @@ class TextTower(nn.Module):
         dims: D.
         vocabulary: Number of token ids.
         context_length: Largest T.
+        feedforward_channels: Channels inside of a block's MLP; default: 4 C.
         act: ``quick_gelu``, or ``gelu`` (OpenCLIP's towers, trained on LAION).
 
     Raises:
@@ -83,6 +84,7 @@ class TextTower(nn.Module):
         *,
         vocabulary: int = 49408,
         context_length: int = 77,
+        feedforward_channels: int | None = None,
         act: str = 'quick_gelu',
     ) -> None:
         super().__init__()
@@ -99,7 +101,8 @@ class TextTower(nn.Module):
         self.positional_embedding = nn.Parameter(torch.zeros(context_length, width))
         self.transformer = nn.Module()
         self.transformer.resblocks = nn.ModuleList(
-            TextBlock(width, heads, _ACTS[act]()) for _ in range(layers)
+            TextBlock(width, heads, feedforward_channels or 4 * width, _ACTS[act]())
+            for _ in range(layers)
         )
         self.ln_final = nn.LayerNorm(width)
         self.text_projection = nn.Parameter(torch.zeros(width, dims))
