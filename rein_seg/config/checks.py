@@ -94,6 +94,14 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
             'same order; set the same metainfo'
         )
     checked.classes = next(iter(spaces.values()))
+    if cfg.benchmark.get('unseen') and not cfg.model.get('text'):
+        warning = (
+            f'benchmark.unseen names {len(cfg.benchmark.unseen)} classes, and the model reads no '
+            'names of classes: expected model.text for scores of unseen classes; without it U is '
+            'the score of classes that nothing taught the model'
+        )
+        checked.warnings.append(warning)
+        print_log(warning, logger='current', level=logging.WARNING)
     # the slowest at last: a mistake in the data must not wait for a download
     fetch_weights(cfg.model.backbone.encoder)
     return checked

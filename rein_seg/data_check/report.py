@@ -94,7 +94,8 @@ def _warnings(checks: Sequence[PartCheck]) -> list[str]:
     training = [check for check in checks if 'train' in check.part.uses and check.samples]
     pixels = sum((check.total('classes') for check in training), Counter())
     classes = training[0].part.dataset.metainfo.get('classes') if training else None
-    warning = absent_classes(pixels, classes) if classes and pixels else None
+    unseen = {name for check in training for name in check.part.unseen}
+    warning = absent_classes(pixels, classes, unseen) if classes and pixels else None
     return [] if warning is None else [warning]
 
 

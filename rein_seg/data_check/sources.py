@@ -43,12 +43,14 @@ class Part:
         dataset: The data set, built without reading any file.
         expected: Number of images stated by the config or the layout, None if not stated.
         uses: Its uses among train, val and test.
+        unseen: Names of the classes that training never labels.
     """
 
     name: str
     dataset: Any
     expected: int | None = None
     uses: list[str] = field(default_factory=list)
+    unseen: tuple[str, ...] = ()
 
 
 def read_parts(
@@ -139,6 +141,7 @@ def _add_parts(
                     continue
                 parts[same] = part
             part = parts[same]
+            part.unseen = tuple((cfg.get('benchmark') or {}).get('unseen') or ())
             if use not in part.uses:
                 part.uses.append(use)
             if part.expected is None:

@@ -91,6 +91,13 @@ class SeenUnseenIoU(DomainIoUMetric):
             )
         return np.array(seen)[pred]
 
+    def compute_metrics(self, results: list[tuple[str, Any]]) -> dict[str, float]:
+        """Returns the scores as `DomainMetric` does; ``report`` names the unseen classes, too."""
+        scores = super().compute_metrics(results)
+        classes = self.dataset_meta['classes']
+        self.report['unseen'] = [classes[i] for i in self.groups[1]]
+        return scores
+
     def summarise(self, measured: Sequence[np.ndarray]) -> dict[str, Any]:
         """Returns the scores of one domain."""
         scores = super().summarise(measured)

@@ -81,12 +81,23 @@ def protocol_table(reports: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def class_table(report: Mapping[str, Any]) -> str:
-    """Returns the IoU (%) of each class (row) in each domain (column)."""
+    """Returns the IoU (%) of each class (row) in each domain (column); unseen classes are marked.
+
+    Example:
+        >>> from rein_seg.evaluation import class_table
+        >>> scores = dict(fog=dict(IoU=dict(road=90.0, bus=4.5)))
+        >>> print(class_table(dict(domains=scores, unseen=['bus'])))
+        IoU             fog
+        -------------------
+        road          90.00
+        bus (unseen)   4.50
+    """
     domains = list(report['domains'])
     classes = list(next(iter(report['domains'].values()))['IoU'])
+    unseen = report.get('unseen', ())
     rows = [
         (
-            name,
+            f'{name} (unseen)' if name in unseen else name,
             *(
                 score_text(report, 'IoU', report['domains'][domain]['IoU'][name])
                 for domain in domains

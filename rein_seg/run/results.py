@@ -59,6 +59,8 @@ def collect_results(
         **report,
         **({'reconstructions': found} if (found := reconstructions(model)) else {}),
         'method': model.identity['method'],
+        # without text nothing tells the model of unseen classes
+        'text': None if model.text is None else model.identity['text'],
         'encoder': {'name': info.name, 'weights': info.weights},
         'num_classes': model.num_classes,
         'test_cfg': dict(model.test_cfg),

@@ -65,8 +65,7 @@ def test(
     changed: dict[str, list[str]] = {}
     for name, run in runs.items():
         checked = check_run(run.cfg, training=False, labels=not changed)
-        if not run.cfg.model.get('text'):
-            check_trained_classes(trained, checked.classes, weights)
+        check_trained_classes(trained, checked.classes, weights)
         found = [*inherited_deviations(run.cfg, trained), *run.deviations.test]
         changed[name] = log_deviations(run.protocol, [*found, *checked.numbers['test']])
         sizes |= {f'{place}, protocol {name!r}': size for place, size in checked.sizes.items()}

@@ -71,6 +71,7 @@ def test_metrics_are_the_scores_that_all_domains_have():
 def test_default_metric():
     assert choose_metrics(['mIoU', 'aAcc'], []) == ['mIoU']
     assert choose_metrics(['S', 'Dice_image', 'mIoU'], []) == ['Dice_image']
+    assert choose_metrics(['hIoU', 'S', 'U', 'pAcc', 'mIoU'], []) == ['hIoU', 'S', 'U']
     assert choose_metrics(['mIoU', 'aAcc'], ['aAcc', 'mIoU', 'aAcc']) == ['aAcc', 'mIoU']
     with pytest.raises(UserError, match='--metric Dice: .* they have mIoU, aAcc'):
         choose_metrics(['mIoU', 'aAcc'], ['Dice'])

@@ -352,3 +352,17 @@ def test_mistakes_in_unseen_and_words(tmp_path, more, said):
     path = draw_town(tmp_path, f'{TEXT}{more}\n')
     with pytest.raises(UserError, match=said):
         read_benchmark(str(path))
+
+
+def test_unseen_classes_of_own_data(tmp_path):
+    file = draw_town(tmp_path, TEXT + 'unseen: [house]\n')
+    own = read_benchmark(str(file))
+    assert own.unseen == ('house',)
+    # a choice by hIoU would look at labels that training must not see
+    assert own.selection == {'metric': 'day/S', 'rule': 'greater'}
+    cfg = generated(file).cfg
+    assert cfg.val_evaluator.unseen == cfg.test_evaluator.unseen == ['house']
+    steps = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+    assert steps[1:3] == ['LoadLabels', 'KeepSeenLabels']
+    label = DATASETS.build(cfg.train_dataloader.dataset)[0]['data_samples'].gt_sem_seg.data
+    assert 2 not in label.unique().tolist()

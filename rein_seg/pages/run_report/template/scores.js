@@ -65,7 +65,7 @@ function drawClasses() {
   const shown = (own) => (isNumber(own)
     ? { text: own.toFixed(1), className: 'heat', style: `--share:${((0.6 * own) / 100).toFixed(3)}` } : '–');
   const table = [
-    { key: 'class', title: 'class', header: true, value: (name) => name, cell: (name) => ({ text: name, icon: swatch(names.indexOf(name)) }) },
+    { key: 'class', title: 'class', header: true, value: (name) => name, cell: (name) => ({ text: (results.unseen || []).includes(name) ? `${name} (unseen)` : name, icon: swatch(names.indexOf(name)) }) },
     all > 0 && {
       key: 'share', title: 'pixels', about: 'share of the labelled pixels of all domains', first: 'desc',
       value: (name) => labelled[names.indexOf(name)],

@@ -1,0 +1,92 @@
+"""Runs on a benchmark with unseen classes: labels, scores, files, a model of the seen classes."""
+
+import json
+
+import numpy as np
+import pytest
+
+import rein_seg
+from rein_seg.apis import train
+from rein_seg.checkpoint import read_adapter
+from rein_seg.errors import UserError
+from rein_seg.run import test as testing
+from tests.run.tiny_run import tiny_config
+
+UNSEEN = ['sidewalk', 'vegetation', 'bus', 'bicycle']
+COLUMNS = ['hIoU', 'S', 'U', 'pAcc', 'mIoU']
+
+
+def config(folder, **options):
+    return tiny_config(
+        folder,
+        benchmark__unseen=UNSEEN,
+        val_evaluator__type='SeenUnseenIoU',
+        test_evaluator__type='SeenUnseenIoU',
+        train_cfg=dict(max_iters=2, val_interval=2),
+        **options,
+    )
+
+
+def test_scores_of_seen_and_unseen_classes_are_in_every_file(tmp_path, capsys):
+    hook = dict(interval=2, save_best='clear/hIoU')
+    cfg = config(tmp_path, default_hooks__checkpoint=hook)
+    results = train(cfg)
+    run = tmp_path / 'run'
+    assert (results['unseen'], results['text']) == (UNSEEN, None)
+    assert 'the model reads no names of classes' in capsys.readouterr().out
+    assert list(results['mean_over_targets']) == COLUMNS
+    for name in ('clear', 'night'):
+        scores = results['domains'][name]
+        there = {k: [v for n, v in scores['IoU'].items() if (n in UNSEEN) == (k == 'U') and
+                     v is not None] for k in 'SU'}  # fmt: skip
+        for key in 'SU':
+            assert scores[key] == pytest.approx(np.mean(there[key]))
+    assert results['mean_over_targets']['S'] == results['domains']['night']['S']
+    assert results['selected']['metric'] == 'clear/hIoU'
+    assert json.loads((run / 'results.json').read_text()) == results
+    assert set(COLUMNS) <= read_adapter(run / 'adapter.safetensors').metadata['scores'].keys()
+    log = next(run.glob('*/*.log')).read_text()
+    assert 'bus (unseen)' in log
+    assert 'hIoU' in (run / 'report.html').read_text()
+
+
+def test_a_model_of_the_seen_classes_is_tested_on_all(tmp_path):
+    cfg = config(tmp_path, benchmark__compact=True)
+    results = train(cfg)
+    assert results['num_classes'] == 15
+    for scores in results['domains'].values():
+        assert len(scores['IoU']) == 19
+        assert scores['U'] == scores['hIoU'] == 0
+        assert scores['S'] > 0
+    adapter = tmp_path / 'run/adapter.safetensors'
+    again = testing.test(cfg, str(adapter))
+    assert again['domains'] == results['domains']
+    predictor = rein_seg.load(adapter, device='cpu')
+    assert len(predictor.classes) == 15
+    assert not set(UNSEEN) & set(predictor.classes)
+    assert predictor.classes[:2] == ('road', 'building')
+
+
+class Reader:
+    """A model that reads names."""
+
+    def __init__(self, classes):
+        self.text = type('Text', (), {'classes': classes})
+        self.taken = None
+
+    def set_classes(self, classes, unseen):
+        self.taken = (tuple(classes), list(unseen))
+
+
+def test_a_model_that_reads_names_takes_those_of_the_test():
+    model = Reader(('road', 'sky'))
+    testing.take_classes(model, ('road', 'sky'), ())
+    assert model.taken is None
+    testing.take_classes(model, ('sky', 'sea', 'bus'), ['bus', 'car'])
+    assert model.taken == (('sky', 'sea', 'bus'), ['bus'])
+
+
+def test_other_classes_than_the_models_are_refused_without_text(tmp_path):
+    cfg = config(tmp_path, model__num_classes=18)
+    with pytest.raises(UserError, match='the data set has 19 classes, the model num_classes=18'):
+        train(cfg)
