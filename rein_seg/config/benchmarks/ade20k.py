@@ -16,7 +16,7 @@ def scenes(name: str, split: str, images: int) -> Domain:
 BENCHMARK = Benchmark(
     name='ade20k',
     num_classes=150,
-    protocols=('pvt512', 'setr512', 'ftn512'),
+    protocols=('pvt512', 'setr512', 'ftn512', 'denseclip512', 'denseclip640'),
     train=(scenes('ade20k_train', 'training', 20210),),
     val=(scenes('ade20k', 'validation', 2000),),
     targets=('ade20k',),
