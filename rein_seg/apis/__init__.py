@@ -14,8 +14,8 @@ import rein_seg.evaluation  # noqa: E402, F401
 import rein_seg.heads  # noqa: E402, F401
 import rein_seg.models.adversarial  # noqa: E402, F401
 import rein_seg.models.backbone  # noqa: E402, F401
-import rein_seg.models.segmentor  # noqa: E402, F401
 import rein_seg.models.dense_clip_file  # noqa: E402, F401
+import rein_seg.models.segmentor  # noqa: E402, F401
 import rein_seg.models.zegclip_file  # noqa: E402, F401
 import rein_seg.necks  # noqa: E402, F401
 import rein_seg.text  # noqa: E402, F401

@@ -6,7 +6,6 @@ and head.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -35,7 +34,7 @@ _RULES = (
 )
 _UNUSED = ('identity_head.', 'auxiliary_head.')
 _CLASSES = 'decode_head.conv_seg.weight'
-_TOLERANCE = dict(rtol=1e-3, atol=1e-5)  # either may have been stored in half precision
+_RTOL, _ATOL = 1e-3, 1e-5  # either may have been stored in half precision
 
 
 def is_dense_clip(state: Mapping[str, Tensor]) -> bool:
@@ -137,20 +136,20 @@ def _check_tower(have: Mapping[str, Tensor], model: PEFTSegmentor, source: str) 
     if other:
         more = f' and {len(other) - 3} more' if len(other) > 3 else ''
         raise UserError(
-            f"{source}: the text tower in the file is not the config's ({model.text.source[:18]}); "
-            f'{", ".join(other[:3])}{more} differ; give the CLIP that it was trained with, or the '
-            'checkpoint itself, in model.text.tower.checkpoint'
+            f"{source}: the text tower in the file is not the config's ({model.text.source[:18]}), "
+            f'which differs in {", ".join(other[:3])}{more}: give the CLIP that it was trained '
+            'with, or the checkpoint itself, in model.text.tower.checkpoint'
         )
     return len(theirs)
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a.cpu().float(), b.cpu().float(), **_TOLERANCE)
+    if a.shape != b.shape:
+        return False
+    return torch.allclose(a.cpu().float(), b.cpu().float(), rtol=_RTOL, atol=_ATOL)
 
 
-def _convert_encoder(
-    have: Mapping[str, Tensor], model: PEFTSegmentor, source: str
-) -> Converted:
+def _convert_encoder(have: Mapping[str, Tensor], model: PEFTSegmentor, source: str) -> Converted:
     """Returns the image encoder's tensors under our names."""
     encoder, info = model.backbone.encoder, model.backbone.encoder_info
     own = {n.removeprefix(_ENCODER): x for n, x in have.items() if n.startswith(_ENCODER)}

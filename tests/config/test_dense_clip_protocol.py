@@ -59,7 +59,9 @@ def test_the_image_encoder_has_a_tenth_of_the_rate_and_the_decoders_norms_do_not
     assert {lr for n, (lr, _) in found.items() if n.startswith(slow)} == {pytest.approx(1e-5)}
     assert {lr for n, (lr, _) in found.items() if not n.startswith(slow)} == {1e-4}
     undecayed = {name for name, (_, decay) in found.items() if decay == 0}
-    assert undecayed == {n for n in found if n.startswith('neck.context_decoder.decoder.') and '.norm' in n}
+    assert undecayed == {
+        n for n in found if n.startswith('neck.context_decoder.decoder.') and '.norm' in n
+    }
     assert len(undecayed) == 3 * 3 * 2
     assert {'text.contexts', 'neck.gamma', 'backbone.encoder.joint.proj'} <= found.keys()
     assert not [name for name in found if name.startswith('text.tower')]

@@ -8,9 +8,9 @@ import torch
 from mmseg.registry import MODELS
 
 from rein_seg.checkpoint import load_strict
-from rein_seg.models.dense_clip_file import from_dense_clip
 from rein_seg.checkpoint.load import load_checkpoint
 from rein_seg.encoders.clip import CLIPViT
+from rein_seg.models.dense_clip_file import from_dense_clip
 from rein_seg.necks import ConvPyramid, PixelTextNeck
 from rein_seg.necks.pixel_text import ContextDecoder
 from rein_seg.necks.pixel_text.neck import score_map
@@ -181,7 +181,9 @@ def check_visual(golden, tmp_path):
     for module in (encoder, pyramid):
         module.train(is_training(golden))
     maps = pyramid(encoder(inputs['x']))
-    own = {f'map{i}': x for i, x in enumerate(maps)} | dict(zip(('global', 'dense'), found))
+    own = {f'map{i}': x for i, x in enumerate(maps)} | dict(
+        zip(('global', 'dense'), found, strict=True)
+    )
     assert_outputs(own, golden)
     backward(golden, own)
     grads = golden.tensors('grad')
@@ -254,7 +256,7 @@ def encoder_config(config):
 
 
 def build(golden, weights, tmp_path):
-    """The segmentor of a case, with the tensors of its official file, which also gives the towers."""
+    """The segmentor of a case; its official file gives both towers, too."""
     config, file = golden.meta['config'], tmp_path / 'denseclip.pth'
     torch.save({'state_dict': weights}, file)
     factors = (4, 2, 1, 0.5) if config['kind'] == 'vit' else None

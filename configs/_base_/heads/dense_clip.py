@@ -1,6 +1,5 @@
-# DenseCLIP (Rao et al., CVPR 2022): words with a learned context look at the image; their scores for
-# each pixel go into an FPN with Semantic FPN's head, and are trained as logits of their own.
-text = dict(type='SharedContext')
+# The image part of DenseCLIP (Rao et al., CVPR 2022), for text=dict(type='SharedContext'): words look at
+# the image; their scores for each pixel go into an FPN with Semantic FPN's head, and train as logits, too.
 neck = dict(type='PixelTextNeck', out_channels=256)
 decode_head = dict(
     type='FPNHead',

@@ -1,4 +1,4 @@
-"""Protocols of DenseCLIP on ADE20K: AdamW, the image encoder at a tenth of the rate, slid windows."""
+"""Protocols of DenseCLIP on ADE20K: AdamW, the image encoder at a tenth of the rate, windows."""
 
 from __future__ import annotations
 
