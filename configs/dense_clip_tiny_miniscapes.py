@@ -1,14 +1,14 @@
 # DenseCLIP on TinyCLIP with LoRA, the embedded benchmark, all classes labelled. Two cores.
 #   python tools/train.py configs/dense_clip_tiny_miniscapes.py
 _base_ = [
-    './_base_/encoders/tinyclip.py',
+    './_base_/encoders/tinyclip_random.py',
     './_base_/benchmarks/miniscapes.py', './_base_/schedules/adamw_tiny.py',
     './_base_/runtime.py']
 model = dict(
     backbone=dict(
         encoder={{_base_.encoder}},
         peft=dict(type='LoRA')),
-    text=dict(type='SharedContext'),
+    text=dict(type='SharedContext', tower=dict(init_seed=0, width=64, layers=2, heads=2)),
     neck=dict(
         type='PixelTextNeck', factors=(2, 1, 1, 0.5), out_channels=64,
         decoder=dict(dims=64, num_heads=4, num_layers=3)),
