@@ -8,6 +8,7 @@ import pytest
 import rein_seg
 from rein_seg.apis import train
 from rein_seg.checkpoint import read_adapter
+from rein_seg.config.checks import check_run
 from rein_seg.errors import UserError
 from rein_seg.run import test as testing
 from tests.run.tiny_run import tiny_config
@@ -27,13 +28,12 @@ def config(folder, **options):
     )
 
 
-def test_scores_of_seen_and_unseen_classes_are_in_every_file(tmp_path, capsys):
+def test_scores_of_seen_and_unseen_classes_are_in_every_file(tmp_path):
     hook = dict(interval=2, save_best='clear/hIoU')
     cfg = config(tmp_path, default_hooks__checkpoint=hook)
     results = train(cfg)
     run = tmp_path / 'run'
     assert (results['unseen'], results['text']) == (UNSEEN, None)
-    assert 'the model reads no names of classes' in capsys.readouterr().out
     assert list(results['mean_over_targets']) == COLUMNS
     for name in ('clear', 'night'):
         scores = results['domains'][name]
@@ -48,6 +48,14 @@ def test_scores_of_seen_and_unseen_classes_are_in_every_file(tmp_path, capsys):
     log = next(run.glob('*/*.log')).read_text()
     assert 'bus (unseen)' in log
     assert 'hIoU' in (run / 'report.html').read_text()
+
+
+def test_a_model_without_text_is_named_before_the_run(tmp_path):
+    warnings = check_run(config(tmp_path), training=True).warnings
+    about = [one for one in warnings if one.startswith('benchmark.unseen names 4 classes')]
+    assert len(about) == 1 and 'the model reads no names of classes' in about[0]
+    absent = [one for one in warnings if one.startswith('no label of the training data has')]
+    assert all(repr(name) not in one for name in UNSEEN for one in absent)
 
 
 def test_a_model_of_the_seen_classes_is_tested_on_all(tmp_path):
