@@ -39,6 +39,7 @@ COMMANDS = (
     'show',
     'merge',
     'convert',
+    'class-table',
     'count',
     'benchmark',
     'benchmark-loader',

@@ -129,6 +129,7 @@ MORE = {
     'predict': ['in.png', '--out', 'out'],
     'merge': ['in.pth'],
     'convert': ['in.pth', 'out.pth'],
+    'class-table': ['out.safetensors'],
 }
 TOLD = {
     'benchmark-loader': 'rein-seg benchmark-loader: error: unrecognized arguments: none.py',
