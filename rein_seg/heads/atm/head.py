@@ -200,13 +200,14 @@ class ATMHead(DecodeHead, BaseModule):
         Args:
             labels: (B, H, W) ids of all classes, and ``ignore_index``.
         """
-        rows = labels.new_full((self.num_classes + 1,), IGNORED)
+        rows = torch.full((self.num_classes + 1,), IGNORED, device=labels.device)
         seen = torch.tensor(self.seen, device=labels.device)
         if self.setting == 'inductive':
             rows[seen] = torch.arange(len(seen), device=labels.device)
         else:
             rows[: self.num_classes] = UNSEEN
             rows[seen] = seen
+        labels = labels.long()
         known = (labels >= 0) & (labels < self.num_classes) & (labels != self.ignore_index)
         found = rows[torch.where(known, labels, self.num_classes)]
         return (
