@@ -30,7 +30,15 @@ ZEGCLIP_VOC = Protocol(
     ),
 )
 
+
+def _long(iterations: int) -> Protocol:
+    return replace(ZEGCLIP_VOC, max_iters=iterations, val_interval=iterations)
+
+
+# transductive: the second half of the iterations, from the inductive weights of the first
 PROTOCOLS = {
     'zegclip512_voc': ZEGCLIP_VOC,
-    'zegclip512_coco': replace(ZEGCLIP_VOC, max_iters=80000, val_interval=80000),
+    'zegclip512_coco': _long(80000),
+    'zegclip512_voc_transductive': _long(10000),
+    'zegclip512_coco_transductive': _long(40000),
 }
