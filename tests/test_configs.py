@@ -183,6 +183,9 @@ PUBLISHED = {
     'ssf_dinov2_gtav': (22 * 24 * 1024 + 2 * 1024, None, None),
     # DuAT's 24.97 M without the 17 382 that its head never uses
     'full_duat_pvt_v2_b2_polyp': (24_849_856, 118_409 - 17_382, 0),
+    # ZegCLIP's prompts, their linear and norm; of its head 13 136 896 the parts that train
+    'zegclip_clip_base_voc': (684_288, 8_039_168 - 684_288, None),
+    'zegclip_clip_base_coco_stuff': (1_513_728, 8_868_608 - 1_513_728, None),
     'full_dinov2_gtav': (304_199_680 - 3 * 1024, 20_565_204, 0),
 }
 
@@ -194,6 +197,16 @@ def test_sizes_are_the_published_ones(name):
     expected = [want or have for want, have in zip(PUBLISHED[name], found, strict=True)]
     assert list(found) == expected
     assert counts['trainable'] == found[0] + found[1]
+
+
+@pytest.mark.parametrize(
+    ('name', 'trainable'),
+    [('zegclip_clip_base_voc', 13_821_184), ('zegclip_clip_base_coco_stuff', 14_650_624)],
+)
+def test_the_official_layout_of_zegclip_has_the_published_size(name, trainable):
+    options = {'model.decode_head.official_layout': True}
+    cfg = load_config(str(CONFIGS[0].parent / f'{name}.py'), cfg_options=options)
+    assert count(cfg)['trainable'] == trainable
 
 
 def test_counts_without_weights_are_those_of_the_model():
