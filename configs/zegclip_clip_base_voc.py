@@ -11,7 +11,7 @@ model = dict(
     backbone=dict(
         encoder={{_base_.encoder}},
         peft=dict(type='VPT', num_tokens=10, project_dims=768, dropout=0.1, post_norm=True)),
-    text=dict(type='ClassTable', templates='plain'),
+    text={{_base_.text_branch}},
     decode_head={{_base_.decode_head}})
 # halfway, where zegclip_transductive_clip_base_voc.py goes on
 default_hooks = dict(checkpoint=dict(interval=10000))

@@ -9,5 +9,5 @@ model = dict(
     backbone=dict(
         encoder={{_base_.encoder}},
         peft=dict(type='VPT', num_tokens=10, project_dims=192, dropout=0.1, post_norm=True)),
-    text=dict(type='ClassTable', templates='plain'),
+    text={{_base_.text_branch}},
     decode_head={{_base_.decode_head}})

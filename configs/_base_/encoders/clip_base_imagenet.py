@@ -1,13 +1,6 @@
-# CLIP ViT-B/16 (Radford et al., 2021): the image tower with the space that it shares with text, as ZegCLIP
-# uses it: images normalised as ImageNet's, and the class embedding added twice. The file holds the text
-# tower, too.
+# CLIP ViT-B/16 for images normalised as ImageNet's, and the class embedding added twice, as ZegCLIP uses it.
+_base_ = './clip_base.py'
 encoder = dict(
-    name='CLIP-B',
-    type='CLIPViT',
-    arch='base',
-    img_size=512,
-    patch_size=16,
-    joint_dims=512,
     class_embedding_twice=True,
-    checkpoint='checkpoints/ViT-B-16.pt',
-    checkpoint_url='https://openaipublic.azureedge.net/clip/models/5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f/ViT-B-16.pt')
+    mean=(123.675, 116.28, 103.53),
+    std=(58.395, 57.12, 57.375))

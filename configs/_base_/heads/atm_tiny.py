@@ -1,2 +1,3 @@
-# ZegCLIP's head at the width of TinyCLIP's joint space, which 8 heads would cut too thin; see atm.py.
-decode_head = dict(type='ATMHead', num_heads=4)
+# ATM at the width of TinyCLIP's joint space, which 8 heads would cut too thin; see atm.py.
+_base_ = './atm.py'
+decode_head = dict(num_heads=4)
