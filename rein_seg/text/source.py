@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,9 +79,9 @@ def build_source(cfg: Mapping[str, Any] | None, dims: int | None = None) -> Text
             f'text.tower takes no {unknown!r} beside checkpoint: sizes are read from the file; '
             f'{near_misses(unknown, _OF_FILES)}'
         )
-    if is_shapes_only():
-        return _without_values(dims or 512)
     path = locate(args.pop('checkpoint'), args.pop('checkpoint_url', None), what='text', key=_KEY)
+    if is_shapes_only() and not os.path.isfile(path):
+        return _without_values(dims or 512)
     tower, tokenizer = read_tower(read_weights(path), source=path, **args)
     if dims is not None and tower.dims != dims:
         raise UserError(

@@ -18,10 +18,10 @@ from rein_seg.encoders.plain_vit.weights import PATCH, fit_plain_vit
 from rein_seg.encoders.weights import Converted, leave_out, rename, strip_prefix
 from rein_seg.registry import register_anatomy, register_key_map
 
-# the text tower beside the image tower, under OpenAI's names
+# the text tower and its words beside the image tower, under OpenAI's names
 TEXT_PARTS = (
     r'(token_embedding|transformer|ln_final)\.'
-    r'|(positional_embedding|text_projection|logit_scale|logit_bias)$'
+    r'|(positional_embedding|text_projection|logit_scale|logit_bias|words)$'
 )
 
 
@@ -104,5 +104,5 @@ def convert_tiny_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted
         tensors, unused = leave_out(tensors, r'joint\.')
         text = (*text, *unused)
     elif PATCH in tensors:
-        check_joint(encoder, tensors, 'joint.proj')
+        check_joint(encoder, tensors)
     return fit_plain_vit(encoder, tensors, text, own_names=True) or Converted(state)
