@@ -88,14 +88,36 @@ def resnet_model_anatomy(encoder: nn.Module) -> Anatomy:
 def _anatomy(
     encoder: nn.Module, all_layers: Sequence[str], stages: Sequence[int], head: tuple[str, ...] = ()
 ) -> Anatomy:
-    layers = all_layers[: stages[-1] + 1]  # no site beyond the last output
+    run = all_layers[: stages[-1] + 1]  # no site beyond the last output
+    unused = (*head, *(f'{layer}.' for layer in all_layers[len(run) :]))
+    return stages_anatomy(encoder, run, stages, stem=_stem(encoder), unused=unused)
+
+
+def stages_anatomy(
+    encoder: nn.Module,
+    layers: Sequence[str],
+    stages: Sequence[int],
+    *,
+    stem: Sequence[str],
+    unused: Sequence[str] = (),
+) -> Anatomy:
+    """Returns the anatomy of a network whose stages are lists of residual blocks.
+
+    Args:
+        encoder: The network.
+        layers: Module names of the stages that it runs.
+        stages: Indexes of the stages whose maps it returns.
+        stem: Module names of convolutions and norms, or of modules with them, in front of the
+            stages.
+        unused: Beginnings of the names of parameters that the maps do not depend on.
+    """
     channels = tuple(_width(encoder.get_submodule(layer)[-1]) for layer in layers)
     places: dict[str, Place] = {}
     for stage, layer in enumerate(layers):
         for index in range(len(encoder.get_submodule(layer))):
             places[f'{layer}.{index}'] = (len(places), stage, index, channels[stage])
-    unused = (*head, *(f'{layer}.' for layer in all_layers[len(layers) :]))
-    sites: list[Site] = [*param_sites(encoder, places, unused=unused), *_stem_sites(encoder)]
+    sites: list[Site] = [*param_sites(encoder, places, unused=tuple(unused))]
+    sites += _stem_sites(encoder, stem)
     for name, place in places.items():
         sites += _block_sites(encoder, name, place)
     strides = [4]  # the stem: convolution and pooling
@@ -151,10 +173,13 @@ def _is_norm(module: nn.Module) -> bool:
     return 'Norm' in type(module).__name__
 
 
-def _stem_sites(encoder: nn.Module) -> list[Site]:
+def _stem(encoder: nn.Module) -> tuple[str, ...]:
     deep = getattr(encoder, 'deep_stem', False)
     # conv1 of a deep stem of timm holds several
-    roots = ['stem'] if deep else ['conv1', getattr(encoder, 'norm1_name', 'bn1')]
+    return ('stem',) if deep else ('conv1', getattr(encoder, 'norm1_name', 'bn1'))
+
+
+def _stem_sites(encoder: nn.Module, roots: Sequence[str]) -> list[Site]:
     modules = [
         (f'{root}.{name}'.rstrip('.'), module)
         for root in roots
@@ -173,7 +198,9 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     block = encoder.get_submodule(name)
     numbers = (1, 2, 3) if hasattr(block, 'conv3') else (1, 2)
     spatial = numbers[-2]
-    conv, after = (block.get_submodule(f'conv{n}') for n in (spatial, spatial + 1))
+    # CLIP's blocks have a pool between their spatial convolution and the last
+    following = 'avgpool' if 'avgpool' in block._modules else f'conv{spatial + 1}'
+    conv, after = block.get_submodule(f'conv{spatial}'), block.get_submodule(following)
     # the input of a stage's first block has the width of the stage before
     into = (*place[:3], block.conv1.in_channels)
     sites: list[Site] = [StreamSite(*into, 'in', (Tap(block, 'input', 'NCHW'),))]
@@ -193,7 +220,8 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
             conv=conv,
         )
     )
-    for index, module in enumerate(block.downsample or ()):
+    shortcut = () if block.downsample is None else block.downsample.named_children()
+    for index, module in shortcut:
         path = f'{name}.downsample.{index}'
         if isinstance(module, nn.Conv2d):
             sites.append(op_site(encoder, path, 'downsample', place))

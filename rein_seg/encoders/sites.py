@@ -154,7 +154,7 @@ def _list_of(block: str) -> str:
 
 def _role(name: str, param: nn.Parameter, norms: set[str]) -> str:
     owner, _, leaf = name.rpartition('.')
-    if leaf.startswith(('pos_embed', 'rel_pos_', 'relative_position_')):
+    if leaf.startswith(('pos_embed', 'positional_embedding', 'rel_pos_', 'relative_position_')):
         return 'pos'
     if 'position_embedding' in name:  # CLIP's is a module
         return 'pos'

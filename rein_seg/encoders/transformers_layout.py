@@ -96,7 +96,7 @@ def from_transformers(
     """Returns a file of transformers under the authors' names; other files as they are.
 
     Separate queries, keys and values are joined, a bias that keys lack is zero. Parts beside the
-    image tower (text tower, classifier, decoder) are left out.
+    image tower (text tower, classifier, decoder) are left out; CLIP's projection of images stays.
 
     Args:
         encoder: A file under its own names stays as it is.
@@ -128,7 +128,12 @@ def from_transformers(
     beside = rf'(?!{re.escape(found.prefix)})|{re.escape(found.prefix)}{_UNUSED}'
     inside, left_out = leave_out(state, beside)
     tower = {name.removeprefix(found.prefix): tensor for name, tensor in inside.items()}
-    return _rename(found.kind, tower), left_out
+    named = _rename(found.kind, tower)
+    projection = f'{found.prefix.removesuffix("vision_model.")}visual_projection.weight'
+    if found.kind == 'clip' and projection in left_out:
+        named['visual.proj'] = state[projection].mT.contiguous()  # officially (C, D)
+        left_out = tuple(name for name in left_out if name != projection)
+    return named, left_out
 
 
 def _find(state: Mapping[str, Tensor]) -> _Found | None:

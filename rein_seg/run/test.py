@@ -21,6 +21,7 @@ from rein_seg.engine.ranks import setup_distributed
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.errors import UserError
 from rein_seg.evaluation import protocol_table
+from rein_seg.models.open_vocabulary import why_closed
 from rein_seg.run.train import check_model, log_deviations, make_runner
 from rein_seg.run.weights import check_trained_classes, check_weights, load_weights
 
@@ -65,12 +66,15 @@ def test(
     changed: dict[str, list[str]] = {}
     for name, run in runs.items():
         checked = check_run(run.cfg, training=False, labels=not changed)
-        check_trained_classes(trained, checked.classes, weights)
+        if not run.cfg.model.get('text'):
+            check_trained_classes(trained, checked.classes, weights)
         found = [*inherited_deviations(run.cfg, trained), *run.deviations.test]
         changed[name] = log_deviations(run.protocol, [*found, *checked.numbers['test']])
         sizes |= {f'{place}, protocol {name!r}': size for place, size in checked.sizes.items()}
     first = next(iter(runs.values())).cfg
     runner = make_runner(first)
+    if first.model.get('text') and why_closed(runner.bare_model):
+        check_trained_classes(trained, checked.classes, weights)
     check_model(runner, sizes)
     runner.logger.info(load_weights(runner.bare_model, weights))
     take_classes(runner.bare_model, checked.classes, first.benchmark.get('unseen') or ())

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from rein_seg.encoders import build_encoder, convert_weights, to_file_layout
+from rein_seg.encoders.clip import encoder_of_file
 from rein_seg.errors import UserError
 from tests.encoders.files import from_file, load
 from tests.encoders.tiny import ENCODERS
@@ -117,8 +119,22 @@ def test_the_report_names_what_is_left_out(tmp_path):
     state = written('clip', tmp_path)
     left_out = convert_weights(build_encoder(ONCE)[0], state).left_out
     assert 'text_projection.weight' in left_out
-    assert 'visual_projection.weight' in left_out
+    assert 'proj' in left_out  # visual_projection.weight, under OpenAI's name
     assert any(name.startswith('text_model.') for name in left_out)
+
+
+@torch.no_grad()
+def test_the_joint_space_is_the_one_of_transformers(tmp_path):
+    state = written('clip', tmp_path)
+    found = encoder_of_file(state)
+    assert (found['img_size'], found['patch_size']) == (32, 8)
+    assert found['joint_dims'] == len(state['visual_projection.weight'])
+    encoder, _ = from_file({**found, 'arch': ONCE['arch'], 'out_type': 'raw'}, tmp_path)
+    sequence = encoder(image(32, 32))[-1]
+    norm = (state[f'vision_model.post_layernorm.{name}'] for name in ('weight', 'bias'))
+    normed = F.layer_norm(sequence[:, 0], (16,), *norm)
+    expected = normed @ state['visual_projection.weight'].T
+    torch.testing.assert_close(encoder.joint(sequence, (4, 4))[0], expected)
 
 
 def test_numbers_of_positions_in_older_files_are_left_out(tmp_path):

@@ -133,6 +133,14 @@ ENCODERS = {
         dilations=[1, 1],
         init_seed=0,
     ),
+    'resnet_clip': dict(type='CLIPResNet', arch=dict(width=16, depths=[1, 2, 1, 1]), init_seed=0),
+    'resnet_clip_joint': dict(
+        type='CLIPResNet',
+        arch=dict(width=16, depths=[1, 2, 1, 1]),
+        img_size=64,
+        joint_dims=8,
+        init_seed=0,
+    ),
     'resnetv2': dict(
         type='ResNetV2',
         depths=[2, 1],

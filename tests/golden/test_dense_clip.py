@@ -252,6 +252,7 @@ def encoder_config(config):
         arch=dict(width=config['width'], depths=config['layers']),
         img_size=config['res'],
         joint_dims=config['embed'],
+        pool_heads=32,  # in DenseCLIP's code whatever the width
     )
 
 

@@ -11,9 +11,11 @@ from rein_seg.checkpoint import read_adapter
 from rein_seg.config.checks import check_run
 from rein_seg.errors import UserError
 from rein_seg.run import test as testing
+from tests.models.words import WORDS
 from tests.run.tiny_run import tiny_config
 
 UNSEEN = ['sidewalk', 'vegetation', 'bus', 'bicycle']
+assert WORDS  # registers the parts that a config here names
 COLUMNS = ['hIoU', 'S', 'U', 'pAcc', 'mIoU']
 
 
@@ -73,6 +75,30 @@ def test_a_model_of_the_seen_classes_is_tested_on_all(tmp_path):
     assert len(predictor.classes) == 15
     assert not set(UNSEEN) & set(predictor.classes)
     assert predictor.classes[:2] == ('road', 'building')
+
+
+OTHER_DATA = """
+model['text'] = dict(type='WordTable')
+model['decode_head'] = dict(_delete_=True, type='WordHead')
+model['backbone']['peft'] = dict(_delete_=True, type='LoRA', rank=2)
+test_dataloader = dict(dataset=dict(_delete_=True,
+    type='BlobsDataset', domain='dark', split='val', count=3, size=(64, 32), test_mode=True,
+    data_root={blobs!r}, pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadLabels'),
+                                   dict(type='PackDomainInputs')]))
+test_evaluator = dict(_delete_=True, type='DomainIoUMetric', targets=['dark'])
+"""
+
+
+def test_a_test_on_other_data_has_classes_of_its_own(tmp_path):
+    extra = OTHER_DATA.format(blobs=str(tmp_path / 'blobs'))
+    cfg = tiny_config(tmp_path, extra=extra, train_cfg=dict(max_iters=2, val_interval=2))
+    assert list(train(cfg)['domains']) == ['clear', 'night']
+    adapter = str(tmp_path / 'run/adapter.safetensors')
+    results = testing.test(cfg, adapter)
+    assert results['num_classes'] == 2
+    assert list(results['domains']['dark']['IoU']) == ['background', 'blob']
+    # the adapter names the classes of its training
+    assert len(rein_seg.load(adapter, device='cpu').classes) == 19
 
 
 class Reader:

@@ -11,6 +11,7 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from rein_seg.encoders.clip.names import SYSTEM, without_text
 from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
 from rein_seg.encoders.plain_vit.joint import check_joint, joint_space
 from rein_seg.encoders.plain_vit.model import PlainViT, make_arch
@@ -117,19 +118,6 @@ _RULES = (
     (r'\.mlp\.c_fc\.', '.ffn.layers.0.0.'),
     (r'\.mlp\.c_proj\.', '.ffn.layers.1.'),
 )
-# parts of the text tower, which OpenAI's files hold without a common prefix
-_TEXT = (
-    r'(text|token_embedding|transformer|ln_final)\.|(positional_embedding|text_projection'
-    r'|logit_scale|logit_bias|input_resolution|context_length|vocab_size)$'
-)
-
-
-# parts of DenseCLIP and ZegCLIP beside the image tower, whose names begin with backbone.
-_SYSTEM = (
-    r'(text_encoder|context_decoder|neck|decode_head|auxiliary_head|identity_head|fpn\d'
-    r'|prompt_(proj|norm))\.|(contexts|gamma|(deep_)?prompt_embeddings)$'
-)
-
 
 register_anatomy(CLIPViT)(vit_anatomy)
 
@@ -145,15 +133,13 @@ def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     Raises:
         UserError: If the file is of another size, or lacks a joint space that the encoder needs.
     """
-    tensors, text = strip_prefix(state, 'visual.class_embedding'), ()
-    if any(name.startswith('visual.') for name in tensors):
-        tensors, text = leave_out(tensors, _TEXT)
-        tensors = rename(tensors, [(r'^visual\.', '')])
-    tensors = strip_prefix(strip_prefix(tensors, 'class_embedding'), 'cls_token')
+    tensors, text = without_text(state, 'class_embedding')
+    tensors = strip_prefix(tensors, 'cls_token')
+    _refuse_resnet(tensors)
     own_names = PATCH in tensors
     if encoder.joint is not None:
         tensors = rename(tensors, ((r'^(ln_post\.|proj$)', r'joint.\1'),))
-    tensors, unused = leave_out(tensors, rf'proj$|(ln_post|ln1|head)\.|{_SYSTEM}')
+    tensors, unused = leave_out(tensors, rf'proj$|(ln_post|ln1|head)\.|{SYSTEM}')
     if encoder.joint is None:
         tensors, joint = leave_out(tensors, r'joint\.')
         unused = (*unused, *joint)
@@ -164,5 +150,13 @@ def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     left_out = (*text, *unused)
     fitted = fit_plain_vit(encoder, tensors, left_out, own_names=own_names)
     if fitted is not None and encoder.joint is not None:
-        check_joint(encoder, fitted.tensors)
+        check_joint(encoder, fitted.tensors, 'joint.proj')
     return fitted or Converted(state)
+
+
+def _refuse_resnet(tensors: Mapping[str, Tensor]) -> None:
+    if 'layer1.0.conv1.weight' in tensors:
+        raise UserError(
+            "the weights file is a ResNet, the encoder a CLIPViT: use type='CLIPResNet', or take a "
+            "file such as OpenAI's ViT-B-16.pt"
+        )

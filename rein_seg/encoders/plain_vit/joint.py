@@ -73,17 +73,18 @@ def joint_sites(encoder: nn.Module) -> list[Site]:
     return [JointSite(*place, tap), norm_site(encoder, 'joint.ln_post', 'joint', place)]
 
 
-def check_joint(encoder: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def check_joint(encoder: nn.Module, tensors: Mapping[str, Tensor], last: str) -> None:
     """Checks that a file holds the joint space of an encoder, in its width.
 
     Args:
-        encoder: With a `JointSpace`.
+        encoder: With a module ``joint``.
         tensors: Of the file, by the encoder's names.
+        last: Name of the tensor that gives the width: (C, D), or (D, C) for a weight of a linear.
 
     Raises:
         UserError: If not.
     """
-    dims, found = encoder.joint.dims, tensors.get('joint.proj')
+    dims, found = encoder.joint.dims, tensors.get(last)
     missing = [f'joint.{name}' for name in encoder.joint.state_dict()]
     missing = [name for name in missing if name not in tensors]
     if found is None or missing:
@@ -91,8 +92,9 @@ def check_joint(encoder: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             f'the weights file has no {", ".join(missing)}, which encoder.joint_dims={dims} needs: '
             'take a file of the whole image tower, or set encoder.joint_dims=None for maps alone'
         )
-    if found.shape[-1] != dims:
+    width = found.shape[0 if last.endswith('.weight') else -1]
+    if width != dims:
         raise UserError(
-            f'the joint space of the weights file is {found.shape[-1]} wide, the encoder has '
-            f'joint_dims={dims}: set encoder.joint_dims={found.shape[-1]}, or take another file'
+            f'the joint space of the weights file is {width} wide, the encoder has '
+            f'joint_dims={dims}: set encoder.joint_dims={width}, or take another file'
         )

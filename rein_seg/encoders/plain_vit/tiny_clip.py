@@ -104,5 +104,5 @@ def convert_tiny_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted
         tensors, unused = leave_out(tensors, r'joint\.')
         text = (*text, *unused)
     elif PATCH in tensors:
-        check_joint(encoder, tensors)
+        check_joint(encoder, tensors, 'joint.proj')
     return fit_plain_vit(encoder, tensors, text, own_names=True) or Converted(state)

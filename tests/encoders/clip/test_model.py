@@ -186,7 +186,10 @@ def test_other_sizes_and_other_files_are_explained(tmp_path):
     with pytest.raises(UserError, match='width 16, 3 blocks; .* width 16, 2 blocks'):
         convert_weights(build(), official(build(arch=large), 'visual.'))
     resnet = {'visual.layer1.0.conv1.weight': torch.ones(1)}
-    assert convert_weights(build(), resnet).tensors == resnet
+    with pytest.raises(
+        UserError, match="is a ResNet, the encoder a CLIPViT: use type='CLIPResNet'"
+    ):
+        convert_weights(build(), resnet)
 
 
 def test_anatomy_is_that_of_a_plain_vit():
