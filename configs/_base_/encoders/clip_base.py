@@ -8,6 +8,7 @@ encoder = dict(
     patch_size=16,
     out_indices=[3, 5, 7, 11],
     joint_dims=512,
+    class_embedding_twice=True,
     mean=(122.771, 116.746, 104.094),
     std=(68.501, 66.632, 70.323),
     checkpoint='checkpoints/ViT-B-16.pt',

@@ -7,5 +7,6 @@ encoder = dict(
     arch='large',
     img_size=512,
     patch_size=16,
+    class_embedding_twice=True,
     checkpoint='checkpoints/ViT-L-14.pt',
     checkpoint_url='https://openaipublic.azureedge.net/clip/models/b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836/ViT-L-14.pt')

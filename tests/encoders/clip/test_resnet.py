@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from torch import nn
 
 from rein_seg.encoders import build_encoder, convert_weights, find_anatomy, shapes_only
@@ -13,6 +14,7 @@ from rein_seg.models.backbone import PEFTBackbone
 from rein_seg.structures import BranchSite, JointSite, NormSite, OpSite, ParamSite
 from tests.encoders.files import from_file
 from tests.encoders.tiny import ENCODERS, image
+from tests.paths import REPO
 
 TINY = {**ENCODERS['resnet_clip_joint'], 'arch': dict(width=4, depths=[1, 2, 1, 1])}
 
@@ -50,6 +52,28 @@ def test_parameters_of_the_published_sizes(arch, img_size, dims, millions):
     count = sum(p.numel() for p in encoder.parameters())
     assert round(count / 1e6, 2) == millions
     assert encoder.joint.num_heads == encoder.width // 2
+
+
+@pytest.mark.parametrize(
+    ('base', 'millions'),
+    [
+        ('clip_resnet50', 38.74),
+        ('clip_resnet101', 56.68),
+        ('clip_resnet50x4', 87.59),
+        ('clip_resnet50x16', 167.67),
+    ],
+)
+def test_bases(base, millions):
+    cfg = dict(Config.fromfile(REPO / f'configs/_base_/encoders/{base}.py').encoder)
+    size, address = cfg['checkpoint'].removesuffix('.pt')[12:], cfg.pop('checkpoint_url')
+    assert len(address.split('/')[-2]) == 64 and address.endswith(f'/{size}.pt')
+    assert size.lower() == cfg['arch']
+    del cfg['checkpoint']
+    with shapes_only():
+        encoder, info = build_encoder({**cfg, 'init_seed': 0})
+    assert round(sum(p.numel() for p in encoder.parameters()) / 1e6, 2) == millions
+    assert info.mean[0] / 255 == pytest.approx(0.48145466, rel=1e-5)
+    assert info.std[2] / 255 == pytest.approx(0.27577711, rel=1e-5)
 
 
 @torch.no_grad()
