@@ -12,9 +12,11 @@ from rein_seg.cli import main
 from rein_seg.config.builtin import benchmarks
 from rein_seg.config.checks import check_labels
 from rein_seg.data_check import check_data, read_parts
+from rein_seg.data_check.report import report_text
 from rein_seg.datasets.files import faults as kinds
 from rein_seg.errors import UserError
 from tests.datasets.trees import TREES
+from tests.own_data import made
 
 TEXT = """
 data_root = 'data'
@@ -242,3 +244,12 @@ def test_converted_labels_are_a_fault(tmp_path):
     tree.write(tmp_path, numbers=(1, 2))
     check = check_data(read_parts('cityscapes_to_urban', data_root=str(tmp_path)))[1]
     assert kinds.INDEXES in [fault.kind for fault in check.wrong]
+
+
+def test_unseen_classes_need_no_label_and_seen_classes_do(tmp_path):
+    five = 'classes: [road, sky, house, boat, bus]\nunseen: [house, boat]'
+    text = made.TEXT.replace('classes: [road, sky, house]', five)
+    checks = check_data(read_parts(str(made.draw_town(tmp_path, text))), workers=1)
+    assert {check.part.unseen for check in checks} == {('house', 'boat')}
+    (warning,) = (line for line in report_text('x', checks).splitlines() if 'warning' in line)
+    assert "no label of the training data has 'bus' (1 of 3 classes)" in warning

@@ -72,8 +72,12 @@ class KeepSeenLabels(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Replaces ``gt_seg_map``, (H, W) uint8."""
-        if 'gt_seg_map' not in results:
-            raise UserError('KeepSeenLabels finds no label in the sample: put it behind LoadLabels')
+        for key, way in (
+            ('gt_seg_map', 'no label: put it behind LoadLabels'),
+            ('classes', 'no names of classes: take a data set of rein_seg, such as FolderDataset'),
+        ):
+            if key not in results:
+                raise UserError(f'KeepSeenLabels: the sample {results.get("img_path")!r} has {way}')
         label = results['gt_seg_map']
         table = self.table(tuple(results['classes']))
         results['gt_seg_map'] = cv2.LUT(label, table) if label.dtype == np.uint8 else table[label]

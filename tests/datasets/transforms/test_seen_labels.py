@@ -55,8 +55,10 @@ def test_mistakes(options, words):
 
 
 def test_a_place_before_the_labels_is_refused():
-    with pytest.raises(UserError, match='put it behind LoadLabels'):
+    with pytest.raises(UserError, match='no label: put it behind LoadLabels'):
         KeepSeenLabels(['sky'])(dict(classes=CLASSES))
+    with pytest.raises(UserError, match="'a.png' has no names of classes"):
+        KeepSeenLabels(['sky'])(dict(gt_seg_map=LABEL, img_path='a.png'))
 
 
 def test_counts_for_weights_and_samplers_know_of_no_unseen_class(tmp_path):
