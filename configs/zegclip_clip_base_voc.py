@@ -2,7 +2,7 @@
 # Published pAcc / S / U / hIoU (ViT-B/16, mean of several runs): 94.6 / 91.9 / 77.8 / 84.3.
 #   python tools/train.py configs/zegclip_clip_base_voc.py
 # The authors' checkpoint is its own encoder file:
-#   python tools/test.py configs/zegclip_clip_base_voc.py FILE --cfg-options model.backbone.encoder.checkpoint=FILE model.text.tower.checkpoint=checkpoints/ViT-B-16.pt
+#   python tools/test.py configs/zegclip_clip_base_voc.py FILE --cfg-options model.backbone.encoder.checkpoint=FILE
 _base_ = [
     './_base_/encoders/clip_base_imagenet.py', './_base_/heads/atm.py',
     './_base_/benchmarks/voc20_15_5.py', './_base_/schedules/protocol.py',

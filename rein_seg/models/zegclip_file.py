@@ -94,17 +94,26 @@ def _below(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
 def _check_prompts(prompts: Mapping[str, Tensor], method: VPT, text: str) -> None:
     """Compares the prompts with the method's, in words."""
     theirs, ours = from_official(prompts), method.state_dict()
-    for name, key in (('projections.0.weight', 'project_dims'), ('norm.weight', 'post_norm')):
-        if (name in theirs) != (name in ours):
-            has = 'a' if name in theirs else 'no'
+    width = theirs['prompts.0'].shape[2]
+    for name, what, value in (
+        ('projections.0.weight', 'linear behind the prompts', f'project_dims={width}'),
+        ('norm.weight', 'norm in front of the joint space', 'post_norm=True'),
+    ):
+        if name in theirs and name not in ours:
             raise UserError(
-                f'{text} has {has} {name.partition(".")[0].rstrip("s")} of prompts, the config '
-                f'says otherwise: set model.backbone.peft.{key} as in the configs of ZegCLIP'
+                f'{text} has a {what}, the config has none: set model.backbone.peft.{value}'
             )
-    for axis, (key, what) in enumerate((('blocks', 'blocks with prompts'), ('num_tokens', 'n'))):
-        a, b = (tuple(x['prompts.0'].shape) for x in (theirs, ours))
-        if a[axis] != b[axis]:
-            raise UserError(
-                f'{text} has {what}={a[axis]}, the config gives {b[axis]}: set '
-                f'model.backbone.peft.{key} (the files for VOC have 10 prompts, for COCO-Stuff 100)'
-            )
+    (blocks, tokens), (own_blocks, own_tokens) = (
+        tuple(x['prompts.0'].shape[:2]) for x in (theirs, ours)
+    )
+    if tokens != own_tokens:
+        raise UserError(
+            f'{text} has num_tokens={tokens}, the config gives {own_tokens}: set '
+            f'model.backbone.peft.num_tokens={tokens} (the files for VOC have 10, for COCO-Stuff '
+            '100)'
+        )
+    if blocks != own_blocks:
+        raise UserError(
+            f'{text} has prompts in {blocks} blocks, the config in {own_blocks}: set '
+            'model.backbone.peft.form and blocks as they were trained'
+        )
