@@ -78,6 +78,12 @@ def fill_unseen(cfg: Config, parts: Parts) -> None:
             model with text, a pipeline loads no labels or keeps others, or a metric names others.
     """
     step = seen_labels_step(cfg)
+    for dataset in parts.tested:
+        if _own(dataset.get('pipeline') or ()):
+            raise UserError(
+                f'the test pipeline of {dataset.get("domain")!r} has {STEP}: expected labels of '
+                'all classes in validation and test, which score unseen classes; take it out'
+            )
     if step is None:
         _refuse_alone(cfg, parts)
         return

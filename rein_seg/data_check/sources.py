@@ -128,6 +128,7 @@ def _add_parts(
     """Adds the data sets of a config to the known data sets, once for the same files."""
     cfg = resolve(source, Request(options=options, data_only=True)).cfg
     expected = cfg.get('expected_images') or {}
+    unseen = tuple((cfg.get('benchmark') or {}).get('unseen') or ())
     for use in USES:
         for node in datasets_of(cfg, (f'{use}_dataloader',)):
             files = {key: value for key, value in node.items() if key not in _ASIDE}
@@ -139,9 +140,11 @@ def _add_parts(
                 part = _build(files, use, [part.name for part in parts.values()])
                 if only_there and not _is_there(part.dataset):
                     continue
+                part.unseen = unseen
                 parts[same] = part
             part = parts[same]
-            part.unseen = tuple((cfg.get('benchmark') or {}).get('unseen') or ())
+            # another benchmark may label them
+            part.unseen = tuple(name for name in part.unseen if name in unseen)
             if use not in part.uses:
                 part.uses.append(use)
             if part.expected is None:

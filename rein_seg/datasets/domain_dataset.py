@@ -165,6 +165,7 @@ class DomainDataset(BaseSegDataset):
         self.pool = ReferencePool(self._image_paths)
         metainfo = {**self.METAINFO, **(kwargs.get('metainfo') or {})}
         check_label_space(metainfo, kwargs.get('ignore_index', 255), f'domain {domain!r}')
+        self._names = tuple(metainfo['classes'])
         super().__init__(
             data_root=data_root,
             data_prefix=dict(data_prefix or dict(img_path='images', seg_map_path='labels')),
@@ -257,13 +258,13 @@ class DomainDataset(BaseSegDataset):
 
     def get_data_info(self, idx: int) -> dict:
         """Returns the paths of a sample, with its domain and how to read its label."""
-        info, classes = super().get_data_info(idx), self.metainfo['classes']
+        info = super().get_data_info(idx)
         return {
             **info,
             'domain': self.domain,
             'id_map': self.id_map,
-            'classes': classes,
-            'num_classes': len(classes),
+            'classes': self._names,
+            'num_classes': len(self._names),
             'ignore_index': self.ignore_index,
             'decode': self.decode,
             'wrong_size': self.wrong_size,

@@ -127,6 +127,23 @@ def test_compact_makes_a_model_of_the_seen_classes_that_is_tested_on_all():
             'compact=True with model.text',
         ),
         (dict(benchmark__unseen='bus'), 'benchmark.unseen'),
+        (
+            dict(
+                test_dataloader__dataset__datasets=[
+                    dict(
+                        type='MiniScapesDataset',
+                        domain='fog',
+                        split='val',
+                        count=2,
+                        pipeline=[
+                            dict(type='LoadLabels'),
+                            dict(type='KeepSeenLabels', unseen=['bus']),
+                        ],
+                    )
+                ]
+            ),
+            "the test pipeline of 'fog' has KeepSeenLabels",
+        ),
     ],
 )
 def test_mistakes(options, words):
