@@ -10,6 +10,8 @@ from rein_seg.models.segmentor import count_parameters
 OFFICIAL = {
     # protocol, crop; millions of parameters: encoder with its pool or pyramid, context decoder,
     # FPN, head, all that trains
+    'full_dense_clip_resnet50_ade20k': ('denseclip512', 512, (38.74, 3.95, 3.38, 4.17), 50.25),
+    'full_dense_clip_resnet101_ade20k': ('denseclip512', 512, None, 67.80),
     'full_dense_clip_vit_base_ade20k': ('denseclip640', 640, (94.36, 3.55, 3.19, 4.17), 105.27),
 }
 TRANSFORMER = 'full_dense_clip_vit_base_ade20k'
