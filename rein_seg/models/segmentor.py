@@ -253,11 +253,15 @@ class PEFTSegmentor(EncoderDecoder):
             labels: (B, H, W) class indexes.
         """
         losses: dict[str, Tensor] = {}
+        method, decode = self.backbone.peft, self.heads['decode']
+        known, ignored = labels, decode.ignore_index
+        if decode.unseen_label is not None:  # which no other part can read
+            known = labels.masked_fill(labels == decode.unseen_label, ignored)
         for name, head in self.heads.items():
-            losses.update(add_prefix(head.loss(features, labels), name))
-        method, ignored = self.backbone.peft, self.heads['decode'].ignore_index
+            marked = head.unseen_label is not None
+            losses.update(add_prefix(head.loss(features, labels if marked else known), name))
         losses.update(add_prefix(method.aux_losses(), 'peft'))
-        losses.update(add_prefix(method.label_losses(labels, ignore_index=ignored), 'peft'))
+        losses.update(add_prefix(method.label_losses(known, ignore_index=ignored), 'peft'))
         return losses
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:

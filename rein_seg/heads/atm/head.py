@@ -63,7 +63,8 @@ class ATMHead(DecodeHead, BaseModule):
         seen_bias: Subtracted from the scores of seen classes, since training favours them; not in
             the transductive setting.
         loss: Arguments of `ATMLoss`.
-        official_layout: Builds what the official head holds and never uses, 43 % of it.
+        official_layout: Builds what the official head holds and never uses, 44 % of it. These parts
+            get no gradient, so training on several GPUs is an error of PyTorch's.
         ignore_index: Label of pixels without a class.
 
     Shapes:
