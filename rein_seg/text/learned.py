@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +38,7 @@ class LearnedPrompt(TextBranch):
         dims: D of the encoder, which the model fills in.
 
     Attributes:
+        layout: Names of the options that change the embeddings and no shape of a tensor.
         tower: The frozen tower.
         tokenizer: Its tokenizer.
 
@@ -46,6 +47,7 @@ class LearnedPrompt(TextBranch):
     """
 
     filled_in = ('dims', 'tower')
+    layout: ClassVar[tuple[str, ...]] = ('normalize',)
 
     def __init__(
         self,
@@ -66,6 +68,11 @@ class LearnedPrompt(TextBranch):
         self._kept: tuple[list[Tensor], Tensor] | None = None
         self.register_state_dict_post_hook(_drop_tower)
         self.register_load_state_dict_pre_hook(_fill_tower)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Facts that an adapter must share with this branch."""
+        return {**super().identity, **{name: getattr(self, name) for name in self.layout}}
 
     @abstractmethod
     def plan(self, phrases: Sequence[str]) -> list[list[int]]:

@@ -50,6 +50,8 @@ class SharedContext(LearnedPrompt):
         (torch.Size([2, 8]), ['contexts'])
     """
 
+    layout = (*LearnedPrompt.layout, 'token_length')
+
     def __init__(
         self,
         classes: Sequence[str],
@@ -126,6 +128,8 @@ class CoOp(LearnedPrompt):
         >>> CoOp(['road', 'sky'], num_context=4, per_class=True, tower=tower).ctx.shape
         torch.Size([2, 4, 16])
     """
+
+    layout = (*LearnedPrompt.layout, 'position')
 
     def __init__(
         self,

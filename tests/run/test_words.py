@@ -101,6 +101,13 @@ def test_an_adapter_is_enough_with_the_towers_beside_it(finished, tmp_path, monk
         predictor.with_classes(['road', 'zebra'])
 
 
+def test_a_prompt_in_another_place_is_named(finished):
+    folder, cfg, _ = finished
+    other = load_config(cfg.filename, cfg_options={'model.text.position': 'front'})
+    with pytest.raises(UserError, match="text.position='end', the config gives 'front'"):
+        rein_seg.load(folder / 'run', device='cpu', config=other)
+
+
 def test_other_towers_are_named(finished, tmp_path):
     folder, _, _ = finished
     other = write_towers(tmp_path / 'other.safetensors', seed=1)
