@@ -192,3 +192,23 @@ def test_an_image_of_any_size():
     for size in ((33, 17), (1, 1)):
         image = np.zeros((*size, 3), np.uint8)
         assert service.predict(image, adapter='rein').shape == size
+
+
+def test_models_that_read_names_share_an_encoder_and_keep_their_classes(tmp_path):
+    text = dict(type='ClassTable', classes=['road', 'sky', 'tram'])
+    cfgs = {
+        name: config(peft, family='tiny_clip', head=dict(type='ATMHead', num_heads=2))
+        for name, peft in (('lora', METHODS['lora']), ('frozen', METHODS['frozen']))
+    }
+    for cfg, classes in zip(
+        cfgs.values(), (['road', 'sky', 'tram'], ['pond', 'road']), strict=True
+    ):
+        cfg.model.text, cfg.model.num_classes = {**text, 'classes': classes}, len(classes)
+    service, alone = AdapterService(device='cpu'), {}
+    for name, cfg in cfgs.items():
+        weights = saved(cfg, tmp_path / f'{name}.safetensors', seed=1)
+        alone[name] = predict(init_model(cfg, weights, device='cpu'), picture())
+        service.add(name, cfg, weights)
+    for name in ('lora', 'frozen', 'lora'):
+        assert np.array_equal(service.predict(picture(), adapter=name), alone[name])
+    assert service.model('frozen').text.classes == ('pond', 'road')

@@ -39,7 +39,7 @@ def write_towers(path, seed=0):
     return str(path)
 
 
-def extra(towers, **text):
-    """Returns the lines of a config of the model, with the weights in a file."""
-    encoder = {**ENCODER, 'checkpoint': str(towers)}
-    return EXTRA.format(encoder=encoder, text={**PROMPT, **text})
+def extra(towers, text=PROMPT):
+    """Returns the lines of a config of the model, with the weights in a file, or of a seed."""
+    source = dict(init_seed=0) if towers is None else dict(checkpoint=str(towers))
+    return EXTRA.format(encoder={**ENCODER, **source}, text=text)
