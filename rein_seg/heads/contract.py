@@ -96,8 +96,8 @@ class DecodeHead(ABC):
         num_classes: K.
         out_channels: Channels of a prediction: K, or 1 for one foreground class of two.
         ignore_index: Label of pixels without a class. They add nothing to a loss of pixels.
-        unseen_label: Label of pixels of unseen classes, where the head gives them pseudo labels; for
-            all other parts of the model they are ignored pixels. None: there is no such label.
+        unseen_label: Label of pixels of unseen classes, where the head gives them pseudo labels;
+            for all other parts of the model they are ignored pixels. None: there is no such label.
         threshold: Probability above which a pixel is foreground, with one output channel.
         align_corners: How predictions are resized; see PyTorch's ``interpolate``.
         open_vocabulary: Whether `set_classes` works: no tensor of the head belongs to a class. Such

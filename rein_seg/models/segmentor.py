@@ -256,6 +256,7 @@ class PEFTSegmentor(EncoderDecoder):
         method, decode = self.backbone.peft, self.heads['decode']
         known, ignored = labels, decode.ignore_index
         if decode.unseen_label is not None:  # which no other part can read
+            assert ignored is not None
             known = labels.masked_fill(labels == decode.unseen_label, ignored)
         for name, head in self.heads.items():
             marked = head.unseen_label is not None
