@@ -78,12 +78,7 @@ def fill_unseen(cfg: Config, parts: Parts) -> None:
             model with text, a pipeline loads no labels or keeps others, or a metric names others.
     """
     step = seen_labels_step(cfg)
-    for dataset in parts.tested:
-        if _own(dataset.get('pipeline') or ()):
-            raise UserError(
-                f'the test pipeline of {dataset.get("domain")!r} has {STEP}: expected labels of '
-                'all classes in validation and test, which score unseen classes; take it out'
-            )
+    _check_tests(parts)
     if step is None:
         _refuse_alone(cfg, parts)
         return
@@ -100,8 +95,18 @@ def fill_unseen(cfg: Config, parts: Parts) -> None:
         for key in ('unseen', 'compact'):
             if key in step:
                 metric.setdefault(key, step[key])
-            if not same(metric.get(key), step.get(key)):
+            if not same(metric.get(key) or None, step.get(key)):
                 raise _disagree(place, key, metric.get(key), step.get(key))
+
+
+def _check_tests(parts: Parts) -> None:
+    """Checks that tests keep all labels."""
+    for dataset in parts.tested:
+        if _own(dataset.get('pipeline') or ()):
+            raise UserError(
+                f'the test pipeline of {dataset.get("domain")!r} has {STEP}: expected labels of '
+                'all classes in validation and test, which score unseen classes; take it out'
+            )
 
 
 def _refuse_alone(cfg: Config, parts: Parts) -> None:
