@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 
-from rein_seg.encoders import build_encoder, convert_weights, find_anatomy
+from rein_seg.encoders import build_encoder, convert_weights, find_anatomy, to_file_layout
 from rein_seg.encoders.plain_vit.joint import JointSpace
 from rein_seg.errors import UserError
 from rein_seg.peft.hooks import HOOKS
@@ -140,3 +140,43 @@ def test_files_without_it_or_of_another_width_are_explained():
     assert set(converted.left_out) == {name for name in state if name.startswith('joint.')}
     with pytest.raises(UserError, match='joint_dims=0: expected a whole number, 1 or more'):
         build(joint_dims=0)
+
+
+@pytest.mark.parametrize('name', ['clip_joint', 'resnet_clip_joint', 'tiny_clip'])
+@torch.no_grad()
+def test_trained_parts_go_back_into_the_layout_of_the_file(name):
+    encoder, _ = build_encoder(ENCODERS[name])
+    file = {f'backbone.{k}': v.clone() for k, v in encoder.state_dict().items()}
+    last = list(encoder.joint.parameters())[-1]
+    last += 1
+    text = {} if name == 'tiny_clip' else {'text_encoder.ln_final.bias': torch.ones(3)}
+    made = to_file_layout(encoder, {**file, **text})
+    (changed,) = made.changed
+    assert changed.startswith('backbone.joint.')
+    assert torch.equal(made.tensors[changed], last)
+
+
+def test_parts_of_a_file_of_openai_go_back_under_its_names():
+    encoder = build()
+    file = {f'joint.{k}': v for k, v in encoder.joint.state_dict().items()}
+    own = {k: v.clone() for k, v in encoder.state_dict().items()}
+    for name in file:
+        own[name.removeprefix('joint.')] = own.pop(name)
+    with torch.no_grad():
+        encoder.joint.proj.mul_(2)
+    made = to_file_layout(encoder, own)
+    assert made.changed == ('proj',) and torch.equal(made.tensors['proj'], encoder.joint.proj)
+
+
+def test_a_tower_with_a_joint_space_has_no_layout_of_mmpretrain():
+    with pytest.raises(UserError, match='no joint space, this encoder has joint_dims=8; take the'):
+        build(class_embedding_twice=False).as_mmpretrain()
+
+
+def test_methods_in_a_block_behind_the_last_map_train():
+    """Rein's tokens in the last block train on the joint embedding, although no map shows them."""
+    tower = backbone(dict(type='Rein', num_tokens=4, rank=2, link_to_queries=False))
+    features = tower(image())
+    assert features.joint[0].requires_grad and features.joint[1].requires_grad
+    features.joint[0].sum().backward()
+    assert all(p.grad is not None for p in tower.peft.parameters())
