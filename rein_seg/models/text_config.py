@@ -171,7 +171,7 @@ def check_readers(
         if _JOINT in facts and joint_dims is None:
             raise UserError(
                 f'{named} reads the space that image and text share, which encoder {encoder!r} '
-                'does not give: expected CLIPViT with joint_dims, CLIPResNet or TinyCLIP; set '
+                'does not give: expected CLIPViT, CLIPResNet or TinyCLIP with joint_dims; set '
                 'model.backbone.encoder'
             )
     if text is not None and not readers:

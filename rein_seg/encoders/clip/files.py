@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from rein_seg.checkpoint.strict import fitting
 from rein_seg.encoders.clip.model import ARCHS as VITS
 from rein_seg.encoders.clip.names import without_text
 from rein_seg.encoders.clip.resnet import ARCHS as RESNETS
@@ -31,7 +32,7 @@ def encoder_of_file(state: Mapping[str, Tensor]) -> dict[str, Any]:
             see `rein_seg.checkpoint.read_weights`.
 
     Raises:
-        UserError: If the file holds no image tower of CLIP with a joint space.
+        UserError: If the file holds no image tower of CLIP with a joint space, or a damaged tower.
 
     Example:
         >>> import torch
@@ -43,16 +44,17 @@ def encoder_of_file(state: Mapping[str, Tensor]) -> dict[str, Any]:
         {'type': 'CLIPResNet', 'arch': {'width': 8, 'depths': [1, 2, 1, 1]}, 'img_size': 224,
         'joint_dims': 16}
     """
-    named, _ = from_transformers(nn.Identity(), state)
-    vit, resnet = (without_text(named, anchor)[0] for anchor in ('class_embedding', ANCHOR))
-    if 'class_embedding' in vit and 'proj' in vit:
-        return _vit(vit)
-    if ANCHOR in resnet and 'attnpool.c_proj.weight' in resnet:
-        return _resnet(resnet)
+    with fitting('the weights file', named=True):
+        named, _ = from_transformers(nn.Identity(), state)
+        vit, resnet = (without_text(named, anchor)[0] for anchor in ('class_embedding', ANCHOR))
+        if 'class_embedding' in vit and 'proj' in vit:
+            return _vit(vit)
+        if ANCHOR in resnet and 'attnpool.c_proj.weight' in resnet:
+            return _resnet(resnet)
+    found = ', '.join(sorted(state)[:3]) or 'empty'
     raise UserError(
-        f'the weights file ({", ".join(sorted(state)[:3])}, ...) holds no image tower of CLIP with '
-        "a joint space (class_embedding and proj, or attnpool): take a file such as OpenAI's "
-        'ViT-B-16.pt'
+        f'the weights file ({found}) holds no image tower of CLIP with a joint space '
+        "(class_embedding and proj, or attnpool): take a file such as OpenAI's ViT-B-16.pt"
     )
 
 

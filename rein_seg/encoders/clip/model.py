@@ -77,6 +77,10 @@ class CLIPViT(PlainViT):
     ) -> None:
         if act not in _ACTS:
             raise UserError(f'encoder.act={act!r}: expected one of {tuple(_ACTS)}')
+        if not isinstance(class_embedding_twice, bool):
+            raise UserError(
+                f'encoder.class_embedding_twice={class_embedding_twice!r}: expected True or False'
+            )
         super().__init__(
             arch,
             archs=ARCHS,
@@ -147,11 +151,23 @@ def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     for name in ('cls_token', 'pos_embed'):  # officially (C) and (1+N, C), here with a batch axis
         if name in tensors:
             tensors[name] = tensors[name].reshape(1, -1, tensors[name].shape[-1])
+    _check_patch(encoder, tensors)
     left_out = (*text, *unused)
     fitted = fit_plain_vit(encoder, tensors, left_out, own_names=own_names)
     if fitted is not None and encoder.joint is not None:
         check_joint(encoder, fitted.tensors, 'joint.proj')
     return fitted or Converted(state)
+
+
+def _check_patch(encoder: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Refuses ViT-B/32 for a patch of 16: resized that far, a kernel sees something else."""
+    side = tensors[PATCH].shape[-1] if PATCH in tensors else None
+    own = encoder.patch_embed.projection.kernel_size[-1]
+    if side is not None and max(side, own) >= 2 * min(side, own):
+        raise UserError(
+            f'the weights file is of patch {side}, the encoder of patch_size={own}: set '
+            f'encoder.patch_size={side}, or take a file of patch {own}'
+        )
 
 
 def _refuse_resnet(tensors: Mapping[str, Tensor]) -> None:

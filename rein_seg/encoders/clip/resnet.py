@@ -117,7 +117,7 @@ class CLIPResNet(nn.Module):
         super().__init__()
         width, self.depths = _sizes(arch)
         check_image_size(img_size, STRIDE)
-        check_listed('out_indices', out_indices)
+        check_listed('out_indices', out_indices, unit='stages')
         stages = range(4) if out_indices is None else out_indices
         self.width, self.out_indices = width, list(check_out_indices(stages, 4, unit='stages'))
         half = width // 2

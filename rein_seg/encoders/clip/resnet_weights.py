@@ -99,7 +99,7 @@ def _title(arch: Mapping[str, Any]) -> str:
 
 
 def _refuse_vit(tensors: Mapping[str, Tensor]) -> None:
-    if 'class_embedding' in tensors or 'visual.class_embedding' in tensors:
+    if {'class_embedding', 'visual.class_embedding', 'cls_token'} & tensors.keys():
         raise UserError(
             'the weights file is a CLIP vision transformer, the encoder a CLIPResNet: use '
             "type='CLIPViT', or take a file such as OpenAI's RN50.pt"

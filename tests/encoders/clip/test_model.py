@@ -103,6 +103,8 @@ def test_class_embedding_enters_twice_unless_told_otherwise():
         once.pos_embed[:, :1] += once.cls_token
     for x, y in zip(twice(image()), once(image()), strict=True):
         torch.testing.assert_close(x, y)
+    with pytest.raises(UserError, match="class_embedding_twice='no': expected True or False"):
+        build(class_embedding_twice='no')
 
 
 @pytest.mark.parametrize('act', ['quick_gelu', 'gelu'])
@@ -185,6 +187,9 @@ def test_other_sizes_and_other_files_are_explained(tmp_path):
     large = {**TINY['arch'], 'num_layers': 3}
     with pytest.raises(UserError, match='width 16, 3 blocks; .* width 16, 2 blocks'):
         convert_weights(build(), official(build(arch=large), 'visual.'))
+    patches = official(build(patch_size=4), 'visual.')
+    with pytest.raises(UserError, match='is of patch 4, the encoder of patch_size=8: set .*=4'):
+        convert_weights(build(), patches)
     resnet = {'visual.layer1.0.conv1.weight': torch.ones(1)}
     with pytest.raises(
         UserError, match="is a ResNet, the encoder a CLIPViT: use type='CLIPResNet'"

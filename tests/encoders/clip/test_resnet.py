@@ -277,6 +277,7 @@ def test_other_files_are_named():
         (build(), {k: v for k, v in whole.items() if 'pool' not in k}, 'no joint.*=8 needs'),
         (build(), {k: v for k, v in whole.items() if 'visual.conv3' not in k}, 'mmseg.ResNet'),
         (build(), {'visual.class_embedding': torch.ones(4)}, "transformer.*type='CLIPViT'"),
+        (build(), {'cls_token': torch.ones(4)}, "transformer.*type='CLIPViT'"),
     ):
         with pytest.raises(UserError, match=said):
             convert_weights(encoder, state)
@@ -298,6 +299,9 @@ def test_the_config_of_a_file():
         cfg = dict(type='CLIPResNet', arch='rn101', joint_dims=512, init_seed=0)
         state = official(build_encoder(cfg)[0])
     assert encoder_of_file(state)['arch'] == 'rn101'
-    for state in (official(build(joint_dims=None)), {'x': torch.ones(1)}):
+    damaged = {'visual.class_embedding': torch.ones(4), 'visual.proj': torch.ones(4, 2)}
+    with pytest.raises(UserError, match="other names, shapes or types .*KeyError: 'conv1.weight'"):
+        encoder_of_file(damaged)
+    for state in (official(build(joint_dims=None)), {'x': torch.ones(1)}, {}):
         with pytest.raises(UserError, match='holds no image tower of CLIP with a joint space'):
             encoder_of_file(state)
