@@ -85,6 +85,7 @@ def fill_unseen(cfg: Config, parts: Parts) -> None:
     names = next(filter(None, map(class_names, [*parts.datasets['train'], *parts.tested])), ())
     if names:
         class_indexes(step['unseen'], names, 'benchmark.unseen')
+    _check_auxiliary(cfg, step.get('unseen_as'))
     if cfg.benchmark.get('compact'):
         _make_compact(cfg, len(step['unseen']))
     for dataset in parts.datasets['train']:
@@ -97,6 +98,18 @@ def fill_unseen(cfg: Config, parts: Parts) -> None:
                 metric.setdefault(key, step[key])
             if not same(metric.get(key) or None, step.get(key)):
                 raise _disagree(place, key, metric.get(key), step.get(key))
+
+
+def _check_auxiliary(cfg: Config, marker: int | None) -> None:
+    """Checks that every head knows the label of unseen pixels."""
+    auxiliary = cfg.model.get('auxiliary_head') or ()
+    for head in [auxiliary] if isinstance(auxiliary, Mapping) else auxiliary:
+        if marker is not None and head.get(MARKER) != marker:
+            raise UserError(
+                f'model.auxiliary_head {head.get("type")} gets training labels of {marker}, which '
+                f'model.decode_head.{MARKER} says: expected heads that all know this label; leave '
+                'the auxiliary head out'
+            )
 
 
 def _check_tests(parts: Parts) -> None:

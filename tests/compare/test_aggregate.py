@@ -60,6 +60,20 @@ def test_gap_of_an_error_is_what_is_lost_too():
     assert score_table(table, 'MAE')[1][0][4:7] == ('0.0200', '0.0500', '0.0300')
 
 
+def test_scores_of_seen_and_unseen_classes_are_shown():
+    results = make_results(source=20.0, night=10.0, fog=12.0)
+    for scores in results['domains'].values():
+        mean = scores['mIoU']
+        scores |= {'hIoU': mean / 2, 'S': mean + 5, 'U': mean - 5, 'pAcc': scores.pop('aAcc')}
+    table = build_comparison([make_run(results=results)])
+    assert table['shown'] == ['hIoU', 'S', 'U']
+    assert set(table['metrics']) == {'hIoU', 'S', 'U', 'pAcc', 'mIoU'}
+    assert table['metrics']['U'] == {'better': 'higher', 'unit': '%'}
+    # source, targets, gap, night, fog
+    assert score_table(table, 'U')[1][0][4:9] == ('15.00', '6.00', '9.00', '5.00', '7.00')
+    assert [f'{name} in %' in text_tables(table) for name in ('hIoU', 'S', 'U')] == [True] * 3
+
+
 def test_metrics_are_the_scores_that_all_domains_have():
     results = make_results()
     assert known_metrics([results]) == ['mIoU', 'aAcc']

@@ -129,6 +129,13 @@ def test_compact_makes_a_model_of_the_seen_classes_that_is_tested_on_all():
         (dict(benchmark__unseen='bus'), 'benchmark.unseen'),
         (
             dict(
+                model__auxiliary_head=dict(type='LinearHead'),
+                model__decode_head=dict(_delete_=True, type='ATMHead', unseen_label=254),
+            ),
+            'auxiliary_head LinearHead gets training labels of 254',
+        ),
+        (
+            dict(
                 test_dataloader__dataset__datasets=[
                     dict(
                         type='MiniScapesDataset',
