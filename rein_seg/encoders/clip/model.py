@@ -43,6 +43,7 @@ class CLIPViT(PlainViT):
             ``proj``: 512 for ViT-B, 768 for ViT-L. Blocks behind the last output run, too. None:
             no joint embedding.
         act: quick_gelu (OpenAI's towers), or gelu (OpenCLIP's, trained on LAION).
+        drop_path_rate: As `PlainViT`; of a tower that trains whole.
 
     Shapes:
         (B, 3, H p, W p) -> (B, C, H, W) for each output; ``raw``: (B, 1+N, C).
@@ -74,6 +75,7 @@ class CLIPViT(PlainViT):
         class_embedding_twice: bool = True,
         joint_dims: int | None = None,
         act: str = 'quick_gelu',
+        drop_path_rate: float = 0.0,
     ) -> None:
         if act not in _ACTS:
             raise UserError(f'encoder.act={act!r}: expected one of {tuple(_ACTS)}')
@@ -91,6 +93,7 @@ class CLIPViT(PlainViT):
             interpolate_mode='bilinear',
             norm_cfg=dict(type='LN', eps=1e-5),
             pre_norm=True,
+            drop_path_rate=drop_path_rate,
             layer_cfgs=dict(act_cfg=dict(type=_ACTS[act])),
         )
         self.class_embedding_twice = class_embedding_twice

@@ -20,6 +20,7 @@ from rein_seg.encoders.checks import (
     check_listed,
     check_number,
     default_out_indices,
+    drop_path_rates,
 )
 from rein_seg.encoders.plain_vit.joint import JointSpace
 from rein_seg.encoders.resampling import resize_grid
@@ -66,6 +67,8 @@ class PlainViT(VisionTransformer):
         interpolate_offset: Positions are resized by the factor (H + offset) / stored H, which also
             shifts the sampled places; 0 resizes by size.
         antialias: As in `torch.nn.functional.interpolate`.
+        drop_path_rate: Probability that a branch is left out in training, of the last block; it
+            rises from 0, linearly.
         **options: Further arguments of mmpretrain's class.
 
     Shapes:
@@ -92,6 +95,7 @@ class PlainViT(VisionTransformer):
         interpolate_mode: str = 'bicubic',
         interpolate_offset: float = 0.0,
         antialias: bool = False,
+        drop_path_rate: float = 0.0,
         layer_cfgs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
@@ -107,6 +111,7 @@ class PlainViT(VisionTransformer):
                 'size) and less than 1, a part of a patch'
             )
         depth = sizes['num_layers']
+        rates = drop_path_rates(drop_path_rate, depth)
         cfg = {'ffn_type': sizes.pop('ffn_type', 'origin'), **(layer_cfgs or {})}
         args = dict(
             arch=sizes,
@@ -116,8 +121,10 @@ class PlainViT(VisionTransformer):
             out_type=out_type,
             final_norm=final_norm,
             interpolate_mode=interpolate_mode,
-            # a plain 0.0: mmpretrain's NumPy zero breaks a compiled graph in every block
-            layer_cfgs={'drop_path_rate': 0.0, **cfg},
+            # plain numbers: mmpretrain's of NumPy break a compiled graph in every block
+            layer_cfgs=[{'drop_path_rate': rate, **cfg} for rate in rates]
+            if drop_path_rate
+            else {'drop_path_rate': 0.0, **cfg},
             **options,
         )
         super().__init__(**args)

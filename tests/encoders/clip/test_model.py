@@ -200,3 +200,24 @@ def test_other_sizes_and_other_files_are_explained(tmp_path):
 def test_anatomy_is_that_of_a_plain_vit():
     anatomy = find_anatomy(build())
     assert (anatomy.family, anatomy.num_prefix, anatomy.divisor) == ('vit', 1, 8)
+
+
+def test_branches_are_left_out_more_often_from_block_to_block():
+    sizes = {**TINY['arch'], 'num_layers': 3}
+    encoder = build(arch=sizes, drop_path_rate=0.2)
+    rates = [
+        (layer.attn.out_drop.drop_prob, layer.ffn.dropout_layer.drop_prob)
+        for layer in encoder.layers
+    ]
+    assert rates == [(0.0, 0.0), (0.1, 0.1), (0.2, 0.2)]
+    plain = build(arch=sizes)
+    plain.load_state_dict(encoder.state_dict())
+    image = torch.randn(8, 3, 32, 32)
+    with torch.no_grad():
+        encoder.eval()
+        plain.eval()
+        assert torch.equal(encoder(image)[-1], plain(image)[-1])
+        encoder.train()
+        assert not torch.equal(encoder(image)[-1], plain(image)[-1])
+    with pytest.raises(UserError, match='drop_path_rate=1: expected a number from 0 to below 1'):
+        build(drop_path_rate=1)
