@@ -65,7 +65,7 @@ def test_attention_pool(golden):
 def test_positions_of_another_size(golden):
     """A tiny tower's file, with the positions of the case in their stored type."""
     config = golden.meta['config']
-    sizes = dict(width=config['dim'] // 32, layers=[1, 1, 1, 1], heads=1, output_dim=8)
+    sizes = dict(width=2, layers=[1, 1, 1, 1], heads=1, output_dim=8)
     sizes |= dict(input_resolution=32 * config['new_side'])
     encoder, _ = build_encoder(resnet(sizes, init_seed=0))
     state = encoder.state_dict().items()

@@ -5,6 +5,7 @@ B batch, C channels, D width of the space shared with text, w width of the netwo
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -167,11 +168,6 @@ def _sizes(arch: Any) -> tuple[int, tuple[int, ...]]:
     """Returns width and blocks of each stage."""
     sizes = arch_sizes(arch, ARCHS, ('width', 'depths'))
     width, depths = check_count('arch.width', sizes['width'], least=2), sizes['depths']
-    if width % 2:
-        raise UserError(
-            f'encoder.arch.width={width}: expected an even number, since the stem begins with '
-            f'half; set it to {width + 1}'
-        )
     if not isinstance(depths, Sequence) or isinstance(depths, str) or len(depths) != 4:
         raise UserError(f'encoder.arch.depths={depths!r}: expected the blocks of four stages')
     for stage, depth in enumerate(depths):
@@ -186,6 +182,6 @@ def _heads(pool_heads: int | None, channels: int) -> int:
     if channels % check_count('pool_heads', pool_heads):
         raise UserError(
             f'encoder.pool_heads={pool_heads} does not divide the {channels} channels of the last '
-            f'stage: expected a divisor; leave it out for {channels // _HEAD_WIDTH}'
+            f'stage: expected a divisor, such as {math.gcd(pool_heads, channels)}'
         )
     return pool_heads

@@ -254,13 +254,20 @@ def test_what_is_left_out_and_what_is_resized():
     ('change', 'said'),
     [
         (dict(arch='rn60'), "arch='rn60'.*rn50"),
-        (dict(arch=dict(width=3, depths=[1, 1, 1, 1])), 'width=3: expected an even number.*to 4'),
+        (
+            dict(arch=dict(width=1, depths=[1, 1, 1, 1])),
+            'width=1: expected a whole number, 2 or more',
+        ),
         (dict(arch=dict(width=4, depths=[1, 1, 1])), r'depths=\[1, 1, 1\].*blocks of four stages'),
         (dict(arch=dict(width=4, depths=[1, 0, 1, 1])), r'depths\[1\]=0: expected a whole number'),
         (dict(out_indices=[4]), r'out_indices=\[4\] goes beyond the encoder: it has 4 stages'),
         (dict(out_indices=[1, 0]), 'must rise'),
         (dict(joint_dims=0), 'joint_dims=0: expected a whole number'),
-        (dict(pool_heads=3), 'pool_heads=3 does not divide the 128 channels.*leave it out for 2'),
+        (dict(pool_heads=12), 'pool_heads=12 does not divide the 128 channels.*such as 4'),
+        (
+            dict(arch=dict(width=7, depths=[1, 1, 1, 1])),
+            'pool_heads=3 does not divide the 224 channels',
+        ),
         (dict(img_size=16), 'img_size=16'),
     ],
 )
