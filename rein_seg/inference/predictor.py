@@ -235,15 +235,13 @@ class Predictor:
         """Yields the rows of an image of ``size``, resized to (H, W) ``to``."""
         head, looks, tokens = self.model.heads['decode'], views(tta), check_max_tokens(max_tokens)
         streams = [self._view(read, size, to, look, tokens, name) for look in looks]
-        plain = looks == PLAIN
-        if plain:
-            rows = streams[0]
-        else:
-            rows = mean_rows(
-                [apply_rows(one, lambda x: head.probabilities(x[None])[0]) for one in streams]
-            )
+        # sigmoids are probabilities less a bias, which decides between the classes
+        as_predicted = looks == PLAIN or head.output == 'sigmoids'
+        if not as_predicted:
+            streams = [apply_rows(one, lambda x: head.probabilities(x[None])[0]) for one in streams]
+        rows = streams[0] if looks == PLAIN else mean_rows(streams)
         try:
-            yield from label_rows(rows, head, scores=scores, are_probabilities=not plain)
+            yield from label_rows(rows, head, scores=scores, are_probabilities=not as_predicted)
         except NotFinite as error:
             raise NotFinite(f'{name}: {error}') from None
 

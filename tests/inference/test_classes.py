@@ -16,11 +16,17 @@ from tests.inference.command import files, label, predict, record
 from tests.inference.tiny_adapter import draw, film, pixels, tiny_adapter
 from tests.inference.tiny_models import write_adapter
 from tests.models.words import WORDS
+from tests.run.words import extra, write_towers
 
 EXTRA = """
 model['text'] = dict(type='WordTable', unseen=['bus', 'bicycle'])
 model['decode_head'] = dict(_delete_=True, type='WordHead')
 model['backbone']['peft'] = dict(_delete_=True, type='LoRA', rank=2)
+"""
+DENSE_CLIP = """
+model['neck'] = dict(type='PixelTextNeck', factors=(2, 1), out_channels=8,
+    decoder=dict(dims=16, num_heads=2, num_layers=1))
+model['decode_head'] = dict(_delete_=True, type='FPNHead', feature_strides=[4, 8], channels=8)
 """
 CLASSES = 'road, pond, tram'
 assert WORDS  # registers the parts that the config names
@@ -131,6 +137,49 @@ def test_predictors_of_one_model_have_classes_of_their_own(adapter):
     for name, predictor in each.items():
         for i, found in enumerate(maps[name]):
             np.testing.assert_array_equal(found, predictor.predict(pixels(seed=i)).map)
+
+
+@pytest.fixture(scope='module')
+def towers(tmp_path_factory):
+    """An adapter of the ATM head with a table of both towers' file, beside it."""
+    folder = tmp_path_factory.mktemp('towers')
+    lines = extra(write_towers(folder / 'towers.safetensors'), dict(type='ClassTable'))
+    return str(write_adapter(folder, extra=lines)[0])
+
+
+def test_the_command_with_towers_of_image_and_text(towers):
+    draw('in/a.png')
+    assert predict('in', '--classes', 'road, pond, lake', '--scores', adapter=towers)[0] == 0
+    assert record()['classes'] == ['road', 'pond', 'lake']
+    scores = np.load('out/scores/a.npy')
+    assert scores.shape == (3, 40, 60)
+    np.testing.assert_allclose(scores.sum(0, dtype=float), 1, atol=2e-3)
+    code, err = predict('in', '--classes', 'road, zebra', adapter=towers, out='more')
+    assert_refused(code, err, "'zebra'")
+    assert not Path('more').exists()
+    words = 'road; water = pond, lake'
+    assert predict('in', '--classes', words, adapter=towers, out='more')[0] == 0
+    assert record('more/predictions.json')['classes'] == ['road', 'water']
+
+
+@pytest.mark.parametrize('tta', [False, [1.0, 1.25]])
+def test_the_bias_decides_with_and_without_augmentation(towers, tta):
+    predictor = rein_seg.load(towers, device='cpu', classes=['road', 'pond', 'lake'])
+    assert predictor.model.decode_head.unseen == (1, 2)
+    predictor.model.decode_head.seen_bias = 2.0
+    found = predictor.predict(pixels(), tta=tta, scores=True)
+    assert 0 not in found.map
+    np.testing.assert_allclose(found.scores.sum(0), 1, atol=1e-5)
+
+
+def test_a_neck_with_a_channel_for_each_class_refuses(tmp_path):
+    text = dict(type='SharedContext', num_context=2)
+    lines = extra(write_towers(tmp_path / 'towers.safetensors'), text) + DENSE_CLIP
+    adapter = str(write_adapter(tmp_path, extra=lines)[0])
+    draw('a.png')
+    assert predict('a.png', adapter=adapter)[0] == 0
+    code, err = predict('a.png', '--classes', 'road, pond', adapter=adapter, out='more')
+    assert_refused(code, err, 'fixed classes', 'PixelTextNeck have a channel for each class')
 
 
 def test_the_adapter_names_its_text_and_leaves_the_table_out(adapter):
