@@ -8,7 +8,8 @@ from rein_seg.config.definitions import LAST, Protocol
 from rein_seg.config.protocols.ade20k import RESIZE, plain_adamw
 from rein_seg.config.protocols.driving import LABELS, LOAD, PACK, crops, inside, slide, warmup
 
-_POLY = dict(type='PolyLR', eta_min=1e-6, power=0.9, begin=1500, end=None, by_epoch=False)
+# the warm-up multiplies it
+_POLY = dict(type='PolyLR', eta_min=1e-6, power=0.9, begin=0, end=None, by_epoch=False)
 
 # Zhou et al., CVPR 2023. Officially 2e-5, times 10 for prompts and head.
 ZEGCLIP_VOC = Protocol(
