@@ -175,6 +175,38 @@ def test_a_model_learns_from_both_losses_and_predicts_any_size():
         assert segmentor.whole_inference(torch.randn(1, 3, 41, 70)).shape == (1, CLASSES, 41, 70)
 
 
+def test_a_resnet_gives_its_maps_as_they_are_and_takes_any_side_from_32_pixels():
+    encoder = dict(
+        type='CLIPResNet',
+        arch=dict(width=8, depths=[1, 1, 1, 1]),
+        img_size=64,
+        joint_dims=DIMS,
+        init_seed=0,
+    )
+    backbone = dict(type='PEFTBackbone', encoder=encoder, peft=dict(type='LoRA', rank=2))
+    segmentor = model(backbone=backbone, neck={**NECK, 'factors': None})
+    assert segmentor.neck.fpn.lateral_convs[3].conv.in_channels == 256 + CLASSES
+    losses = segmentor.loss(torch.randn(2, 3, 64, 96), samples(2, 64, 96))
+    (losses['decode.loss_ce'] + losses['aux_0.loss_ce']).backward()
+    grads = [p.grad for p in segmentor.parameters() if p.requires_grad]
+    assert all(grad is not None and grad.isfinite().all() for grad in grads)
+    with torch.no_grad():
+        segmentor.eval()
+        for size in ((64, 96), (45, 70)):
+            predicted = segmentor.whole_inference(torch.randn(1, 3, *size))
+            assert predicted.shape == (1, CLASSES, *size)
+
+
+def test_bfloat16_autocast_stays_near():
+    neck, features = build().eval(), draw()
+    exact = neck(features)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = neck(features)
+    assert (found.scores - exact.scores).abs().max() < 0.02
+    for a, b in zip(found.maps, exact.maps, strict=True):
+        assert (a - b).abs().max() < 0.05 * b.abs().max()
+
+
 def test_the_state_of_a_model_holds_no_word():
     names = model().state_dict()
     assert not [name for name in names if name.startswith('text.')]
