@@ -38,6 +38,7 @@ def convert_clip_resnet(encoder: CLIPResNet, state: dict[str, Tensor]) -> Conver
     if ANCHOR not in tensors:
         _refuse_vit(tensors)
         return Converted(dict(state))
+    own_names = _POSITIONS in tensors
     tensors = rename(tensors, ((r'^attnpool\.', 'joint.'),))
     tensors, unused = leave_out(tensors, SYSTEM if encoder.joint else rf'joint\.|{SYSTEM}')
     _check_size(encoder, tensors)
@@ -47,19 +48,21 @@ def convert_clip_resnet(encoder: CLIPResNet, state: dict[str, Tensor]) -> Conver
     resampled = ()
     if encoder.joint is not None:
         check_joint(encoder, tensors, 'joint.c_proj.weight')
-        resampled = _fit_positions(encoder, tensors)
+        resampled = _fit_positions(encoder, tensors, own_names)
     return Converted(tensors, left_out=(*text, *unused), resampled=resampled)
 
 
-def _fit_positions(encoder: CLIPResNet, tensors: dict[str, Tensor]) -> tuple[str, ...]:
+def _fit_positions(
+    encoder: CLIPResNet, tensors: dict[str, Tensor], own_names: bool
+) -> tuple[str, ...]:
     """Resizes the pool's positions to the encoder's grid, in place; returns the report."""
     assert encoder.joint is not None
-    table, grid = tensors[_POSITIONS], encoder.joint.grid
-    fitted = resize_positions(table[None], grid, mode='bilinear')[0]
-    if fitted.shape == table.shape:
+    table, grid = tensors[_POSITIONS][None], encoder.joint.grid
+    fitted = resize_positions(table, grid, mode='bilinear', same_grid=own_names)
+    if fitted is table:
         return ()
-    tensors[_POSITIONS] = fitted
-    side = round((len(table) - 1) ** 0.5)
+    tensors[_POSITIONS] = fitted[0]
+    side = round((table.shape[1] - 1) ** 0.5)
     return (f'{_POSITIONS} {side}x{side} -> {grid[0]}x{grid[1]}',)
 
 
@@ -101,6 +104,6 @@ def _title(arch: Mapping[str, Any]) -> str:
 def _refuse_vit(tensors: Mapping[str, Tensor]) -> None:
     if {'class_embedding', 'visual.class_embedding', 'cls_token'} & tensors.keys():
         raise UserError(
-            'the weights file is a CLIP vision transformer, the encoder a CLIPResNet: use '
+            'the weights file is a vision transformer, the encoder a CLIPResNet: use '
             "type='CLIPViT', or take a file such as OpenAI's RN50.pt"
         )

@@ -250,6 +250,17 @@ def test_what_is_left_out_and_what_is_resized():
     assert tracked.keys() == original.state_dict().keys()
 
 
+def test_positions_of_as_many_places_in_another_shape():
+    square, wide = build(img_size=128), build(img_size=(64, 256))
+    name = 'joint.positional_embedding'
+    converted = convert_weights(wide, official(square))
+    assert converted.resampled == (f'{name} 4x4 -> 2x8',)
+    assert (converted.tensors[name] - square.joint.positional_embedding).abs().max() > 0.01
+    again = convert_weights(wide, dict(wide.state_dict()))  # a file of our own: taken as it is
+    assert torch.equal(again.tensors[name], wide.joint.positional_embedding)
+    assert again.resampled == ()
+
+
 @pytest.mark.parametrize(
     ('change', 'said'),
     [
