@@ -9,7 +9,7 @@ import argparse
 from rein_seg.cli.arguments import add_config, add_options
 
 EXAMPLES = """example:
-  rein-seg class-table zegclip_clip_voc20 voc20.safetensors \\
+  rein-seg class-table zegclip_clip_base_voc voc20.safetensors \\
       --cfg-options model.text.templates=imagenet"""
 
 

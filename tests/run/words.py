@@ -29,9 +29,9 @@ model['text'] = {text!r}
 PROMPT = dict(type='CoOp', num_context=2)
 
 
-def write_towers(path, seed=0):
+def write_towers(path, seed=0, words=()):
     """Writes both towers and their words as one file; returns its path."""
-    tokenizer = WordTokenizer(WORDS)
+    tokenizer = WordTokenizer(sorted({*WORDS, *words}))
     image = build_encoder({**ENCODER, 'init_seed': seed})[0].state_dict()
     text = make_tower(seed, vocabulary=tokenizer.vocabulary).state_dict()
     image = {f'visual.{name}': tensor for name, tensor in image.items()}
