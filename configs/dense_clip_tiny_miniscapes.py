@@ -13,5 +13,6 @@ model = dict(
         type='PixelTextNeck', factors=(2, 1, 1, 0.5), out_channels=64,
         decoder=dict(dims=64, num_heads=4, num_layers=3)),
     decode_head=dict(
-        type='FPNHead', feature_strides=[4, 8, 8, 16], channels=64, dropout_ratio=0.0),
+        type='FPNHead', feature_strides=[4, 8, 8, 16], channels=64, dropout_ratio=0.0,
+        norm_cfg=dict(type='GN', num_groups=8)),
     auxiliary_head=dict(type='IdentityHead'))

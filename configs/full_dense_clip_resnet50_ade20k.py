@@ -11,7 +11,7 @@ model = dict(
     backbone=dict(
         encoder={{_base_.encoder}},
         peft=dict(type='Full')),
-    text=dict(type='SharedContext'),
+    text={{_base_.text_branch}},
     neck={{_base_.neck}},
     decode_head={{_base_.decode_head}},
     auxiliary_head={{_base_.auxiliary_head}})

@@ -1,5 +1,6 @@
-# The image part of DenseCLIP (Rao et al., CVPR 2022), for text=dict(type='SharedContext'): words look at
-# the image; their scores for each pixel go into an FPN with Semantic FPN's head, and train as logits, too.
+# DenseCLIP (Rao et al., CVPR 2022): words with a learned context look at the image; their scores for
+# each pixel go into an FPN with Semantic FPN's head, and train as logits, too.
+text_branch = dict(type='SharedContext')
 neck = dict(type='PixelTextNeck', out_channels=256)
 decode_head = dict(
     type='FPNHead',
