@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from rein_seg.checkpoint import atomic_path
 from rein_seg.pretrain.settings import PretrainSettings
@@ -39,11 +40,28 @@ def export_encoder(
         >>> load_file('w.safetensors')['weight'].dtype, len(digest)
         (torch.float16, 64)
     """
-    tensors = {
-        name: tensor.detach().to('cpu', torch.float16).contiguous()
-        for name, tensor in encoder.state_dict().items()
+    return export_tensors(encoder.state_dict(), path, settings=settings, steps=steps)
+
+
+def export_tensors(
+    tensors: Mapping[str, Tensor], path: str | Path, *, settings: Any, steps: int
+) -> str:
+    """Writes tensors, floats in half precision, with the settings of the run.
+
+    Args:
+        tensors: Tensors by name.
+        path: As `export_encoder`.
+        settings: Settings of the run, a data class.
+        steps: Number of steps made so far.
+
+    Returns:
+        SHA-256 of the file.
+    """
+    small = {
+        name: (x.half() if x.is_floating_point() else x).detach().cpu().contiguous()
+        for name, x in tensors.items()
     }
     made = json.dumps({'settings': asdict(settings), 'steps': steps}, sort_keys=True)
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={'pretraining': made})
+        save_file(small, temporary, metadata={'pretraining': made})
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

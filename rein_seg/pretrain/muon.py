@@ -92,11 +92,11 @@ def orthogonal(matrices: Tensor, *, iterations: int = 5) -> Tensor:
 def make_optimizers(
     model: nn.Module, *, lr: float, momentum: float, weight_decay: float
 ) -> list[Optimizer]:
-    """Returns Muon for the matrices of the encoder's blocks and AdamW for all other tensors."""
+    """Returns Muon for the matrices of the towers' blocks and AdamW for all other tensors."""
     matrices, rest = [], []
     for name, param in model.named_parameters():
-        if 'encoder.layers.' in name and param.dim() == 2:
-            matrices.append((param, 3 if 'qkv' in name else 1))
+        if ('encoder.layers.' in name or '.resblocks.' in name) and param.dim() == 2:
+            matrices.append((param, 3 if 'qkv' in name or 'in_proj' in name else 1))
         else:
             rest.append(param)
     plain = [p for p in rest if p.dim() < 2]

@@ -44,11 +44,7 @@ def pretrain(
         UserError: If a setting is not valid, or ``work_dir`` holds another run.
     """
     settings = chosen(budget, **changes)
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    if device.startswith('cuda') and not torch.cuda.is_available():
-        raise UserError(f'device={device!r}: no GPU was found; use device=cpu')
-    if workers is None:
-        workers = 1 if device == 'cpu' else max(1, (os.cpu_count() or 2) - 1)
+    device, workers = device_and_workers(device, workers)
     folder = Path(work_dir)
     with onednn(False):  # the weights in the package were made without: reproduces their bits
         training = run_pretraining(settings, folder, resume=resume, device=device, workers=workers)
@@ -63,3 +59,17 @@ def pretrain(
     )
     write_json(folder / 'pretrained.json', made)
     return made
+
+
+def device_and_workers(device: str | None, workers: int | None) -> tuple[str, int]:
+    """Returns the device and the number of drawing processes of a run; None takes the default.
+
+    Raises:
+        UserError: If there is no such device.
+    """
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    if device.startswith('cuda') and not torch.cuda.is_available():
+        raise UserError(f'device={device!r}: no GPU was found; use device=cpu')
+    if workers is None:
+        workers = 1 if device == 'cpu' else max(1, (os.cpu_count() or 2) - 1)
+    return device, workers

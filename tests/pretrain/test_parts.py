@@ -5,12 +5,12 @@ import torch
 
 from rein_seg.encoders.plain_vit.tiny_vit import TinyViT
 from rein_seg.errors import UserError
-from rein_seg.pretrain.loop import learning_rate
 from rein_seg.pretrain.model import NeutralView, prediction_loss
 from rein_seg.pretrain.muon import make_optimizers, orthogonal
 from rein_seg.pretrain.settings import BUDGETS, PretrainSettings, chosen
 from rein_seg.pretrain.stream import batches, draw_masks
 from rein_seg.pretrain.targets import NUM_COLOURS, NUM_EDGES, edge_energies, patch_targets
+from rein_seg.pretrain.training import learning_rate
 
 SMALL = dict(embed_dims=24, num_layers=2, num_heads=2, feedforward_channels=48)
 
