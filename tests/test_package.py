@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from rein_seg.encoders.pretrained import SHA256
 from rein_seg.version import __version__
 from tests.paths import REPO
 
@@ -84,7 +85,7 @@ def test_the_wheel_holds_configs_weights_and_templates(wheel):
         assert f'rein_seg/configs/{folder.relative_to(REPO / "configs")}' in names
     modules = {str(path.relative_to(REPO)) for path in (REPO / 'rein_seg').rglob('*.py')}
     assert modules <= set(names)
-    assert 'rein_seg/encoders/pretrained/tiny_vit.safetensors' in names
+    assert {f'rein_seg/encoders/pretrained/{name}' for name in SHA256} <= set(names)
     templates = {str(path.relative_to(REPO)) for path in (REPO / 'rein_seg').rglob('template/*')}
     assert 'rein_seg/compare/template/body.html' in templates
     assert templates <= set(names)

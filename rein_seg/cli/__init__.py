@@ -48,6 +48,8 @@ COMMANDS = (
     'benchmark-slide',
     'linear-probe',
     'pretrain-tiny',
+    'pretrain-tinyclip',
+    'zero-shot',
 )
 
 

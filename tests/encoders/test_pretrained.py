@@ -17,8 +17,13 @@ def test_the_weights_of_the_package_load_and_are_small():
     encoder, info = build_encoder(CFG)
     assert sum(p.numel() for p in encoder.parameters()) <= 4_000_000
     assert info.weights.startswith('sha256:')
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert digest in (REPO / 'docs/background/model-card.md').read_text()
+
+
+@pytest.mark.parametrize('name', pretrained.SHA256)
+def test_a_model_card_names_the_digest_of_each_file(name):
+    digest = hashlib.sha256(pretrained.package_file(f'package:{name}').read_bytes()).hexdigest()
+    cards = (REPO / 'docs/background').glob('model-card*.md')
+    assert sum(digest in card.read_text() for card in cards) == 1
 
 
 def test_the_file_says_how_it_was_made():

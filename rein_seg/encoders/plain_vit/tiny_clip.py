@@ -30,7 +30,7 @@ class TinyCLIP(TinyViT):
     """A `TinyViT` trained with captions of drawn streets, with the space that it shares with text.
 
     Its weights are in the package (``checkpoint='package:tinyclip.safetensors'``) together with
-    their text tower and word list; ``docs/background/model-card.md`` describes their training.
+    their text tower and word list; ``docs/background/model-card-tinyclip.md`` describes them.
 
     Args:
         arch: tiny, or a dict; see `PlainViT`.

@@ -8,7 +8,7 @@ from pathlib import Path
 from rein_seg.errors import UserError, near_misses
 
 PREFIX = 'package:'
-# of the files' bytes; docs/background/model-card.md tells how each was trained
+# of the files' bytes; docs/background/model-card*.md tell how each was trained
 SHA256 = {
     'tiny_vit.safetensors': '3da413e5de7c96b4da124aa26ed156469c704006eac6dc9b1296342633f4fab4',
 }

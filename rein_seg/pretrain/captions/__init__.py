@@ -1,0 +1,1 @@
+"""Contrastive pretraining of a small image tower and a small text tower with generated captions."""

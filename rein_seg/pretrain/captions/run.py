@@ -1,0 +1,71 @@
+"""Pretrains TinyCLIP with captions and writes its weights file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from rein_seg.checkpoint import write_json
+from rein_seg.fast.onednn_matmul import onednn
+from rein_seg.pretrain.captions.lexicon import WORDS
+from rein_seg.pretrain.captions.loop import run_caption_training
+from rein_seg.pretrain.captions.model import TwoTowers
+from rein_seg.pretrain.captions.settings import chosen
+from rein_seg.pretrain.export import export_tensors
+from rein_seg.pretrain.run import device_and_workers
+from rein_seg.text.tokens import WordTokenizer
+
+FILE = 'tinyclip.safetensors'
+
+
+def pretrain_clip(
+    work_dir: str | os.PathLike[str],
+    *,
+    budget: str = 'full',
+    resume: bool = False,
+    device: str | None = None,
+    workers: int | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
+    """Pretrains TinyCLIP with captions of random streets under random looks.
+
+    Args:
+        work_dir: Folder of checkpoints, loss curve and the weights file, tinyclip.safetensors.
+        budget: One of `BUDGETS`: ``full`` made the weights in the package.
+        resume: Whether to resume from the last checkpoint in ``work_dir``.
+        device: cpu, cuda, ...; None takes a GPU if there is one.
+        workers: Number of processes that draw; None takes 1 on a CPU, all cores but one on a GPU.
+        **changes: Settings that replace the budget's; None keeps the budget's.
+
+    Returns:
+        ``weights`` (path), ``sha256``, ``steps`` and ``loss``.
+
+    Raises:
+        UserError: If a setting is not valid, or ``work_dir`` holds another run.
+    """
+    settings = chosen(budget, **changes)
+    device, workers = device_and_workers(device, workers)
+    folder = Path(work_dir)
+    with onednn(False):  # so that the same bits come out wherever PyTorch's own products are used
+        training = run_caption_training(
+            settings, folder, resume=resume, device=device, workers=workers
+        )
+    digest = export_tensors(
+        file_tensors(training.model), folder / FILE, settings=settings, steps=training.done
+    )
+    made = dict(
+        weights=str(folder / FILE),
+        sha256=digest,
+        steps=training.done,
+        loss=training.losses[-1][1] if training.losses else None,
+    )
+    write_json(folder / 'pretrained.json', made)
+    return made
+
+
+def file_tensors(model: TwoTowers) -> dict[str, Any]:
+    """Returns the tensors of a file: image tower, text tower under OpenAI's names, words."""
+    image = {f'visual.{name}': x for name, x in model.encoder.state_dict().items()}
+    words = WordTokenizer(WORDS).as_tensor()
+    return {**image, **model.text.state_dict(), 'logit_scale': model.logit_scale, 'words': words}
