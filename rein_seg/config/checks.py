@@ -24,6 +24,7 @@ from rein_seg.datasets.sampling.class_counts import absent_classes, class_counts
 from rein_seg.encoders import fetch_weights
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation import find_domain_metric, metric_class
+from rein_seg.models.text_config import build_text
 from rein_seg.models.windows import check_test_cfg
 
 # labels read at most; a data set of up to this size is checked whole
@@ -104,6 +105,9 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
         print_log(warning, logger='current', level=logging.WARNING)
     # the slowest at last: a mistake in the data must not wait for a download
     fetch_weights(cfg.model.backbone.encoder)
+    if cfg.model.get('text'):  # names, files and words, before the folder of the run is touched
+        with building('model.text'):
+            build_text(cfg.model.text, cfg.model.backbone.encoder, cfg.model.num_classes)
     return checked
 
 

@@ -150,7 +150,7 @@ def build_runner(resolved: Resolved, folder: RunFolder) -> PEFTRunner:
 def _read_paths(cfg: Config) -> dict[str, str]:
     """Returns key -> path of what a run reads besides its config."""
     paths = {key: value for key, value in leaves(cfg.to_dict()) if isinstance(value, str)}
-    words = ('load_from', 'checkpoint', 'data_root', 'weights')
+    words = ('load_from', 'checkpoint', 'data_root', 'weights', 'file')
     return {key: path for key, path in paths.items() if key.rpartition('.')[2] in words}
 
 
