@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, help='of streets, looks, captions and initial weights')
     parser.add_argument('--steps', type=int, help="optimiser steps, in place of the budget's")
     parser.add_argument('--lr', type=float, help='peak learning rate')
-    parser.add_argument('--save-every', type=int, help='steps between checkpoints')
+    parser.add_argument('--save-every', type=int, help='steps from a checkpoint to the next')
 
 
 def main(args: argparse.Namespace) -> None:

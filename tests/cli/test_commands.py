@@ -66,6 +66,7 @@ def test_help_describes_every_argument(name):
             'test': 'work_dirs/CONFIG_NAME/test)',
             'compare': 'CONFIG_NAME, several configs: the name of their benchmark)',
             'pretrain-tiny': 'work_dirs/pretrain_tiny_BUDGET)',
+            'pretrain-tinyclip': 'work_dirs/pretrain_tinyclip_BUDGET)',
         }
         assert work_dir.help.endswith(expected[name])
 
@@ -138,6 +139,7 @@ TOLD = {
     'init-data': "error: 'none.py' does not exist: give the folder of the images",
     'predict': "error: 'none.py' does not exist: expected an adapter file",
     'pretrain-tiny': 'rein-seg pretrain-tiny: error: unrecognized arguments: none.py',
+    'pretrain-tinyclip': 'rein-seg pretrain-tinyclip: error: unrecognized arguments: none.py',
     'report': "error: 'none.py' holds no results.json",
     'show-results': "error: 'none.py' does not exist: give the folder of a finished",
 }

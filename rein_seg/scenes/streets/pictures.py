@@ -80,7 +80,7 @@ def render_picture(
         >>> picture = render_picture(0, size=(64, 32))
         >>> thing, pixels, place = picture.seen((0, 0, 32, 64))[0]
         >>> picture.image.shape, thing.label, pixels
-        ((32, 64, 3), 2, 1)
+        ((32, 64, 3), 13, 300)
     """
     plan, rng = generators(NAMESPACE, part, index, seed=seed, number=2)
     look, town = draw_look(plan), draw_town(plan)
