@@ -20,6 +20,7 @@ from rein_seg.scenes.streets.air import Air
 from rein_seg.scenes.streets.looks import CLEAR, FOG, NIGHT, RAIN, SNOW
 from rein_seg.scenes.streets.owners import labels_of
 from rein_seg.scenes.streets.pictures import render_picture
+from rein_seg.text.templates import fill_in, templates_of
 from rein_seg.text.tokens import WordTokenizer
 
 WHOLE = (0, 0, 128, 256)
@@ -82,6 +83,12 @@ def test_the_list_is_closed_small_and_names_the_classes_of_data_sets():
     kinds += ['city bus', 'coach', 'double decker', 'tram', 'conifer', 'bush', 'hedge', 'broadleaf']
     for name in [*MiniScapesDataset.METAINFO['classes'], *camvid, *kinds]:
         assert tokenizer.ids(f'a photo of a {name} in the scene')
+
+
+@pytest.mark.parametrize('templates', ['name', 'plain', 'zegclip_coco'])
+def test_prompts_of_known_words(templates):
+    for sentence in fill_in(templates_of(templates), ['sidewalk', 'traffic light']):
+        assert WordTokenizer(WORDS).ids(sentence)
 
 
 def test_a_class_and_its_synonyms_share_a_key_and_all_occur():
