@@ -8,6 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from rein_seg.cli import main
 from rein_seg.encoders import build_encoder
 from rein_seg.errors import UserError
 from rein_seg.pretrain.captions.lexicon import WORDS
@@ -88,6 +89,20 @@ def test_zero_shot_scores_repeat(made, cfg):
     random = zero_shot(cfg, checkpoint=made['weights'], random=True, crops=0, source_only=True)
     assert random['weights'] == 'random:seed=0' and list(random['domains']) == ['clear']
     assert random['retrieval'] is None and random['target_mean'] is None
+
+
+def test_the_command_prints_tables_and_writes_scores(made, cfg, tmp_path, capsys):
+    cfg.model.backbone.encoder = dict(type='TinyCLIP', name='TinyCLIP (random)', init_seed=0)
+    cfg.dump(tmp_path / 'random.py')
+    words = ['zero-shot', str(tmp_path / 'random.py'), '--checkpoint', made['weights'], '--random']
+    assert main([*words, '--crops', '4', '--json', str(tmp_path / 'scores.json')]) == 0
+    printed = capsys.readouterr().out
+    assert f'| {made["weights"]} |' in printed and '| random |' in printed
+    scores = json.loads((tmp_path / 'scores.json').read_text())
+    assert set(scores) == {made['weights'], 'random'}
+    assert scores['random']['weights'] == 'random:seed=0'
+    assert main(['zero-shot', str(tmp_path / 'random.py')]) == 2
+    assert 'no checkpoint, and so no text tower' in capsys.readouterr().err
 
 
 def test_zero_shot_needs_two_towers(cfg, tmp_path):
