@@ -50,8 +50,10 @@ def _retrieval(results: Mapping[str, Mapping[str, Any]]) -> str:
     head = [f'{words} R@{k}' for words in ways.values() for k in (1, 5)]
     rows = [[f'{first["crops"]} crops', *head]]
     for title, result in results.items():
-        found = result['retrieval']
-        rows.append([title, *(_number(found[way][f'R@{k}']) for way in ways for k in (1, 5))])
+        for part, words in (('class_token', 'class token'), ('mean_patch', 'mean of patches')):
+            found = result['retrieval'][part]
+            cells = (_number(found[way][f'R@{k}']) for way in ways for k in (1, 5))
+            rows.append([f'{title}, {words}', *cells])
     rows.append(['chance', *(_number(first['chance'][f'R@{k}']) for _ in ways for k in (1, 5))])
     return _markdown(rows)
 

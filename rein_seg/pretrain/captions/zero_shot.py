@@ -108,17 +108,24 @@ def retrieval(tower: _ImageTower, text: TextSource, *, count: int) -> dict[str, 
         count: N, each crop of a street of its own.
 
     Returns:
-        ``image_to_text`` and ``text_to_image`` with ``R@1`` and ``R@5`` in %, ``chance`` with the
-        same of random guesses, and ``crops``. Crops with equal captions count as one.
+        ``class_token`` and ``mean_patch``, two embeddings of a crop, each with ``image_to_text``
+        and ``text_to_image``, each with ``R@1`` and ``R@5`` in %; ``chance`` with the same of
+        random guesses, and ``crops``. Crops with equal captions count as one.
     """
     images, texts = held_out_crops(count)
-    parts = [tower(batch)[0] for batch in images.split(_BATCH)]
+    parts = [tower(batch) for batch in images.split(_BATCH)]
+    embeddings = {
+        'class_token': torch.cat([whole for whole, _ in parts]),
+        'mean_patch': F.normalize(torch.cat([dense.mean((2, 3)) for _, dense in parts]), dim=1),
+    }
     captions = F.normalize(embed_texts(text, texts, truncate=True), dim=1)
-    similar = torch.cat(parts) @ captions.mT
     same = torch.tensor([[a == b for b in texts] for a in texts])
+    found = {name: of_crops @ captions.mT for name, of_crops in embeddings.items()}
     return {
-        'image_to_text': recall(similar, same),
-        'text_to_image': recall(similar.mT, same),
+        **{
+            name: {'image_to_text': recall(x, same), 'text_to_image': recall(x.mT, same)}
+            for name, x in found.items()
+        },
         'chance': {'R@1': 100 / count, 'R@5': min(5, count) / count * 100},
         'crops': count,
     }

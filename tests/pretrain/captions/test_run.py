@@ -86,6 +86,12 @@ def test_zero_shot_scores_repeat(made, cfg):
     table = zero_shot_tables({'smoke': first})
     assert table.startswith('| mIoU | clear | night | mean of targets |')
     assert '| 4 crops | image to text R@1 |' in table
+    best = first['retrieval']['mean_patch']['text_to_image']
+    assert f'{best["R@1"]:.1f} | {best["R@5"]:.1f} |' in table
+    assert (
+        f'| smoke, class token | {first["retrieval"]["class_token"]["image_to_text"]["R@1"]:.1f}'
+        in table
+    )
     random = zero_shot(cfg, checkpoint=made['weights'], random=True, crops=0, source_only=True)
     assert random['weights'] == 'random:seed=0' and list(random['domains']) == ['clear']
     assert random['retrieval'] is None and random['target_mean'] is None
