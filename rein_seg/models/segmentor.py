@@ -382,8 +382,8 @@ def count_parameters(model: PEFTSegmentor) -> dict[str, int]:
         model: The segmentor.
 
     Returns:
-        Trainable parameters of the ``method`` and of ``neck_and_head``, their sum ``trainable``,
-        and the ``frozen`` parameters.
+        Trainable parameters of the ``method`` and of ``neck_and_head`` (learned prompts among
+        them), their sum ``trainable``, and the ``frozen`` parameters, of a text tower, too.
     """
     params = {n: p for n, p in model.named_parameters() if not model.is_training_only(n)}
     trained = {name: p.numel() for name, p in params.items() if p.requires_grad}

@@ -211,4 +211,6 @@ def test_models_that_read_names_share_an_encoder_and_keep_their_classes(tmp_path
         service.add(name, cfg, weights)
     for name in ('lora', 'frozen', 'lora'):
         assert np.array_equal(service.predict(picture(), adapter=name), alone[name])
-    assert service.model('frozen').text.classes == ('pond', 'road')
+    service.model('frozen').set_classes(['tram', 'road', 'sky'])
+    assert service.predict(picture(), adapter='frozen').max() < 3
+    assert service.model('lora').text.classes == ('road', 'sky', 'tram')
