@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rein_seg.text.contract import TextBranch
-from rein_seg.text.names import Names, spoken
+from rein_seg.text.names import Names
 from rein_seg.text.source import build_source
 
 
@@ -92,7 +92,7 @@ class LearnedPrompt(TextBranch):
 
     def read_words(self) -> None:
         """Lays out the sequences of names."""
-        rows = self.plan([spoken(word) for words in self.words for word in words])
+        rows = self.plan([self.tokenizer.read(word) for words in self.words for word in words])
         index = [k for k, words in enumerate(self.words) for _ in words]
         self._kept = None
         length = max(max(map(_end, rows)) + 1, 1)  # what stands behind the end has no influence

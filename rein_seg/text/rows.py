@@ -23,7 +23,6 @@ from rein_seg.checkpoint.safetensors_file import parse_json, read_safetensors
 from rein_seg.checkpoint.tensors import not_finite
 from rein_seg.download import cache_folder
 from rein_seg.errors import UserError
-from rein_seg.text.names import spoken
 from rein_seg.text.source import TextSource, embed_texts
 from rein_seg.text.templates import fill_in
 
@@ -66,8 +65,8 @@ def class_rows(source: TextSource, wanted: Rows, truncate: bool) -> Tensor:
     Raises:
         UserError: If a sentence does not fit.
     """
-    spoken_words = ([spoken(word) for word in words] for words in wanted.words)
-    return mean_rows(source, [fill_in(wanted.templates, w) for w in spoken_words], truncate)
+    read = [[source.tokenizer.read(word) for word in words] for words in wanted.words]
+    return mean_rows(source, [fill_in(wanted.templates, words) for words in read], truncate)
 
 
 def mean_rows(source: TextSource, texts: Sequence[Sequence[str]], truncate: bool) -> Tensor:
@@ -114,6 +113,8 @@ def kept_rows(source: TextSource, wanted: Rows, truncate: bool) -> Tensor:
                 return found.rows
         except UserError as error:
             print_log(f'{error}: computed again', logger='current')
+    count = len(wanted.templates) * sum(map(len, wanted.words))
+    print_log(f'the text tower reads {count} sentences, once on this machine', logger='current')
     made = class_rows(source, wanted, truncate)
     try:
         save_rows(path, replace(wanted, rows=made))

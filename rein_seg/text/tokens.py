@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from rein_seg.errors import UserError, near_misses
+from rein_seg.text.names import spoken
 
 
 class Tokenizer(ABC):
@@ -40,6 +41,23 @@ class Tokenizer(ABC):
         Raises:
             UserError: If the text has no tokens.
         """
+
+    def read(self, word: str) -> str:
+        """Returns a word for a class as texts hold it, after checking that it has tokens.
+
+        Args:
+            word: A name or synonym; underscores and capitals do not matter.
+
+        Raises:
+            UserError: If it has none, so that sentences would be without it.
+        """
+        text = spoken(word)
+        if not self.ids(text):
+            raise UserError(
+                f'the name {word!r} has no token that the text tower knows: expected words; rename '
+                'the class, or give it text.names'
+            )
+        return text
 
     def encode(self, texts: Sequence[str], length: int, *, truncate: bool = False) -> Tensor:
         """Returns (K, T) int64 ids.

@@ -126,6 +126,7 @@ def test_tasks_have_vectors_of_their_own():
         (dict(type='CoOp', num_context=75), "class 'road' has 78 tokens with its prompt"),
         (dict(type='CoOp', position='before'), "'end', 'middle' or 'front'"),
         (dict(type='PrefixDot', num_prefix=0), 'a sum above 0'),
+        (dict(type='PrefixDot', names=dict(sky=['...'])), "the name '...' has no token"),
         (dict(type='SharedContext', tower=None), 'expected checkpoint=FILE or init_seed=N'),
         (dict(type='SharedContext', dims=9), 'dims=8, expected 14 of its tokenizer and 9'),
     ],

@@ -166,6 +166,7 @@ def test_a_table_goes_with_an_image_tower_alone(tmp_path):
         (dict(tower=TOWER, templates=['a road']), r"holds 'a road': expected .* one {}"),
         (dict(tower=TOWER, templates=[]), "or take the set 'plain'"),
         (dict(tower=TOWER, templates=['all {}']), "does not know the word 'all'"),
+        (dict(tower=TOWER, names=dict(sky=['...'])), "the name '...' has no token"),
         (dict(tower={**TOWER, 'context_length': 4}), "'a photo of a road' has 7 tokens"),
         (dict(tower={**TOWER, 'widht': 4}), "text.tower takes no 'widht'.*'width'"),
         (dict(tower=dict(checkpoint='none.pt', width=4)), "takes no 'width' beside checkpoint"),

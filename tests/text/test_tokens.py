@@ -22,6 +22,15 @@ def test_words_of_the_tokenizer_s_own_are_no_names():
         CLIPTokenizer().encode(['a <end_of_text>'], 9)
 
 
+@pytest.mark.parametrize(
+    ('tokenizer', 'word'), [(CLIPTokenizer(), '\x00'), (WordTokenizer(['road']), '---')]
+)
+def test_a_name_without_a_token(tokenizer, word):
+    with pytest.raises(UserError, match='has no token that the text tower knows'):
+        tokenizer.read(word)
+    assert tokenizer.read('Road_') == 'road'
+
+
 def test_words():
     tokenizer = WordTokenizer(['road', 'traffic', 'light', '42'])
     ids = tokenizer.encode(['Traffic-light, ROAD!', '42 road', ''], 6)
