@@ -63,7 +63,7 @@ def load(
     Raises:
         UserError: If there is no such file, it holds no config, it was made for other encoder
             weights, the encoder's weights are missing, its classes are fixed and others are
-            asked for, or the device is absent.
+            asked for, ``unseen`` is given alone, or the device is absent.
 
     Example:
         >>> import rein_seg
@@ -71,6 +71,11 @@ def load(
         >>> result = predictor.predict('street.jpg', overlay=True)  # doctest: +SKIP
         >>> result.save('street_classes.png')  # doctest: +SKIP
     """
+    if unseen is not None and classes is None:
+        raise UserError(
+            f'unseen={list(unseen)!r} without classes has no effect: expected both; give classes, '
+            'or leave unseen out'
+        )
     place = check_device(device)
     path = find_weights(source)
     cfg, meta = _config_of(path) if config is None else (_given(config), {})

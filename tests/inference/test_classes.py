@@ -182,6 +182,13 @@ def test_a_neck_with_a_channel_for_each_class_refuses(tmp_path):
     assert_refused(code, err, 'fixed classes', 'PixelTextNeck have a channel for each class')
 
 
+def test_unseen_names_without_classes_have_no_effect(adapter):
+    with pytest.raises(UserError, match='without classes has no effect'):
+        rein_seg.load(adapter, unseen=['pond'])
+    predictor = rein_seg.load(adapter, device='cpu', classes=['road', 'pond'], unseen=['road'])
+    assert predictor.model.decode_head.unseen == (0,)
+
+
 def test_the_adapter_names_its_text_and_leaves_the_table_out(adapter):
     from rein_seg.checkpoint import read_adapter
 
