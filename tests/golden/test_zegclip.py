@@ -67,7 +67,9 @@ def test_head(golden, official_layout):
     size = (config['img'], config['img'])
     found = {f'mask{i}': mask for i, mask in enumerate(head(features))}
     found['pred_inductive'] = head.predict(features, size)
-    twin, _ = build_head(config, weights, **TRANSDUCTIVE, **options)
+    # a head of no unseen class has no transductive setting, which is a bias of 0
+    setting = TRANSDUCTIVE if unseen_of(config) else dict(seen_bias=0.0)
+    twin, _ = build_head(config, weights, **setting, **options)
     found['pred_transductive'] = twin.predict(features, size)
     seen = Features((), features.queries, joint=features.joint, text=given['text'][config['seen']])
     masks = F.interpolate(head(seen)[-1], size=size, mode='bilinear')
@@ -134,7 +136,7 @@ def backbone_config(weights, folder, *, heads, blocks, tokens, depth=None, **enc
     arch = dict(
         embed_dims=width, num_layers=blocks, num_heads=heads, feedforward_channels=4 * width
     )
-    patch = weights['conv1.weight'].shape[-1]
+    patch, linear = weights['conv1.weight'].shape[-1], weights.get('prompt_proj.weight')
     return dict(
         encoder=dict(
             type='CLIPViT',
@@ -149,7 +151,7 @@ def backbone_config(weights, folder, *, heads, blocks, tokens, depth=None, **enc
             type='VPT',
             num_tokens=tokens,
             form='deep' if depth else 'shallow',
-            project_dims=weights['prompt_proj.weight'].shape[1],
+            project_dims=linear.shape[1] if linear is not None else None,
             blocks=chosen,
             post_norm=depth != 0,
         ),
@@ -162,7 +164,7 @@ def prompt_gradients(method):
     # prompts of the last blocks alone have no first set beside the deep sets
     first = 0 if str(method.blocks).startswith('last') else 1
     found = {'prompt_embeddings': rows[:1], 'deep_prompt_embeddings': rows[first:]}
-    layers = {'prompt_proj': method.projections[0]}
+    layers = dict(zip(['prompt_proj'], method.projections, strict=False))
     if method.post_norm:
         layers['prompt_norm'] = method.norm
     for name, layer in layers.items():

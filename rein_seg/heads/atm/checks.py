@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 from rein_seg.errors import UserError
-from rein_seg.rules import Count, NotNegative, Probability, fits, in_words
 
-SETTINGS = ('inductive', 'transductive')
+Setting = Literal['inductive', 'transductive']
 
 
 def check_sizes(joint_dims: int, embed_dims: int | None, num_heads: int, use_proj: bool) -> int:
@@ -17,7 +16,6 @@ def check_sizes(joint_dims: int, embed_dims: int | None, num_heads: int, use_pro
     Raises:
         UserError: If they do not fit.
     """
-    _check(embed_dims=(embed_dims, Count | None), num_heads=(num_heads, Count))
     width = embed_dims or joint_dims
     if width != joint_dims and not use_proj:
         raise UserError(
@@ -31,30 +29,8 @@ def check_sizes(joint_dims: int, embed_dims: int | None, num_heads: int, use_pro
     return width
 
 
-def check_options(
-    setting: str,
-    num_layers: int,
-    dropout: float,
-    seen_bias: float,
-    feedforward_channels: int | None,
-) -> None:
-    """Checks the other options.
-
-    Raises:
-        UserError: If a value is not possible.
-    """
-    if setting not in SETTINGS:
-        raise UserError(f'ATMHead setting={setting!r}: expected inductive or transductive')
-    _check(
-        num_layers=(num_layers, Count),
-        dropout=(dropout, Probability),
-        seen_bias=(seen_bias, NotNegative),
-        feedforward_channels=(feedforward_channels, Count | None),
-    )
-
-
 def check_unseen_label(
-    label: int | None, setting: str, num_classes: int, ignore_index: int
+    label: int | None, setting: Setting, num_classes: int, ignore_index: int
 ) -> None:
     """Checks that the transductive setting, and it alone, can tell pixels of unseen classes.
 
@@ -74,7 +50,7 @@ def check_unseen_label(
         )
 
 
-def check_classes(num_classes: int, unseen: Sequence[int], setting: str) -> None:
+def check_classes(num_classes: int, unseen: Sequence[int], setting: Setting) -> None:
     """Checks the classes that training needs.
 
     Raises:
@@ -97,9 +73,3 @@ def check_classes(num_classes: int, unseen: Sequence[int], setting: str) -> None
             "ATMHead setting='transductive' labels pixels of unseen classes, and every class is "
             "seen: name some in benchmark.unseen, or take setting='inductive'"
         )
-
-
-def _check(**values: tuple[Any, Any]) -> None:
-    for name, (value, hint) in values.items():
-        if not fits(value, hint):
-            raise UserError(f'ATMHead {name}={value!r}: expected {in_words(hint)}')

@@ -16,15 +16,12 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.heads.atm.checks import (
-    check_classes,
-    check_options,
-    check_sizes,
-    check_unseen_label,
-)
+from rein_seg.heads.atm.checks import Setting, check_classes, check_sizes, check_unseen_label
 from rein_seg.heads.atm.decoder import ATMDecoder
 from rein_seg.heads.atm.loss import ATMLoss
 from rein_seg.heads.contract import DecodeHead
+from rein_seg.peft.arguments import checked
+from rein_seg.rules import Count, NotNegative, Probability
 from rein_seg.structures import Features
 
 # rows of pixels without a mask: of an unseen class, until it gets its pseudo label; ignored
@@ -97,22 +94,23 @@ class ATMHead(DecodeHead, BaseModule):
     output = 'sigmoids'
     open_vocabulary = True
 
+    @checked
     def __init__(
         self,
-        num_classes: int,
+        num_classes: Count,
         *,
-        joint_dims: int,
-        text_dims: int,
+        joint_dims: Count,
+        text_dims: Count,
         unseen: Sequence[int] = (),
-        embed_dims: int | None = None,
+        embed_dims: Count | None = None,
         use_proj: bool = False,
-        num_layers: int = 3,
-        num_heads: int = 8,
-        feedforward_channels: int | None = None,
-        dropout: float = 0.1,
-        setting: str = 'inductive',
+        num_layers: Count = 3,
+        num_heads: Count = 8,
+        feedforward_channels: Count | None = None,
+        dropout: Probability = 0.1,
+        setting: Setting = 'inductive',
         unseen_label: int | None = None,
-        seen_bias: float = 0.1,
+        seen_bias: NotNegative = 0.1,
         loss: Mapping[str, Any] | None = None,
         official_layout: bool = False,
         ignore_index: int = 255,
@@ -120,7 +118,6 @@ class ATMHead(DecodeHead, BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         width = check_sizes(joint_dims, embed_dims, num_heads, use_proj)
-        check_options(setting, num_layers, dropout, seen_bias, feedforward_channels)
         check_unseen_label(unseen_label, setting, num_classes, ignore_index)
         self.setting, self.seen_bias, self.ignore_index = setting, seen_bias, ignore_index
         self.unseen_label, self.official_layout = unseen_label, official_layout

@@ -5,14 +5,18 @@ B batch, K classes of the masks, h x w mask, H x W label map.
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rein_seg.errors import UserError
 from rein_seg.heads.processes import dist_mean
+from rein_seg.peft.arguments import checked
+from rein_seg.rules import NotNegative, Probability, Rule
 
-IGNORED = ('negative', 'masked')
+# between 0 and 1 the gradient of a perfect pixel is not finite
+Exponent = Annotated[float, Rule('0, or at least 1', lambda value: value == 0 or value >= 1)]
 
 
 class ATMLoss(nn.Module):
@@ -30,7 +34,7 @@ class ATMLoss(nn.Module):
         mask_weight: Factor of the focal loss.
         dice_weight: Factor of the dice loss.
         alpha: Weight of the pixels of a class; 1 - alpha weighs the other pixels.
-        gamma: Exponent of the focal loss.
+        gamma: Exponent of the focal loss, 0 or at least 1.
         ignored: ``negative``: pixels without a class belong to no class, and every mask is to be
             dark there, as in the official code. ``masked``: they add nothing.
 
@@ -39,7 +43,7 @@ class ATMLoss(nn.Module):
         bilinearly to the labels.
 
     Raises:
-        UserError: If ``ignored`` is neither.
+        UserError: If an argument is not as above.
 
     Source: Zhou et al., "ZegCLIP" (CVPR 2023), Sec. 3.4; its weights and treatment of ignored
     pixels from its code.
@@ -54,18 +58,17 @@ class ATMLoss(nn.Module):
         [375.0, 0.0]
     """
 
+    @checked
     def __init__(
         self,
         *,
-        mask_weight: float = 100.0,
-        dice_weight: float = 1.0,
-        alpha: float = 0.25,
-        gamma: float = 2.0,
-        ignored: str = 'negative',
+        mask_weight: NotNegative = 100.0,
+        dice_weight: NotNegative = 1.0,
+        alpha: Probability = 0.25,
+        gamma: Exponent = 2.0,
+        ignored: Literal['negative', 'masked'] = 'negative',
     ) -> None:
         super().__init__()
-        if ignored not in IGNORED:
-            raise UserError(f'ATMHead loss.ignored={ignored!r}: expected negative or masked')
         self.mask_weight, self.dice_weight = mask_weight, dice_weight
         self.alpha, self.gamma, self.ignored = alpha, gamma, ignored
 

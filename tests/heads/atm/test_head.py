@@ -173,7 +173,8 @@ def test_start():
         (dict(TRANSDUCTIVE, unseen_label=2), 'unseen_label=2 is the ignored label or a class'),
         (dict(TRANSDUCTIVE, unseen_label=255), 'unseen_label=255 is the ignored label'),
         (dict(TRANSDUCTIVE, unseen=()), 'every class is seen: name some in benchmark.unseen'),
-        (dict(loss=dict(ignored='no')), "loss.ignored='no'"),
+        (dict(loss=dict(ignored='no')), "ATMLoss ignored='no'"),
+        (dict(num_layers=2.5), 'num_layers=2.5: expected a whole number'),
     ],
 )
 def test_bad_options(options, message):

@@ -98,6 +98,15 @@ def test_masks_are_resized_to_the_labels():
     assert ATMLoss()(masks, labels) == ATMLoss()(enlarged, labels)
 
 
-def test_another_treatment_of_ignored_pixels_is_refused():
-    with pytest.raises(UserError, match=r"loss.ignored='skip': expected negative or masked"):
-        ATMLoss(ignored='skip')
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(ignored='skip'), "ignored='skip': expected negative or masked"),
+        (dict(alpha=2.0), 'alpha=2.0: expected a number, from 0 to 1'),
+        (dict(gamma=0.5), 'gamma=0.5: expected a number, 0, or at least 1'),
+        (dict(mask_weight=-1.0), 'mask_weight=-1.0: expected a number, at least 0'),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(UserError, match=f'ATMLoss {message}'):
+        ATMLoss(**options)
