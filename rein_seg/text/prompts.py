@@ -25,14 +25,14 @@ class SharedContext(LearnedPrompt):
     With ``tasks``, each task or data set has vectors of its own; `set_task` chooses them.
 
     Args:
-        classes: As `LearnedPrompt`.
-        unseen: As `LearnedPrompt`.
-        names: As `LearnedPrompt`.
-        num_context: V.
+        classes: K names; the run fills in those of the data.
+        unseen: Classes that training never labels; the run fills in the benchmark's.
+        names: Class -> words to read in place of its name.
+        num_context: Number of vectors, V.
         token_length: Tokens of a name, start and end included; the sequence has V more.
         tasks: Names of the tasks; None for vectors of one task.
         task: The task at the start; default: the first.
-        options: As `LearnedPrompt`: ``tower``, ``truncate``, ``normalize``, ``dims``.
+        options: ``tower``, ``truncate``, ``normalize`` (length 1), ``dims``; see `LearnedPrompt`.
 
     Attributes:
         contexts: (1, V, C), or (tasks, V, C), normal with deviation 1, cut at 2 deviations.
@@ -106,13 +106,13 @@ class CoOp(LearnedPrompt):
     """Vectors before, around or behind the name, and a full stop.
 
     Args:
-        classes: As `LearnedPrompt`.
-        unseen: As `LearnedPrompt`.
-        names: As `LearnedPrompt`.
-        num_context: V.
+        classes: K names; the run fills in those of the data.
+        unseen: Classes that training never labels; the run fills in the benchmark's.
+        names: Class -> words to read in place of its name.
+        num_context: Number of vectors, V.
         position: Place of the name: at the end, in the middle or in front of the vectors.
         per_class: Whether each class has vectors of its own.
-        options: As `LearnedPrompt`: ``tower``, ``truncate``, ``normalize``, ``dims``.
+        options: ``tower``, ``truncate``, ``normalize`` (length 1), ``dims``; see `LearnedPrompt`.
 
     Attributes:
         ctx: (V, C), or (K, V, C), normal with deviation 0.02.
@@ -190,13 +190,13 @@ class PrefixDot(LearnedPrompt):
     The tower reads the embedding of id 0 behind the end, which has no influence.
 
     Args:
-        classes: As `LearnedPrompt`.
-        unseen: As `LearnedPrompt`.
-        names: As `LearnedPrompt`.
+        classes: K names; the run fills in those of the data.
+        unseen: Classes that training never labels; the run fills in the benchmark's.
+        names: Class -> words to read in place of its name.
         num_prefix: Number of vectors before the name.
         num_suffix: Number of vectors behind it.
-        normalize: As `LearnedPrompt`.
-        options: As `LearnedPrompt`: ``tower``, ``truncate``, ``dims``.
+        normalize: Whether the embeddings have length 1.
+        options: ``tower``, ``truncate``, ``dims``; see `LearnedPrompt`.
 
     Attributes:
         prefix_prompt: (num_prefix, C), normal with deviation 0.02.

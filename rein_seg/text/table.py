@@ -31,11 +31,12 @@ class ClassTable(TextBranch):
     is not kept. No tensor is in the state dict.
 
     Args:
-        classes: As `TextBranch`.
-        unseen: As `TextBranch`.
-        names: As `TextBranch`.
+        classes: K names; the run fills in those of the data.
+        unseen: Classes that training never labels; the run fills in the benchmark's.
+        names: Class -> words to read in place of its name.
         templates: A set of sentences by name, or a list; see `templates_of`.
-        tower: As `build_source`; by default the file of the encoder, which holds both towers.
+        tower: ``checkpoint`` of the text tower, with ``act`` and ``heads`` where they are not
+            OpenAI's, see `build_source`; by default the file of the encoder, which holds both.
         file: A table that ``rein-seg class-table`` wrote, in place of a tower.
         truncate: Cuts sentences that are too long for the tower.
         dims: D of the encoder, which the model fills in; the embeddings must have it.

@@ -41,7 +41,8 @@ command line. `rein-seg show CONFIG [KEY]` prints each value and who set it.
 KEYS = {
     'auto_scale_lr': 'mmengine: whether the learning rate follows the batch size',
     'benchmark': 'name of a shipped benchmark, or a dict that describes your own: `name`, '
-    '`protocol`, `num_classes`, `crop_size`, `test_cfg`, `selection`, `evaluated_as`',
+    '`protocol`, `num_classes`, `crop_size`, `test_cfg`, `selection`, `evaluated_as`, `unseen`, '
+    '`names`',
     'cache_dir': 'folder for decoded copies of the training data; see [Data sets]'
     '(datasets.md#load-faster)',
     'comparison': 'what `rein-seg compare` runs: `peft`, `seeds`, `metrics`; see [Compare methods]'
@@ -102,6 +103,11 @@ SECTIONS: dict[str, tuple[Registry, str, str]] = {  # title -> registry, package
         'rein_seg.peft.methods',
         '`model.backbone.peft`, one of them or a list; see [Methods](methods.md) for sources and '
         'sites',
+    ),
+    'Text branches': (
+        MODELS,
+        'rein_seg.text',
+        '`model.text`; see [Classes as words](../guides/text.md)',
     ),
     'Necks': (MODELS, 'rein_seg.necks', '`model.neck`'),
     'Heads': (MODELS, 'rein_seg.heads', '`model.decode_head`'),
