@@ -10,8 +10,7 @@ model = dict(
         peft=dict(type='LoRA')),
     text=dict(type='SharedContext', tower=dict(init_seed=0, width=64, layers=2, heads=2)),
     neck=dict(
-        type='PixelTextNeck', factors=(2, 1, 1, 0.5), out_channels=64,
-        decoder=dict(dims=64, num_heads=4, num_layers=3)),
+        type='PixelTextNeck', factors=(2, 1, 1, 0.5), out_channels=64, embed_dims=64),
     decode_head=dict(
         type='FPNHead', feature_strides=[4, 8, 8, 16], channels=64, dropout_ratio=0.0,
         norm_cfg=dict(type='GN', num_groups=8)),

@@ -30,14 +30,16 @@ def build_neck(
     Necks of mmseg do not list their maps, so a neck is run once, on small maps of zeros.
 
     Args:
-        cfg: Config of the neck. Its own ``in_channels`` wins over the filled-in channels.
+        cfg: Config of the neck. Its own ``in_channels`` wins over the filled-in channels, of necks
+            of mmseg.
         inputs: The facts to fill in; channels and strides are of the maps that the neck gets.
 
     Returns:
         The neck, and channels and stride of each map that it returns.
 
     Raises:
-        UserError: If the neck takes another number of maps, or other channels.
+        UserError: If the neck takes another number of maps, or other channels, or a `FeaturesNeck`
+            is given other facts than the model's.
 
     Example:
         >>> from rein_seg.heads.contract import HeadInputs
@@ -50,8 +52,7 @@ def build_neck(
     assert strides is not None
     cls = MODELS.get(cfg['type'])
     if inspect.isclass(cls) and issubclass(cls, FeaturesNeck):
-        facts = inputs.arguments(list(range(len(channels))))
-        own = MODELS.build({**{name: facts[name] for name in cls.filled_in}, **cfg})
+        own = MODELS.build({**cfg, **_filled_in(cls, cfg, inputs)})
         return own, tuple(own.out_channels), tuple(own.out_strides)
     takes = cls is None or _takes_channels(cls)
     try:
@@ -66,6 +67,21 @@ def build_neck(
             'of the neck that count maps, or leave its in_channels out'
         ) from error
     return neck, tuple(x.shape[1] for x in maps), tuple(side // x.shape[2] for x in maps)
+
+
+def _filled_in(
+    cls: type[FeaturesNeck], cfg: Mapping[str, Any], inputs: HeadInputs
+) -> dict[str, Any]:
+    """Returns the facts that a neck takes; a config must not say otherwise."""
+    every = inputs.arguments(list(range(len(inputs.channels))))
+    facts = {name: every[name] for name in cls.filled_in}
+    for name, value in facts.items():
+        if cfg.get(name, value) != value:
+            raise UserError(
+                f'model.neck.{name}={cfg[name]!r}, but the model has {value!r}: leave it out, it '
+                'is filled in'
+            )
+    return facts
 
 
 def _takes_channels(cls: Any) -> bool:

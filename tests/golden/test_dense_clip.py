@@ -128,7 +128,7 @@ def check_score_map(golden, tmp_path):
         joint_dims=config['embed'],
         text_dims=branch.dims,
         level=index,
-        decoder=decoder_sizes(config),
+        **decoder_sizes(config),
     ).train(is_training(golden))
     own = {k.removeprefix('neck.'): x for k, x in from_dense_clip(weights).items()}
     branch.load_state_dict({'contexts': weights['contexts']})
@@ -149,7 +149,9 @@ def words(config):
 
 
 def decoder_sizes(config):
-    return dict(dims=config['dwidth'], num_heads=config['dheads'], num_layers=config['dlayers'])
+    return dict(
+        embed_dims=config['dwidth'], num_heads=config['dheads'], num_layers=config['dlayers']
+    )
 
 
 def vit(config, side, dims):
@@ -277,7 +279,7 @@ def build(golden, weights, tmp_path):
                 type='PixelTextNeck',
                 factors=factors,
                 out_channels=config['fpn'],
-                decoder=decoder_sizes(config),
+                **decoder_sizes(config),
             ),
             decode_head=dict(
                 type='FPNHead',

@@ -126,7 +126,9 @@ HEADS = {
         neck=dict(
             type='PixelTextNeck',
             out_channels=8,
-            decoder=dict(dims=8, num_heads=2, num_layers=1),
+            embed_dims=8,
+            num_heads=2,
+            num_layers=1,
         ),
         decode_head=dict(
             type='FPNHead', feature_strides=[4, 8, 16, 32], channels=8, norm_cfg=GROUPS

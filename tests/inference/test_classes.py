@@ -25,7 +25,7 @@ model['backbone']['peft'] = dict(_delete_=True, type='LoRA', rank=2)
 """
 DENSE_CLIP = """
 model['neck'] = dict(type='PixelTextNeck', factors=(2, 1), out_channels=8,
-    decoder=dict(dims=16, num_heads=2, num_layers=1))
+    embed_dims=16, num_heads=2, num_layers=1)
 model['decode_head'] = dict(_delete_=True, type='FPNHead', feature_strides=[4, 8], channels=8)
 """
 CLASSES = 'road, pond, tram'

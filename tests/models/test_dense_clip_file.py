@@ -28,7 +28,9 @@ NECK = dict(
     type='PixelTextNeck',
     factors=(4, 2, 1, 0.5),
     out_channels=8,
-    decoder=dict(dims=8, num_heads=2, num_layers=1),
+    embed_dims=8,
+    num_heads=2,
+    num_layers=1,
 )
 FPN = dict(type='FPNHead', feature_strides=[4, 8, 16, 32], channels=8, norm_cfg=dict(type='BN'))
 # ours -> officially; a level of the pyramid that is a norm alone has one index less

@@ -15,7 +15,7 @@ from rein_seg.structures import Features
 from tests.models.tiny import samples
 
 CHANNELS, STRIDES, CLASSES, DIMS = (8, 8, 16, 16), (4, 8, 16, 32), 4, 12
-DECODER = dict(dims=8, num_heads=2, num_layers=2)
+DECODER = dict(embed_dims=8, num_heads=2, num_layers=2)
 ENCODER = dict(
     type='TinyCLIP',
     arch=dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32),
@@ -25,7 +25,7 @@ ENCODER = dict(
     joint_dims=DIMS,
     init_seed=0,
 )
-NECK = dict(type='PixelTextNeck', factors=(4, 2, 1, 0.5), out_channels=8, decoder=DECODER)
+NECK = dict(type='PixelTextNeck', factors=(4, 2, 1, 0.5), out_channels=8, **DECODER)
 FROZEN = dict(
     type='PEFTBackbone', encoder=dict(type='TinyViT', init_seed=0), peft=dict(type='Frozen')
 )
@@ -34,8 +34,8 @@ TABLE = dict(type='ClassTable', classes=['road', 'sky', 'car', 'bus'], dims=DIMS
 
 def build(channels=CHANNELS, strides=STRIDES, **options):
     torch.manual_seed(0)
-    sizes = dict(num_classes=CLASSES, joint_dims=DIMS, text_dims=DIMS, decoder=DECODER)
-    return PixelTextNeck(channels, strides, **{**sizes, **options})
+    sizes = dict(num_classes=CLASSES, joint_dims=DIMS, text_dims=DIMS)
+    return PixelTextNeck(channels, strides, **{**sizes, **DECODER, **options})
 
 
 def draw(channels=CHANNELS, strides=STRIDES, side=64, dense=2):
@@ -116,7 +116,7 @@ def test_the_pyramid_of_sides_that_no_factor_divides():
 
 
 def test_the_decoder_starts_as_published():
-    decoder = build(decoder=None).context_decoder
+    decoder = PixelTextNeck([8], [16], CLASSES, DIMS, DIMS).context_decoder
     linears = [m for m in decoder.modules() if isinstance(m, nn.Linear)]
     assert {m.out_features for m in linears} == {256, 1024, DIMS}
     assert all(not m.bias.any() for m in linears if m.bias is not None)
@@ -134,7 +134,7 @@ def test_the_decoder_starts_as_published():
         (dict(level=4), r'level=4, but there are 4 maps \(0 to 3\)'),
         (dict(level=-5), r'level=-5, but there are 4 maps'),
         (dict(factors=(4, 2)), '2 factors for 4 maps'),
-        (dict(decoder=dict(dims=9)), 'dims=9, num_heads=4: .* take dims=12'),
+        (dict(embed_dims=9), 'embed_dims=9, num_heads=2: .* take embed_dims=10'),
     ],
 )
 def test_bad_arguments(options, message):
@@ -144,7 +144,7 @@ def test_bad_arguments(options, message):
 
 def test_the_model_fills_in_the_facts():
     inputs = HeadInputs(CHANNELS, STRIDES, CLASSES, joint_dims=DIMS, text_dims=DIMS)
-    neck, channels, strides = build_neck(dict(type='PixelTextNeck', decoder=DECODER), inputs)
+    neck, channels, strides = build_neck(dict(type='PixelTextNeck', **DECODER), inputs)
     assert (channels, strides, neck.level) == ((256,) * 4, STRIDES, 3)
 
 
@@ -222,7 +222,10 @@ def test_the_state_of_a_model_holds_no_word():
         (dict(neck=dict(type='TokenPyramid')), r"reads scores .*model\.neck=.*'PixelTextNeck'"),
         (dict(backbone=FROZEN), "model.neck='PixelTextNeck' reads the space .* 'TinyViT' does not"),
         (dict(neck=dict(NECK, level=4)), r'level=4, but there are 4 maps \(0 to 3\)'),
-        (dict(neck=dict(NECK, decoder=dict(dim=8))), "model.neck: takes no 'dim'"),
+        (
+            dict(neck=dict(NECK, joint_dims=7)),
+            'model.neck.joint_dims=7, but the model has 12: leave',
+        ),
     ],
 )
 def test_parts_that_miss_each_other_are_named(options, message):

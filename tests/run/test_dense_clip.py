@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures('quick')
 PARTS = """
 model['neck'] = dict(
     type='PixelTextNeck', factors=(2, 1), out_channels=8,
-    decoder=dict(dims=8, num_heads=2, num_layers=1))
+    embed_dims=8, num_heads=2, num_layers=1)
 model['decode_head'] = dict(_delete_=True, type='FPNHead', feature_strides=[4, 8], channels=8)
 model['auxiliary_head'] = dict(type='IdentityHead')
 """

@@ -78,7 +78,7 @@ class ContextDecoder(nn.Module):
 
     Args:
         in_dims: D.
-        dims: C.
+        embed_dims: C.
         num_heads: Number of heads; divides C.
         num_layers: Number of layers.
         dropout: In each layer.
@@ -95,7 +95,7 @@ class ContextDecoder(nn.Module):
     Example:
         >>> import torch
         >>> from rein_seg.necks.pixel_text import ContextDecoder
-        >>> decoder = ContextDecoder(16, dims=8, num_heads=2)
+        >>> decoder = ContextDecoder(16, embed_dims=8, num_heads=2)
         >>> decoder(torch.zeros(2, 3, 16), torch.zeros(2, 25, 16)).shape
         torch.Size([2, 3, 16])
     """
@@ -103,26 +103,26 @@ class ContextDecoder(nn.Module):
     def __init__(
         self,
         in_dims: int,
-        dims: int = 256,
+        embed_dims: int = 256,
         *,
         num_heads: int = 4,
         num_layers: int = 3,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        if dims % num_heads:
+        if embed_dims % num_heads:
             raise UserError(
-                f'context decoder dims={dims}, num_heads={num_heads}: expected a width that the '
-                f'heads divide; take dims={num_heads * -(-dims // num_heads)}'
+                f'PixelTextNeck embed_dims={embed_dims}, num_heads={num_heads}: expected a width '
+                f'that the heads divide; take embed_dims={num_heads * -(-embed_dims // num_heads)}'
             )
         self.memory_proj = nn.Sequential(
-            nn.LayerNorm(in_dims), nn.Linear(in_dims, dims), nn.LayerNorm(dims)
+            nn.LayerNorm(in_dims), nn.Linear(in_dims, embed_dims), nn.LayerNorm(embed_dims)
         )
-        self.text_proj = nn.Sequential(nn.LayerNorm(in_dims), nn.Linear(in_dims, dims))
+        self.text_proj = nn.Sequential(nn.LayerNorm(in_dims), nn.Linear(in_dims, embed_dims))
         self.decoder = nn.ModuleList(
-            DecoderLayer(dims, num_heads, dropout) for _ in range(num_layers)
+            DecoderLayer(embed_dims, num_heads, dropout) for _ in range(num_layers)
         )
-        self.out_proj = nn.Sequential(nn.LayerNorm(dims), nn.Linear(dims, in_dims))
+        self.out_proj = nn.Sequential(nn.LayerNorm(embed_dims), nn.Linear(embed_dims, in_dims))
         self.apply(_draw)
 
     def forward(self, text: Tensor, image: Tensor) -> Tensor:

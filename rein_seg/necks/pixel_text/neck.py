@@ -6,9 +6,8 @@ B batch, K classes, N tokens, D width of the space that image and text share, C 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +21,7 @@ from rein_seg.necks.contract import FeaturesNeck
 from rein_seg.necks.conv_pyramid import ConvPyramid
 from rein_seg.necks.pixel_text.decoder import ContextDecoder
 from rein_seg.resize import resize_to
-from rein_seg.rules import Count
+from rein_seg.rules import Count, Probability
 from rein_seg.structures import Features
 
 
@@ -45,8 +44,10 @@ class PixelTextNeck(FeaturesNeck, BaseModule):
             last map, where S needs no resizing: the last of a ResNet, the third of a ViT's
             pyramid.
         out_channels: Channels of each map behind the FPN.
-        decoder: Sizes of the `ContextDecoder`: ``dims``, ``num_heads``, ``num_layers``,
-            ``dropout``.
+        embed_dims: Width of the `ContextDecoder`.
+        num_heads: Its heads; divides ``embed_dims``.
+        num_layers: Its layers.
+        dropout: Inside it.
         gamma: Initial value of each of the D factors.
 
     Shapes:
@@ -85,7 +86,10 @@ class PixelTextNeck(FeaturesNeck, BaseModule):
         factors: Sequence[float] | None = None,
         level: int | None = None,
         out_channels: Count = 256,
-        decoder: Mapping[str, Any] | None = None,
+        embed_dims: Count = 256,
+        num_heads: Count = 4,
+        num_layers: Count = 3,
+        dropout: Probability = 0.1,
         gamma: float = 1e-4,
         init_cfg: dict | None = None,
     ) -> None:
@@ -98,7 +102,9 @@ class PixelTextNeck(FeaturesNeck, BaseModule):
             strides = [stride / factor for stride, factor in zip(strides, factors, strict=True)]
         self.level = _find_level(level, strides, in_strides[-1])
         channels[self.level] += num_classes
-        self.context_decoder = ContextDecoder(joint_dims, **(decoder or {}))
+        self.context_decoder = ContextDecoder(
+            joint_dims, embed_dims, num_heads=num_heads, num_layers=num_layers, dropout=dropout
+        )
         self.gamma = nn.Parameter(torch.full((joint_dims,), gamma))
         self.fpn = FPN(channels, out_channels, num_outs=len(channels))
         self.out_channels = (out_channels,) * len(channels)
