@@ -1,4 +1,4 @@
-# DenseCLIP on TinyCLIP with LoRA, the embedded benchmark, all classes labelled. Two cores.
+# DenseCLIP on TinyCLIP with LoRA, the embedded benchmark, all classes labelled. Two cores, about 3 minutes.
 #   python tools/train.py configs/dense_clip_tiny_miniscapes.py
 _base_ = [
     './_base_/encoders/tinyclip_random.py',
