@@ -15,12 +15,12 @@ from rein_seg.errors import UserError
 from rein_seg.evaluation import unit_of
 
 FORMAT = 'rein_seg-comparison/1'
-# scores whose smaller values are better; all others are better if larger
 # columns of SeenUnseenIoU that a comparison shows without a request
 SEEN_UNSEEN = ('hIoU', 'S', 'U')
+# scores whose smaller values are better; all others are better if larger
 LOWER_IS_BETTER = frozenset({'MAE', 'BER', 'HD95', 'ASD', 'ASSD'})
 # scores are comparable only if these are equal
-_SHARED = ('benchmark', 'protocol', 'source', 'targets', 'num_classes')
+_SHARED = ('benchmark', 'protocol', 'source', 'targets', 'num_classes', 'unseen')
 # names in results['inference'] -> names of costs
 _INFERENCE = {
     'ms_per_image': 'inference_ms',
@@ -112,7 +112,7 @@ def build_comparison(
 
 
 def shared_benchmark(finished: Sequence[Run]) -> dict[str, Any]:
-    """Returns benchmark, protocol, source, targets and class count of all runs.
+    """Returns benchmark, protocol, source, targets, class count and unseen classes of all runs.
 
     Raises:
         UserError: If two runs differ in any of these.

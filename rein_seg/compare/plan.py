@@ -243,6 +243,7 @@ def _protocol(cfg: Config) -> dict[str, Any]:
         'benchmark': cfg.benchmark.get('name'),
         'protocol': cfg.benchmark.get('protocol'),
         'num_classes': cfg.model.get('num_classes'),
+        'benchmark.unseen': cfg.benchmark.get('unseen'),
         **{f'val_evaluator.{key}': value for key, value in domains.items()},
     }
 

@@ -74,42 +74,51 @@ def fill_unseen(cfg: Config, parts: Parts) -> None:
     map its predictions back.
 
     Raises:
-        UserError: If an unseen class is no class or all are unseen, ``compact`` has none or a
-            model with text, a pipeline loads no labels or keeps others, or a metric names others.
+        UserError: If an unseen class is no class or all are unseen, ``compact`` has none, a model
+            with text or a metric that does not map predictions back, a pipeline loads no labels or
+            keeps others, two heads name other labels of unseen pixels, or a metric names others.
     """
     step = seen_labels_step(cfg)
     _check_tests(parts)
     if step is None:
         _refuse_alone(cfg, parts)
-        return
-    names = next(filter(None, map(class_names, [*parts.datasets['train'], *parts.tested])), ())
+    else:
+        _fill(cfg, parts, step)
+    for use, metric in _seen_unseen_metrics(parts):
+        names = _names(parts.datasets[use])
+        if names:
+            class_indexes(metric['unseen'], names, f'{use}_evaluator.unseen')
+
+
+def _fill(cfg: Config, parts: Parts, step: Mapping[str, Any]) -> None:
+    names = _names([*parts.datasets['train'], *parts.tested])
     if names:
         class_indexes(step['unseen'], names, 'benchmark.unseen')
-    _check_auxiliary(cfg, step.get('unseen_as'))
+    _check_markers(cfg, step.get('unseen_as'))
     if cfg.benchmark.get('compact'):
         _make_compact(cfg, len(step['unseen']))
     for dataset in parts.datasets['train']:
         if dataset.get('pipeline') is not None:
             dataset['pipeline'] = with_seen_labels(dataset['pipeline'], step)
             _check_pipeline(dataset, step)
-    for place, metric in _seen_unseen_metrics(parts):
+    for use, metric in _seen_unseen_metrics(parts):
         for key in ('unseen', 'compact'):
             if key in step:
                 metric.setdefault(key, step[key])
             if not same(metric.get(key) or None, step.get(key)):
-                raise _disagree(place, key, metric.get(key), step.get(key))
+                raise _disagree(f'{use}_evaluator', key, metric.get(key), step.get(key))
 
 
-def _check_auxiliary(cfg: Config, marker: int | None) -> None:
-    """Checks that every head knows the label of unseen pixels."""
-    auxiliary = cfg.model.get('auxiliary_head') or ()
-    for head in [auxiliary] if isinstance(auxiliary, Mapping) else auxiliary:
-        if marker is not None and head.get(MARKER) != marker:
-            raise UserError(
-                f'model.auxiliary_head {head.get("type")} gets training labels of {marker}, which '
-                f'model.decode_head.{MARKER} says: expected heads that all know this label; leave '
-                'the auxiliary head out'
-            )
+def _names(datasets: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    return next(filter(None, map(class_names, datasets)), ())
+
+
+def _check_markers(cfg: Config, marker: int | None) -> None:
+    """Checks that no head waits for another label of unseen pixels."""
+    for key in ('decode_head', 'auxiliary_head'):
+        for head in (one for row in _listed(cfg.model.get(key)) for one in heads_of(row)):
+            if head.get(MARKER) not in (None, marker):
+                raise _disagree(f'model.{key} {head.get("type")}', MARKER, head[MARKER], marker)
 
 
 def _check_tests(parts: Parts) -> None:
@@ -129,13 +138,15 @@ def _refuse_alone(cfg: Config, parts: Parts) -> None:
             'benchmark.compact=True, but benchmark.unseen names no class: expected both, since '
             'compact numbers the seen classes alone; name the unseen, or leave compact out'
         )
-    for place, metric in _seen_unseen_metrics(parts):
+    for use, metric in _seen_unseen_metrics(parts):
         if not metric.get('unseen'):
             raise UserError(
-                f'{place} is SeenUnseenIoU, but benchmark.unseen names no class: expected names '
-                'of classes that training never labels; name them there, or score with '
+                f'{use}_evaluator is SeenUnseenIoU, but benchmark.unseen names no class: expected '
+                'names of classes that training never labels; name them there, or score with '
                 'DomainIoUMetric'
             )
+        if metric.get('compact'):
+            raise _disagree(f'{use}_evaluator', 'compact', True, None)
     for dataset in parts.datasets['train']:
         for own in _own(dataset.get('pipeline') or ()):
             raise _disagree(f'{STEP} of {dataset.get("domain")}', 'unseen', own.get('unseen'), None)
@@ -147,7 +158,8 @@ def _make_compact(cfg: Config, hidden: int) -> None:
             'benchmark.compact=True with model.text: expected one of the two, since a model that '
             'reads words has an output for each class, seen or not; leave compact out'
         )
-    sampler = ((cfg.get('train_dataloader') or {}).get('sampler') or {}).get('type')
+    _check_evaluators(cfg)
+    sampler = _type((cfg.get('train_dataloader') or {}).get('sampler'))
     for key, used in (
         ('benchmark.class_weights', cfg.benchmark.get('class_weights') is not None),
         ('RareClassSampler', sampler == 'RareClassSampler'),
@@ -162,6 +174,19 @@ def _make_compact(cfg: Config, hidden: int) -> None:
         cfg.model['num_classes'] = total - hidden
 
 
+def _check_evaluators(cfg: Config) -> None:
+    """Checks that predictions of the seen classes alone are mapped back wherever they are read."""
+    for use in ('val', 'test'):
+        for metric in _listed(cfg.get(f'{use}_evaluator')):
+            kind = metric_class(metric)
+            if isinstance(kind, type) and not issubclass(kind, SeenUnseenIoU):
+                raise UserError(
+                    f'benchmark.compact=True with {use}_evaluator {kind.__name__}, which takes the '
+                    'seen classes of the model for classes of the data: expected SeenUnseenIoU, '
+                    'which maps them back; take it, or leave compact out'
+                )
+
+
 def _check_pipeline(dataset: Mapping[str, Any], step: Mapping[str, Any]) -> None:
     place = f'the training pipeline of {dataset.get("domain")!r}'
     own = _own(dataset['pipeline'])
@@ -170,13 +195,19 @@ def _check_pipeline(dataset: Mapping[str, Any], step: Mapping[str, Any]) -> None
             f'{place} has no LoadLabels, behind which {STEP} hides the unseen classes: expected '
             f'that step, or {STEP} in its place behind your own; add one of them'
         )
+    if len(own) > 1:
+        raise UserError(
+            f'{place} has {STEP} {len(own)} times: expected it once, since the second reads labels '
+            'that the first has changed; leave the others out'
+        )
     for key in _SAID:
         if not same(own[0].get(key) or None, step.get(key)):
             raise _disagree(f'{STEP} of {place}', key, own[0].get(key), step.get(key))
 
 
 def _disagree(place: str, key: str, ours: Any, stated: Any) -> UserError:
-    source = f'model.decode_head.{MARKER}' if key == 'unseen_as' else f'benchmark.{key}'
+    of_head = key in ('unseen_as', MARKER)
+    source = f'model.decode_head.{MARKER}' if of_head else f'benchmark.{key}'
     return UserError(
         f'{place} has {key}={ours!r}, but {source}={stated!r}: expected one value; set {source} '
         'alone, from where it reaches training labels and metrics'
@@ -191,8 +222,13 @@ def _type(step: Any) -> str:
     return str(step.get('type')).rpartition('.')[2] if isinstance(step, Mapping) else ''
 
 
+def _listed(nodes: Any) -> list[Any]:
+    return [nodes] if isinstance(nodes, Mapping) else list(nodes or ())
+
+
 def _seen_unseen_metrics(parts: Parts) -> Iterator[tuple[str, Any]]:
+    """Yields use and config of each `SeenUnseenIoU`."""
     for use, metrics in parts.metrics.items():
         for metric in metrics:
             if issubclass(metric_class(metric), SeenUnseenIoU):
-                yield f'{use}_evaluator', metric
+                yield use, metric

@@ -20,11 +20,12 @@ _OFFICIAL, _AUGMENTED = 'SegmentationClass', 'SegmentationClassAug'
 # images; train_aug has the labels of Hariharan et al. (SBD) beside the official ones
 _VOC_SPLITS = {'train': 1464, 'train_aug': 10582, 'val': 1449}
 _CONTEXT_SPLITS = {'train': 4998, 'val': 5105}
-# lists of train_aug with the folder of their labels: all in one, or as mmseg's converter has them
+# lists of train_aug with the folder of their labels. mmseg's converter also writes trainaug.txt,
+# but it labels only SBD's images: some of train.txt have no label in that folder
 _AUG_LISTS = (
+    (('train', _OFFICIAL), ('aug', _AUGMENTED)),
     (('trainaug', _AUGMENTED),),
     (('train_aug', _AUGMENTED),),
-    (('train', _OFFICIAL), ('aug', _AUGMENTED)),
 )
 
 
@@ -34,9 +35,10 @@ class VOC20Dataset(DomainDataset):
 
     Args:
         domain: Name of the domain.
-        split: ``train``, ``val``, or ``train_aug``: the training images with the labels of SBD in
-            ``SegmentationClassAug``, listed in ``trainaug.txt`` (or ``train_aug.txt``), or in
-            ``train.txt`` and ``aug.txt``, as mmseg's converter has them.
+        split: ``train``, ``val``, or ``train_aug``: ``train.txt`` with the official labels and
+            ``aug.txt`` with the labels of SBD in ``SegmentationClassAug``, as mmseg's converter
+            writes them; without ``aug.txt`` all images of ``trainaug.txt`` (or ``train_aug.txt``)
+            with labels of ``SegmentationClassAug``.
         **kwargs: As `DomainDataset`.
 
     Attributes:
@@ -100,8 +102,8 @@ class VOC20Dataset(DomainDataset):
             if all((folder / f'{name}.txt').is_file() for name, _ in lists):
                 return lists
         raise UserError(
-            f'{str(folder)!r} lists no images of split train_aug: expected trainaug.txt, or '
-            f'train.txt and aug.txt; {self.hint}'
+            f'{str(folder)!r} lists no images of split train_aug: expected train.txt and '
+            f'aug.txt, or trainaug.txt; {self.hint}'
         )
 
 

@@ -5,7 +5,7 @@ K classes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rein_seg.errors import UserError, near_misses
@@ -76,22 +76,40 @@ def seen_classes(unseen: Sequence[int], num_classes: int) -> tuple[int, ...]:
     return tuple(i for i in range(num_classes) if i not in set(unseen))
 
 
-def seen_metainfo(meta: Mapping[str, Any], unseen: Collection[str]) -> dict[str, Any]:
-    """Returns classes and palette of a model that has no output for the unseen classes.
+def channel_classes(classes: Sequence[str], benchmark: Mapping[str, Any] | None) -> tuple[int, ...]:
+    """Returns the index of the class that each channel of a model stands for.
 
     Args:
-        meta: ``classes`` and, optionally, ``palette`` of all classes.
-        unseen: Names of the unseen classes.
+        classes: K names of the data set.
+        benchmark: Of the config; with ``compact`` there are channels of the seen classes alone.
 
     Example:
-        >>> from rein_seg.datasets.unseen import seen_metainfo
-        >>> seen_metainfo(dict(classes=('road', 'sea'), palette=[[9, 9, 9], [0, 0, 99]]), ['road'])
+        >>> from rein_seg.datasets.unseen import channel_classes
+        >>> channel_classes(['road', 'sea', 'sky'], dict(unseen=['sea'], compact=True))
+        (0, 2)
+    """
+    about = benchmark or {}
+    unseen = about.get('unseen') if about.get('compact') else None
+    return tuple(i for i, name in enumerate(classes) if name not in (unseen or ()))
+
+
+def channel_metainfo(
+    meta: Mapping[str, Any], benchmark: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Returns the metainfo of a data set with classes and palette of a model's channels.
+
+    Args:
+        meta: ``classes`` and, optionally, ``palette`` of all K classes.
+        benchmark: As for `channel_classes`.
+
+    Example:
+        >>> from rein_seg.datasets.unseen import channel_metainfo
+        >>> meta = dict(classes=('road', 'sea'), palette=[[9, 9, 9], [0, 0, 99]])
+        >>> channel_metainfo(meta, dict(unseen=['road'], compact=True))
         {'classes': ('sea',), 'palette': ([0, 0, 99],)}
     """
-    kept = [name not in unseen for name in meta['classes']]
-    return {
-        key: tuple(one for one, keep in zip(values, kept, strict=True) if keep)
-        if key in ('classes', 'palette') and values
-        else values
-        for key, values in meta.items()
-    }
+    kept = channel_classes(meta['classes'], benchmark)
+    if len(kept) == len(meta['classes']):
+        return dict(meta)
+    lists = {key: meta[key] for key in ('classes', 'palette') if meta.get(key)}
+    return {**meta, **{key: tuple(values[i] for i in kept) for key, values in lists.items()}}

@@ -12,6 +12,7 @@ from mmengine.hooks import CheckpointHook as _CheckpointHook
 from mmseg.registry import HOOKS
 
 from rein_seg.checkpoint import atomic_path
+from rein_seg.engine.hooks import MORE_IS_BETTER
 from rein_seg.errors import UserError, near_misses
 
 
@@ -32,8 +33,7 @@ class CheckpointHook(_CheckpointHook):
     """
 
     _due = False
-    # the words in a score's name by which mmengine finds that more is better
-    _default_greater_keys: ClassVar = [*_CheckpointHook._default_greater_keys, 'IoU']
+    _default_greater_keys: ClassVar = [*_CheckpointHook._default_greater_keys, *MORE_IS_BETTER]
 
     def before_train(self, runner: Any) -> None:
         """Finds the best checkpoint of a resumed run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.device import get_device
@@ -11,6 +11,9 @@ from mmengine.hooks import EarlyStoppingHook, Hook
 from mmseg.registry import HOOKS
 
 from rein_seg.datasets.sampling.stream import seed_everything, stream_seed
+
+# words in a score's name that mmengine's hooks do not know
+MORE_IS_BETTER = ('IoU',)
 
 
 @HOOKS.register_module()
@@ -78,13 +81,14 @@ class PatienceHook(EarlyStoppingHook):
 
     Args:
         monitor: Key of the metric.
-        rule: ``greater`` or ``less``: which scores are better.
+        rule: ``greater`` or ``less``: which scores are better; found by the name of an IoU.
         patience: The run ends after so many validations in a row without improvement.
         **kwargs: As mmengine's `EarlyStoppingHook`, but a missing key is an error.
     """
 
     # before CheckpointHook, which saves again after the best score so far
     priority = 'LOW'
+    _default_greater_keys: ClassVar = [*EarlyStoppingHook._default_greater_keys, *MORE_IS_BETTER]
 
     def __init__(
         self, monitor: str, rule: str | None = None, *, patience: int = 10, **kwargs: Any

@@ -39,7 +39,7 @@ from rein_seg.checkpoint import (
 from rein_seg.checkpoint.strict import fitting
 from rein_seg.checkpoint.write import naming
 from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
-from rein_seg.datasets.unseen import seen_metainfo
+from rein_seg.datasets.unseen import channel_metainfo
 from rein_seg.engine.adversarial_optim import by_name, each_wrapper
 from rein_seg.engine.console import hand_over, tidy
 from rein_seg.engine.ema import RAW, TrainableEMAHook
@@ -277,8 +277,7 @@ class PEFTRunner(NamedParts):
 
     def _classes(self) -> dict[str, Any]:
         """Returns classes and palette of the model."""
-        meta, about = self.train_dataloader.dataset.metainfo, self.cfg.get('benchmark') or {}
-        return seen_metainfo(meta, about.unseen) if about.get('compact') else meta
+        return channel_metainfo(self.train_dataloader.dataset.metainfo, self.cfg.get('benchmark'))
 
     def save_checkpoint(
         self,

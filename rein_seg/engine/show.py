@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import torch
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import HOOKS
 
 from rein_seg.datasets.files.pictures import read_image
+from rein_seg.datasets.unseen import channel_classes
 
 
 @HOOKS.register_module()
@@ -36,14 +38,23 @@ class ShowPredictionsHook(SegVisualizationHook):
                 max_value=about.get('max_value'),
                 orientation=about.get('orientation'),
             )
+            classes = self._visualizer.dataset_meta['classes']
+            channels = channel_classes(classes, runner.cfg.get('benchmark'))
             height, width = sample.pred_sem_seg.shape[-2:]
             if image.shape[:2] != (height, width):
                 image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
             self._visualizer.add_datasample(
                 f'test_{Path(sample.img_path).name}',
                 image[..., ::-1],
-                data_sample=sample,
+                data_sample=sample if len(channels) == len(classes) else _mapped(sample, channels),
                 show=self.show,
                 wait_time=self.wait_time,
                 step=self._test_index,
             )
+
+
+def _mapped(sample: Any, channels: Sequence[int]) -> Any:
+    """Returns a copy of a sample whose prediction has the class indexes of the data set."""
+    pred, copy = sample.pred_sem_seg, sample.clone()
+    copy.pred_sem_seg = type(pred)(data=torch.tensor(channels, device=pred.data.device)[pred.data])
+    return copy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,13 @@ from rein_seg.pages.strips import STRIP_WIDTH, row, text_line
 
 
 @torch.no_grad()
-def draw_overview(path: Path, model: nn.Module, dataset: Any, results: dict[str, Any]) -> None:
+def draw_overview(
+    path: Path,
+    model: nn.Module,
+    dataset: Any,
+    results: dict[str, Any],
+    channels: Sequence[int],
+) -> None:
     """Writes the picture of a run.
 
     Args:
@@ -28,6 +34,7 @@ def draw_overview(path: Path, model: nn.Module, dataset: Any, results: dict[str,
         model: The segmentor.
         dataset: Test data set, of one domain or a concatenation of several.
         results: As in results.json; each row has the main score of its domain.
+        channels: Index of the class of each channel of the model; see `channel_classes`.
     """
     palette = dataset.metainfo['palette']
     model.eval()
@@ -37,7 +44,8 @@ def draw_overview(path: Path, model: nn.Module, dataset: Any, results: dict[str,
         output = model.test_step(batch)[0]
         label = output.gt_sem_seg.data.squeeze(0).cpu().numpy()
         pred = output.pred_sem_seg.data.squeeze(0).cpu().numpy()
-        pictures = [sample_image(info), colour(label, palette), colour(pred, palette)]
+        pictures = [sample_image(info), colour(label, palette)]
+        pictures.append(colour(np.array(channels)[pred], palette))
         rows.append(row(domain_title(output.domain, results), pictures))
     rows.append(legend(dataset.metainfo['classes'], palette, STRIP_WIDTH))
     write_png(path, np.vstack(rows)[..., ::-1])

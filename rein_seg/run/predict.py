@@ -19,7 +19,7 @@ from torch import nn
 
 from rein_seg.config.load import load_config
 from rein_seg.config.request import start_heads_from_no_file
-from rein_seg.datasets.unseen import seen_metainfo
+from rein_seg.datasets.unseen import channel_metainfo
 from rein_seg.errors import UserError
 from rein_seg.run.weights import load_weights
 
@@ -80,9 +80,7 @@ def dataset_meta(cfg: Config) -> dict[str, Any]:
         ('background', 'blob')
     """
     loader = cfg.get('val_dataloader') or cfg.test_dataloader
-    meta = classes_of(_first_of(loader.dataset))
-    about = cfg.get('benchmark') or {}
-    return seen_metainfo(meta, about.unseen) if about.get('compact') else meta
+    return channel_metainfo(classes_of(_first_of(loader.dataset)), cfg.get('benchmark'))
 
 
 def classes_of(part: Mapping[str, Any]) -> dict[str, Any]:

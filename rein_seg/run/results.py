@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 
 from rein_seg.checkpoint import write_json
 from rein_seg.checkpoint.adapter import write_adapter
+from rein_seg.datasets.unseen import channel_classes
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.environment import describe_environment
 from rein_seg.evaluation import DomainMetric, class_table
@@ -153,7 +154,8 @@ def write_overview(
     name: str = 'overview.png',
 ) -> None:
     """Draws one sample of each domain with its prediction into the work folder."""
-    draw_overview(Path(cfg.work_dir) / name, runner.bare_model, loader.dataset, results)
+    channels = channel_classes(loader.dataset.metainfo['classes'], cfg.get('benchmark'))
+    draw_overview(Path(cfg.work_dir) / name, runner.bare_model, loader.dataset, results, channels)
 
 
 def write_page(

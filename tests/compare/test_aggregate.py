@@ -65,7 +65,12 @@ def test_scores_of_seen_and_unseen_classes_are_shown():
     for scores in results['domains'].values():
         mean = scores['mIoU']
         scores |= {'hIoU': mean / 2, 'S': mean + 5, 'U': mean - 5, 'pAcc': scores.pop('aAcc')}
+    results['unseen'] = ['sky']
     table = build_comparison([make_run(results=results)])
+    assert table['unseen'] == ['sky']
+    other = make_run(results={**results, 'unseen': ['road']})
+    with pytest.raises(UserError, match=r"has unseen \['road'\].* has \['sky'\]"):
+        build_comparison([make_run(results=results), other])
     assert table['shown'] == ['hIoU', 'S', 'U']
     assert set(table['metrics']) == {'hIoU', 'S', 'U', 'pAcc', 'mIoU'}
     assert table['metrics']['U'] == {'better': 'higher', 'unit': '%'}

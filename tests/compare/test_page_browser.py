@@ -235,3 +235,9 @@ def test_nothing_finished_yet(tmp_path):
     assert found['runs'] == ['LoRA, seed 0']
     assert found['notes'] == 'Note: 1 of 1 runs are not finished.'
     assert all(found['hidden'])
+
+
+def test_unseen_classes_are_marked(tmp_path):
+    table = build_comparison([make_run(results=make_results(unseen=['sky']))])
+    found = ask(tmp_path, page(table), TABLES + "return column('classes', 0);")
+    assert found == ['road', 'sky (unseen)']

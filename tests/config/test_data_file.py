@@ -340,8 +340,9 @@ def test_unseen_classes_and_words_reach_labels_metric_and_text(tmp_path):
 @pytest.mark.parametrize(
     ('more', 'said'),
     [
-        ('unseen: [hose]', "unseen names a class 'hose'; did you mean 'house'"),
-        ('unseen: [road, sky, house]', 'a class that training labels, too'),
+        ('unseen: [hose]', "unseen names 'hose', which is no class; did you mean 'house'"),
+        ('unseen: [road, sky, house]', 'data.yaml: unseen names all 3 classes'),
+        ('unseen: [house, house]', "data.yaml: unseen names the class 'house' twice"),
         ('unseen: []', 'not empty'),
         ('names: {street: road}', "names names a class 'street'"),
         ('names: {road: []}', 'names.road=\\[\\]'),

@@ -129,10 +129,49 @@ def test_compact_makes_a_model_of_the_seen_classes_that_is_tested_on_all():
         (dict(benchmark__unseen='bus'), 'benchmark.unseen'),
         (
             dict(
-                model__auxiliary_head=dict(type='LinearHead'),
+                model__auxiliary_head=dict(type='ATMHead', unseen_label=253),
                 model__decode_head=dict(_delete_=True, type='ATMHead', unseen_label=254),
             ),
-            'auxiliary_head LinearHead gets training labels of 254',
+            'auxiliary_head ATMHead has unseen_label=253, but model.decode_head.unseen_label=254',
+        ),
+        (
+            dict(model__auxiliary_head=[dict(type='ATMHead', unseen_label=254)]),
+            'auxiliary_head ATMHead has unseen_label=254, but .*unseen_label=None',
+        ),
+        (
+            dict(
+                train_dataloader__dataset__pipeline=[
+                    dict(type='LoadLabels'),
+                    dict(type='KeepSeenLabels', unseen=list(UNSEEN)),
+                    dict(type='KeepSeenLabels', unseen=list(UNSEEN)),
+                ]
+            ),
+            "pipeline of 'clear' has KeepSeenLabels 2 times",
+        ),
+        (
+            dict(
+                benchmark__compact=True,
+                train_dataloader__sampler=dict(type='mmseg.RareClassSampler', _delete_=True),
+            ),
+            'compact=True with RareClassSampler',
+        ),
+        # each would score, or hand in, indexes of the seen classes as classes of the data
+        (
+            dict(
+                benchmark__compact=True,
+                val_evaluator=dict(type='DomainIoUMetric', source='clear', _delete_=True),
+            ),
+            'compact=True with val_evaluator DomainIoUMetric',
+        ),
+        (
+            dict(
+                benchmark__compact=True,
+                test_evaluator=[
+                    dict(type='SeenUnseenIoU'),
+                    dict(type='SubmissionWriter', folder='x'),
+                ],
+            ),
+            'compact=True with test_evaluator SubmissionWriter',
         ),
         (
             dict(
@@ -169,6 +208,14 @@ def test_all_classes_unseen():
     ('options', 'words'),
     [
         (dict(val_evaluator=dict(type='SeenUnseenIoU')), 'but benchmark.unseen names no class'),
+        (
+            dict(test_evaluator=dict(type='SeenUnseenIoU', unseen=['busses'])),
+            "test_evaluator.unseen names 'busses', which is no class; did you mean 'bus'",
+        ),
+        (
+            dict(val_evaluator=dict(type='SeenUnseenIoU', unseen=['bus'], compact=True)),
+            'val_evaluator has compact=True, but benchmark.compact=None',
+        ),
         (dict(benchmark__compact=True), 'compact=True, but benchmark.unseen'),
         (
             dict(
@@ -192,3 +239,50 @@ def test_a_metric_of_its_own_scores_the_groups_of_a_full_training():
     cfg = resolve(NAME, Request(options={'val_evaluator': own})).cfg
     assert cfg.val_evaluator.unseen == ['bus']
     assert 'KeepSeenLabels' not in types(cfg.train_dataloader.dataset)
+
+
+def test_an_auxiliary_head_without_pseudo_labels_is_no_mistake():
+    from mmengine.config import Config
+
+    from rein_seg.config.config_paths import Parts
+    from rein_seg.config.unseen import fill_unseen
+
+    head = dict(type='ATMHead', unseen_label=254)
+    model = dict(decode_head=head, auxiliary_head=dict(type='LinearHead'))
+    cfg = Config(dict(benchmark=dict(unseen=['bus']), model=model))
+    fill_unseen(cfg, Parts(cfg))
+    assert cfg.model.auxiliary_head.to_dict() == {'type': 'LinearHead'}
+
+
+def test_another_ignored_label_reaches_the_step():
+    cfg = resolved(train_dataloader__dataset__ignore_index=200).cfg
+    assert keep(cfg).ignore_index == cfg.model.decode_head.ignore_index == 200
+
+
+ZEGCLIP = 'zegclip_tiny_miniscapes'
+
+
+def test_text_gets_the_classes_of_the_data_and_the_unseen_of_the_benchmark():
+    cfg = resolved(ZEGCLIP).cfg
+    assert (cfg.model.text.classes[1], cfg.model.text.unseen) == ('sidewalk', list(UNSEEN))
+    assert resolve(cfg).cfg.to_dict() == cfg.to_dict()
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(model__text__unseen=['bus']), r"model.text.unseen=\['bus'\], but benchmark.unseen="),
+        (dict(model__text__unseen=[]), r'model.text.unseen=\[\], but benchmark.unseen='),
+        (
+            dict(benchmark='miniscapes', model__text__unseen=['bus']),
+            r"model.text.unseen=\['bus'\], but benchmark.unseen=\[\]",
+        ),
+        (
+            dict(model__text__classes=['sky', 'road']),
+            r"model.text.classes=\['sky', 'road'\], but the training data of 'clear' have",
+        ),
+    ],
+)
+def test_text_of_other_classes_or_other_unseen_classes_is_refused(options, words):
+    with pytest.raises(UserError, match=words):
+        resolved(ZEGCLIP, **options)

@@ -85,6 +85,9 @@ def test_one_list_of_all_training_images(voc, name):
 
 def test_the_lists_of_mmsegs_converter(voc):
     listed(voc / VOC / 'ImageSets/Segmentation/aug.txt', 'sbd_b')
+    # its other list, with images that have official labels alone
+    listed(voc / VOC / 'ImageSets/Segmentation/trainaug.txt', 'train_a', 'sbd_b')
+    (voc / VOC / 'SegmentationClassAug/train_a.png').unlink()
     dataset = VOC20Dataset('voc', split='train_aug', data_root=str(voc))
     # train.txt has the official labels
     assert found(dataset) == {'sbd_b.jpg': [15, 255], 'train_a.jpg': [0, 255]}

@@ -2,7 +2,12 @@
 
 import pytest
 
-from rein_seg.datasets.unseen import class_indexes, seen_classes
+from rein_seg.datasets.unseen import (
+    channel_classes,
+    channel_metainfo,
+    class_indexes,
+    seen_classes,
+)
 from rein_seg.errors import UserError
 
 CLASSES = ('road', 'sky', 'sea', 'bus')
@@ -30,3 +35,18 @@ def test_names_and_indexes():
 def test_mistakes(named, words):
     with pytest.raises(UserError, match=words):
         class_indexes(named, CLASSES, 'x')
+
+
+@pytest.mark.parametrize(
+    ('benchmark', 'channels'),
+    [
+        (None, (0, 1, 2, 3)),
+        (dict(unseen=['sky', 'bus']), (0, 1, 2, 3)),
+        (dict(unseen=['sky', 'bus'], compact=True), (0, 2)),
+    ],
+)
+def test_channels_of_a_model(benchmark, channels):
+    assert channel_classes(CLASSES, benchmark) == channels
+    meta = dict(classes=CLASSES, palette=None, more=1)
+    classes = tuple(CLASSES[i] for i in channels)
+    assert channel_metainfo(meta, benchmark) == dict(classes=classes, palette=None, more=1)

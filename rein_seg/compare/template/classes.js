@@ -58,7 +58,7 @@ function drawClasses() {
     };
   };
   const columns = [
-    { key: 'class', title: 'class', header: true, value: (name) => name, cell: (name) => name },
+    { key: 'class', title: 'class', header: true, value: (name) => name, cell: (name) => ((data.unseen || []).includes(name) ? `${name} (unseen)` : name) },
     ...scored.map((variant) => ({
       key: `variant.${variant.name}`, title: variant.name, first: 'desc',
       value: (name) => value(variant, name), cell: (name) => cell(variant, name),

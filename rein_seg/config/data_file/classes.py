@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rein_seg.datasets.label_space import MOST_RAW_ID, check_label_space
+from rein_seg.datasets.unseen import class_indexes
 from rein_seg.errors import UserError, near_misses
 from rein_seg.palettes import distinct_colours
 
@@ -159,9 +160,8 @@ class _Reader:
     def unseen(self, content: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
         """Returns the classes that training never labels."""
         said = tuple(content.get('unseen', ()))
-        self._known('unseen', said, names)
-        if set(said) >= set(names):
-            raise self.refuse('unseen', list(said), 'a class that training labels, too')
+        if said:
+            class_indexes(said, names, f'{self.file}: unseen')
         return said
 
     def words(

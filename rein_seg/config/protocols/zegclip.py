@@ -25,10 +25,6 @@ ZEGCLIP_VOC = Protocol(
     test_cfg=slide(512, 426, 4),
     # the short side is 512 however long the other
     test_pipelines=dict(default=(LOAD, inside(2**15, 512), LABELS, PACK)),
-    not_known=(
-        'augmentation, cat_max_ratio: here flip 0.5, PhotoMetricDistortion and 0.75',
-        'betas and eps of AdamW: here its defaults',
-    ),
 )
 
 
