@@ -11,7 +11,7 @@ from tests.text.towers import TOWER
 @pytest.mark.parametrize(
     ('text', 'words'),
     [
-        (dict(tower=TOWER), "text 'a photo of a sidewalk': the text tower does not know the word"),
+        (dict(tower=TOWER), "text 'sidewalk': the text tower does not know the word 'sidewalk'"),
         (dict(tower=dict(checkpoint='none.pt')), "weights file 'none.pt' does not exist"),
         (dict(file='none.safetensors'), "'none.safetensors' does not exist"),
         (dict(names=dict(raod=['street'])), "names names 'raod', which is no class; did you mean"),
