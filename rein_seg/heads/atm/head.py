@@ -123,6 +123,7 @@ class ATMHead(DecodeHead, BaseModule):
         self.unseen_label, self.official_layout = unseen_label, official_layout
         check_classes(num_classes, unseen, setting)
         self.set_classes(num_classes, tuple(unseen))
+        self.use_proj = use_proj
         if use_proj:
             self.input_proj_1 = nn.Linear(joint_dims, width)
             self.proj_norm_1 = nn.LayerNorm(width)
@@ -152,7 +153,7 @@ class ATMHead(DecodeHead, BaseModule):
         text = features.text.to(glob).expand(len(glob), -1, -1)
         queries = self.q_proj(torch.cat((text * glob[:, None], text), dim=2))
         memory = dense.flatten(2).transpose(1, 2)
-        if hasattr(self, 'input_proj_1'):
+        if self.use_proj:
             memory = self.proj_norm_1(self.input_proj_1(memory))
         return [mask.unflatten(2, dense.shape[2:]) for mask in self.decoder_1(queries, memory)]
 
@@ -208,11 +209,9 @@ class ATMHead(DecodeHead, BaseModule):
         labels = labels.long()
         known = (labels >= 0) & (labels < self.num_classes) & (labels != self.ignore_index)
         found = rows[torch.where(known, labels, self.num_classes)]
-        return (
-            found
-            if self.unseen_label is None
-            else found.masked_fill(labels == self.unseen_label, UNSEEN)
-        )
+        if self.unseen_label is None:
+            return found
+        return found.masked_fill(labels == self.unseen_label, UNSEEN)
 
     @torch.no_grad()
     def with_pseudo_labels(self, rows: Tensor, masks: Tensor) -> Tensor:
