@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from rein_seg.checkpoint import read_adapter, read_checkpoint, save_adapter
+from rein_seg.checkpoint.schema import ADAPTER, check_rules
 from rein_seg.errors import UserError
 from tests.campaign.made_weights import RECORD, change_adapter, change_pth
 
@@ -125,3 +126,13 @@ def test_a_changed_letter_of_the_metadata_is_noticed(tmp_path):
     path.write_bytes(data.replace(b'1e-4', b'1e-5'))
     with pytest.raises(UserError, match='was changed .* the SHA-256 of its metadata differs'):
         read_adapter(path)
+
+
+@pytest.mark.parametrize(
+    'text',
+    ['ClassTable', dict(type='ClassTable'), dict(type='A', source='b', open_vocabulary='yes')],
+)
+def test_a_text_branch_has_a_type_a_source_and_its_openness(text):
+    with pytest.raises(UserError, match='metadata.text is .* expected a dict with a type'):
+        check_rules({'text': text}, ADAPTER, 'adapter: metadata.')
+    check_rules({'text': None}, ADAPTER, 'adapter: metadata.')
