@@ -73,6 +73,11 @@ def inherited_deviations(cfg: Config, trained: Mapping[str, Any] | None) -> list
         changed = [f'trained under {"a changed " if changed else ""}{theirs}']
     if trained['benchmark'] != cfg.benchmark.get('name'):
         changed.insert(0, f'trained for {trained["benchmark"]}')
+    elif known.benchmark is None:  # else the deviations from its definition say it
+        before, now = (
+            ', '.join(one.get('unseen') or ()) or 'none' for one in (trained, cfg.benchmark)
+        )
+        changed += deviations_in('unseen classes of the training', before, now)
     return changed
 
 

@@ -67,8 +67,10 @@ class Resolved:
 
     def training_record(self) -> dict[str, Any]:
         """Returns the record of a training run for its files."""
+        unseen = list(self.cfg.benchmark.get('unseen') or ())
         return {
             'benchmark': self.cfg.benchmark.get('name'),
+            **({'unseen': unseen} if unseen else {}),
             'protocol': self.cfg.benchmark.get('protocol'),
             'changed': list(self.deviations.training),
             'selection': self.deviations.selection,

@@ -3,6 +3,7 @@
 import pytest
 
 from rein_seg.config.benchmarks.miniscapes_unseen import UNSEEN
+from rein_seg.config.deviations import inherited_deviations
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
 from rein_seg.errors import UserError
@@ -257,6 +258,17 @@ def test_an_auxiliary_head_without_pseudo_labels_is_no_mistake():
 def test_another_ignored_label_reaches_the_step():
     cfg = resolved(train_dataloader__dataset__ignore_index=200).cfg
     assert keep(cfg).ignore_index == cfg.model.decode_head.ignore_index == 200
+
+
+def test_a_test_on_own_data_says_other_unseen_classes_of_the_training():
+    own = dict(benchmark__name='town', val_evaluator__type='SeenUnseenIoU')
+    run = resolved(training=True, **own, benchmark__unseen=['bus'])
+    assert run.training_record()['unseen'] == ['bus']
+    other = resolved(**own, benchmark__unseen=['car']).cfg
+    assert inherited_deviations(run.cfg, run.training_record()) == []
+    assert inherited_deviations(other, run.training_record()) == [
+        'unseen classes of the training bus instead of car'
+    ]
 
 
 ZEGCLIP = 'zegclip_tiny_miniscapes'

@@ -22,11 +22,10 @@ COLUMNS = ['hIoU', 'S', 'U', 'pAcc', 'mIoU']
 def config(folder, **options):
     return tiny_config(
         folder,
-        benchmark__unseen=UNSEEN,
         val_evaluator__type='SeenUnseenIoU',
         test_evaluator__type='SeenUnseenIoU',
         train_cfg=dict(max_iters=2, val_interval=2),
-        **options,
+        **{'benchmark__unseen': UNSEEN, **options},
     )
 
 
@@ -71,6 +70,10 @@ def test_a_model_of_the_seen_classes_is_tested_on_all(tmp_path):
     adapter = tmp_path / 'run/adapter.safetensors'
     again = testing.test(cfg, str(adapter))
     assert again['domains'] == results['domains']
+    # as many seen classes, but other ones: a channel would stand for another class
+    other = config(tmp_path, benchmark__compact=True, benchmark__unseen=['road', *UNSEEN[1:]])
+    with pytest.raises(UserError, match=r"was trained on the classes \('road', 'building'"):
+        testing.test(other, str(adapter))
     predictor = rein_seg.load(adapter, device='cpu')
     assert len(predictor.classes) == 15
     assert not set(UNSEEN) & set(predictor.classes)
