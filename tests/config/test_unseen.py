@@ -3,6 +3,7 @@
 import pytest
 
 from rein_seg.config.benchmarks.miniscapes_unseen import UNSEEN
+from rein_seg.config.config_paths import datasets_of
 from rein_seg.config.deviations import inherited_deviations
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
@@ -68,6 +69,21 @@ def test_a_pipeline_of_a_users_own_gets_the_step():
              dict(type='PackDomainInputs')]  # fmt: skip
     cfg = resolved(train_dataloader__dataset__pipeline=steps).cfg
     assert types(cfg.train_dataloader.dataset)[1:3] == ['LoadAnnotations', 'KeepSeenLabels']
+
+
+def test_every_training_set_inside_others_gets_the_step():
+    steps = [dict(type='LoadDomainImage'), dict(type='LoadLabels'), dict(type='PackDomainInputs')]
+    one, two = (
+        dict(type='MiniScapesDataset', domain=name, split='train', count=4, pipeline=steps)
+        for name in ('clear', 'night')
+    )
+    both = [one, dict(type='RepeatDataset', times=2, dataset=two)]
+    cfg = resolved(
+        train_dataloader__dataset=dict(_delete_=True, type='ConcatDataset', datasets=both)
+    ).cfg
+    first, second = datasets_of(cfg, ('train_dataloader',))
+    assert [types(part)[1:3] for part in (first, second)] == [['LoadLabels', 'KeepSeenLabels']] * 2
+    assert [part.domain for part in (first, second)] == ['clear', 'night']
 
 
 def test_other_unseen_classes_reach_all_and_are_a_deviation():

@@ -31,7 +31,8 @@ class KeepSeenLabels(BaseTransform):
         unseen: Names or indexes of the unseen classes.
         compact: Whether seen classes become 0 to S - 1 in their order, for a model of S channels.
         unseen_as: Label of the pixels of unseen classes, for a head that gives them pseudo labels:
-            they stay apart from padding and other ignored pixels. None ignores them.
+            they stay apart from padding and other ignored pixels, and a crop with
+            ``cat_max_ratio`` takes them for one class. None ignores them.
         ignore_index: Label of ignored pixels.
 
     Raises:
