@@ -222,6 +222,8 @@ def build_segmentor(golden, folder):
                     heads=config['bheads'],
                     blocks=config['blocks'],
                     tokens=config['tokens'],
+                    depth=config.get('total_d_layer'),
+                    class_embedding_twice=config.get('class_embedding_twice', True),
                 ),
             ),
             text=dict(
@@ -235,6 +237,8 @@ def build_segmentor(golden, folder):
                 type='ATMHead',
                 num_heads=config['heads'],
                 num_layers=len(layers),
+                use_proj='decode_head.input_proj_1.weight' in weights,
+                embed_dims=len(weights['decode_head.q_proj.weight']),
                 dropout=0.0,
                 **(TRANSDUCTIVE if config['st'] else {}),
             ),

@@ -16,7 +16,7 @@ from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
 from rein_seg.encoders.plain_vit.joint import check_joint, joint_space
 from rein_seg.encoders.plain_vit.model import PlainViT, make_arch
 from rein_seg.encoders.plain_vit.weights import PATCH, fit_plain_vit
-from rein_seg.encoders.weights import Converted, leave_out, rename, strip_prefix
+from rein_seg.encoders.weights import Converted, leave_out, rename
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map
 
@@ -133,6 +133,7 @@ register_anatomy(CLIPViT)(vit_anatomy)
 def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     """Converts a file of OpenAI or OpenCLIP, the image tower alone, or mmpretrain's own names.
 
+    A whole CLIP of mmpretrain has its last norm as ``visual.ln1``, its projection beside the tower.
     Names can have a prefix such as ``module.``, which OpenCLIP's training writes, or ``backbone.``
     in checkpoints of DenseCLIP and ZegCLIP. The text tower is left out, and without ``joint_dims``
     the last norm and projection of the image tower.
@@ -140,9 +141,11 @@ def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     Raises:
         UserError: If the file is of another size, or lacks a joint space that the encoder needs.
     """
-    tensors, text = without_text(state, 'class_embedding')
-    tensors = strip_prefix(tensors, 'cls_token')
+    official = any(name.endswith('class_embedding') for name in state)
+    tensors, text = without_text(state, 'class_embedding' if official else 'cls_token')
     _refuse_resnet(tensors)
+    if 'visual_proj.proj' in tensors:
+        tensors = rename(tensors, ((r'^ln1\.', 'ln_post.'), (r'^visual_proj\.', '')))
     own_names = PATCH in tensors
     if encoder.joint is not None:
         tensors = rename(tensors, ((r'^(ln_post\.|proj$)', r'joint.\1'),))

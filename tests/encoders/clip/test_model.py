@@ -57,6 +57,15 @@ def text():
     }
 
 
+def mmpretrain_names(encoder):
+    """The image tower of a whole CLIP of mmpretrain."""
+    tower = {f'visual.{name}': tensor for name, tensor in encoder.state_dict().items()}
+    rules = (('visual.joint.ln_post', 'visual.ln1'), ('visual.joint.proj', 'visual_proj.proj'))
+    for ours, theirs in rules:
+        tower = {name.replace(ours, theirs): tensor for name, tensor in tower.items()}
+    return tower
+
+
 def under_module(state):
     return {f'module.{name}': tensor for name, tensor in state.items()}
 
@@ -142,7 +151,9 @@ def test_official_names_reach_every_tensor(layout, tmp_path):
         assert torch.equal(encoder.state_dict()[name], expected), name
 
 
-@pytest.mark.parametrize('layout', ['whole', 'half', 'ours', 'denseclip', 'zegclip'])
+@pytest.mark.parametrize(
+    'layout', ['whole', 'half', 'ours', 'denseclip', 'zegclip', 'mmpretrain', 'mmpretrain_module']
+)
 def test_the_joint_space_comes_from_the_file(layout, tmp_path):
     cfg = {**ENCODERS['clip_joint'], 'out_indices': [1]}
     original = build_encoder({**cfg, 'init_seed': 3})[0]
@@ -158,7 +169,10 @@ def test_the_joint_space_comes_from_the_file(layout, tmp_path):
             ('backbone.prompt_proj.bias', 'backbone.deep_prompt_embeddings'), torch.ones(2)
         ),
     }
+    mmpretrain = {**text(), **mmpretrain_names(original)}
     content = {
+        'mmpretrain': mmpretrain,
+        'mmpretrain_module': under_module(mmpretrain),
         'whole': {**state, **text()},
         'half': {k: v.half() for k, v in state.items()},
         'ours': original.state_dict(),
@@ -181,6 +195,13 @@ def test_resampling_and_what_is_left_out():
     grid = original.pos_embed[:, 1:].reshape(1, 6, 6, 16).permute(0, 3, 1, 2)
     expected = F.interpolate(grid, size=(4, 4), mode='bilinear').flatten(2).transpose(1, 2)
     torch.testing.assert_close(converted.tensors['pos_embed'][:, 1:], expected)
+
+
+def test_a_whole_clip_of_mmpretrain_without_a_joint_space():
+    original = build_encoder(ENCODERS['clip_joint'])[0]
+    converted = convert_weights(build(), {**mmpretrain_names(original), **text()})
+    assert set(converted.left_out) == {*text(), 'ln_post.weight', 'ln_post.bias', 'proj'}
+    assert converted.tensors.keys() == build().state_dict().keys()
 
 
 def test_other_sizes_and_other_files_are_explained(tmp_path):
