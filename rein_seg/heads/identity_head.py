@@ -9,6 +9,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from rein_seg.heads.mmseg_head import LogitsHead
+from rein_seg.peft.arguments import checked
 from rein_seg.rules import Positive
 from rein_seg.structures import Features
 
@@ -26,6 +27,9 @@ class IdentityHead(LogitsHead):
     Shapes:
         `Features` with scores (B, K, h, w) -> logits (B, K, h, w).
 
+    Raises:
+        UserError: If the temperature is not above 0.
+
     Source: Rao et al., "DenseCLIP" (CVPR 2022), Sec. 3.2, and the official code. Differs from it:
     none.
 
@@ -42,6 +46,7 @@ class IdentityHead(LogitsHead):
     filled_in = ('num_classes',)
     reads_scores = True
 
+    @checked
     def __init__(self, num_classes: int, *, temperature: Positive = 0.07, **kwargs) -> None:
         kwargs.setdefault('loss_decode', dict(type='CrossEntropyLoss', loss_weight=0.4))
         super().__init__(

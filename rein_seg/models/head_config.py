@@ -27,6 +27,9 @@ from rein_seg.models.backbone import PEFTBackbone
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.text import TextBranch
 
+# facts of the text branch and of the space that it shares with images
+_OF_TEXT = ('joint_dims', 'text_dims', 'unseen')
+
 
 def build_head(cfg: Mapping[str, Any], inputs: HeadInputs) -> nn.Module:
     """Builds a head that reads all maps, or the last map where it reads a single map.
@@ -122,7 +125,17 @@ def _filled(
             f'head {cfg["type"]!r} has num_classes={number}, the model '
             f'num_classes={inputs.num_classes}: leave it out of the head, it is filled in'
         )
+    for name in set(_OF_TEXT) & set(names) & set(cfg):
+        if _plain(cfg[name]) != _plain(facts[name]):
+            raise UserError(
+                f'head {cfg["type"]!r} has {name}={cfg[name]!r}, the model {facts[name]!r}: leave '
+                'it out of the head, it is filled in'
+            )
     return {**{name: facts[name] for name in names}, **cfg}
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def head_inputs(

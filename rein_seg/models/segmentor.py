@@ -130,6 +130,8 @@ class PEFTSegmentor(EncoderDecoder):
         if neck is not None:
             with building('model.neck'):
                 self.neck, channels, strides = build_neck(neck, inputs)
+            least = getattr(self.neck, 'least_steps', 1) * max(built.anatomy.out_strides)
+            built.restrict_sides(type(self.neck).__name__, 1, least)
             inputs = replace(inputs, channels=channels, strides=None)
         with building('model.decode_head'):
             self.decode_head = build_head(decode_head, inputs)

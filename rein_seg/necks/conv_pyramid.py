@@ -52,11 +52,15 @@ class ConvPyramid(BaseModule):
         factors: Scale of each map: 4, 2, 1 or 0.5.
         batch_norm: Puts a batch norm between the two convolutions of factor 4.
 
+    Attributes:
+        least_steps: Least H and W: a max pool needs two steps.
+
     Shapes:
         (B, C_i, H, W) -> (B, C_i, floor(H f_i), floor(W f_i)) for each map.
 
     Raises:
-        UserError: If the numbers of factors and maps differ, or a factor is another number.
+        UserError: If the numbers of factors and maps differ, a factor is another number, or a map
+            is too small.
 
     Source: the official code of Rein for CLIP, where this neck trains together with Rein; it is
     not in the paper. With ``batch_norm``: the official code of Rao et al., "DenseCLIP" (CVPR 2022).
@@ -88,9 +92,16 @@ class ConvPyramid(BaseModule):
             make_level(channels, factor, batch_norm=batch_norm)
             for channels, factor in zip(in_channels, factors, strict=True)
         )
+        self.least_steps = 2 if min(factors) < 1 else 1
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Returns the scaled maps, in the order of the factors."""
+        steps = tuple(min(x.shape[i] for x in maps) for i in (2, 3))
+        if min(steps) < self.least_steps:
+            raise UserError(
+                f'ConvPyramid halves a map of {steps} steps (height, width): expected at least '
+                f'{self.least_steps}; give images with sides of two patches or more'
+            )
         return tuple(level(x) for level, x in zip(self.levels, maps, strict=True))
 
 

@@ -1,8 +1,10 @@
 """Scores of pixels and words as logits: temperature, loss, ignored pixels."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
+from rein_seg.errors import UserError
 from rein_seg.heads import IdentityHead
 from rein_seg.structures import Features
 
@@ -45,6 +47,12 @@ def test_another_temperature_and_other_losses():
     found = head.loss(features, labels)
     torch.testing.assert_close(found['loss_ce'], plain.loss(halved, labels)['loss_ce'])
     assert sum('loss' in name for name in found) == 2
+
+
+@pytest.mark.parametrize('temperature', [0, -1, 'x', None])
+def test_a_temperature_that_is_none(temperature):
+    with pytest.raises(UserError, match=r'temperature=.*: expected a number, above 0'):
+        IdentityHead(CLASSES, temperature=temperature)
 
 
 def test_predictions_are_the_enlarged_logits():

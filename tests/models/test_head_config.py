@@ -60,3 +60,19 @@ def test_one_class_and_another_number_of_classes_are_refused():
     three = HeadInputs(channels=(8,), strides=(4,), num_classes=3)
     with pytest.raises(UserError, match="'LinearHead' has num_classes=2, the model num_classes=3"):
         build_head(dict(type='LinearHead', num_classes=2), three)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(text_dims=9), 'has text_dims=9, the model 8: leave it out of the head'),
+        (dict(joint_dims=9), 'has joint_dims=9, the model 8'),
+        (dict(unseen=[0]), r'has unseen=\[0\], the model \(1,\)'),
+    ],
+)
+def test_facts_of_text_are_the_models(options, message):
+    inputs = HeadInputs((8,), (8,), 3, joint_dims=8, text_dims=8, unseen=(1,))
+    head = dict(type='ATMHead', num_heads=2, text_dims=8, unseen=[1])
+    assert build_head(head, inputs).unseen == (1,)
+    with pytest.raises(UserError, match=message):
+        build_head({**head, **options}, inputs)

@@ -135,11 +135,26 @@ def test_the_decoder_starts_as_published():
         (dict(level=-5), r'level=-5, but there are 4 maps'),
         (dict(factors=(4, 2)), '2 factors for 4 maps'),
         (dict(embed_dims=9), 'embed_dims=9, num_heads=2: .* take embed_dims=10'),
+        (dict(level=True), 'level=True: expected a whole number or None'),
+        (dict(factors=3), 'factors=3: expected a list of numbers or None'),
+        (dict(out_channels=0), 'out_channels=0: expected a whole number, at least 1'),
+        (dict(num_heads=0), 'num_heads=0: expected a whole number, at least 1'),
+        (dict(num_layers=-1), 'num_layers=-1: expected a whole number, at least 1'),
+        (dict(dropout=2), 'dropout=2: expected a number, from 0 to 1'),
+        (dict(gamma=float('nan')), 'gamma=nan: expected a number'),
+        (dict(gamma='x'), "gamma='x': expected a number"),
     ],
 )
 def test_bad_arguments(options, message):
     with pytest.raises(UserError, match=message):
         build(**options)
+
+
+def test_words_that_do_not_move_at_first():
+    neck = build(gamma=0)
+    features = draw()
+    assert torch.equal(neck.update(features.text, features.joint)[1], features.text)
+    assert neck.gamma.dtype is torch.float32
 
 
 def test_the_model_fills_in_the_facts():
@@ -172,7 +187,9 @@ def test_a_model_learns_from_both_losses_and_predicts_any_size():
     assert all(p.grad.isfinite().all() for p in trained.values())
     with torch.no_grad():
         segmentor.eval()
-        assert segmentor.whole_inference(torch.randn(1, 3, 41, 70)).shape == (1, CLASSES, 41, 70)
+        for size in ((41, 70), (8, 70), (5, 3)):  # a single patch is padded to two
+            predicted = segmentor.whole_inference(torch.randn(1, 3, *size))
+            assert predicted.shape == (1, CLASSES, *size)
 
 
 def test_a_resnet_gives_its_maps_as_they_are_and_takes_any_side_from_32_pixels():

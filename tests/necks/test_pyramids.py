@@ -52,6 +52,12 @@ def test_bad_arguments(options, message):
         ConvPyramid(**options)
 
 
+def test_a_map_that_is_too_small_to_be_halved():
+    with pytest.raises(UserError, match=r'map of \(1, 6\) steps .*: expected at least 2'):
+        ConvPyramid((8, 8, 8, 8))(maps(height=1))
+    assert ConvPyramid((8,), factors=(2,))(maps(height=1)[:1])[0].shape == (2, 8, 2, 12)
+
+
 def test_odd_side_is_halved_by_factor():
     """The mean of pixels 0 and 1, then of 2 and 3: the fifth takes no part."""
     neck = TokenPyramid((1,), factors=(0.5,))

@@ -75,9 +75,16 @@ def _vit(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _resnet(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    arch = arch_of(tensors)
+    if 0 in arch['depths']:
+        stage = 1 + arch['depths'].index(0)
+        raise UserError(
+            f'the weights file is a ResNet of CLIP without layer{stage}: expected four stages; the '
+            'file is damaged, so get it again'
+        )
     return dict(
         type='CLIPResNet',
-        arch=_name(arch_of(tensors), RESNETS),
+        arch=_name(arch, RESNETS),
         img_size=_side(tensors['attnpool.positional_embedding']) * STRIDE,
         joint_dims=len(tensors['attnpool.c_proj.weight']),
     )

@@ -20,6 +20,7 @@ from rein_seg.errors import UserError
 from rein_seg.necks.contract import FeaturesNeck
 from rein_seg.necks.conv_pyramid import ConvPyramid
 from rein_seg.necks.pixel_text.decoder import ContextDecoder
+from rein_seg.peft.arguments import checked
 from rein_seg.resize import resize_to
 from rein_seg.rules import Count, Probability
 from rein_seg.structures import Features
@@ -55,7 +56,7 @@ class PixelTextNeck(FeaturesNeck, BaseModule):
         maps (B, out_channels, ., .), text (B, K, D), scores (B, K, h, w) from -1 to 1.
 
     Raises:
-        UserError: If ``level`` is no map.
+        UserError: If ``level`` is no map, or an argument is not as above.
 
     Source: Rao et al., "DenseCLIP" (CVPR 2022), Sec. 3.2 and 3.3, and the official code. Differs
     from it: S is resized where ``level`` has other steps; there that is an error.
@@ -75,6 +76,7 @@ class PixelTextNeck(FeaturesNeck, BaseModule):
     filled_in = ('in_channels', 'in_strides', 'num_classes', 'joint_dims', 'text_dims')
     makes_scores = True
 
+    @checked
     def __init__(
         self,
         in_channels: Sequence[int],
@@ -100,12 +102,13 @@ class PixelTextNeck(FeaturesNeck, BaseModule):
         if factors is not None:
             self.pyramid = ConvPyramid(channels, factors, batch_norm=True)
             strides = [stride / factor for stride, factor in zip(strides, factors, strict=True)]
+        self.least_steps = getattr(self.pyramid, 'least_steps', 1)
         self.level = _find_level(level, strides, in_strides[-1])
         channels[self.level] += num_classes
         self.context_decoder = ContextDecoder(
             joint_dims, embed_dims, num_heads=num_heads, num_layers=num_layers, dropout=dropout
         )
-        self.gamma = nn.Parameter(torch.full((joint_dims,), gamma))
+        self.gamma = nn.Parameter(torch.full((joint_dims,), float(gamma)))
         self.fpn = FPN(channels, out_channels, num_outs=len(channels))
         self.out_channels = (out_channels,) * len(channels)
         self.out_strides = tuple(int(stride) for stride in strides)

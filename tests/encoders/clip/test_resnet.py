@@ -317,6 +317,10 @@ def test_the_config_of_a_file():
         cfg = dict(type='CLIPResNet', arch='rn101', joint_dims=512, init_seed=0)
         state = official(build_encoder(cfg)[0])
     assert encoder_of_file(state)['arch'] == 'rn101'
+    state = official(build())
+    damaged = {name: x for name, x in state.items() if 'layer4' not in name}
+    with pytest.raises(UserError, match='without layer4: expected four stages; .* get it again'):
+        encoder_of_file(damaged)
     damaged = {'visual.class_embedding': torch.ones(4), 'visual.proj': torch.ones(4, 2)}
     with pytest.raises(UserError, match="other names, shapes or types .*KeyError: 'conv1.weight'"):
         encoder_of_file(damaged)
