@@ -36,8 +36,9 @@ class KeepSeenLabels(BaseTransform):
         ignore_index: Label of ignored pixels.
 
     Raises:
-        UserError: If ``unseen`` names no class, a class twice, or all classes; if ``unseen_as`` is
-            a class, the ignored label or no byte; if it comes with ``compact``.
+        UserError: If ``unseen`` names no class, a class twice, or all classes; if ``ignore_index``
+            or ``unseen_as`` is a class or no byte; if both are the same; if ``unseen_as`` comes
+            with ``compact``.
 
     Source: the labels of Zhou et al., "ZegCLIP" (CVPR 2023): ``compact`` in the inductive setting,
     ``unseen_as`` in the transductive. Differs from it: the marker is a byte, not -1; padding has
@@ -107,13 +108,22 @@ def _table(
 ) -> np.ndarray:
     number = len(classes)
     hidden = class_indexes(unseen, classes, 'KeepSeenLabels.unseen')
-    if unseen_as is not None and (unseen_as == ignore_index or not number <= unseen_as <= 255):
+    if not _is_free(ignore_index, number):
         raise UserError(
-            f'KeepSeenLabels unseen_as={unseen_as}: expected a byte of {number} to 255 other than '
-            f'the ignored label {ignore_index}, such as 254'
+            f'KeepSeenLabels ignore_index={ignore_index!r}: expected a byte of {number} to 255, '
+            'which is no class; take the ignore_index of the data set'
+        )
+    if unseen_as is not None and (unseen_as == ignore_index or not _is_free(unseen_as, number)):
+        raise UserError(
+            f'KeepSeenLabels unseen_as={unseen_as!r}: expected a byte of {number} to 255 other '
+            f'than the ignored label {ignore_index}, such as 254'
         )
     seen = seen_classes(hidden, number)
     table = np.full(256, ignore_index if unseen_as is None else unseen_as, np.uint8)
     table[list(seen)] = range(len(seen)) if compact else seen
     table[ignore_index] = ignore_index
     return table
+
+
+def _is_free(label: int, number: int) -> bool:
+    return type(label) is int and number <= label <= 255

@@ -46,6 +46,10 @@ def test_another_ignored_label():
         (dict(unseen_as=255), 'unseen_as=255: expected a byte of 4 to 255 other than .* 255'),
         (dict(unseen_as=3), 'unseen_as=3: expected a byte of 4'),
         (dict(unseen_as=256), 'unseen_as=256'),
+        (dict(unseen_as='254'), "unseen_as='254': expected a byte of 4"),
+        # unseen pixels would be labelled as a class
+        (dict(ignore_index=1), 'ignore_index=1: expected a byte of 4 to 255'),
+        (dict(ignore_index=300), 'ignore_index=300'),
         (dict(unseen_as=254, compact=True), 'compact=True with unseen_as=254'),
     ],
 )
