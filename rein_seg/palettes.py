@@ -90,6 +90,8 @@ def _far_from(taken: Sequence[Sequence[int]], count: int) -> list[list[int]]:
     near = np.linalg.norm(lab[:, None] - to_lab(np.array(taken)), axis=2).min(1)
     found = []
     for _ in range(count):
+        if not near.any():  # all are taken, so colours repeat
+            near = np.full(len(lab), np.inf)
         best = int(near.argmax())
         found.append([int(value) for value in rgb[best]])
         near = np.minimum(near, np.linalg.norm(lab - lab[best], axis=1))

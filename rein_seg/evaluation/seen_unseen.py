@@ -102,7 +102,7 @@ class SeenUnseenIoU(DomainIoUMetric):
         """Returns the scores of one domain."""
         scores = super().summarise(measured)
         iou = list(scores['IoU'].values())
-        seen, unseen = (_mean([iou[i] for i in group]) for group in self.groups)
+        seen, unseen = (mean_of([iou[i] for i in group]) for group in self.groups)
         accuracy = scores.pop('aAcc')
         return {
             'hIoU': harmonic_mean(seen, unseen),
@@ -126,6 +126,13 @@ def harmonic_mean(seen: float | None, unseen: float | None) -> float | None:
     return 2 * seen * unseen / (seen + unseen) if seen + unseen else 0.0
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """Returns the mean of the scores that are there, None without any.
+
+    Example:
+        >>> from rein_seg.evaluation.seen_unseen import mean_of
+        >>> mean_of([40.0, None, 20.0]), mean_of([None])
+        (30.0, None)
+    """
     there = [value for value in values if value is not None]
     return float(np.mean(there)) if there else None

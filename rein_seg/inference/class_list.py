@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class ClassList:
         )
 
 
-Choice = str | Sequence[str] | Names | ClassList
+Choice = str | os.PathLike | Sequence[str] | Names | ClassList
 
 
 def read_class_list(source: Choice) -> ClassList:
@@ -60,10 +60,15 @@ def read_class_list(source: Choice) -> ClassList:
     if isinstance(source, ClassList):
         return source
     if isinstance(source, Mapping):
-        words = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in source.items()}
+        words = {k: tuple(v) if isinstance(v, (list, tuple)) else (v,) for k, v in source.items()}
         found = ClassList(tuple(source), words)
-    elif isinstance(source, str):
-        found = _read(source)
+    elif isinstance(source, (str, os.PathLike)):
+        found = _read(os.fspath(source))
+    elif not isinstance(source, Iterable):
+        raise UserError(
+            f'classes={source!r}: expected names; give a list, a dict, or a text such as '
+            "'road, tram'"
+        )
     else:
         found = ClassList(tuple(source), {})
     check_choice(found.classes, found.words)
@@ -73,6 +78,8 @@ def read_class_list(source: Choice) -> ClassList:
 def _read(text: str) -> ClassList:
     if os.path.isfile(text):
         parts, place = _file_lines(text), f'file {text!r}'
+        if not parts:
+            raise UserError(f'classes: {place} has no names: expected a name a line; add them')
     elif text.strip().lower().endswith(_SUFFIXES) and ',' not in text:
         raise UserError(
             f'classes: file {text!r} does not exist: expected a file with a name a line, or names '
@@ -80,6 +87,11 @@ def _read(text: str) -> ClassList:
         )
     else:
         parts, place = text.split(';' if ';' in text else ','), 'text'
+        if '=' in text and ';' not in text and len(parts) > 1:
+            raise UserError(
+                f'classes: {text!r} has words behind = and commas: expected semicolons between the '
+                "classes, as in 'road; ground = sidewalk, terrain'; put them in"
+            )
         # a comma at the end is no slip worth an error
         parts = parts[:-1] if len(parts) > 1 and not parts[-1].strip() else parts
     classes: list[str] = []

@@ -14,6 +14,7 @@ from torch import nn
 from rein_seg.errors import UserError
 from rein_seg.heads.mmseg_head import as_head
 from rein_seg.necks.contract import FeaturesNeck
+from rein_seg.palettes import palette_with
 from rein_seg.text import TextBranch
 from rein_seg.text.names import Names, check_classes, spoken
 
@@ -115,6 +116,19 @@ def set_classes(
     as_head(model.decode_head).set_classes(len(classes), model.text.unseen)
     model.num_classes = model.out_channels = len(classes)
     model.set_test_cfg(model.test_cfg)
+    _name_in_meta(model)
+
+
+def _name_in_meta(model: PEFTSegmentor) -> None:
+    """Names the classes in ``dataset_meta``, with the colours of known names."""
+    meta = getattr(model, 'dataset_meta', None)
+    if meta and meta.get('classes') and meta.get('palette'):
+        assert model.text is not None
+        pairs = zip(meta['classes'], meta['palette'], strict=False)
+        known = {spoken(name): colour for name, colour in pairs}
+        classes = model.text.classes
+        palette = palette_with([spoken(name) for name in classes], known)
+        model.dataset_meta = {**meta, 'classes': classes, 'palette': palette}
 
 
 def with_own_classes(model: nn.Module) -> nn.Module:

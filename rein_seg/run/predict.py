@@ -122,9 +122,10 @@ def _image_steps(cfg: Config) -> list[Any]:
 
 @torch.no_grad()
 def predict(model: nn.Module, image: np.ndarray) -> np.ndarray:
-    """Returns the (H, W) uint8 class indexes of an (H, W, 3) uint8 BGR image.
+    """Returns the (H, W) class indexes of an (H, W, 3) uint8 BGR image.
 
-    The image is resized like the images of the first test domain; the result has its own size.
+    The image is resized like the images of the first test domain; the result has its own size. It
+    is uint8, above 255 classes uint16.
 
     Raises:
         UserError: If the image is of another shape or type.
@@ -150,4 +151,5 @@ def predict(model: nn.Module, image: np.ndarray) -> np.ndarray:
     shapes = {key: results[key] for key in ('img_shape', 'ori_shape')}
     sample = SegDataSample(metainfo=shapes)
     result = model.test_step(dict(inputs=[tensor], data_samples=[sample]))
-    return result[0].pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
+    label = result[0].pred_sem_seg.data.squeeze(0).cpu().numpy()
+    return label.astype(np.uint16 if model.num_classes > 255 else np.uint8)

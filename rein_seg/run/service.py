@@ -136,7 +136,7 @@ class AdapterService:
             return self._models[name]
 
     def predict(self, image: np.ndarray, *, adapter: str | None = None) -> np.ndarray:
-        """Returns the (H, W) uint8 class indexes of an (H, W, 3) uint8 BGR image.
+        """Returns the (H, W) class indexes of an (H, W, 3) uint8 BGR image.
 
         Args:
             image: See `rein_seg.apis.predict`.

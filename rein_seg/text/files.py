@@ -76,6 +76,17 @@ def read_tower(
     return tower, tokenizer
 
 
+def usual_heads(width: int) -> int:
+    """Returns the number of attention heads of CLIP's towers of a width.
+
+    Example:
+        >>> from rein_seg.text.files import usual_heads
+        >>> usual_heads(512), usual_heads(16)
+        (8, 1)
+    """
+    return max(1, width // _HEAD_WIDTH)
+
+
 class NoTextTower(UserError):
     """A file without a text tower."""
 
@@ -134,7 +145,7 @@ def _shaped(tensors: Mapping[str, Tensor], act: str, heads: int | None) -> TextT
         tower = TextTower(
             width,
             layers=len({block[1] for block in blocks if block}),
-            heads=max(1, width // _HEAD_WIDTH) if heads is None else heads,
+            heads=usual_heads(width) if heads is None else heads,
             dims=tensors['text_projection'].shape[1],
             vocabulary=vocabulary,
             context_length=len(tensors['positional_embedding']),

@@ -92,7 +92,8 @@ class LearnedPrompt(TextBranch):
 
     def read_words(self) -> None:
         """Lays out the sequences of names."""
-        rows = self.plan([self.tokenizer.read(word) for words in self.words for word in words])
+        texts = self.tokenizer.read_all(self.classes, self.words)
+        rows = self.plan([text for one in texts for text in one])
         index = [k for k, words in enumerate(self.words) for _ in words]
         self._kept = None
         length = max(max(map(_end, rows)) + 1, 1)  # what stands behind the end has no influence

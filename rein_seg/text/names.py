@@ -48,7 +48,7 @@ def check_classes(classes: Any, unseen: Iterable[str] = (), names: Names | None 
         raise UserError(f'classes={classes!r}: expected a list of names, such as [road, sky]')
     read: dict[str, str] = {}
     for name in classes:
-        if not isinstance(name, str) or not spoken(name):
+        if not _is_text(name):
             raise UserError(f'classes name {name!r}: expected words such as road; correct it')
         if spoken(name) in read:
             raise UserError(
@@ -64,9 +64,17 @@ def check_classes(classes: Any, unseen: Iterable[str] = (), names: Names | None 
                     f'text.{key} names {name!r}, which is no class; {near_misses(name, classes)}'
                 )
     for name, words in (names or {}).items():
-        each = [words] if isinstance(words, str) else list(words)
-        if not each or not all(isinstance(one, str) and spoken(one) for one in each):
+        each = [words] if isinstance(words, str) else words
+        listed = isinstance(each, Sequence) and len(each) > 0
+        if not listed or not all(map(_is_text, each)):
             raise UserError(
                 f'text.names gives {words!r} for {name!r}: expected words, such as '
                 "{'road': ['road', 'street']}; leave the class out to take its own name"
             )
+
+
+def _is_text(name: Any) -> bool:
+    """Says whether a name is a text, and no bytes that were read in a wrong encoding."""
+    if not isinstance(name, str) or not spoken(name):
+        return False
+    return name.encode('utf-8', 'replace').decode() == name

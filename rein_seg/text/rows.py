@@ -63,9 +63,9 @@ def class_rows(source: TextSource, wanted: Rows, truncate: bool) -> Tensor:
         truncate: As `Tokenizer.encode`.
 
     Raises:
-        UserError: If a sentence does not fit.
+        UserError: If a sentence does not fit, or two classes have the same words.
     """
-    read = [[source.tokenizer.read(word) for word in words] for words in wanted.words]
+    read = source.tokenizer.read_all(wanted.classes, wanted.words)
     return mean_rows(source, [fill_in(wanted.templates, words) for words in read], truncate)
 
 
@@ -104,7 +104,8 @@ def kept_rows(source: TextSource, wanted: Rows, truncate: bool) -> Tensor:
     Raises:
         UserError: If a sentence does not fit.
     """
-    key = hashlib.sha256(json.dumps([wanted.origin, truncate]).encode()).hexdigest()
+    known = getattr(source.tokenizer, 'words', None)  # a list gives the ids, and is no tensor
+    key = hashlib.sha256(json.dumps([wanted.origin, truncate, known]).encode()).hexdigest()
     path = cache_folder() / 'class_tables' / f'{key}.safetensors'
     if path.exists():
         try:

@@ -15,7 +15,7 @@ from rein_seg.encoders.locate import locate
 from rein_seg.encoders.shapes_only import is_shapes_only
 from rein_seg.errors import UserError, near_misses
 from rein_seg.registry import build_with_hints
-from rein_seg.text.files import read_tower
+from rein_seg.text.files import read_tower, usual_heads
 from rein_seg.text.tokens import CLIPTokenizer, Tokenizer, WordTokenizer
 from rein_seg.text.tower import TextTower
 
@@ -32,7 +32,8 @@ class TextSource:
     Attributes:
         tower: The tower, in eval mode.
         tokenizer: Its tokenizer.
-        sha256: Fingerprint of its values and activation, the same for all layouts of files.
+        sha256: Fingerprint of its values, activation and, unless they have 64 channels each, number
+            of heads; the same for all layouts of files.
     """
 
     tower: TextTower
@@ -117,8 +118,11 @@ def _without_values(dims: int) -> TextSource:
 def _source(tower: TextTower, tokenizer: Tokenizer) -> TextSource:
     digest = 'none: shapes only'
     if not is_shapes_only():
-        act = torch.tensor(list(tower.act.encode()), dtype=torch.uint8)
-        digest = tensors_sha256({**tower.state_dict(), 'act': act})
+        # options that change the embeddings, and no tensor
+        options = {'act': torch.tensor(list(tower.act.encode()), dtype=torch.uint8)}
+        if tower.heads != usual_heads(tower.width):
+            options['heads'] = torch.tensor(tower.heads)
+        digest = tensors_sha256({**tower.state_dict(), **options})
     return TextSource(tower.eval().requires_grad_(False), tokenizer, digest)
 
 

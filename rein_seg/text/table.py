@@ -44,7 +44,7 @@ class ClassTable(TextBranch):
 
     Raises:
         UserError: If a name is bad or does not fit, not one source is given, or the file is
-            damaged, of other classes, of another width, or of another tower.
+            damaged, of other classes or words, of another width, or of another tower.
 
     Source: Radford et al., ICML 2021, Sec. 3.1.4 (mean over templates).
 
@@ -81,7 +81,7 @@ class ClassTable(TextBranch):
                 f'text.init_seed={init_seed}: random rows, for tests, stand in place of tower and '
                 'file; leave them out'
             )
-        self._take(self._read(file) if file else self._made())
+        self._take(self._read(file, names or {}) if file else self._made())
         # of a file alone: rows that are computed differ between machines in their last bits
         self._digest = tensors_sha256({'rows': self.table}) if file else None
 
@@ -150,7 +150,7 @@ class ClassTable(TextBranch):
         rows = F.normalize(torch.randn(shape, generator=generator, device='cpu'))
         return self._origin(f'random:seed={self.init_seed}', rows)
 
-    def _read(self, file: str) -> Rows:
+    def _read(self, file: str, names: Names) -> Rows:
         found = read_rows(file)
         if found.classes != self.classes:
             raise UserError(
@@ -163,6 +163,13 @@ class ClassTable(TextBranch):
                 f'text.file={file!r} was made by another text tower ({found.source[:19]}..., '
                 f'expected {source[:19]}...): write it again with rein-seg class-table'
             )
+        for name, theirs, ours in zip(found.classes, found.words, self.words, strict=True):
+            if name in names and theirs != ours:
+                raise UserError(
+                    f'text.file={file!r} has the words {list(theirs)} for {name!r}, text.names '
+                    f'gives {list(ours)}: expected the same; write the table again with rein-seg '
+                    'class-table'
+                )
         self.words, self.templates = found.words, found.templates
         return found
 

@@ -59,6 +59,30 @@ class Tokenizer(ABC):
             )
         return text
 
+    def read_all(self, classes: Sequence[str], words: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Returns the words of K classes as texts hold them; see `read`.
+
+        Args:
+            classes: K names, for messages.
+            words: Of each class the words that stand for it.
+
+        Raises:
+            UserError: If a word has no tokens, or two classes have the same tokens, so that no
+                pixel could ever tell them apart.
+        """
+        texts = [[self.read(word) for word in one] for one in words]
+        found: dict[frozenset[tuple[int, ...]], str] = {}
+        for name, one in zip(classes, texts, strict=True):
+            tokens = frozenset(tuple(self.ids(text)) for text in one)
+            if tokens in found:
+                raise UserError(
+                    f'classes {found[tokens]!r} and {name!r} have the same words for the text '
+                    f'tower ({", ".join(one)}): expected other words for each; rename a class, or '
+                    'change text.names'
+                )
+            found[tokens] = name
+        return texts
+
     def encode(self, texts: Sequence[str], length: int, *, truncate: bool = False) -> Tensor:
         """Returns (K, T) int64 ids.
 

@@ -94,7 +94,7 @@ class TextTower(nn.Module):
             raise UserError(
                 f'text.tower.heads={heads}: expected a divisor of the width, {width}; change it'
             )
-        self.act = act
+        self.act, self.heads = act, heads
         self.width, self.dims = width, dims
         self.vocabulary, self.context_length = vocabulary, context_length
         self.token_embedding = nn.Embedding(vocabulary, width)

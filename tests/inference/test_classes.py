@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import rein_seg
+import rein_seg.apis
 from rein_seg.errors import UserError
 from rein_seg.inference.class_list import read_class_list
+from rein_seg.inference.predictor import Predictor
 from tests.cli.calls import assert_refused
 from tests.inference.command import files, label, predict, record
 from tests.inference.tiny_adapter import draw, film, pixels, tiny_adapter
@@ -19,7 +22,8 @@ from tests.models.words import WORDS
 from tests.run.words import extra, write_towers
 
 EXTRA = """
-model['text'] = dict(type='WordTable', unseen=['bus', 'bicycle'])
+benchmark['unseen'] = ('bus', 'bicycle')
+model['text'] = dict(type='WordTable')
 model['decode_head'] = dict(_delete_=True, type='WordHead')
 model['backbone']['peft'] = dict(_delete_=True, type='LoRA', rank=2)
 """
@@ -92,12 +96,15 @@ def test_a_file_of_classes_with_words(adapter):
         ('road, Road', ["'road' and 'Road'", 'different names']),
         ('missing.txt', ["'missing.txt' does not exist", 'a name a line']),
         ('road; a, b', ["'a, b'", 'has a comma']),
-        ('road, tram =', ['text.names', "'tram'"]),
+        ('road; tram =', ['text.names', "'tram'"]),
+        ('ground = grass, soil', ['semicolons between the classes']),
+        ('empty.txt', ['has no names', 'a name a line']),
         ('binary.txt', ['not UTF-8', 'byte 0']),
     ],
 )
 def test_wrong_classes_are_refused_before_anything_is_read(adapter, text, parts):
     Path('binary.txt').write_bytes(b'\xff\xfe\x00')
+    Path('empty.txt').write_text('# names\n\n')
     code, err = predict('no_such_image.png', '--classes', text, adapter=adapter)
     assert_refused(code, err, *parts)
     assert not Path('out').exists()
@@ -204,3 +211,34 @@ def test_a_list_of_classes_reads_as_it_is_written():
     assert listed.lines == ('road = street', 'sky = sky, clouds')
     assert read_class_list('; '.join(listed.lines)) == listed
     assert read_class_list('road, sky,').classes == ('road', 'sky')
+
+
+@pytest.mark.parametrize('classes', [None, 3, {'road': None, 'sky': 'sky'}, ['road', '\udcff']])
+def test_classes_of_a_program_that_are_no_names(classes):
+    with pytest.raises(UserError, match='expected (names|words)'):
+        read_class_list(classes)
+
+
+def test_a_path_object_names_a_file(tmp_path):
+    path = tmp_path / 'names.txt'
+    path.write_text('road\nsky\n')
+    assert read_class_list(path).classes == ('road', 'sky')
+
+
+def test_more_classes_than_a_byte_holds(adapter):
+    names = [f'name {i}' for i in range(300)]
+    model = rein_seg.load(adapter, device='cpu', classes=names).model
+    assert len(np.unique(model.dataset_meta['palette'], axis=0)) > 200
+    last = torch.eye(300)[299].view(1, -1, 1, 1)
+    model.encode_decode = lambda inputs, metas=None: last.expand(len(inputs), -1, *inputs.shape[2:])
+    found = rein_seg.apis.predict(model, pixels())
+    assert found.dtype == np.uint16 and (found == 299).all()
+
+
+def test_a_model_whose_classes_are_set_names_them(adapter):
+    model = rein_seg.load(adapter, device='cpu').model
+    colour = model.dataset_meta['palette'][0]
+    model.set_classes(['pond', 'Road'])
+    assert model.dataset_meta['classes'] == ('pond', 'Road')
+    assert list(model.dataset_meta['palette'][1]) == list(colour)
+    assert Predictor(model).classes == ('pond', 'Road')

@@ -76,6 +76,7 @@ def test_a_file_gives_the_same_rows(tmp_path):
     ('options', 'words'),
     [
         (dict(classes=['road', 'sky']), r'of other classes \(road, traffic_light, sky\), expected'),
+        (dict(names=dict(sky=['tram'])), r"has the words \['sky'\] for 'sky', text.names gives"),
         (dict(dims=9), 'have width 8, the joint space of the encoder has 9'),
         (dict(tower={**TOWER, 'init_seed': 1}), 'was made by another text tower'),
     ],
@@ -122,6 +123,17 @@ def test_rows_of_a_file_of_weights_are_computed_once(tmp_path, cache, monkeypatc
     assert torch.equal(read_rows(kept).rows, first())
     table(tower=tower, templates=['the {}'])
     assert len(list(cache.iterdir())) == 2
+
+
+def test_kept_rows_are_of_the_same_heads_and_words(tmp_path, cache):
+    path = words_file(tmp_path / 'clip.safetensors')
+    usual, four = (table(tower=dict(checkpoint=path, **own)) for own in ({}, dict(heads=4)))
+    assert not torch.allclose(usual(), four()) and usual.source != four.source
+    assert table(tower=dict(checkpoint=path, heads=1)).source == usual.source
+    words = list(reversed(WORDS))  # the same tensors under other words
+    other = words_file(tmp_path / 'other.safetensors', words)
+    assert not torch.allclose(table(tower=dict(checkpoint=other))(), usual())
+    assert len(list(cache.iterdir())) == 3
 
 
 def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path, monkeypatch):

@@ -6,6 +6,8 @@ import torch
 from rein_seg.errors import UserError
 from rein_seg.text import CLIPTokenizer, WordTokenizer
 
+NAMES = ['road', 'street', 'traffic', 'light']
+
 
 @pytest.mark.parametrize('tokenizer', [CLIPTokenizer(), WordTokenizer(['a', 'red', 'road'])])
 def test_a_text_that_is_too_long(tokenizer):
@@ -48,3 +50,27 @@ def test_a_word_list_that_is_none(words):
         WordTokenizer(words)
     with pytest.raises(UserError, match='small letters|cannot be read'):
         WordTokenizer.from_tensor(torch.tensor(list('\n'.join(words).encode()), dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(
+    ('classes', 'words'),
+    [
+        (['traffic-light', 'traffic light'], [['traffic-light'], ['traffic light']]),
+        (['road', 'way'], [['road'], ['Road']]),
+        (['road', 'way'], [['road', 'street'], ['street', 'road']]),
+    ],
+)
+def test_classes_of_the_same_words(classes, words):
+    with pytest.raises(UserError, match=f'{classes[0]!r} and {classes[1]!r} have the same words'):
+        WordTokenizer(NAMES).read_all(classes, words)
+
+
+def test_classes_may_share_a_word():
+    words = [['road', 'street'], ['street']]
+    assert WordTokenizer(NAMES).read_all(['way', 'street'], words) == words
+
+
+def test_two_spellings_of_one_letter_read_alike():
+    composed, parts = 'caf\u00e9', 'cafe\u0301'
+    with pytest.raises(UserError, match='have the same words'):
+        CLIPTokenizer().read_all([composed, parts], [[composed], [parts]])

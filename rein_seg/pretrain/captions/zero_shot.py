@@ -21,6 +21,7 @@ from rein_seg.encoders.info import EncoderInfo
 from rein_seg.errors import UserError
 from rein_seg.evaluation import find_domain_metric
 from rein_seg.evaluation.domain_iou import area_scores, count_areas
+from rein_seg.evaluation.seen_unseen import harmonic_mean, mean_of
 from rein_seg.models.text_config import build_text
 from rein_seg.pretrain.captions.captions import Window, caption, sights
 from rein_seg.scenes.streets.pictures import render_picture
@@ -56,9 +57,11 @@ def zero_shot(
         ``weights``.
 
     Raises:
-        UserError: If the encoder has no joint space or no file with a text tower, or the config has
-            no validation data.
+        UserError: If ``crops`` is negative, the encoder has no joint space or no file with a text
+            tower, or the config has no validation data.
     """
+    if crops < 0:
+        raise UserError(f'crops={crops}: expected 0 (no retrieval) or more; change it')
     given = _with_weights(cfg, checkpoint)
     encoder, info = build_encoder(_random(given) if random else given)
     anatomy = find_anatomy(encoder)
@@ -222,11 +225,11 @@ def chance(labelled: np.ndarray) -> float:
 
 def _seen_unseen(
     areas: np.ndarray, classes: Sequence[str], unseen: Sequence[str]
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     iou = area_scores(areas, classes)['IoU']
-    groups = [[n for n in classes if n not in unseen], [n for n in classes if n in unseen]]
-    seen, new = (float(np.mean([iou[n] for n in g if iou[n] is not None])) for g in groups)
-    return {'S': seen, 'U': new, 'hIoU': 2 * seen * new / (seen + new) if seen + new else 0.0}
+    seen = mean_of([iou[name] for name in classes if name not in unseen])
+    new = mean_of([iou[name] for name in unseen])
+    return {'S': seen, 'U': new, 'hIoU': harmonic_mean(seen, new)}
 
 
 def _with_weights(cfg: Config, checkpoint: str | None) -> dict[str, Any]:

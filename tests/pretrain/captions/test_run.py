@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -17,7 +18,7 @@ from rein_seg.pretrain.captions.run import pretrain_clip
 from rein_seg.pretrain.captions.settings import chosen
 from rein_seg.pretrain.captions.stream import batches
 from rein_seg.pretrain.captions.tables import zero_shot_tables
-from rein_seg.pretrain.captions.zero_shot import zero_shot
+from rein_seg.pretrain.captions.zero_shot import _seen_unseen, zero_shot
 from rein_seg.pretrain.training import run_training
 from rein_seg.text.source import build_source, embed_texts
 from tests.run.tiny_run import tiny_config
@@ -111,7 +112,15 @@ def test_the_command_prints_tables_and_writes_scores(made, cfg, tmp_path, capsys
     assert 'no checkpoint, and so no text tower' in capsys.readouterr().err
 
 
+def test_a_domain_without_an_unseen_class_has_no_mean_of_them():
+    areas = np.array([[1, 0], [2, 0], [2, 0]])
+    found = _seen_unseen(areas, ('road', 'bus'), ('bus',))
+    assert found == {'S': 50.0, 'U': None, 'hIoU': None}
+
+
 def test_zero_shot_needs_two_towers(cfg, tmp_path):
+    with pytest.raises(UserError, match='crops=-1: expected 0'):
+        zero_shot(cfg, crops=-1)
     cfg.model.backbone.encoder = dict(type='TinyCLIP', init_seed=0)
     with pytest.raises(UserError, match='no checkpoint, and so no text tower'):
         zero_shot(cfg)
