@@ -113,7 +113,7 @@ def test_the_command_prints_tables_and_writes_scores(made, cfg, tmp_path, capsys
 
 
 def test_a_domain_without_an_unseen_class_has_no_mean_of_them():
-    areas = np.array([[1, 0], [2, 0], [2, 0]])
+    areas = np.array([[1, 0], [1, 0], [2, 0]])
     found = _seen_unseen(areas, ('road', 'bus'), ('bus',))
     assert found == {'S': 50.0, 'U': None, 'hIoU': None}
 
