@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any
+
+# blanks between words, and a letter that stands for one
+_BLANKS, _BLANK = re.compile(r'(?<=[^\s,()\[\]]) +(?=[^\s,()\[\]])'), '\ue000'
 
 
 class Options(argparse.Action):
-    """Reads ``KEY=VALUE`` words as mmengine does, which is imported only if there are any."""
+    """Reads ``KEY=VALUE`` words as mmengine does, which is imported only if there are any.
+
+    Blanks between words stay, as in prompts and names of classes; mmengine takes all of them out.
+    """
 
     def __call__(
         self,
@@ -40,13 +47,24 @@ class Options(argparse.Action):
                     'spaces or brackets',
                 )
             try:
-                action(parser, namespace, [word], option_string)
+                kept = _BLANKS.sub(lambda found: _BLANK * len(found[0]), value.strip())
+                action(parser, namespace, [f'{name}={kept}'], option_string)
             except RecursionError:  # of a dict that holds a list, mmengine knows no end
                 raise argparse.ArgumentError(
                     self,
                     f'{word}: text holds no dict: set its parts, KEY.PART=VALUE, in a list '
                     'KEY.0.PART=VALUE, or write it into a config',
                 ) from None
+        setattr(namespace, self.dest, _with_blanks(getattr(namespace, self.dest)))
+
+
+def _with_blanks(value: Any) -> Any:
+    """Returns a value with blanks for the letters that stand for them."""
+    if isinstance(value, str):
+        return value.replace(_BLANK, ' ')
+    if isinstance(value, dict):
+        return {name: _with_blanks(part) for name, part in value.items()}
+    return type(value)(map(_with_blanks, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _closed(value: str) -> bool:

@@ -19,6 +19,21 @@ def test_options_are_values_as_mmengine_reads_them():
     assert parse(add_options).cfg_options is None
 
 
+@pytest.mark.parametrize(
+    ('word', 'value'),
+    [
+        ("a=['a photo of a {}.', 'x  y']", ['a photo of a {}.', 'x  y']),
+        ('a=last 9', 'last 9'),
+        ('a=traffic light, sky', ['traffic light', 'sky']),
+        ("a=( 1, (2.5 ,'b c') )", (1, (2.5, 'b c'))),
+        ('a= 3 ', 3),
+        ('a="/my data"', '/my data'),
+    ],
+)
+def test_blanks_between_words_stay(word, value):
+    assert parse(add_options, '--cfg-options', word).cfg_options == {'a': value}
+
+
 def test_a_dict_that_holds_a_list_is_told_where_to_go(capsys):
     with pytest.raises(SystemExit):
         parse(add_options, '--cfg-options', "loss={'type':'X','weights':[1,2]}")
