@@ -16,6 +16,7 @@ from rein_seg.encoders.plain_vit.joint import check_joint, joint_space
 from rein_seg.encoders.plain_vit.tiny_vit import TinyViT
 from rein_seg.encoders.plain_vit.weights import PATCH, fit_plain_vit
 from rein_seg.encoders.weights import Converted, leave_out, rename, strip_prefix
+from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map
 
 # the text tower and its words beside the image tower, under OpenAI's names
@@ -93,8 +94,13 @@ def convert_tiny_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted
     """Converts the package's file: image tower under ``visual.``; the text tower is left out.
 
     Raises:
-        UserError: If the file has no joint space, as TinyViT's, or is of another size.
+        UserError: If the file has no joint space, as TinyViT's, or is of another size or CLIP.
     """
+    if any(name.endswith(('class_embedding', 'attnpool.c_proj.weight')) for name in state):
+        raise UserError(
+            "the weights file is in the layout of OpenAI's CLIP, the encoder a TinyCLIP: use "
+            "type='CLIPViT' or 'CLIPResNet', or checkpoint='package:tinyclip.safetensors'"
+        )
     tensors, text = strip_prefix(state, 'visual.cls_token'), ()
     if 'visual.cls_token' in tensors:
         tensors, text = leave_out(tensors, TEXT_PARTS)

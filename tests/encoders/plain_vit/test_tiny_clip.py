@@ -63,6 +63,12 @@ def test_a_file_with_both_towers_loads_and_names_the_text_tower_as_left_out():
         assert torch.equal(converted.tensors[name], tensor), name
 
 
+@pytest.mark.parametrize('name', ['class_embedding', 'attnpool.c_proj.weight'])
+def test_a_file_of_openai_is_named(name):
+    with pytest.raises(UserError, match="layout of OpenAI's CLIP, .* use type='CLIPViT' or"):
+        convert_weights(built(), {f'visual.{name}': torch.ones(4)})
+
+
 def test_a_file_without_a_joint_space_is_named():
     state = build_encoder(ENCODERS['vit_tiny'])[0].state_dict()
     with pytest.raises(UserError, match=r'no .*joint\.proj.*encoder.joint_dims=8 needs'):
