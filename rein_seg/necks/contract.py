@@ -20,6 +20,8 @@ class FeaturesNeck(ABC):
         filled_in: Constructor arguments that the model fills in where the config leaves them out.
         out_channels: C of each map that it returns.
         out_strides: Pixels a step of each map that it returns.
+        least_steps: Least height and width of the encoder's maps, in steps; smaller images are
+            padded for predictions.
         open_vocabulary: Whether it takes embeddings of other classes than it was trained with: no
             tensor of it belongs to a class.
         makes_scores: Whether it fills in ``scores`` of `Features`.
@@ -28,6 +30,7 @@ class FeaturesNeck(ABC):
     filled_in: ClassVar[tuple[str, ...]] = ('in_channels',)
     out_channels: tuple[int, ...]
     out_strides: tuple[int, ...]
+    least_steps: int = 1
     open_vocabulary: ClassVar[bool] = False
     makes_scores: ClassVar[bool] = False
     __call__: Callable[..., Features]

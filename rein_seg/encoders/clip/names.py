@@ -23,7 +23,7 @@ SYSTEM = (
 def without_text(
     state: Mapping[str, Tensor], anchor: str
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Returns the image tower of a file, whatever stands in front of its names, and what is left.
+    """Returns the image tower of a file, without prefixes, and the names of the text tower.
 
     Args:
         state: The file: image and text tower, the image tower as ``visual.``, or a model with
