@@ -65,11 +65,13 @@ def device_and_workers(device: str | None, workers: int | None) -> tuple[str, in
     """Returns the device and the number of drawing processes of a run; None takes the default.
 
     Raises:
-        UserError: If there is no such device.
+        UserError: If there is no such device, or the number is negative.
     """
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     if device.startswith('cuda') and not torch.cuda.is_available():
         raise UserError(f'device={device!r}: no GPU was found; use device=cpu')
+    if workers is not None and workers < 0:
+        raise UserError(f'workers={workers}: expected 0 (no further process) or more; change it')
     if workers is None:
         workers = 1 if device == 'cpu' else max(1, (os.cpu_count() or 2) - 1)
     return device, workers

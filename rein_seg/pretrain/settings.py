@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rein_seg.errors import UserError
+
+
+def check_settings(settings: Any, counts: Sequence[str]) -> None:
+    """Checks numbers of a run, before work starts.
+
+    Args:
+        settings: Settings with ``seed`` and ``lr``.
+        counts: Names of the settings that are 1 or more.
+
+    Raises:
+        UserError: If a number is out of its range.
+    """
+    for name in counts:
+        if getattr(settings, name) < 1:
+            raise UserError(f'{name}={getattr(settings, name)!r}: expected 1 or more; change it')
+    if settings.seed < 0:
+        raise UserError(f'seed={settings.seed}: expected 0 or more; change it')
+    if not 0 < settings.lr < math.inf:
+        raise UserError(f'lr={settings.lr}: expected a number above 0, such as 0.001; change it')
 
 
 @dataclass(frozen=True)
@@ -40,9 +62,7 @@ class PretrainSettings:
     save_every: int = 50
 
     def __post_init__(self) -> None:
-        for name in ('steps', 'scenes', 'looks', 'save_every'):
-            if getattr(self, name) < 1:
-                raise UserError(f'{name}={getattr(self, name)!r}: expected 1 or more')
+        check_settings(self, ('steps', 'scenes', 'looks', 'save_every'))
         if not (0 < self.keep < 1 and 0 < self.guess <= 1 - self.keep):
             raise UserError(
                 f'keep={self.keep}, guess={self.guess}: expected shares of the patches above 0 '

@@ -107,13 +107,12 @@ def kept_rows(source: TextSource, wanted: Rows, truncate: bool) -> Tensor:
     known = getattr(source.tokenizer, 'words', None)  # a list gives the ids, and is no tensor
     key = hashlib.sha256(json.dumps([wanted.origin, truncate, known]).encode()).hexdigest()
     path = cache_folder() / 'class_tables' / f'{key}.safetensors'
-    if path.exists():
-        try:
-            found = read_rows(path)
-            if found.origin == wanted.origin and found.rows.shape[1] == source.tower.dims:
-                return found.rows
-        except UserError as error:
-            print_log(f'{error}: computed again', logger='current')
+    try:
+        found = read_rows(path) if path.exists() else None
+        if found and found.origin == wanted.origin and found.rows.shape[1] == source.tower.dims:
+            return found.rows
+    except (OSError, UserError) as error:
+        print_log(f'{error}: computed again', logger='current')
     count = len(wanted.templates) * sum(map(len, wanted.words))
     print_log(f'the text tower reads {count} sentences, once on this machine', logger='current')
     made = class_rows(source, wanted, truncate)

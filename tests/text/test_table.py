@@ -136,6 +136,27 @@ def test_kept_rows_are_of_the_same_heads_and_words(tmp_path, cache):
     assert len(list(cache.iterdir())) == 3
 
 
+@pytest.mark.parametrize('error', [PermissionError, OSError])
+def test_a_cache_that_cannot_be_read_costs_time_alone(tmp_path, monkeypatch, error):
+    tower = dict(checkpoint=words_file(tmp_path / 'clip.safetensors'))
+    first = table(tower=tower)
+
+    def refuse(path):
+        raise error(13, 'no', str(path))
+
+    monkeypatch.setattr('rein_seg.text.rows.read_rows', refuse)
+    torch.testing.assert_close(table(tower=tower)(), first())
+
+
+def test_a_folder_in_place_of_a_kept_table_costs_time_alone(tmp_path, cache):
+    tower = dict(checkpoint=words_file(tmp_path / 'clip.safetensors'))
+    first = table(tower=tower)
+    (kept,) = cache.iterdir()
+    kept.unlink()
+    kept.mkdir()
+    torch.testing.assert_close(table(tower=tower)(), first())
+
+
 def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path, monkeypatch):
     (tmp_path / 'no_folder').write_text('')
     monkeypatch.setenv('REIN_SEG_CACHE', str(tmp_path / 'no_folder'))

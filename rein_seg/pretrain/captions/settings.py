@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rein_seg.errors import UserError
+from rein_seg.pretrain.settings import check_settings
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,7 @@ class CaptionSettings:
     save_every: int = 25
 
     def __post_init__(self) -> None:
-        for name in ('steps', 'pictures', 'windows', 'phrases', 'save_every'):
-            if getattr(self, name) < 1:
-                raise UserError(f'{name}={getattr(self, name)!r}: expected 1 or more')
+        check_settings(self, ('steps', 'pictures', 'windows', 'phrases', 'save_every'))
 
 
 BUDGETS = {

@@ -9,9 +9,11 @@ import torch.nn.functional as F
 from rein_seg.errors import UserError
 from rein_seg.pretrain.captions.lexicon import NOUNS
 from rein_seg.pretrain.captions.model import contrast, make_towers, other_pictures, window_masks
-from rein_seg.pretrain.captions.settings import BUDGETS, chosen
+from rein_seg.pretrain.captions.settings import BUDGETS, CaptionSettings, chosen
 from rein_seg.pretrain.captions.stream import UNKNOWN, CaptionedStreets, batches
 from rein_seg.pretrain.captions.zero_shot import chance, held_out_crops, name_patches, recall
+from rein_seg.pretrain.run import device_and_workers
+from rein_seg.pretrain.settings import PretrainSettings
 
 RUN = chosen('smoke', pictures=2, windows=3, phrases=5)
 
@@ -171,3 +173,18 @@ def test_bad_settings_are_named(name):
     with pytest.raises(UserError, match="budget='tiny'"):
         chosen('tiny')
     assert BUDGETS['small'].steps * 5 == BUDGETS['full'].steps
+
+
+@pytest.mark.parametrize('settings', [CaptionSettings, PretrainSettings])
+@pytest.mark.parametrize(
+    'wrong', [dict(seed=-1), dict(lr=0.0), dict(lr=-1.0), dict(lr=float('nan'))]
+)
+def test_seed_and_rate_of_a_run_are_checked(settings, wrong):
+    (name,) = wrong
+    with pytest.raises(UserError, match=f'{name}=.*: expected .* change it'):
+        settings(steps=1, **wrong)
+
+
+def test_a_negative_number_of_processes_is_named():
+    with pytest.raises(UserError, match='workers=-1: expected 0'):
+        device_and_workers('cpu', -1)
