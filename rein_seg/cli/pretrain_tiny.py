@@ -6,6 +6,9 @@ folder; rein-seg linear-probe measures how good it is.
 
 import argparse
 
+from rein_seg.cli.pretraining import add_pretraining_arguments, run_pretraining
+
+FOLDER = 'work_dirs/pretrain_tiny'
 INTERRUPTED = 'go on with --resume'
 EXAMPLES = """example:
   rein-seg pretrain-tiny --budget small"""
@@ -13,35 +16,11 @@ EXAMPLES = """example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument(
-        '--budget',
-        default='full',
-        choices=['full', 'small', 'smoke'],
-        help='full: how the weights in the package were made; small: a fifth of the steps',
-    )
-    parser.add_argument(
-        '--work-dir', help='folder of the run (default: work_dirs/pretrain_tiny_BUDGET)'
-    )
-    parser.add_argument('--resume', action='store_true', help='go on from the last checkpoint')
-    parser.add_argument('--device', help='cpu or cuda (default: a GPU where there is one)')
-    parser.add_argument('--workers', type=int, help='processes that draw streets')
-    parser.add_argument('--seed', type=int, help='of streets, looks, masks and initial weights')
-    parser.add_argument('--steps', type=int, help="optimiser steps, in place of the budget's")
-    parser.add_argument('--lr', type=float, help='peak learning rate')
+    add_pretraining_arguments(parser, FOLDER)
 
 
 def main(args: argparse.Namespace) -> None:
     """Pretrains and prints the digest of the weights."""
     from rein_seg.pretrain.run import pretrain
 
-    made = pretrain(
-        args.work_dir or f'work_dirs/pretrain_tiny_{args.budget}',
-        budget=args.budget,
-        resume=args.resume,
-        device=args.device,
-        workers=args.workers,
-        seed=args.seed,
-        steps=args.steps,
-        lr=args.lr,
-    )
-    print(f'{made["weights"]}: {made["steps"]} steps, SHA-256 {made["sha256"]}')
+    run_pretraining(pretrain, args, FOLDER)

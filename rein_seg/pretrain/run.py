@@ -14,6 +14,7 @@ from rein_seg.fast.onednn_matmul import onednn
 from rein_seg.pretrain.export import export_encoder
 from rein_seg.pretrain.loop import run_pretraining
 from rein_seg.pretrain.settings import chosen
+from rein_seg.pretrain.training import Training
 
 WEIGHTS = 'tiny_vit.safetensors'
 
@@ -51,13 +52,24 @@ def pretrain(
     digest = export_encoder(
         training.model.encoder, folder / WEIGHTS, settings=settings, steps=training.done
     )
+    return describe(training, folder / WEIGHTS, digest)
+
+
+def describe(training: Training, weights: Path, digest: str) -> dict[str, Any]:
+    """Returns, and writes beside the weights, what a pretraining has made.
+
+    Args:
+        training: At its end.
+        weights: File of the weights.
+        digest: Its SHA-256.
+    """
     made = dict(
-        weights=str(folder / WEIGHTS),
+        weights=str(weights),
         sha256=digest,
         steps=training.done,
         loss=training.losses[-1][1] if training.losses else None,
     )
-    write_json(folder / 'pretrained.json', made)
+    write_json(weights.with_name('pretrained.json'), made)
     return made
 
 

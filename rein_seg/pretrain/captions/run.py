@@ -6,14 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rein_seg.checkpoint import write_json
 from rein_seg.fast.onednn_matmul import onednn
 from rein_seg.pretrain.captions.lexicon import WORDS
 from rein_seg.pretrain.captions.loop import run_caption_training
 from rein_seg.pretrain.captions.model import TwoTowers
 from rein_seg.pretrain.captions.settings import chosen
 from rein_seg.pretrain.export import export_tensors
-from rein_seg.pretrain.run import device_and_workers
+from rein_seg.pretrain.run import describe, device_and_workers
 from rein_seg.text.tokens import WordTokenizer
 
 FILE = 'tinyclip.safetensors'
@@ -54,14 +53,7 @@ def pretrain_clip(
     digest = export_tensors(
         file_tensors(training.model), folder / FILE, settings=settings, steps=training.done
     )
-    made = dict(
-        weights=str(folder / FILE),
-        sha256=digest,
-        steps=training.done,
-        loss=training.losses[-1][1] if training.losses else None,
-    )
-    write_json(folder / 'pretrained.json', made)
-    return made
+    return describe(training, folder / FILE, digest)
 
 
 def file_tensors(model: TwoTowers) -> dict[str, Any]:
