@@ -15,12 +15,8 @@ from tests.cli.calls import call
 from tests.paths import REPO
 from tests.run.town import draw_town, write_town
 
-SHARED = {
-    'arguments',
-    'exits',
-    'own_data',
-    'pretraining',
-}  # modules of the package that are no commands
+# modules of the package that are no commands
+SHARED = {'arguments', 'exits', 'own_data', 'pretraining'}
 TOOLS = sorted(path.stem for path in (REPO / 'tools').glob('*.py') if path.stem != 'constraints')
 
 
