@@ -1,7 +1,7 @@
 # DenseCLIP on TinyCLIP with LoRA, the embedded benchmark, all classes labelled. Two cores, about 3 minutes.
 #   python tools/train.py configs/dense_clip_tiny_miniscapes.py
 _base_ = [
-    './_base_/encoders/tinyclip_random.py',
+    './_base_/encoders/tinyclip.py',
     './_base_/benchmarks/miniscapes.py', './_base_/schedules/adamw_tiny.py',
     './_base_/runtime.py']
 model = dict(

@@ -2,7 +2,7 @@
 # norm in front of the joint space, and the ATM head. Two cores, about 4 minutes.
 #   python tools/train.py configs/zegclip_tiny_miniscapes.py
 _base_ = [
-    './_base_/encoders/tinyclip_random.py', './_base_/heads/atm_tiny.py',
+    './_base_/encoders/tinyclip.py', './_base_/heads/atm_tiny.py',
     './_base_/benchmarks/miniscapes_unseen.py', './_base_/schedules/adamw_tiny.py',
     './_base_/runtime.py']
 model = dict(

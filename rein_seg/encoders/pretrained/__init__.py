@@ -11,6 +11,7 @@ PREFIX = 'package:'
 # of the files' bytes; docs/background/model-card*.md tell how each was trained
 SHA256 = {
     'tiny_vit.safetensors': '3da413e5de7c96b4da124aa26ed156469c704006eac6dc9b1296342633f4fab4',
+    'tinyclip.safetensors': '11dfa706e914b48056a666695d335448953ae0e7537efb22673adfe99adbca16',
 }
 
 
