@@ -21,6 +21,7 @@ from rein_seg.datasets.files.sample_check import SampleCheck, check_sample, faul
 from rein_seg.datasets.files.walk import describe
 from rein_seg.datasets.label_space import check_label_space
 from rein_seg.datasets.sampling.class_counts import absent_classes, class_counts
+from rein_seg.datasets.unseen import channel_classes
 from rein_seg.encoders import fetch_weights
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation import find_domain_metric, metric_class
@@ -41,12 +42,19 @@ class Checked:
         numbers: train, val or test -> deviations from the numbers of images as downloaded.
         warnings: Findings that stop no run; also logged.
         classes: Names of the classes, in the order of their indexes.
+        channels: Index of the class of each channel of the model.
     """
 
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     numbers: dict[str, list[str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     classes: tuple[str, ...] = ()
+    channels: tuple[int, ...] = ()
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names of the classes of the model's channels."""
+        return tuple(self.classes[i] for i in self.channels)
 
 
 def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
@@ -95,6 +103,7 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
             'same order; set the same metainfo'
         )
     checked.classes = next(iter(spaces.values()))
+    checked.channels = channel_classes(checked.classes, cfg.benchmark)
     if cfg.benchmark.get('unseen') and not cfg.model.get('text'):
         warning = (
             f'benchmark.unseen names {len(cfg.benchmark.unseen)} classes, and the model reads no '

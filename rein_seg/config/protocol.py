@@ -53,6 +53,7 @@ class ConfigProtocols:
     def __init__(self, cfg: Config, parts: Parts | None = None) -> None:
         self.cfg, self.parts = cfg, parts or Parts(cfg)
         self.benchmark = benchmarks().get(cfg.benchmark.get('name'))
+        self._seen_labels = seen_labels_step(cfg)
 
     @property
     def name(self) -> str:
@@ -168,7 +169,7 @@ class ConfigProtocols:
 
     def _pipelines(self, protocol: Protocol) -> Iterator[Fact]:
         for dataset in self.parts.datasets['train']:
-            pipeline = with_seen_labels(protocol.train_pipeline, seen_labels_step(self.cfg))
+            pipeline = with_seen_labels(protocol.train_pipeline, self._seen_labels)
             yield Fact('training', 'train_pipeline', dataset, 'pipeline', pipeline)
         for use in ('val', 'test'):
             for dataset in self.parts.datasets[use]:

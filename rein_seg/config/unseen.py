@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
+from mmseg.registry import METRICS
 
 from rein_seg.config.class_names import class_names
 from rein_seg.config.config_paths import Parts, same
@@ -20,6 +21,8 @@ from rein_seg.heads.cascade import heads_of
 STEP = 'KeepSeenLabels'
 MARKER = 'unseen_label'  # argument of a head that gives unseen pixels pseudo labels
 _SAID = ('unseen', 'compact', 'unseen_as')
+# use and config of each `SeenUnseenIoU`
+Metrics = Sequence[tuple[str, Any]]
 _LOADERS = ('LoadLabels', 'LoadAnnotations')
 
 
@@ -78,19 +81,19 @@ def fill_unseen(cfg: Config, parts: Parts) -> None:
             with text or a metric that does not map predictions back, a pipeline loads no labels or
             keeps others, two heads name other labels of unseen pixels, or a metric names others.
     """
-    step = seen_labels_step(cfg)
+    step, metrics = seen_labels_step(cfg), list(_seen_unseen_metrics(parts))
     _check_tests(parts)
     if step is None:
-        _refuse_alone(cfg, parts)
+        _refuse_alone(cfg, parts, metrics)
     else:
-        _fill(cfg, parts, step)
-    for use, metric in _seen_unseen_metrics(parts):
+        _fill(cfg, parts, step, metrics)
+    for use, metric in metrics:
         names = _names(parts.datasets[use])
         if names:
             class_indexes(metric['unseen'], names, f'{use}_evaluator.unseen')
 
 
-def _fill(cfg: Config, parts: Parts, step: Mapping[str, Any]) -> None:
+def _fill(cfg: Config, parts: Parts, step: Mapping[str, Any], metrics: Metrics) -> None:
     names = _names([*parts.datasets['train'], *parts.tested])
     if names:
         class_indexes(step['unseen'], names, 'benchmark.unseen')
@@ -101,7 +104,7 @@ def _fill(cfg: Config, parts: Parts, step: Mapping[str, Any]) -> None:
         if dataset.get('pipeline') is not None:
             dataset['pipeline'] = with_seen_labels(dataset['pipeline'], step)
             _check_pipeline(dataset, step)
-    for use, metric in _seen_unseen_metrics(parts):
+    for use, metric in metrics:
         for key in ('unseen', 'compact'):
             if key in step:
                 metric.setdefault(key, step[key])
@@ -131,14 +134,14 @@ def _check_tests(parts: Parts) -> None:
             )
 
 
-def _refuse_alone(cfg: Config, parts: Parts) -> None:
+def _refuse_alone(cfg: Config, parts: Parts, metrics: Metrics) -> None:
     """Checks that nothing needs unseen classes where the benchmark has none."""
     if cfg.benchmark.get('compact'):
         raise UserError(
             'benchmark.compact=True, but benchmark.unseen names no class: expected both, since '
             'compact numbers the seen classes alone; name the unseen, or leave compact out'
         )
-    for use, metric in _seen_unseen_metrics(parts):
+    for use, metric in metrics:
         if not metric.get('unseen'):
             raise UserError(
                 f'{use}_evaluator is SeenUnseenIoU, but benchmark.unseen names no class: expected '
@@ -230,5 +233,5 @@ def _seen_unseen_metrics(parts: Parts) -> Iterator[tuple[str, Any]]:
     """Yields use and config of each `SeenUnseenIoU`."""
     for use, metrics in parts.metrics.items():
         for metric in metrics:
-            if issubclass(metric_class(metric), SeenUnseenIoU):
+            if issubclass(METRICS.get(metric['type']), SeenUnseenIoU):
                 yield use, metric

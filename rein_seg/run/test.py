@@ -17,7 +17,6 @@ from rein_seg.config.checks import check_run
 from rein_seg.config.deviations import inherited_deviations
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import Resolved, resolve
-from rein_seg.datasets.unseen import channel_classes
 from rein_seg.engine.ranks import setup_distributed
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.errors import UserError
@@ -68,9 +67,7 @@ def test(
     for name, run in runs.items():
         checked = check_run(run.cfg, training=False, labels=not changed)
         if not run.cfg.model.get('text'):
-            channels = channel_classes(checked.classes, run.cfg.benchmark)
-            names = tuple(checked.classes[i] for i in channels)
-            check_trained_classes(trained, names, weights)
+            check_trained_classes(trained, checked.trained, weights)
         found = [*inherited_deviations(run.cfg, trained), *run.deviations.test]
         changed[name] = log_deviations(run.protocol, [*found, *checked.numbers['test']])
         sizes |= {f'{place}, protocol {name!r}': size for place, size in checked.sizes.items()}

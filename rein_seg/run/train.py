@@ -19,7 +19,6 @@ from rein_seg.config.origins import leaves
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import Resolved, resolve
 from rein_seg.config.settings import settings_text
-from rein_seg.datasets.unseen import channel_classes
 from rein_seg.engine.checkpoint_hook import CheckpointHook
 from rein_seg.engine.ema import TrainableEMAHook
 from rein_seg.engine.ranks import setup_distributed
@@ -159,8 +158,7 @@ def _record(resolved: Resolved, checked: Checked) -> dict[str, Any]:
     """Returns the statements of a run's files on its training."""
     cfg, record, start = resolved.cfg, resolved.training_record(), resolved.resume_from
     record['changed'] += checked.numbers['train']
-    channels = channel_classes(checked.classes, cfg.benchmark)
-    record['classes'] = [checked.classes[i] for i in channels]
+    record['classes'] = list(checked.trained)
     if record['selection'] != LAST:
         record['changed'] += checked.numbers['val']
     if start is not None:

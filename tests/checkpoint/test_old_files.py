@@ -51,6 +51,13 @@ def model_for(name, **changed):
     ).eval()
 
 
+def without_none(value):
+    """Returns an identity without arguments that are None: they say nothing of the behaviour."""
+    if isinstance(value, dict):
+        return {key: without_none(part) for key, part in value.items() if part is not None}
+    return value
+
+
 @pytest.mark.parametrize('name', FILES)
 def test_an_old_adapter_loads_and_gives_the_same_logits(name):
     path, model = FOLDER / f'{name}.safetensors', model_for(name)
@@ -63,8 +70,10 @@ def test_an_old_adapter_loads_and_gives_the_same_logits(name):
 
 @pytest.mark.parametrize('name', FILES)
 def test_its_identity_reads_as_that_of_today(name):
-    read, model = read_adapter(FOLDER / f'{name}.safetensors').metadata, model_for(name)
-    assert {key: read[key] for key in model.identity} == model.identity
+    model = model_for(name)
+    read = fill_new_arguments(read_adapter(FOLDER / f'{name}.safetensors').metadata)
+    today = model.identity
+    assert {key: without_none(read[key]) for key in today} == without_none(today)
     with safe_open(FOLDER / f'{name}.safetensors', 'pt') as file:
         assert '/1' in file.metadata()['format']
     scope, _, registered = read['encoder']['config']['type'].partition('.')

@@ -17,7 +17,7 @@ def test_names_are_those_of_the_data_unless_the_config_has_its_own():
     assert text.classes[:2] == ['road', 'sidewalk'] and len(text.classes) == 19
     assert text.unseen == ['sidewalk', 'vegetation', 'bus', 'bicycle']
     assert 'names' not in text
-    assert resolved(unseen=['car']).unseen == ['car']
+    assert resolved(names=dict(road=['asphalt'])).names == {'road': ['asphalt']}
 
 
 @pytest.mark.parametrize(

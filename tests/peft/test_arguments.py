@@ -100,7 +100,13 @@ def test_unknown_and_missing_arguments_are_the_errors_of_python():
 def test_the_signature_stays():
     described = describe_method(dict(type='VPT'))
     assert described == dict(
-        type='VPT', num_tokens=150, form='deep', project_dims=None, dropout=0.0
+        type='VPT',
+        num_tokens=150,
+        form='deep',
+        project_dims=None,
+        dropout=0.0,
+        blocks=None,
+        post_norm=False,
     )
 
 
