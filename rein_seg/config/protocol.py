@@ -11,8 +11,9 @@ from mmengine.config import Config
 from rein_seg.config.builtin import benchmarks, protocols
 from rein_seg.config.config_paths import Parts, same
 from rein_seg.config.definitions import OWN, Pipeline, Protocol, to_config
-from rein_seg.config.unseen import seen_labels_step, with_seen_labels
+from rein_seg.config.unseen import MARKER, STEP, with_seen_labels
 from rein_seg.errors import UserError, near_misses
+from rein_seg.heads.cascade import heads_of
 
 _SIZES = ('crop_size', 'test_cfg')
 _PARENT = 'base'  # of a protocol in a config: the name of the protocol that it changes
@@ -39,6 +40,31 @@ class Fact:
     copies: tuple[Any, ...] = ()
 
 
+def seen_labels_step(cfg: Config) -> dict[str, Any] | None:
+    """Returns the `KeepSeenLabels` of a config's training, None without unseen classes.
+
+    A head that says ``unseen_label`` finds unseen pixels under that label; ``benchmark.compact``
+    renumbers the seen classes.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> from rein_seg.config.protocol import seen_labels_step
+        >>> seen_labels_step(Config(dict(benchmark=dict(unseen=['bus']), model=dict())))
+        {'type': 'KeepSeenLabels', 'unseen': ['bus']}
+    """
+    unseen = cfg.benchmark.get('unseen')
+    if not unseen:
+        return None
+    step: dict[str, Any] = {'type': STEP, 'unseen': list(unseen)}
+    if cfg.benchmark.get('compact'):
+        step['compact'] = True
+    head = (cfg.get('model') or {}).get('decode_head') or {}
+    marked = next((one[MARKER] for one in heads_of(head) if one.get(MARKER) is not None), None)
+    if marked is not None:
+        step['unseen_as'] = marked
+    return step
+
+
 class ConfigProtocols:
     """The protocols of a config: which there are, which it chooses, which facts each fixes.
 
@@ -48,12 +74,13 @@ class ConfigProtocols:
 
     Attributes:
         benchmark: The definition of its benchmark, None for a user's own.
+        seen_labels: See `seen_labels_step`.
     """
 
     def __init__(self, cfg: Config, parts: Parts | None = None) -> None:
         self.cfg, self.parts = cfg, parts or Parts(cfg)
         self.benchmark = benchmarks().get(cfg.benchmark.get('name'))
-        self._seen_labels = seen_labels_step(cfg)
+        self.seen_labels = seen_labels_step(cfg)
 
     @property
     def name(self) -> str:
@@ -169,7 +196,7 @@ class ConfigProtocols:
 
     def _pipelines(self, protocol: Protocol) -> Iterator[Fact]:
         for dataset in self.parts.datasets['train']:
-            pipeline = with_seen_labels(protocol.train_pipeline, self._seen_labels)
+            pipeline = with_seen_labels(protocol.train_pipeline, self.seen_labels)
             yield Fact('training', 'train_pipeline', dataset, 'pipeline', pipeline)
         for use in ('val', 'test'):
             for dataset in self.parts.datasets[use]:

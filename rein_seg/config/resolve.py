@@ -139,7 +139,7 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
             raise UserError(f'the config has no {key!r}: name a base of _base_ that defines it')
     known = ConfigProtocols(cfg, parts)
     step(f'protocol {known.name}', fill_protocol, known, like=_iterations)  # 5
-    step('benchmark', fill_unseen, parts)  # 6
+    step('benchmark', fill_unseen, parts, known.seen_labels)  # 6
     step('benchmark', fill_sizes, like=_size)
     step('benchmark', fill_class_names, parts)
     step('ignored label', fill_ignored_label, parts)

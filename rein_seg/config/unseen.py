@@ -26,31 +26,6 @@ Metrics = Sequence[tuple[str, Any]]
 _LOADERS = ('LoadLabels', 'LoadAnnotations')
 
 
-def seen_labels_step(cfg: Config) -> dict[str, Any] | None:
-    """Returns the `KeepSeenLabels` of a config's training, None without unseen classes.
-
-    A head that says ``unseen_label`` finds unseen pixels under that label; ``benchmark.compact``
-    renumbers the seen classes.
-
-    Example:
-        >>> from mmengine.config import Config
-        >>> from rein_seg.config.unseen import seen_labels_step
-        >>> seen_labels_step(Config(dict(benchmark=dict(unseen=['bus']), model=dict())))
-        {'type': 'KeepSeenLabels', 'unseen': ['bus']}
-    """
-    unseen = cfg.benchmark.get('unseen')
-    if not unseen:
-        return None
-    step: dict[str, Any] = {'type': STEP, 'unseen': list(unseen)}
-    if cfg.benchmark.get('compact'):
-        step['compact'] = True
-    head = (cfg.get('model') or {}).get('decode_head') or {}
-    marked = next((one[MARKER] for one in heads_of(head) if one.get(MARKER) is not None), None)
-    if marked is not None:
-        step['unseen_as'] = marked
-    return step
-
-
 def with_seen_labels(pipeline: Any, step: Mapping[str, Any] | None) -> Any:
     """Returns a training pipeline with the step behind its loading of labels.
 
@@ -70,18 +45,23 @@ def with_seen_labels(pipeline: Any, step: Mapping[str, Any] | None) -> Any:
     return type(pipeline)([*pipeline[: at + 1], dict(step), *pipeline[at + 1 :]])
 
 
-def fill_unseen(cfg: Config, parts: Parts) -> None:
+def fill_unseen(cfg: Config, parts: Parts, step: Mapping[str, Any] | None) -> None:
     """Gives training pipelines and metrics the unseen classes of the benchmark, in place.
 
     Test labels keep all classes. With ``benchmark.compact`` the model has S classes, and metrics
     map its predictions back.
+
+    Args:
+        cfg: The config.
+        parts: Its parts.
+        step: From `seen_labels_step`.
 
     Raises:
         UserError: If an unseen class is no class or all are unseen, ``compact`` has none, a model
             with text or a metric that does not map predictions back, a pipeline loads no labels or
             keeps others, two heads name other labels of unseen pixels, or a metric names others.
     """
-    step, metrics = seen_labels_step(cfg), list(_seen_unseen_metrics(parts))
+    metrics = list(_seen_unseen_metrics(parts))
     _check_tests(parts)
     if step is None:
         _refuse_alone(cfg, parts, metrics)

@@ -99,7 +99,7 @@ def test_other_unseen_classes_reach_all_and_are_a_deviation():
 def test_a_head_that_gives_pseudo_labels_finds_unseen_pixels_marked():
     from mmengine.config import Config
 
-    from rein_seg.config.unseen import seen_labels_step
+    from rein_seg.config.protocol import seen_labels_step
 
     head = dict(type='ATMHead', unseen_label=254)
     cfg = Config(dict(benchmark=dict(unseen=['bus']), model=dict(decode_head=head)))
@@ -262,12 +262,13 @@ def test_an_auxiliary_head_without_pseudo_labels_is_no_mistake():
     from mmengine.config import Config
 
     from rein_seg.config.config_paths import Parts
+    from rein_seg.config.protocol import seen_labels_step
     from rein_seg.config.unseen import fill_unseen
 
     head = dict(type='ATMHead', unseen_label=254)
     model = dict(decode_head=head, auxiliary_head=dict(type='LinearHead'))
     cfg = Config(dict(benchmark=dict(unseen=['bus']), model=model))
-    fill_unseen(cfg, Parts(cfg))
+    fill_unseen(cfg, Parts(cfg), seen_labels_step(cfg))
     assert cfg.model.auxiliary_head.to_dict() == {'type': 'LinearHead'}
 
 
