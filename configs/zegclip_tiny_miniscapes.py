@@ -11,3 +11,5 @@ model = dict(
         peft=dict(type='VPT', num_tokens=10, project_dims=192, dropout=0.1, post_norm=True)),
     text={{_base_.text_branch}},
     decode_head={{_base_.decode_head}})
+# the head starts from random weights: four times the rate of the schedule
+optim_wrapper = dict(optimizer=dict(lr=4e-3))
