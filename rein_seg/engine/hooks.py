@@ -12,8 +12,8 @@ from mmseg.registry import HOOKS
 
 from rein_seg.datasets.sampling.stream import seed_everything, stream_seed
 
-# words in a score's name that mmengine's hooks do not know
-MORE_IS_BETTER = ('IoU',)
+# parts of a score's name that mmengine's hooks do not know; they look for them in any case
+MORE_IS_BETTER = ('IoU', 'Dice', 'pAcc', '/S', '/U')
 
 
 @HOOKS.register_module()
