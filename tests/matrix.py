@@ -180,7 +180,8 @@ def _row(columns: dict[str, list[str]], probe: Callable[[str], str | None]) -> d
         refused = {member: reason for member, reason in reasons.items() if reason}
         row[column] = next(iter(refused.values()), '')
         if refused and len(refused) < len(members):
-            row[column] = f'only {", ".join(reasons.keys() - refused.keys())}: {row[column]}'
+            taken = ', '.join(member for member in reasons if member not in refused)
+            row[column] = f'only {taken}: {row[column]}'
     return row
 
 

@@ -221,7 +221,14 @@ def test_files_that_another_shard_is_writing_are_its_own():
 def _start(*words):
     env = {**os.environ, 'PYTHONPATH': str(REPO)}
     command = [sys.executable, '-m', 'rein_seg', 'predict', tiny_adapter(), *words, '--out', 'out']
-    return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        # a shell's job in the background ignores SIGINT, and so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 @pytest.mark.slow
