@@ -12,4 +12,4 @@ model = dict(
     text={{_base_.text_branch}},
     decode_head={{_base_.decode_head}})
 # the head starts from random weights: four times the rate of the schedule
-optim_wrapper = dict(optimizer=dict(lr=4e-3))
+optim_wrapper = dict(paramwise_cfg=dict(prefix_lr_mult={'decode_head.': 4.0}))
