@@ -7,8 +7,7 @@ from typing import Any
 from mmseg.datasets import ADE20KDataset
 from mmseg.registry import DATASETS
 
-from rein_seg.datasets.domain_dataset import DomainDataset
-from rein_seg.errors import UserError, near_misses
+from rein_seg.datasets.domain_dataset import DomainDataset, images_of_split
 
 _SOURCE = 'data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip'
 _SPLITS = {'training': 20210, 'validation': 2000}  # images
@@ -44,10 +43,7 @@ class ADEChallengeDataset(DomainDataset):
     METAINFO = ADE20KDataset.METAINFO
 
     def __init__(self, domain: str, *, split: str, **kwargs: Any) -> None:
-        if split not in _SPLITS:
-            raise UserError(f'domain {domain!r}: split={split!r}; {near_misses(split, _SPLITS)}')
-        part = kwargs.get('ann_file') or kwargs.get('skip')
-        self.expected_images = None if part else _SPLITS[split]
+        self.expected_images = images_of_split(domain, split, _SPLITS, kwargs)
         folder = 'ADEChallengeData2016'
         prefix = dict(
             img_path=f'{folder}/images/{split}', seg_map_path=f'{folder}/annotations/{split}'

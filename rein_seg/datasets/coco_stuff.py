@@ -7,10 +7,10 @@ from typing import Any, Literal
 from mmseg.datasets import COCOStuffDataset
 from mmseg.registry import DATASETS
 
-from rein_seg.datasets.domain_dataset import DomainDataset
+from rein_seg.datasets.domain_dataset import DomainDataset, images_of_split
 from rein_seg.datasets.files.listing import list_files
 from rein_seg.datasets.files.pairing import Pair
-from rein_seg.errors import UserError, near_misses
+from rein_seg.errors import UserError
 
 _FOLDER, _CONVERTED = 'coco_stuff164k', '_labelTrainIds.png'
 _SPLITS = {'train': 118287, 'val': 5000}  # images
@@ -61,15 +61,12 @@ class COCOStuff164kDataset(DomainDataset):
         label_ids: Literal['raw', 'train'] | None = None,
         **kwargs: Any,
     ) -> None:
-        if split not in _SPLITS:
-            raise UserError(f'domain {domain!r}: split={split!r}; {near_misses(split, _SPLITS)}')
+        self.expected_images = images_of_split(domain, split, _SPLITS, kwargs)
         if label_ids is not None and label_ids not in _IDS:
             raise UserError(
                 f'domain {domain!r}: label_ids={label_ids!r}: expected one of {_IDS}; leave it out '
                 'to read the converted labels where they are'
             )
-        part = kwargs.get('ann_file') or kwargs.get('skip')
-        self.expected_images = None if part else _SPLITS[split]
         self.label_ids = label_ids
         year = f'{split}2017'
         prefix = dict(

@@ -302,6 +302,31 @@ class DomainDataset(BaseSegDataset):
         return place
 
 
+def images_of_split(
+    domain: str, split: str, splits: Mapping[str, int], options: Mapping[str, Any]
+) -> int | None:
+    """Returns the number of images in a split as downloaded; None for a part of it.
+
+    Args:
+        domain: Name of the domain, for the message.
+        split: Name of the split.
+        splits: Images of each split.
+        options: Arguments of `DomainDataset`, of which ``ann_file`` and ``skip`` take a part.
+
+    Raises:
+        UserError: If there is no such split.
+
+    Example:
+        >>> from rein_seg.datasets.domain_dataset import images_of_split
+        >>> images_of_split('voc', 'val', {'val': 1449}, {})
+        1449
+        >>> images_of_split('voc', 'val', {'val': 1449}, dict(skip=['a']))
+    """
+    if split not in splits:
+        raise UserError(f'domain {domain!r}: split={split!r}; {near_misses(split, splits)}')
+    return None if options.get('ann_file') or options.get('skip') else splits[split]
+
+
 def _our_step(step: dict | Callable) -> dict | Callable:
     """Returns the step of a pipeline that reads as everything here reads."""
     ours = _OUR_STEPS.get(str(step.get('type'))) if isinstance(step, Mapping) else None

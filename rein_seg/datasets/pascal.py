@@ -8,9 +8,9 @@ from typing import Any
 from mmseg.datasets import PascalContextDataset, PascalContextDataset59, PascalVOCDataset
 from mmseg.registry import DATASETS
 
-from rein_seg.datasets.domain_dataset import DomainDataset
+from rein_seg.datasets.domain_dataset import DomainDataset, images_of_split
 from rein_seg.datasets.files.pairing import Pair, pair_folders
-from rein_seg.errors import UserError, near_misses
+from rein_seg.errors import UserError
 
 # 0 is the background
 VOC20_LABEL_IDS: dict[int, int] = {0: 255, 255: 255, **{raw: raw - 1 for raw in range(1, 21)}}
@@ -61,9 +61,7 @@ class VOC20Dataset(DomainDataset):
     METAINFO = {key: values[1:] for key, values in PascalVOCDataset.METAINFO.items()}
 
     def __init__(self, domain: str, *, split: str, **kwargs: Any) -> None:
-        _check_split(domain, split, _VOC_SPLITS)
-        part = kwargs.get('ann_file') or kwargs.get('skip')
-        self.expected_images = None if part else _VOC_SPLITS[split]
+        self.expected_images = images_of_split(domain, split, _VOC_SPLITS, kwargs)
         self.split = split
         labels = _AUGMENTED if split == 'train_aug' else _OFFICIAL
         prefix = dict(img_path=f'{_VOC}/JPEGImages', seg_map_path=f'{_VOC}/{labels}')
@@ -124,10 +122,7 @@ class _ContextDataset(DomainDataset):
     label_ids: dict[int, int] | None
 
     def __init__(self, domain: str, *, split: str, **kwargs: Any) -> None:
-        _check_split(domain, split, _CONTEXT_SPLITS)
-        self.expected_images = (
-            None if kwargs.get('ann_file') or kwargs.get('skip') else (_CONTEXT_SPLITS[split])
-        )
+        self.expected_images = images_of_split(domain, split, _CONTEXT_SPLITS, kwargs)
         lists, labels = f'{_CONTEXT}/ImageSets/SegmentationContext', 'SegmentationClassContext'
         prefix = dict(img_path=f'{_CONTEXT}/JPEGImages', seg_map_path=f'{_CONTEXT}/{labels}')
         kwargs.setdefault('ann_file', f'{lists}/{split}.txt')
@@ -186,8 +181,3 @@ class Context60Dataset(_ContextDataset):
 
     METAINFO = PascalContextDataset.METAINFO
     label_ids = None
-
-
-def _check_split(domain: str, split: str, splits: dict[str, int]) -> None:
-    if split not in splits:
-        raise UserError(f'domain {domain!r}: split={split!r}; {near_misses(split, splits)}')
