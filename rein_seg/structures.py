@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
@@ -60,7 +58,7 @@ class RunState:
     Attributes:
         grid: (H, W) of the current image, for layouts that do not show it (NLC).
         num_prompts: Tokens inserted by methods at this moment: after the prefix tokens, or in rows
-            below a map; see `join_prompts`.
+            below a map; see `rein_seg.prompt_rows`.
         carried: (B, M, C) tokens that came out of one block, on their way into the next.
         recomputing: Whether a block runs a second time, for the backward pass of activation
             checkpointing.
@@ -74,59 +72,6 @@ class RunState:
     def begin(self) -> None:
         """Forgets what an earlier pass left behind, if it ended with an error."""
         self.num_prompts, self.carried = 0, None
-
-
-def join_prompts(x: Tensor, tokens: Tensor) -> Tensor:
-    """Appends tokens to a map as further rows, so that norms and linears process them, too.
-
-    Args:
-        x: (B, H, W, C).
-        tokens: (B, M, C); zeros fill the last row.
-
-    Returns:
-        (B, H + ceil(M / W), W, C).
-
-    Example:
-        >>> import torch
-        >>> from rein_seg.structures import join_prompts
-        >>> join_prompts(torch.zeros(1, 4, 6, 16), torch.ones(1, 8, 16)).shape
-        torch.Size([1, 6, 6, 16])
-    """
-    width = x.shape[2]
-    filled = F.pad(tokens, (0, 0, 0, -tokens.shape[1] % width))
-    return torch.cat((x, filled.unflatten(1, (-1, width)).to(x.dtype)), dim=1)
-
-
-def split_prompts(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Takes ``count`` tokens off a map: the inverse of `join_prompts`.
-
-    Args:
-        x: (B, H + ceil(M / W), W, C).
-        count: M.
-
-    Returns:
-        (B, H, W, C) and (B, M, C).
-
-    Example:
-        >>> import torch
-        >>> from rein_seg.structures import join_prompts, split_prompts
-        >>> joined = join_prompts(torch.zeros(1, 4, 6, 16), torch.ones(1, 8, 16))
-        >>> [part.shape for part in split_prompts(joined, 8)]
-        [torch.Size([1, 4, 6, 16]), torch.Size([1, 8, 16])]
-    """
-    height = x.shape[1] - prompt_rows(count, x.shape[2])
-    return x[:, :height], x[:, height:].flatten(1, 2)[:, :count]
-
-
-def prompt_rows(count: int, width: int) -> int:
-    """Returns the number of rows of a map that ``count`` tokens fill.
-
-    Example:
-        >>> from rein_seg.structures import prompt_rows
-        >>> prompt_rows(8, width=6)
-        2
-    """
-    return -(-count // width)
 
 
 @dataclass(frozen=True)

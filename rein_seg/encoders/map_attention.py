@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rein_seg.structures import RunState, join_prompts, split_prompts
+from rein_seg.prompt_rows import join_prompts, split_prompts
+from rein_seg.structures import RunState
 
 
 class MapAttention(nn.Module):

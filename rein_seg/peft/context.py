@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from rein_seg.structures import Anatomy, Layout, Site, prompt_rows
+from rein_seg.prompt_rows import prompt_rows
+from rein_seg.structures import Anatomy, Layout, Site
 
 
 class Context:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from rein_seg.peft.context import Context
+from rein_seg.prompt_rows import join_prompts, split_prompts
 from rein_seg.structures import (
     Anatomy,
     BranchSite,
@@ -29,8 +30,6 @@ from rein_seg.structures import (
     Site,
     StreamSite,
     Tap,
-    join_prompts,
-    split_prompts,
 )
 
 

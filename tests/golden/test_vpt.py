@@ -5,7 +5,7 @@ import torch
 
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.peft.methods.vpt import VPT, from_official, merge
-from rein_seg.structures import split_prompts
+from rein_seg.prompt_rows import split_prompts
 from tests.golden.blocks import check, joined, renamed
 from tests.golden.collect import cases
 
