@@ -242,7 +242,7 @@ def check_encoder(have: dict[str, Tensor], model: Any, source: str) -> int:
         raise UserError(
             f"{source}: the backbone in the file is not the config's {info.name!r}: {error}"
         ) from error
-    other = _differing(encoder.state_dict(), state)
+    other = differing(encoder.state_dict(), state, **_TOLERANCE)
     if other:
         more = f' and {len(other) - 3} more' if len(other) > 3 else ''
         raise UserError(
@@ -253,11 +253,27 @@ def check_encoder(have: dict[str, Tensor], model: Any, source: str) -> int:
     return len(state)
 
 
-def _differing(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
-    """Returns the names of tensors that are in one place only, or not close."""
+def differing(
+    own: Mapping[str, Tensor], other: Mapping[str, Tensor], *, rtol: float, atol: float
+) -> list[str]:
+    """Returns the names of tensors that are in one place only, or not close.
+
+    Args:
+        own: Tensors by name.
+        other: The same.
+        rtol: As `torch.allclose`.
+        atol: As `torch.allclose`.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.checkpoint.official import differing
+        >>> differing({'a': torch.ones(2)}, {'a': torch.ones(3)}, rtol=1e-4, atol=1e-5)
+        ['a']
+    """
 
     def close(a: Tensor, b: Tensor) -> bool:
-        return a.shape == b.shape and torch.allclose(a.cpu().float(), b.float(), **_TOLERANCE)
+        near = dict(rtol=rtol, atol=atol)
+        return a.shape == b.shape and torch.allclose(a.cpu().float(), b.cpu().float(), **near)
 
     shared = own.keys() & other.keys()
     return sorted(own.keys() ^ other.keys() | {n for n in shared if not close(own[n], other[n])})

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from rein_seg.checkpoint import load_strict
+from rein_seg.checkpoint.official import differing
 from rein_seg.checkpoint.strict import fitting
 from rein_seg.encoders.weights import Converted, rename
 from rein_seg.errors import UserError
@@ -131,8 +131,7 @@ def _check_tower(have: Mapping[str, Tensor], model: PEFTSegmentor, source: str) 
         ours['positional_embedding'] = ours['positional_embedding'][
             : len(theirs['positional_embedding'])
         ]
-    other = sorted(theirs.keys() ^ ours.keys())
-    other += [name for name in theirs if name in ours and not _close(theirs[name], ours[name])]
+    other = differing(ours, theirs, rtol=_RTOL, atol=_ATOL)
     if other:
         more = f' and {len(other) - 3} more' if len(other) > 3 else ''
         raise UserError(
@@ -141,12 +140,6 @@ def _check_tower(have: Mapping[str, Tensor], model: PEFTSegmentor, source: str) 
             'with, or the checkpoint itself, in model.text.tower.checkpoint'
         )
     return len(theirs)
-
-
-def _close(a: Tensor, b: Tensor) -> bool:
-    if a.shape != b.shape:
-        return False
-    return torch.allclose(a.cpu().float(), b.cpu().float(), rtol=_RTOL, atol=_ATOL)
 
 
 def _convert_encoder(have: Mapping[str, Tensor], model: PEFTSegmentor, source: str) -> Converted:
