@@ -10,37 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from rein_seg.checkpoint import atomic_path
-from rein_seg.pretrain.settings import PretrainSettings
-
-
-def export_encoder(
-    encoder: nn.Module, path: str | Path, *, settings: PretrainSettings, steps: int
-) -> str:
-    """Writes an encoder's tensors in half precision, with the settings of the run.
-
-    Args:
-        encoder: The encoder.
-        path: A ``.safetensors`` file.
-        settings: Settings of the run.
-        steps: Number of steps made so far.
-
-    Returns:
-        SHA-256 of the file.
-
-    Example:
-        >>> import torch
-        >>> from safetensors.torch import load_file
-        >>> from rein_seg.pretrain import BUDGETS
-        >>> from rein_seg.pretrain.export import export_encoder
-        >>> digest = export_encoder(torch.nn.Linear(2, 1), 'w.safetensors',
-        ...                         settings=BUDGETS['smoke'], steps=6)
-        >>> load_file('w.safetensors')['weight'].dtype, len(digest)
-        (torch.float16, 64)
-    """
-    return export_tensors(encoder.state_dict(), path, settings=settings, steps=steps)
 
 
 def export_tensors(
@@ -50,12 +22,22 @@ def export_tensors(
 
     Args:
         tensors: Tensors by name.
-        path: As `export_encoder`.
+        path: A ``.safetensors`` file.
         settings: Settings of the run, a data class.
         steps: Number of steps made so far.
 
     Returns:
         SHA-256 of the file.
+
+    Example:
+        >>> import torch
+        >>> from safetensors.torch import load_file
+        >>> from rein_seg.pretrain import BUDGETS
+        >>> from rein_seg.pretrain.export import export_tensors
+        >>> digest = export_tensors(torch.nn.Linear(2, 1).state_dict(), 'w.safetensors',
+        ...                         settings=BUDGETS['smoke'], steps=6)
+        >>> load_file('w.safetensors')['weight'].dtype, len(digest)
+        (torch.float16, 64)
     """
     small = {
         name: (x.half() if x.is_floating_point() else x).detach().cpu().contiguous()

@@ -15,12 +15,11 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 from torch import Tensor, nn
 
-from rein_seg.config.config_paths import datasets_of
-from rein_seg.encoders import SOURCE_KEYS, build_encoder
+from rein_seg.encoders import build_encoder
 from rein_seg.encoders.info import EncoderInfo
 from rein_seg.errors import UserError
-from rein_seg.evaluation import find_domain_metric
 from rein_seg.evaluation.domain_iou import area_scores, count_areas
+from rein_seg.pretrain.config_parts import encoder_config, source_domain, validation_sets
 
 # fixed, so that two encoders cannot differ in how much their probes were tuned
 _STEPS, _BATCH, _RATE, _DECAY = 800, 4096, 3e-3, 1e-3
@@ -59,8 +58,8 @@ def linear_probe(
     """
     if random and checkpoint:
         raise UserError('random and checkpoint were both given: choose one')
-    encoder, info = build_encoder(_encoder_config(cfg, random=random, checkpoint=checkpoint))
-    validation = _validation(cfg, source_only=source_only)
+    encoder, info = build_encoder(encoder_config(cfg, random=random, checkpoint=checkpoint))
+    validation = validation_sets(cfg, source_only=source_only)
     plain = validation[0]['pipeline']
     train = DATASETS.build(_quiet(cfg.train_dataloader.dataset, plain))
     classes = train.metainfo['classes']
@@ -78,7 +77,7 @@ def linear_probe(
             logits = F.interpolate(logits, label.shape, mode='bilinear', align_corners=False)
             areas += count_areas(logits[0].argmax(0).numpy(), label, len(classes))
         scores[node['domain']] = area_scores(areas, classes)
-    targets = [s['mIoU'] for d, s in scores.items() if d != _source(cfg)]
+    targets = [s['mIoU'] for d, s in scores.items() if d != source_domain(cfg)]
     return {
         'domains': scores,
         'target_mean': float(np.mean(targets)) if targets else None,
@@ -110,34 +109,9 @@ def probe_table(results: Mapping[str, Mapping[str, Any]]) -> str:
     return '\n'.join(lines)
 
 
-def _encoder_config(cfg: Config, *, random: bool, checkpoint: str | None) -> dict[str, Any]:
-    encoder = cfg.get('model', {}).get('backbone', {}).get('encoder')
-    if encoder is None:
-        raise UserError('the config has no model.backbone.encoder: give one of configs/*.py')
-    changed = dict(encoder)
-    if random or checkpoint:
-        for key in SOURCE_KEYS:
-            changed.pop(key, None)
-        changed.update(dict(init_seed=0) if random else dict(checkpoint=checkpoint))
-    return changed
-
-
 def _quiet(dataset: Mapping[str, Any], pipeline: Sequence[Any]) -> dict[str, Any]:
     """Returns a data set config without augmentation."""
     return {**dataset, 'pipeline': list(pipeline), 'test_mode': True}
-
-
-def _validation(cfg: Config, *, source_only: bool) -> list[Any]:
-    """Returns the configs of the data sets to score."""
-    parts = datasets_of(cfg, ('val_dataloader',))
-    wanted = [p for p in parts if not source_only or p['domain'] == _source(cfg)]
-    if not wanted:
-        raise UserError('val_dataloader has no data set of the source to probe on')
-    return wanted
-
-
-def _source(cfg: Config) -> str | None:
-    return (find_domain_metric(cfg.get('val_evaluator') or []) or {}).get('source')
 
 
 def _samples(dataset: Any, count: int) -> Any:

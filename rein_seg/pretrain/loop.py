@@ -1,8 +1,6 @@
-"""Runs the pretraining of TinyViT."""
+"""The pretraining of TinyViT."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -10,9 +8,9 @@ from torch import Tensor
 from rein_seg.encoders.plain_vit.tiny_vit import TinyViT
 from rein_seg.pretrain.model import NeutralView, prediction_loss
 from rein_seg.pretrain.settings import PretrainSettings
-from rein_seg.pretrain.stream import batches, draw_masks
+from rein_seg.pretrain.stream import draw_masks
 from rein_seg.pretrain.targets import patch_targets
-from rein_seg.pretrain.training import Training, run_training
+from rein_seg.pretrain.training import Training
 
 
 class Pretraining(Training):
@@ -42,34 +40,3 @@ class Pretraining(Training):
         with self.autocast():
             predicted = self.model(images, visible, guessed)
         return prediction_loss(predicted, targets, torch.cat((visible, guessed), dim=1))
-
-
-def run_pretraining(
-    settings: PretrainSettings,
-    work_dir: Path,
-    *,
-    resume: bool = False,
-    device: str = 'cpu',
-    workers: int = 1,
-) -> Pretraining:
-    """Pretrains to the end, with regular checkpoints in ``work_dir``.
-
-    Args:
-        settings: Settings of the run.
-        work_dir: Folder of the checkpoints and the loss curve, losses.json.
-        resume: Whether to resume from the last checkpoint, if there is one.
-        device: Device to compute on.
-        workers: Number of processes that draw streets; 0 draws in this process. The result does
-            not depend on it.
-
-    Raises:
-        UserError: If there is a checkpoint and ``resume`` is not set, or it belongs to another run.
-    """
-    training = Pretraining(settings, device=device)
-    run_training(
-        training,
-        lambda done: batches(settings, start=done, workers=workers),
-        work_dir,
-        resume=resume,
-    )
-    return training

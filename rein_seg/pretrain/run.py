@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from rein_seg.checkpoint import write_json
 from rein_seg.errors import UserError
 from rein_seg.fast.onednn_matmul import onednn
-from rein_seg.pretrain.export import export_encoder
-from rein_seg.pretrain.loop import run_pretraining
+from rein_seg.pretrain.export import export_tensors
+from rein_seg.pretrain.loop import Pretraining
 from rein_seg.pretrain.settings import chosen
-from rein_seg.pretrain.training import Training
+from rein_seg.pretrain.stream import batches
+from rein_seg.pretrain.training import Training, run_training
 
 WEIGHTS = 'tiny_vit.safetensors'
 
@@ -44,30 +47,59 @@ def pretrain(
     Raises:
         UserError: If a setting is not valid, or ``work_dir`` holds another run.
     """
-    settings = chosen(budget, **changes)
-    device, workers = device_and_workers(device, workers)
-    folder = Path(work_dir)
-    with onednn(False):  # the weights in the package were made without: reproduces their bits
-        training = run_pretraining(settings, folder, resume=resume, device=device, workers=workers)
-    digest = export_encoder(
-        training.model.encoder, folder / WEIGHTS, settings=settings, steps=training.done
+    return run_recipe(
+        chosen(budget, **changes),
+        Path(work_dir) / WEIGHTS,
+        Pretraining,
+        batches,
+        lambda model: model.encoder.state_dict(),
+        resume=resume,
+        device=device,
+        workers=workers,
     )
-    return describe(training, folder / WEIGHTS, digest)
 
 
-def describe(training: Training, weights: Path, digest: str) -> dict[str, Any]:
-    """Returns, and writes beside the weights, what a pretraining has made.
+def run_recipe(
+    settings: Any,
+    weights: Path,
+    training: Callable[..., Training],
+    stream: Callable[..., Iterable[Any]],
+    tensors: Callable[[Any], Mapping[str, Tensor]],
+    *,
+    resume: bool,
+    device: str | None,
+    workers: int | None,
+) -> dict[str, Any]:
+    """Trains a small model to the end and writes its weights; returns what was made.
 
     Args:
-        training: At its end.
-        weights: File of the weights.
-        digest: Its SHA-256.
+        settings: Settings of the run.
+        weights: File of the weights, in the folder of the run.
+        training: Class of the training.
+        stream: Its batches, of settings, first step and number of processes.
+        tensors: Model -> tensors of the file.
+        resume: As `pretrain`.
+        device: As `pretrain`.
+        workers: As `pretrain`.
+
+    Raises:
+        UserError: As `pretrain`.
     """
+    device, workers = device_and_workers(device, workers)
+    with onednn(False):  # the weights in the package were made without: reproduces their bits
+        run = training(settings, device=device)
+        run_training(
+            run,
+            lambda done: stream(settings, start=done, workers=workers),
+            weights.parent,
+            resume=resume,
+        )
+    digest = export_tensors(tensors(run.model), weights, settings=settings, steps=run.done)
     made = dict(
         weights=str(weights),
         sha256=digest,
-        steps=training.done,
-        loss=training.losses[-1][1] if training.losses else None,
+        steps=run.done,
+        loss=run.losses[-1][1] if run.losses else None,
     )
     write_json(weights.with_name('pretrained.json'), made)
     return made

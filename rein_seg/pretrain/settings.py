@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from rein_seg.errors import UserError
+
+Run = TypeVar('Run')
 
 
 def check_settings(settings: Any, counts: Sequence[str]) -> None:
@@ -89,6 +91,20 @@ def chosen(budget: str, **changes: object) -> PretrainSettings:
         >>> run.steps, run.seed, run.lr
         (300, 3, 0.004)
     """
-    if budget not in BUDGETS:
-        raise UserError(f'budget={budget!r}: expected one of {tuple(BUDGETS)}')
-    return replace(BUDGETS[budget], **{k: v for k, v in changes.items() if v is not None})
+    return of_budget(BUDGETS, budget, changes)
+
+
+def of_budget(budgets: Mapping[str, Run], budget: str, changes: Mapping[str, object]) -> Run:
+    """Returns the settings of a budget with changes; see `chosen`.
+
+    Args:
+        budgets: Settings by name.
+        budget: A name.
+        changes: Settings that replace the budget's; None keeps a setting.
+
+    Raises:
+        UserError: If the budget is not known, or a setting is out of its range.
+    """
+    if budget not in budgets:
+        raise UserError(f'budget={budget!r}: expected one of {tuple(budgets)}')
+    return replace(budgets[budget], **{k: v for k, v in changes.items() if v is not None})

@@ -184,7 +184,7 @@ def test_pretraining_keeps_pytorchs_own(onednn, monkeypatch, tmp_path):
     def look(*args, **kwargs):
         raise KeyError(onednn_matmul.library())
 
-    monkeypatch.setattr(pretrain, 'run_pretraining', look)
+    monkeypatch.setattr(pretrain, 'run_training', look)
     with pytest.raises(KeyError) as raised:
         pretrain.pretrain(tmp_path, budget='smoke', device='cpu')
     assert raised.value.args != ('oneDNN',)

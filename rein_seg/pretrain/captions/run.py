@@ -6,13 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rein_seg.fast.onednn_matmul import onednn
 from rein_seg.pretrain.captions.lexicon import WORDS
-from rein_seg.pretrain.captions.loop import run_caption_training
+from rein_seg.pretrain.captions.loop import CaptionTraining
 from rein_seg.pretrain.captions.model import TwoTowers
 from rein_seg.pretrain.captions.settings import chosen
-from rein_seg.pretrain.export import export_tensors
-from rein_seg.pretrain.run import describe, device_and_workers
+from rein_seg.pretrain.captions.stream import batches
+from rein_seg.pretrain.run import run_recipe
 from rein_seg.text.tokens import WordTokenizer
 
 FILE = 'tinyclip.safetensors'
@@ -43,17 +42,16 @@ def pretrain_clip(
     Raises:
         UserError: If a setting is not valid, or ``work_dir`` holds another run.
     """
-    settings = chosen(budget, **changes)
-    device, workers = device_and_workers(device, workers)
-    folder = Path(work_dir)
-    with onednn(False):  # so that the same bits come out wherever PyTorch's own products are used
-        training = run_caption_training(
-            settings, folder, resume=resume, device=device, workers=workers
-        )
-    digest = export_tensors(
-        file_tensors(training.model), folder / FILE, settings=settings, steps=training.done
+    return run_recipe(
+        chosen(budget, **changes),
+        Path(work_dir) / FILE,
+        CaptionTraining,
+        batches,
+        file_tensors,
+        resume=resume,
+        device=device,
+        workers=workers,
     )
-    return describe(training, folder / FILE, digest)
 
 
 def file_tensors(model: TwoTowers) -> dict[str, Any]:

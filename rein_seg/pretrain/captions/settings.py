@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from rein_seg.errors import UserError
-from rein_seg.pretrain.settings import check_settings
+from rein_seg.pretrain.settings import check_settings, of_budget
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,4 @@ def chosen(budget: str, **changes: object) -> CaptionSettings:
         >>> run.steps, run.seed, run.lr
         (400, 3, 0.001)
     """
-    if budget not in BUDGETS:
-        raise UserError(f'budget={budget!r}: expected one of {tuple(BUDGETS)}')
-    return replace(BUDGETS[budget], **{k: v for k, v in changes.items() if v is not None})
+    return of_budget(BUDGETS, budget, changes)

@@ -15,15 +15,14 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 from torch import Tensor, nn
 
-from rein_seg.config.config_paths import datasets_of
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.encoders.info import EncoderInfo
 from rein_seg.errors import UserError
-from rein_seg.evaluation import find_domain_metric
 from rein_seg.evaluation.domain_iou import area_scores, count_areas
 from rein_seg.evaluation.seen_unseen import harmonic_mean, mean_of
 from rein_seg.models.text_config import build_text
 from rein_seg.pretrain.captions.captions import Window, caption, sights
+from rein_seg.pretrain.config_parts import encoder_config, source_domain, validation_sets
 from rein_seg.scenes.streets.pictures import render_picture
 from rein_seg.text.source import TextSource, build_source, embed_texts
 
@@ -62,8 +61,14 @@ def zero_shot(
     """
     if crops < 0:
         raise UserError(f'crops={crops}: expected 0 (no retrieval) or more; change it')
-    given = _with_weights(cfg, checkpoint)
-    encoder, info = build_encoder(_random(given) if random else given)
+    given = encoder_config(cfg, random=False, checkpoint=checkpoint)
+    if given.get('checkpoint') is None:
+        raise UserError(
+            'the encoder of the config has no checkpoint, and so no text tower: give the config of '
+            'an encoder with weights, or --checkpoint FILE'
+        )
+    drawn = encoder_config(cfg, random=True, checkpoint=None) if random else given
+    encoder, info = build_encoder(drawn)
     anatomy = find_anatomy(encoder)
     if anatomy.joint is None:
         raise UserError(
@@ -72,9 +77,9 @@ def zero_shot(
         )
     image_tower = _ImageTower(encoder, info, anatomy.joint)
     text = build_source(dict(checkpoint=given['checkpoint']), anatomy.joint_dims)
-    validation = _validation(cfg, source_only=source_only)
+    validation = validation_sets(cfg, source_only=source_only)
     scores = _domain_scores(cfg, given, image_tower, validation, templates)
-    targets = [s['mIoU'] for domain, s in scores.items() if domain != _source(cfg)]
+    targets = [s['mIoU'] for domain, s in scores.items() if domain != source_domain(cfg)]
     return {
         'retrieval': retrieval(image_tower, text, count=crops) if crops else None,
         'domains': scores,
@@ -230,32 +235,3 @@ def _seen_unseen(
     seen = mean_of([iou[name] for name in classes if name not in unseen])
     new = mean_of([iou[name] for name in unseen])
     return {'S': seen, 'U': new, 'hIoU': harmonic_mean(seen, new)}
-
-
-def _with_weights(cfg: Config, checkpoint: str | None) -> dict[str, Any]:
-    encoder = dict(cfg.get('model', {}).get('backbone', {}).get('encoder') or {})
-    if checkpoint is not None:
-        encoder = {k: v for k, v in encoder.items() if k not in ('init_seed', 'init_filters')}
-        encoder['checkpoint'] = checkpoint
-    if encoder.get('checkpoint') is None:
-        raise UserError(
-            'the encoder of the config has no checkpoint, and so no text tower: give the config of '
-            'an encoder with weights, or --checkpoint FILE'
-        )
-    return encoder
-
-
-def _random(encoder: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in encoder.items() if k != 'checkpoint'} | dict(init_seed=0)
-
-
-def _validation(cfg: Config, *, source_only: bool) -> list[Any]:
-    parts = datasets_of(cfg, ('val_dataloader',))
-    wanted = [p for p in parts if not source_only or p['domain'] == _source(cfg)]
-    if not wanted:
-        raise UserError('val_dataloader has no data set to score on: give a config of a benchmark')
-    return wanted
-
-
-def _source(cfg: Config) -> str | None:
-    return (find_domain_metric(cfg.get('val_evaluator') or []) or {}).get('source')
