@@ -34,6 +34,10 @@ class Features:
             else None.
         scores: (B, K, h, w) cosine similarities of dense and text embeddings, if a neck makes them;
             else None.
+        fixed_text: (K, D) embedding of each class in fixed words, length 1, of a text branch with a
+            learned prompt that also has such words; else None.
+        first: The features of the frozen encoder alone, of the image as it came, if the method
+            makes such a pass first; without gradients. Else None.
 
     Example:
         >>> import torch
@@ -49,6 +53,8 @@ class Features:
     joint: tuple[Tensor, Tensor] | None = None
     text: Tensor | None = None
     scores: Tensor | None = None
+    fixed_text: Tensor | None = None
+    first: Features | None = None
 
 
 @dataclass
@@ -62,12 +68,14 @@ class RunState:
         carried: (B, M, C) tokens that came out of one block, on their way into the next.
         recomputing: Whether a block runs a second time, for the backward pass of activation
             checkpointing.
+        muted: Whether hooks change nothing: the frozen encoder alone runs.
     """
 
     grid: tuple[int, int] = (0, 0)
     num_prompts: int = 0
     carried: Tensor | None = None
     recomputing: bool = False
+    muted: bool = False
 
     def begin(self) -> None:
         """Forgets what an earlier pass left behind, if it ended with an error."""

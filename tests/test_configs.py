@@ -10,7 +10,7 @@ from rein_seg.apis import load_config
 from rein_seg.config.read import read
 from rein_seg.errors import UserError
 from rein_seg.export.count import build_shapes, count, count_table
-from rein_seg.models.segmentor import count_parameters
+from rein_seg.models.base import count_parameters
 from rein_seg.registry import PEFT_METHODS
 from tests.paths import REPO
 

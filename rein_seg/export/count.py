@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from rein_seg.encoders import shapes_only
-from rein_seg.models.segmentor import count_parameters
+from rein_seg.models.base import count_parameters
 
 HEADER = ('config', 'method', 'neck + head', 'trainable', 'frozen', 'method / frozen')
 

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
+import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -131,23 +132,45 @@ class PEFTBackbone(BaseModule):
     def _note_joint(self, module: nn.Module, args: Any, output: tuple[Tensor, Tensor]) -> None:
         self._joint = output
 
-    def forward(self, image: Tensor) -> Features:
+    def forward(
+        self, image: Tensor, text: Tensor | None = None, fixed_text: Tensor | None = None
+    ) -> Features:
         """Computes the features of a normalised image.
 
         Args:
             image: (B, 3, H, W).
+            text: (K, D) embeddings of the classes, of a model with text; they are in the result.
+            fixed_text: (K, D), as in `Features`.
 
         Raises:
             UserError: If H or W is not a multiple of the encoder's divisor.
         """
         self.check_size(image.shape[-2:])
+        first = None
+        if self.peft.looks_first:
+            first = replace(self._alone(image), text=text, fixed_text=fixed_text)
+            image = self.peft.prepare(image, first)
+        features = self._encode(image)
+        queries = self.peft.queries()
+        return replace(features, queries=queries, text=text, fixed_text=fixed_text, first=first)
+
+    @torch.no_grad()
+    def _alone(self, image: Tensor) -> Features:
+        """Returns the features of the frozen encoder, as it is without the method."""
+        self.anatomy.state.muted = True
+        try:
+            return self._encode(image)
+        finally:
+            self.anatomy.state.muted = False
+
+    def _encode(self, image: Tensor) -> Features:
         self.anatomy.state.begin()
         try:
             maps = tuple(self.encoder(image))
         finally:  # not stored any longer: a copy of the model cannot copy a part of a graph
             embedding, self._embedding = self._embedding, None
             joint, self._joint = self._joint, None
-        return Features(maps=maps, queries=self.peft.queries(), embedding=embedding, joint=joint)
+        return Features(maps=maps, embedding=embedding, joint=joint)
 
     def check_size(self, size: Sequence[int]) -> None:
         """Checks that the encoder takes images of a size.

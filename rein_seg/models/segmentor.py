@@ -5,7 +5,6 @@ B batch, K classes, H x W image.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,6 +23,7 @@ from rein_seg.errors import NotFinite, UserError
 from rein_seg.heads.cascade import heads_of
 from rein_seg.heads.contract import DecodeHead
 from rein_seg.heads.mmseg_head import as_head
+from rein_seg.models.base import PEFTModel
 from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.models.head_config import build_head, fill_methods, head_inputs, preprocessor_config
 from rein_seg.models.multi_scale import RATIOS, MultiScale
@@ -34,13 +34,12 @@ from rein_seg.models.postprocess import postprocess, unpad
 from rein_seg.models.text_config import text_for
 from rein_seg.models.windows import BATCH_WINDOWS, check_test_cfg, slide
 from rein_seg.necks.contract import FeaturesNeck
-from rein_seg.registry import describe_method
 from rein_seg.structures import Features
 from rein_seg.text.names import Names
 
 
 @MODELS.register_module()
-class PEFTSegmentor(EncoderDecoder):
+class PEFTSegmentor(PEFTModel, EncoderDecoder):
     """A `PEFTBackbone`, an optional neck and a decode head, as a segmentor of mmseg.
 
     Sizes are written once, in the encoder's config: the model fills them into neck and heads
@@ -176,18 +175,14 @@ class PEFTSegmentor(EncoderDecoder):
         }
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """The facts that weights must share with this model: method, encoder, K, and its text."""
-        identity = {
-            'method': describe_method(self.backbone.peft_cfg),
-            'encoder': self.backbone.encoder_info.identity,
-            'num_classes': self._trained_classes,
-        }
-        if self.text is not None:
-            is_open = why_closed(self) is None
-            identity['text'] = {**self.text.identity, 'open_vocabulary': is_open}
-        # plain values: a checkpoint with config objects in it could not be read back safely
-        return json.loads(json.dumps(identity, default=str))
+    def trained_classes(self) -> int:
+        """K of the training."""
+        return self._trained_classes
+
+    @property
+    def has_open_vocabulary(self) -> bool:
+        """Whether `set_classes` works."""
+        return why_closed(self) is None
 
     def set_test_cfg(self, test_cfg: Mapping[str, Any] | None) -> None:
         """Changes ``test_cfg``, such as the windows, after checking it."""
@@ -217,9 +212,7 @@ class PEFTSegmentor(EncoderDecoder):
 
     def extract_feat(self, inputs: Tensor) -> Features:
         """Returns the features of (B, 3, H, W) normalised images, after the neck."""
-        features = self.backbone(inputs)
-        if self.text is not None:
-            features = replace(features, text=self.text())
+        features = self.encode(inputs)
         if not self.with_neck:
             return features
         if isinstance(self.neck, FeaturesNeck):
@@ -264,6 +257,7 @@ class PEFTSegmentor(EncoderDecoder):
             marked = head.unseen_label is not None
             losses.update(add_prefix(head.loss(features, labels if marked else known), name))
         losses.update(add_prefix(method.aux_losses(), 'peft'))
+        ignored = 255 if ignored is None else ignored  # a number that no label has
         losses.update(add_prefix(method.label_losses(known, ignore_index=ignored), 'peft'))
         return losses
 
@@ -343,57 +337,7 @@ class PEFTSegmentor(EncoderDecoder):
             sample.set_data({key: PixelData(data=value) for key, value in maps.items()})
         return samples
 
-    def build_training_parts(self) -> None:
-        """Builds the parts that only training needs; here there are none."""
-
-    def step_losses(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
-        """Returns all losses of a training step, for one backward pass.
-
-        Args:
-            inputs: (B, 3, H, W) normalised images.
-            data_samples: With the labels, (1, H, W) each.
-        """
-        return self(inputs, data_samples, mode='loss')
-
-    def is_training_only(self, name: str) -> bool:
-        """Whether a tensor serves training alone, so that adapters leave it out."""
-        return False
-
-    def fit_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the tensors of a training checkpoint that this model loads."""
-        return dict(state)
-
-    def adapter_state(self) -> dict[str, Tensor]:
-        """Returns the tensors of an adapter file."""
-        state = self.state_dict()
-        return {name: x for name, x in state.items() if not self.is_training_only(name)}
-
-    def _dump_init_info(self) -> None:
-        """Writes nothing: four lines for each frozen tensor would drown the log."""
-
 
 def labels_of(samples: Sequence[SegDataSample]) -> Tensor:
     """Returns the (B, H, W) int64 labels of samples."""
     return torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in samples]).long()
-
-
-def count_parameters(model: PEFTSegmentor) -> dict[str, int]:
-    """Counts the parameters of a `PEFTSegmentor`; those that serve training alone do not count.
-
-    Args:
-        model: The segmentor.
-
-    Returns:
-        Trainable parameters of the ``method`` and of ``neck_and_head`` (learned prompts among
-        them), their sum ``trainable``, and the ``frozen`` parameters, of a text tower, too.
-    """
-    params = {n: p for n, p in model.named_parameters() if not model.is_training_only(n)}
-    trained = {name: p.numel() for name, p in params.items() if p.requires_grad}
-    own = sum(count for name, count in trained.items() if name.startswith('backbone.'))
-    total = sum(trained.values())
-    return {
-        'method': own,
-        'neck_and_head': total - own,
-        'trainable': total,
-        'frozen': sum(p.numel() for p in params.values() if not p.requires_grad),
-    }

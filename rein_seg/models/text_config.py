@@ -12,6 +12,7 @@ from rein_seg.heads.cascade import heads_of
 from rein_seg.heads.contract import DecodeHead
 from rein_seg.models.backbone import PEFTBackbone
 from rein_seg.necks.contract import FeaturesNeck
+from rein_seg.peft import PEFTMethod
 from rein_seg.text import TextBranch
 
 # keys of an encoder's config that hold for the text tower in the same file
@@ -106,7 +107,7 @@ def text_for(
         UserError: If a part reads what is not there, no part reads the text or the joint space, or
             text and image have another width where a part compares them.
     """
-    check_readers(parts, cfg, backbone.joint_dims, backbone.encoder_info.name)
+    check_readers(parts, cfg, backbone.joint_dims, backbone.encoder_info.name, backbone.peft)
     if cfg is None:
         return None
     text = build_text(cfg, encoder, num_classes, backbone.joint_dims)
@@ -144,7 +145,11 @@ def default_text(parts: PartConfigs) -> dict[str, Any] | None:
 
 
 def check_readers(
-    parts: PartConfigs, text: Mapping[str, Any] | None, joint_dims: int | None, encoder: str
+    parts: PartConfigs,
+    text: Mapping[str, Any] | None,
+    joint_dims: int | None,
+    encoder: str,
+    method: PEFTMethod | None = None,
 ) -> None:
     """Checks that a model has the text branch and the joint space that its parts read.
 
@@ -153,12 +158,21 @@ def check_readers(
         text: Config of the text branch, or None.
         joint_dims: Width of the encoder's joint space, or None.
         encoder: Name of the encoder, for messages.
+        method: The tuning method, which may read text, too.
 
     Raises:
         UserError: If a part reads what is not there, or no part reads the text or the joint space.
     """
     readers, of_joint = 0, 0
     _check_scores(parts)
+    if method is not None and method.reads_text:
+        readers = of_joint = 1
+        if text is None or joint_dims is None:
+            raise UserError(
+                f'model.backbone.peft={type(method).__name__!r} compares images with class names, '
+                'and the model has no text branch or no space that image and text share: expected '
+                "both; set model.text=dict(type='CoOp'), and an encoder with joint_dims"
+            )
     for place, cfg in _each(parts):
         named, facts = f'model.{place}={cfg.get("type")!r}', facts_read(cfg)
         readers += _TEXT in facts

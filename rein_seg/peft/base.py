@@ -11,7 +11,7 @@ from torch.utils.hooks import RemovableHandle
 
 from rein_seg.peft.arguments import checked
 from rein_seg.peft.hooks import HOOKS, GridHook
-from rein_seg.structures import Anatomy, OpSite, Site
+from rein_seg.structures import Anatomy, Features, OpSite, Site
 
 
 class PEFTMethod(nn.Module):
@@ -35,7 +35,10 @@ class PEFTMethod(nn.Module):
         reads_operations: Whether the method needs the plain output W x + b of an operation.
         hooked_sites: The sites that the attached method is hooked to, in the order of hooking.
         carries: Whether tokens travel from block to block; see `Context.carry`.
-        filled_in: Constructor arguments that a segmentor fills in where the config leaves them out:
+        looks_first: Whether the frozen encoder runs alone first, on the image as it came, and
+            `prepare` gets its features.
+        reads_text: Whether `prepare` reads the embeddings of the classes.
+        filled_in: Constructor arguments that the model fills in where the config leaves them out:
             ``num_classes``, or none.
 
     Example:
@@ -57,6 +60,8 @@ class PEFTMethod(nn.Module):
     replaces_parameters: bool = False
     reads_operations: bool = False
     carries: bool = False
+    looks_first: bool = False
+    reads_text: bool = False
     filled_in: tuple[str, ...] = ()
 
     def __init__(self) -> None:
@@ -151,6 +156,19 @@ class PEFTMethod(nn.Module):
     def decays(self, name: str) -> bool:
         """Says whether weight decay may act on the method's parameter ``name``."""
         return name.rpartition('.')[2] not in self.no_weight_decay
+
+    def prepare(self, image: Tensor, first: Features) -> Tensor:
+        """Takes what the method needs of a first pass, and returns the image for the pass proper.
+
+        Only called with ``looks_first``, before each pass. The image has another content, not
+        another size.
+
+        Args:
+            image: (B, 3, H, W), normalised.
+            first: Features of the frozen encoder alone, without gradients; ``text`` and
+                ``fixed_text`` are the model's, with theirs.
+        """
+        return image
 
     def queries(self) -> Tensor | None:
         """Returns (Q, `query_dims`) object queries for the head, or None."""

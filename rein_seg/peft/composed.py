@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError
 from rein_seg.peft.base import PEFTMethod
 from rein_seg.registry import build_method
-from rein_seg.structures import Anatomy
+from rein_seg.structures import Anatomy, Features
 
 
 class Composed(PEFTMethod):
@@ -55,6 +55,8 @@ class Composed(PEFTMethod):
         self.carries = bool(carrying)
         self.exact_at_start = all(m.exact_at_start for m in methods)
         self.trains_encoder = any(m.trains_encoder for m in methods)
+        self.looks_first = any(m.looks_first for m in methods)
+        self.reads_text = any(m.reads_text for m in methods)
 
     def attach(self, encoder: nn.Module, anatomy: Anatomy) -> None:
         """Attaches all methods to ``encoder``; see `PEFTMethod.attach`.
@@ -99,6 +101,13 @@ class Composed(PEFTMethod):
         """Asks the method that the parameter belongs to."""
         _, index, own = name.split('.', 2)
         return list(self._each())[int(index)].decays(own)
+
+    def prepare(self, image: Tensor, first: Features) -> Tensor:
+        """Has each method that looks first prepare, in order; the last gets the others' image."""
+        for method in self._each():
+            if method.looks_first:
+                image = method.prepare(image, first)
+        return image
 
     def queries(self) -> Tensor | None:
         """Returns the queries of the method that makes some, or None."""

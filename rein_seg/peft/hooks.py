@@ -10,6 +10,7 @@ B batch, M inserted tokens, C channels.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
@@ -33,6 +34,16 @@ from rein_seg.structures import (
 )
 
 
+def unless_muted(on: Callable[..., Any]) -> Callable[..., Any]:
+    """Has a hook leave all as it is while the frozen encoder runs alone; see `RunState`."""
+
+    @wraps(on)
+    def hook(self: Any, *args: Any) -> Any:
+        return None if self.state.muted else on(self, *args)
+
+    return hook
+
+
 class GridHook:
     """Notes the (H, W) grid of the encoder's patch embedding, where a pass begins."""
 
@@ -54,11 +65,13 @@ class OutputHook:
     ) -> None:
         self.function = function
         self.context = Context(site, site.tap.layout, anatomy)
+        self.state = anatomy.state
 
     def register(self, site: OpSite | NormSite) -> list[RemovableHandle]:
         """Registers on the operation or norm."""
         return [site.tap.module.register_forward_hook(self.on_output)]
 
+    @unless_muted
     def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         """Replaces the output."""
         return self.function(args[0], output, self.context)
@@ -70,11 +83,13 @@ class InputHook:
     def __init__(self, site: JointSite, function: Callable[..., Tensor], anatomy: Anatomy) -> None:
         self.function = function
         self.context = Context(site, site.tap.layout, anatomy)
+        self.state = anatomy.state
 
     def register(self, site: JointSite) -> list[RemovableHandle]:
         """Registers on the module that makes the joint embedding."""
         return [site.tap.module.register_forward_pre_hook(self.on_input)]
 
+    @unless_muted
     def on_input(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Replaces the input."""
         return (self.function(args[0], self.context), *args[1:])
@@ -90,6 +105,7 @@ class StreamHook:
     def __init__(self, site: StreamSite, function: Callable[..., Tensor], anatomy: Anatomy) -> None:
         self.function = function
         self.context = Context(site, site.taps[0].layout, anatomy)
+        self.state = anatomy.state
         self._delta: Tensor | None = None
 
     def register(self, site: StreamSite) -> list[RemovableHandle]:
@@ -106,19 +122,23 @@ class StreamHook:
             return [tap.module.register_forward_pre_hook(self.on_input)]
         return [tap.module.register_forward_hook(self.on_output)]
 
+    @unless_muted
     def on_input(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Adds d to the first input."""
         return (args[0] + self.function(args[0], self.context), *args[1:])
 
+    @unless_muted
     def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         """Adds d to the output."""
         return output + self.function(output, self.context)
 
+    @unless_muted
     def on_mid_input(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Computes d and adds it to the input of the second branch."""
         self._delta = self.function(args[0], self.context)
         return (args[0] + self._delta, *args[1:])
 
+    @unless_muted
     def on_mid_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         """Adds the same d to the stream that leaves the block, as a sequence or as a map."""
         delta, self._delta = self._delta, None
@@ -155,6 +175,7 @@ class BranchHook:
             raise ValueError(f'{site} has no {source}: use entry_raw')
         self.entry: Tap | None = entry
         self.context = Context(site, (entry or self.exit).layout, anatomy)
+        self.state = anatomy.state
         self._entered: Tensor | None = None
 
     def register(self, site: BranchSite) -> list[RemovableHandle]:
@@ -170,18 +191,22 @@ class BranchHook:
             handles.append(self.exit.module.register_forward_hook(self.on_exit_output))
         return handles
 
+    @unless_muted
     def on_entry_input(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """Keeps the input of the branch."""
         self._entered = args[0]
 
+    @unless_muted
     def on_entry_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         """Keeps the input of the branch."""
         self._entered = output
 
+    @unless_muted
     def on_exit_input(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Adds the adapter's result before the module at the exit."""
         return (self._add(args[0]), *args[1:])
 
+    @unless_muted
     def on_exit_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         """Adds the adapter's result after the module at the exit; attention returns a tuple."""
         if isinstance(output, tuple):
@@ -213,6 +238,7 @@ class ParamHook:
         self.function = function
         self.owner = site.owner
         self.name = site.name.rpartition('.')[2]
+        self.state = anatomy.state
         self._own: nn.Parameter | None = None
 
     def register(self, site: ParamSite) -> list[RemovableHandle]:
@@ -228,6 +254,7 @@ class ParamHook:
             user.register_forward_hook(self.on_output, always_call=True),
         ]
 
+    @unless_muted
     def on_input(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """Puts the replacement in."""
         if self._own is None:  # else an earlier pass ended with an error
@@ -278,6 +305,7 @@ class SeqHook:
             site.exit.module.register_forward_hook(self.on_exit),
         ]
 
+    @unless_muted
     def on_entry(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Inserts the tokens."""
         inserted = self.function(args[0], self.context).to(args[0].dtype)
@@ -286,6 +314,7 @@ class SeqHook:
         self.state.num_prompts += self._count
         return (self._join(ahead, torch.cat((held, inserted), dim=1), after), *args[1:])
 
+    @unless_muted
     def on_exit(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         """Removes the tokens."""
         ahead, tokens, after = self._split(output)

@@ -19,7 +19,7 @@ from rein_seg.datasets.unseen import channel_classes
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.environment import describe_environment
 from rein_seg.evaluation import DomainMetric, class_table
-from rein_seg.models.segmentor import count_parameters
+from rein_seg.models.base import count_parameters
 from rein_seg.palettes import palette_for
 from rein_seg.registry import reconstructions
 from rein_seg.run.command import command_line

@@ -101,6 +101,10 @@ class TextBranch(nn.Module, ABC):
             'dims': self.dims,
         }
 
+    def fixed(self) -> Tensor | None:
+        """Returns (K, D) embeddings of length 1 in fixed words, beside a prompt that learns."""
+        return None
+
     @abstractmethod
     def forward(self) -> Tensor:
         """Returns the (K, D) embeddings; gradients reach prompts that learn."""

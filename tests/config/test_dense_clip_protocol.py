@@ -5,7 +5,7 @@ from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 from rein_seg.apis import load_config
 from rein_seg.export.count import build_shapes
-from rein_seg.models.segmentor import count_parameters
+from rein_seg.models.base import count_parameters
 
 OFFICIAL = {
     # protocol, crop; millions of parameters: encoder with its pool or pyramid, context decoder,

@@ -11,8 +11,8 @@ from torch import nn
 
 from rein_seg.engine.adversarial_optim import AdversarialOptimConstructor
 from rein_seg.errors import UserError
+from rein_seg.models.base import count_parameters
 from rein_seg.models.critic import Critic, gradient_penalty
-from rein_seg.models.segmentor import count_parameters
 from tests.models.adversarial import OPTIM, TINY, build
 from tests.models.tiny import samples
 

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from rein_seg.checkpoint.load import check_identity
 from rein_seg.errors import UserError
+from rein_seg.models.base import count_parameters
 from rein_seg.models.open_vocabulary import with_own_classes
-from rein_seg.models.segmentor import count_parameters
 from tests.models.tiny import build, samples
 from tests.models.words import BIAS, WORDS, row
 

@@ -7,7 +7,7 @@ import torch
 from mmseg.registry import MODELS
 
 from rein_seg.errors import UserError
-from rein_seg.models.segmentor import count_parameters
+from rein_seg.models.base import count_parameters
 from tests.encoders.tiny import ENCODERS
 from tests.models.tiny import KEEP, LINEAR, MASK2FORMER, REIN, UNLINKED, UPER, build, samples
 

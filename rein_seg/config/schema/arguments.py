@@ -192,6 +192,15 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
         'multi_scale_ratios': _FACTORS,
         'init_cfg': Any,
     },
+    'PEFTImageModel': {
+        'backbone': _MODEL,
+        'head': _MODEL,
+        'data_preprocessor': OneOf((_MODEL, None)),
+        'text': OneOf((_MODEL, None)),
+        'num_classes': Annotated[int, at_least(1), at_most(2**16)],
+        'test_cfg': OneOf((Table({}, closed=True), None)),
+        'init_cfg': Any,
+    },
     'AdversarialSegmentor': {'critic': OneOf((_MODEL, None)), 'background': kinds.Index},
     'Critic': {'encoder': Built(MODELS, extra=_ENCODER)},
     'PEFTBackbone': {

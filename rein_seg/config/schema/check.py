@@ -38,7 +38,7 @@ _NEAR = 0.8  # share of letters in common: a slip, where other keys are free
 _SHOWN = 80  # characters of a value in a message
 # classes that are built from their config alone: what they need must be there
 _ALONE = (DATASETS, TRANSFORMS)
-_NEEDED = {'PEFTBackbone', 'PEFTSegmentor'}
+_NEEDED = {'PEFTBackbone', 'PEFTSegmentor', 'PEFTImageModel'}
 
 
 def check_values(

@@ -14,8 +14,8 @@ from rein_seg.export.count import build_shapes
 from rein_seg.heads import SETRHead
 from rein_seg.heads.contract import HeadInputs
 from rein_seg.heads.setr.weights import convert_head
+from rein_seg.models.base import count_parameters
 from rein_seg.models.head_config import build_head
-from rein_seg.models.segmentor import count_parameters
 from rein_seg.structures import Features
 from tests.paths import REPO
 
