@@ -190,6 +190,32 @@ def fill_methods(backbone: Mapping[str, Any], num_classes: int) -> dict[str, Any
     return {**backbone, 'peft': filled}
 
 
+def check_keeps_pixels(peft: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """Refuses methods that move the content of an image, for models that label pixels.
+
+    Args:
+        peft: Config of a method, or a list of configs.
+
+    Raises:
+        UserError: If a method moves pixels.
+
+    Example:
+        >>> from rein_seg.models.head_config import check_keeps_pixels
+        >>> check_keeps_pixels(dict(type='FRPT'))
+        Traceback (most recent call last):
+        rein_seg.errors.UserError: method FRPT moves the content of images, and labels of pixels \
+would have to move with it: expected a model of whole images, PEFTImageModel; take it, or \
+another method
+    """
+    for method in [peft] if isinstance(peft, Mapping) else peft:
+        if getattr(PEFT_METHODS.get(method.get('type', '')), 'moves_pixels', False):
+            raise UserError(
+                f'method {method["type"]} moves the content of images, and labels of pixels would '
+                'have to move with it: expected a model of whole images, PEFTImageModel; take it, '
+                'or another method'
+            )
+
+
 def preprocessor_config(
     info: EncoderInfo, crop_size: Sequence[int] | None, ignore_index: int = 255
 ) -> dict[str, Any]:

@@ -25,7 +25,13 @@ from rein_seg.heads.contract import DecodeHead
 from rein_seg.heads.mmseg_head import as_head
 from rein_seg.models.base import PEFTModel
 from rein_seg.models.batch_norm import guard_batch_norms
-from rein_seg.models.head_config import build_head, fill_methods, head_inputs, preprocessor_config
+from rein_seg.models.head_config import (
+    build_head,
+    check_keeps_pixels,
+    fill_methods,
+    head_inputs,
+    preprocessor_config,
+)
 from rein_seg.models.multi_scale import RATIOS, MultiScale
 from rein_seg.models.neck_config import build_neck
 from rein_seg.models.open_vocabulary import labelled_words, set_classes, why_closed
@@ -71,10 +77,10 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
             it for its tests, see `rein_seg.models.postprocess.confidence`.
 
     Raises:
-        UserError: If the method makes queries that the head does not read, a given ``in_channels``
-            differs from the encoder's, text or a joint space is missing that a part reads, or text
-            or a joint space is there that no part reads, ``test_cfg`` is not one of the two modes,
-            or there is no single foreground class to keep scores of.
+        UserError: If the method moves pixels, or makes queries that the head does not read, a given
+            ``in_channels`` differs from the encoder's, text or a joint space is missing that a part
+            reads, or text or a joint space is there that no part reads, ``test_cfg`` is not one of
+            the two modes, or there is no single foreground class to keep scores of.
 
     Example:
         >>> import torch
@@ -111,6 +117,7 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
         init_cfg: dict | None = None,
     ) -> None:
         with building('model.backbone'):
+            check_keeps_pixels(backbone['peft'])
             built = MODELS.build(fill_methods(backbone, num_classes))
         if data_preprocessor is None:
             ignored = heads_of(decode_head)[-1].get('ignore_index', 255)

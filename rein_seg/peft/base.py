@@ -38,6 +38,8 @@ class PEFTMethod(nn.Module):
         looks_first: Whether the frozen encoder runs alone first, on the image as it came, and
             `prepare` gets its features.
         reads_text: Whether `prepare` reads the embeddings of the classes.
+        moves_pixels: Whether `prepare` moves the content of the image to other places, so that the
+            labels of pixels do not fit any longer.
         filled_in: Constructor arguments that the model fills in where the config leaves them out:
             ``num_classes``, or none.
 
@@ -62,6 +64,7 @@ class PEFTMethod(nn.Module):
     carries: bool = False
     looks_first: bool = False
     reads_text: bool = False
+    moves_pixels: bool = False
     filled_in: tuple[str, ...] = ()
 
     def __init__(self) -> None:

@@ -57,6 +57,7 @@ class Composed(PEFTMethod):
         self.trains_encoder = any(m.trains_encoder for m in methods)
         self.looks_first = any(m.looks_first for m in methods)
         self.reads_text = any(m.reads_text for m in methods)
+        self.moves_pixels = any(m.moves_pixels for m in methods)
 
     def attach(self, encoder: nn.Module, anatomy: Anatomy) -> None:
         """Attaches all methods to ``encoder``; see `PEFTMethod.attach`.

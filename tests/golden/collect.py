@@ -54,6 +54,7 @@ KINDS = {
     'dora': ('',),
     'duat': ('glsa', 'head', 'lab_exchange', 'metrics', 'model', 'sba', 'structure_loss'),
     'fada': ('',),
+    'frpt': ('cah', 'recall', 'retrieval_head', 'sampler'),
     'ftn': ('', 'fpt_head'),
     'hlg': ('hlg_backbone', 'hlg_head', 'hlg_layer'),
     'lora': ('',),

@@ -13,6 +13,7 @@ class Case:
     tags: tuple[str, ...] = field(default=())
     # how far from the frozen encoder an inexact start may be, of its largest value; None: anywhere
     start: float | None = 0.004
+    batch_tolerance: float = 1e-4  # of an image alone against the same image in a batch
     needs: str | None = None  # a package that may be missing
 
 
@@ -258,6 +259,30 @@ CASES = [
         dict(type='SPM', num_classes=3, feed='both', reduction=4, num_steps=1),
         merges=False,
         families=('dinov3', 'sam', 'convnext'),
+    ),
+    # rounding moves positions, and white noise differs between neighbours
+    Case(
+        'frpt',
+        dict(type='FRPT', kernel_size=3, grid_size=7, padding=6, width=6.0),
+        merges=False,
+        batch_tolerance=1e-3,
+        start=None,
+    ),
+    Case(
+        'frpt_repository',
+        dict(type='FRPT', form='repository', grid_size=7, padding=6, width=6.0),
+        merges=False,
+        batch_tolerance=1e-3,
+        families=('vit', 'clip_joint', 'resnet', 'swin', 'convnext'),
+        start=None,
+    ),
+    Case(
+        'frpt_lora',
+        [dict(type='LoRA', rank=4), dict(type='FRPT', form='repository', official=True)],
+        merges=False,
+        batch_tolerance=1e-3,
+        families=('dinov2', 'swin'),
+        start=None,
     ),
     Case('lora_bitfit', [dict(type='LoRA', rank=4), dict(type='BitFit')], without=NO_OPS),
     Case(

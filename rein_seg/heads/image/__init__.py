@@ -2,5 +2,6 @@
 
 from rein_seg.heads.image.contract import ImageHead
 from rein_seg.heads.image.linear import LinearImageHead
+from rein_seg.heads.image.retrieval import RetrievalHead
 
-__all__ = ['ImageHead', 'LinearImageHead']
+__all__ = ['ImageHead', 'LinearImageHead', 'RetrievalHead']
