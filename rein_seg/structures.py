@@ -34,8 +34,8 @@ class Features:
             else None.
         scores: (B, K, h, w) cosine similarities of dense and text embeddings, if a neck makes them;
             else None.
-        fixed_text: (K, D) embedding of each class in fixed words, length 1, of a text branch with a
-            learned prompt that also has such words; else None.
+        fixed_text: (K, D) embedding of each class in fixed words, length 1, of a text branch that
+            has such words, as `ClassTable`, or beside a learned prompt; else None.
         first: The features of the frozen encoder alone, of the image as it came, if the method
             makes such a pass first; without gradients. Else None.
 
@@ -69,6 +69,8 @@ class RunState:
         recomputing: Whether a block runs a second time, for the backward pass of activation
             checkpointing.
         muted: Whether hooks change nothing: the frozen encoder alone runs.
+        prepared: Method -> the tensors that its ``prepare`` made for the running pass; blocks that
+            run a second time see the tensors of their own pass.
     """
 
     grid: tuple[int, int] = (0, 0)
@@ -76,6 +78,7 @@ class RunState:
     carried: Tensor | None = None
     recomputing: bool = False
     muted: bool = False
+    prepared: dict[Any, Any] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Forgets what an earlier pass left behind, if it ended with an error."""

@@ -146,11 +146,15 @@ class PEFTBackbone(BaseModule):
             UserError: If H or W is not a multiple of the encoder's divisor.
         """
         self.check_size(image.shape[-2:])
-        first = None
-        if self.peft.looks_first:
-            first = replace(self._alone(image), text=text, fixed_text=fixed_text)
-            image = self.peft.prepare(image, first)
-        features = self._encode(image)
+        first, state = None, self.anatomy.state
+        state.prepared = {}
+        try:
+            if self.peft.looks_first:
+                first = replace(self._alone(image), text=text, fixed_text=fixed_text)
+                image = self.peft.prepare(image, first)
+            features = self._encode(image)
+        finally:
+            state.prepared = {}
         queries = self.peft.queries()
         return replace(features, queries=queries, text=text, fixed_text=fixed_text, first=first)
 
@@ -262,8 +266,8 @@ class CheckpointedCall:
     """Calls a block, hooks included, under non-reentrant activation checkpointing.
 
     Re-entrant checkpointing silently loses the gradient of adapters that pass a tensor from hook to
-    hook. Grid and carried tokens are arguments, so that the second pass sees the same values as the
-    first.
+    hook. Grid, carried tokens and prepared tensors are arguments, so that the second pass sees the
+    same values as the first.
     """
 
     def __init__(self, block: nn.Module, anatomy: Anatomy) -> None:
@@ -278,6 +282,7 @@ class CheckpointedCall:
                 self._run,
                 self.state.grid,
                 self.state.carried,
+                self.state.prepared,
                 *args,
                 use_reentrant=False,
                 context_fn=self._passes,
@@ -293,10 +298,17 @@ class CheckpointedCall:
         try:
             yield
         finally:
-            self.state.recomputing = False
+            self.state.recomputing, self.state.prepared = False, {}
 
-    def _run(self, grid: tuple[int, int], carried: Tensor | None, *args: Any, **kwargs: Any) -> Any:
-        self.state.grid, self.state.carried = grid, carried
+    def _run(
+        self,
+        grid: tuple[int, int],
+        carried: Tensor | None,
+        prepared: dict[Any, Any],
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        self.state.grid, self.state.carried, self.state.prepared = grid, carried, prepared
         return nn.Module._call_impl(self.block, *args, **kwargs)
 
 

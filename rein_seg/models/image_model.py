@@ -89,6 +89,12 @@ class PEFTImageModel(PEFTModel, BaseModel):
                     f'{head["type"]} is no head for whole images: expected LinearImageHead or '
                     'another ImageHead; take it, or PEFTSegmentor for a head of pixels'
                 )
+            if cls is not None and cls.reads_first and not built.peft.looks_first:
+                raise UserError(
+                    f'{head["type"]} reads the features of the frozen encoder, which '
+                    f'{type(built.peft).__name__} does not compute: expected a method that looks '
+                    "first; set model.backbone.peft=dict(type='CAVPT'), or take another head"
+                )
             names = () if cls is None else cls.filled_in
             facts = inputs.arguments(head.get('in_index', list(range(len(inputs.channels)))))
             self.head = MODELS.build({**{name: facts[name] for name in names}, **head})
@@ -130,7 +136,9 @@ class PEFTImageModel(PEFTModel, BaseModel):
         labels = torch.cat([sample.gt_label for sample in data_samples]).to(inputs.device)
         losses = self.head.loss(self.encode(inputs), labels)
         named = {f'head.{name}': value for name, value in losses.items()}
-        return {**named, **{f'peft.{n}': v for n, v in self.backbone.peft.aux_losses().items()}}
+        method = self.backbone.peft
+        own = {**method.aux_losses(), **method.image_losses(labels)}
+        return {**named, **{f'peft.{name}': value for name, value in own.items()}}
 
     def predict(
         self, inputs: Tensor, data_samples: Sequence[DataSample] | None = None

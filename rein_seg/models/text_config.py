@@ -10,6 +10,7 @@ from mmseg.registry import MODELS
 from rein_seg.errors import UserError, near_misses
 from rein_seg.heads.cascade import heads_of
 from rein_seg.heads.contract import DecodeHead
+from rein_seg.heads.image import ImageHead
 from rein_seg.models.backbone import PEFTBackbone
 from rein_seg.necks.contract import FeaturesNeck
 from rein_seg.peft import PEFTMethod
@@ -112,6 +113,8 @@ def text_for(
         return None
     text = build_text(cfg, encoder, num_classes, backbone.joint_dims)
     _check_width(parts, text.dims, backbone.joint_dims)
+    if backbone.peft.reads_text:
+        _check_method(text, backbone)
     return text
 
 
@@ -125,7 +128,7 @@ def facts_read(cfg: Mapping[str, Any]) -> tuple[str, ...]:
         (True, ())
     """
     cls = MODELS.get(str(cfg.get('type')))
-    known = isinstance(cls, type) and issubclass(cls, (DecodeHead, FeaturesNeck))
+    known = isinstance(cls, type) and issubclass(cls, (DecodeHead, FeaturesNeck, ImageHead))
     return cls.filled_in if known else ()
 
 
@@ -227,6 +230,22 @@ def _check_width(parts: PartConfigs, text_dims: int, joint_dims: int | None) -> 
                 "the table or tower of the encoder's CLIP, or leave tower out to take it from the "
                 "encoder's file"
             )
+
+
+def _check_method(text: TextBranch, backbone: PEFTBackbone) -> None:
+    """Checks that a method that reads text gets fixed words, in the width of images."""
+    named = f'model.backbone.peft={type(backbone.peft).__name__!r}'
+    if text.dims != backbone.joint_dims:
+        raise UserError(
+            f'{named} compares text of width {text.dims} with an image of width '
+            f'{backbone.joint_dims}: expected both of one CLIP; leave text.tower and text.dims out'
+        )
+    if text.fixed() is None:
+        raise UserError(
+            f'{named} selects classes by names in fixed words, and model.text='
+            f'{type(text).__name__!r} has learned words alone: expected text.fixed_template; set '
+            "it, such as 'a photo of a {}.'"
+        )
 
 
 def _each(parts: PartConfigs) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -37,7 +37,7 @@ class PEFTMethod(nn.Module):
         carries: Whether tokens travel from block to block; see `Context.carry`.
         looks_first: Whether the frozen encoder runs alone first, on the image as it came, and
             `prepare` gets its features.
-        reads_text: Whether `prepare` reads the embeddings of the classes.
+        reads_text: Whether `prepare` reads the embeddings of the classes, learned and fixed.
         moves_pixels: Whether `prepare` moves the content of the image to other places, so that the
             labels of pixels do not fit any longer.
         filled_in: Constructor arguments that the model fills in where the config leaves them out:
@@ -187,6 +187,14 @@ class PEFTMethod(nn.Module):
         Args:
             labels: (B, H, W) int64, one for each pixel of the encoder's input.
             ignore_index: Label of pixels without a class.
+        """
+        return {}
+
+    def image_losses(self, labels: Tensor) -> dict[str, Tensor]:
+        """Returns the scalar losses of the last forward pass that need a class of each image.
+
+        Args:
+            labels: (B,) int64.
         """
         return {}
 

@@ -124,6 +124,10 @@ class Composed(PEFTMethod):
         each = self._each()
         return _add_up(method.label_losses(labels, ignore_index=ignore_index) for method in each)
 
+    def image_losses(self, labels: Tensor) -> dict[str, Tensor]:
+        """Returns the losses of all methods that need a class of each image."""
+        return _add_up(method.image_losses(labels) for method in self._each())
+
     def check_mergeable(self) -> None:
         """Checks all methods before the first is merged."""
         for method in self._each():

@@ -102,7 +102,7 @@ class TextBranch(nn.Module, ABC):
         }
 
     def fixed(self) -> Tensor | None:
-        """Returns (K, D) embeddings of length 1 in fixed words, beside a prompt that learns."""
+        """Returns (K, D) embeddings of length 1 in fixed words, or None where all words learn."""
         return None
 
     @abstractmethod

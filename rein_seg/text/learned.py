@@ -13,9 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rein_seg.encoders.shapes_only import is_shapes_only
 from rein_seg.text.contract import TextBranch
 from rein_seg.text.names import Names
-from rein_seg.text.source import build_source
+from rein_seg.text.rows import Rows, class_rows, kept_rows
+from rein_seg.text.source import TextSource, build_source
+from rein_seg.text.templates import check_template
 
 
 class LearnedPrompt(TextBranch):
@@ -35,6 +38,8 @@ class LearnedPrompt(TextBranch):
         tower: As `build_source`; by default the file of the encoder, which holds both towers.
         truncate: Cuts names that are too long.
         normalize: Whether the embeddings have length 1.
+        fixed_template: Sentence with {} in place of the name, such as ``a photo of a {}.``, for
+            parts that read the classes in fixed words, too; see `fixed`.
         dims: D of the encoder, which the model fills in.
 
     Attributes:
@@ -48,6 +53,7 @@ class LearnedPrompt(TextBranch):
 
     filled_in = ('dims', 'tower')
     layout: ClassVar[tuple[str, ...]] = ('normalize',)
+    fixed_rows: Tensor | None
 
     def __init__(
         self,
@@ -58,9 +64,13 @@ class LearnedPrompt(TextBranch):
         tower: Mapping[str, Any] | None = None,
         truncate: bool = False,
         normalize: bool = False,
+        fixed_template: str | None = None,
         dims: int | None = None,
     ) -> None:
         super().__init__(classes, unseen, names)
+        check_template(fixed_template)
+        self.fixed_template = fixed_template
+        self._make = kept_rows if (tower or {}).get('checkpoint') else class_rows
         source = build_source(tower, dims)
         self.tower, self.tokenizer = source.tower, source.tokenizer
         self.dims, self.source = source.tower.dims, source.name
@@ -72,7 +82,10 @@ class LearnedPrompt(TextBranch):
     @property
     def identity(self) -> dict[str, Any]:
         """Facts that an adapter must share with this branch."""
-        return {**super().identity, **{name: getattr(self, name) for name in self.layout}}
+        own = {name: getattr(self, name) for name in self.layout}
+        if self.fixed_template is not None:
+            own['fixed_template'] = self.fixed_template
+        return {**super().identity, **own}
 
     @abstractmethod
     def plan(self, phrases: Sequence[str]) -> list[list[int]]:
@@ -95,12 +108,29 @@ class LearnedPrompt(TextBranch):
         texts = self.tokenizer.read_all(self.classes, self.words)
         rows = self.plan([text for one in texts for text in one])
         index = [k for k, words in enumerate(self.words) for _ in words]
+        fixed = self._fixed_rows()
         self._kept = None
         length = max(max(map(_end, rows)) + 1, 1)  # what stands behind the end has no influence
         device = self.tower.positional_embedding.device
         plan = torch.tensor([row[:length] for row in rows], device=device)
         self.register_buffer('sequences', plan, persistent=False)
         self.register_buffer('class_of', torch.tensor(index, device=device), persistent=False)
+        fixed = None if fixed is None else fixed.to(device)
+        self.register_buffer('fixed_rows', fixed, persistent=False)
+
+    def _fixed_rows(self) -> Tensor | None:
+        if self.fixed_template is None:
+            return None
+        rows = torch.zeros(len(self.classes), self.dims)
+        if is_shapes_only():
+            return rows
+        source = TextSource(self.tower, self.tokenizer, self.source.removeprefix('sha256:'))
+        origin = (self.classes, self.words, (self.fixed_template,), self.source)
+        return self._make(source, Rows(rows, *origin), self.truncate)
+
+    def fixed(self) -> Tensor | None:
+        """Returns the (K, D) embeddings in the words of ``fixed_template``, or None without it."""
+        return self.fixed_rows
 
     def train(self, mode: bool = True) -> LearnedPrompt:
         """Sets the mode; the tower stays in eval mode."""

@@ -32,7 +32,8 @@ class SharedContext(LearnedPrompt):
         token_length: Tokens of a name, start and end included; the sequence has V more.
         tasks: Names of the tasks; None for vectors of one task.
         task: The task at the start; default: the first.
-        options: ``tower``, ``truncate``, ``normalize`` (length 1), ``dims``; see `LearnedPrompt`.
+        options: ``tower``, ``truncate``, ``normalize`` (length 1), ``fixed_template``, ``dims``:
+            see `LearnedPrompt`.
 
     Attributes:
         contexts: (1, V, C), or (tasks, V, C), normal with deviation 1, cut at 2 deviations.
@@ -112,7 +113,8 @@ class CoOp(LearnedPrompt):
         num_context: Number of vectors, V.
         position: Place of the name: at the end, in the middle or in front of the vectors.
         per_class: Whether each class has vectors of its own.
-        options: ``tower``, ``truncate``, ``normalize`` (length 1), ``dims``; see `LearnedPrompt`.
+        options: ``tower``, ``truncate``, ``normalize`` (length 1), ``fixed_template``, ``dims``:
+            see `LearnedPrompt`.
 
     Attributes:
         ctx: (V, C), or (K, V, C), normal with deviation 0.02.
@@ -196,7 +198,7 @@ class PrefixDot(LearnedPrompt):
         num_prefix: Number of vectors before the name.
         num_suffix: Number of vectors behind it.
         normalize: Whether the embeddings have length 1.
-        options: ``tower``, ``truncate``, ``dims``; see `LearnedPrompt`.
+        options: ``tower``, ``truncate``, ``fixed_template``, ``dims``; see `LearnedPrompt`.
 
     Attributes:
         prefix_prompt: (num_prefix, C), normal with deviation 0.02.

@@ -153,7 +153,7 @@ def draw_tower(tower: TextTower, seed: int) -> None:
 
 
 def embed_texts(source: TextSource, texts: list[str], *, truncate: bool = False) -> Tensor:
-    """Returns the (N, D) embeddings of texts, not normalised.
+    """Returns the (N, D) embeddings of texts, not normalised, on the CPU.
 
     Args:
         source: The tower.
@@ -166,5 +166,7 @@ def embed_texts(source: TextSource, texts: list[str], *, truncate: bool = False)
     tower = source.tower
     ids = source.tokenizer.encode(texts, tower.context_length, truncate=truncate)
     ids = ids[:, : int(ids.argmax(1).max()) + 1]  # what stands behind the end has no influence
+    device = tower.positional_embedding.device
     with torch.no_grad():
-        return torch.cat([tower.encode_tokens(part) for part in ids.split(256)])
+        parts = ids.to(device).split(256)
+        return torch.cat([tower.encode_tokens(part) for part in parts]).cpu()

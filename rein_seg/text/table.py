@@ -89,6 +89,10 @@ class ClassTable(TextBranch):
         """Returns the (K, D) rows."""
         return self.table
 
+    def fixed(self) -> Tensor:
+        """Returns the (K, D) rows: all its words are fixed."""
+        return self.table
+
     @property
     def identity(self) -> dict[str, Any]:
         """Facts that an adapter must share with this branch."""

@@ -60,6 +60,26 @@ def templates_of(templates: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(templates)
 
 
+def check_template(template: str | None) -> None:
+    """Checks the sentence of ``text.fixed_template``.
+
+    Args:
+        template: A sentence with {} in place of the name, or None.
+
+    Raises:
+        UserError: If it has no place for the name, or more than one.
+
+    Example:
+        >>> from rein_seg.text.templates import check_template
+        >>> check_template('a photo of a {}.')
+    """
+    if template is not None and (not isinstance(template, str) or template.count('{}') != 1):
+        raise UserError(
+            f'text.fixed_template={template!r}: expected a sentence with one {{}} for the name; '
+            "correct it, such as 'a photo of a {}.'"
+        )
+
+
 def fill_in(templates: Sequence[str], phrases: Sequence[str]) -> tuple[str, ...]:
     """Returns every sentence with every phrase.
 

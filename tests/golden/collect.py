@@ -37,6 +37,7 @@ KINDS = {
     'adaptformer': ('',),
     'binary_metrics': ('saliency_metrics',),
     'cat_layer': ('ce_dice', 'iterations', 'layer', 'sampler', 'volume_metrics'),
+    'cavpt': ('image_encoder', 'model', 'text_prompts'),
     'clip_resnet': ('', 'attention_pool', 'positions_convert'),
     'clip_text': ('', 'embeddings_shared_context', 'templates', 'tokens'),
     'conv_adapter': ('module', 'bottleneck', 'convnext', 'swin'),

@@ -15,6 +15,7 @@ class Case:
     start: float | None = 0.004
     batch_tolerance: float = 1e-4  # of an image alone against the same image in a batch
     needs: str | None = None  # a package that may be missing
+    classes: int | None = None  # number of classes whose text each pass brings
 
 
 # no operation of these can be updated: weights are standardised when they are used
@@ -241,6 +242,22 @@ CASES = [
         merges=False,
         families=('clip_joint', 'tiny_clip'),
         start=None,
+    ),
+    Case(
+        'cavpt',
+        dict(type='CAVPT', num_classes=3, num_static=4, num_learned=2, attention_dims=4),
+        merges=False,
+        families=('clip_joint', 'tiny_clip'),
+        start=None,
+        classes=3,
+    ),
+    Case(
+        'cavpt_aware_alone',
+        dict(type='CAVPT', num_classes=3, aware_blocks=2, num_learned=3),
+        merges=False,
+        families=('clip_joint', 'tiny_clip'),
+        start=None,
+        classes=3,
     ),
     Case(
         'pro_tuning',  # a gate of few units may be dead with random weights

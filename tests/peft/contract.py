@@ -41,7 +41,15 @@ on_every_pair = pytest.mark.parametrize(('case', 'family'), PAIRS)
 def build(case, family, **options):
     torch.manual_seed(1)
     cfg = dict(type='PEFTBackbone', encoder=ENCODERS[family], peft=case.cfg, **options)
-    return MODELS.build(cfg)
+    backbone = MODELS.build(cfg)
+    if case.classes is not None:
+        shape = case.classes, backbone.joint_dims
+        text = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+        words = dict(text=text, fixed_text=torch.nn.functional.normalize(text))
+        backbone.register_forward_pre_hook(
+            lambda module, args, kwargs: (args, {**kwargs, **words}), with_kwargs=True
+        )
+    return backbone
 
 
 def at_start(case, family):
@@ -80,7 +88,8 @@ def training_loss(backbone):
     Seeded, so that a method's noise or dropout is the same in every model compared.
     """
     torch.manual_seed(5)
-    return total(backbone(image())) + sum(backbone.peft.aux_losses().values())
+    loss = total(backbone(image())) + sum(backbone.peft.aux_losses().values())
+    return loss + sum(backbone.peft.image_losses(torch.tensor([0, 2])).values())
 
 
 def randomise(backbone):

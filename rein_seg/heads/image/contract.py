@@ -28,6 +28,7 @@ class ImageHead(ABC):
         output: ``logits``: `predict` returns (B, K) logits. ``embedding``: it returns (B, D)
             embeddings, which are compared by cosine.
         num_classes: K of the training.
+        reads_first: Whether it reads ``first`` of `Features`, of a method that looks first.
 
     Example:
         >>> import torch
@@ -41,6 +42,7 @@ class ImageHead(ABC):
     filled_in: ClassVar[tuple[str, ...]] = ('in_channels', 'in_index', 'num_classes')
     output: Literal['logits', 'embedding'] = 'logits'
     num_classes: int
+    reads_first: ClassVar[bool] = False
     __call__: Callable[..., Any]
 
     @abstractmethod

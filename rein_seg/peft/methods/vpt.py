@@ -17,6 +17,7 @@ from rein_seg.errors import UserError
 from rein_seg.peft.arguments import Count, Probability, Rule
 from rein_seg.peft.base import PEFTMethod
 from rein_seg.peft.context import Context
+from rein_seg.peft.parts.sequences import sequences
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, JointSite, SeqSite
 
@@ -199,13 +200,7 @@ def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _sites(anatomy: Anatomy, blocks: str | Sequence[int] | None) -> list[SeqSite]:
-    sites = [site for site in anatomy.sites if isinstance(site, SeqSite)]
-    if not sites:
-        raise UserError(
-            f'VPT inserts tokens, and the {anatomy.family!r} encoder has no place for them (maps '
-            'of convolutions, or windows cut before the attention); choose another method, or a '
-            'plain transformer'
-        )
+    sites = sequences(anatomy, 'VPT')
     if blocks is None:
         return sites
     if not isinstance(blocks, str):
