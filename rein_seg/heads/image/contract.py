@@ -28,6 +28,7 @@ class ImageHead(ABC):
         output: ``logits``: `predict` returns (B, K) logits. ``embedding``: it returns (B, D)
             embeddings, which are compared by cosine.
         num_classes: K of the training.
+        joint_optional: Whether a head that lists ``joint_dims`` works without a joint space.
         reads_first: Whether it reads ``first`` of `Features`, of a method that looks first.
 
     Example:
@@ -42,6 +43,7 @@ class ImageHead(ABC):
     filled_in: ClassVar[tuple[str, ...]] = ('in_channels', 'in_index', 'num_classes')
     output: Literal['logits', 'embedding'] = 'logits'
     num_classes: int
+    joint_optional: ClassVar[bool] = False
     reads_first: ClassVar[bool] = False
     __call__: Callable[..., Any]
 
