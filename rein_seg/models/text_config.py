@@ -185,8 +185,8 @@ def check_readers(
                 f'{named} reads the embeddings of the class names, and the model has no text '
                 "branch: expected one; set model.text=dict(type='ClassTable')"
             )
-        optional = getattr(MODELS.get(str(cfg.get('type'))), 'joint_optional', False)
-        if _JOINT in facts and joint_dims is None and not optional:
+        optional = getattr(MODELS.get(str(cfg.get('type'))), 'optional', ())
+        if _JOINT in facts and joint_dims is None and _JOINT not in optional:
             raise UserError(
                 f'{named} reads the space that image and text share, which encoder {encoder!r} '
                 'does not give: expected CLIPViT, CLIPResNet or TinyCLIP with joint_dims; set '

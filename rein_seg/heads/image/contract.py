@@ -25,10 +25,12 @@ class ImageHead(ABC):
     Attributes:
         filled_in: Constructor arguments that the model fills in where the config leaves them out:
             keys of `rein_seg.heads.contract.HeadInputs.arguments`.
+        optional: Those of ``filled_in`` that the head reads where they are there. A head that lists
+            ``joint_dims`` or ``text_dims`` and not here needs an encoder with a joint space, or a
+            text branch.
         output: ``logits``: `predict` returns (B, K) logits. ``embedding``: it returns (B, D)
             embeddings, which are compared by cosine.
         num_classes: K of the training.
-        joint_optional: Whether a head that lists ``joint_dims`` works without a joint space.
         reads_first: Whether it reads ``first`` of `Features`, of a method that looks first.
 
     Example:
@@ -41,9 +43,9 @@ class ImageHead(ABC):
     """
 
     filled_in: ClassVar[tuple[str, ...]] = ('in_channels', 'in_index', 'num_classes')
+    optional: ClassVar[tuple[str, ...]] = ()
     output: Literal['logits', 'embedding'] = 'logits'
     num_classes: int
-    joint_optional: ClassVar[bool] = False
     reads_first: ClassVar[bool] = False
     __call__: Callable[..., Any]
 

@@ -39,7 +39,7 @@ class LinearImageHead(ImageHead, BaseModule):
     """
 
     filled_in = ('in_channels', 'in_index', 'num_classes', 'joint_dims')
-    joint_optional = True
+    optional = ('joint_dims',)
 
     def __init__(
         self,
