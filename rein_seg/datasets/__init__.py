@@ -21,6 +21,7 @@ from rein_seg.datasets.transforms.lab_exchange import LABExchange
 from rein_seg.datasets.transforms.labels import LoadLabels, PackDomainInputs, ScoreAtInputSize
 from rein_seg.datasets.transforms.load_image import LoadDomainImage
 from rein_seg.datasets.transforms.random_scale import RandomScale
+from rein_seg.datasets.transforms.regions import CropRegion, FillOutside
 from rein_seg.datasets.transforms.seen_labels import KeepSeenLabels
 from rein_seg.datasets.transforms.turn import TurnOrRotate
 from rein_seg.datasets.volume_dataset import VolumeDataset
@@ -35,10 +36,12 @@ __all__ = [
     'CityscapesSpaceDataset',
     'Context59Dataset',
     'Context60Dataset',
+    'CropRegion',
     'DomainDataset',
     'DrawnDataset',
     'FastPhotoMetricDistortion',
     'FastRandomCrop',
+    'FillOutside',
     'FolderDataset',
     'HalveImage',
     'HalveLabel',

@@ -150,7 +150,7 @@ class PEFTBackbone(BaseModule):
         state.prepared = {}
         try:
             if self.peft.looks_first:
-                first = replace(self._alone(image), text=text, fixed_text=fixed_text)
+                first = replace(self.alone(image), text=text, fixed_text=fixed_text)
                 image = self.peft.prepare(image, first)
             features = self._encode(image)
         finally:
@@ -159,8 +159,12 @@ class PEFTBackbone(BaseModule):
         return replace(features, queries=queries, text=text, fixed_text=fixed_text, first=first)
 
     @torch.no_grad()
-    def _alone(self, image: Tensor) -> Features:
-        """Returns the features of the frozen encoder, as it is without the method."""
+    def alone(self, image: Tensor) -> Features:
+        """Returns the features of the frozen encoder, as it is without the method.
+
+        Args:
+            image: (B, 3, H, W) normalised images.
+        """
         self.anatomy.state.muted = True
         try:
             return self._encode(image)

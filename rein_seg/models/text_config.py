@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from mmseg.registry import MODELS
 
@@ -21,6 +21,21 @@ _SHARED = ('checkpoint', 'checkpoint_url', 'act')
 _SOURCES = ('tower', 'init_seed')
 _TEXT, _JOINT = 'text_dims', 'joint_dims'
 PartConfigs = Mapping[str, Mapping[str, Any] | Sequence[Mapping[str, Any]] | None]
+
+
+class TextReader:
+    """A part of a model beside neck and heads that reads text, or images in its space.
+
+    Attributes:
+        filled_in: ``text_dims`` and ``joint_dims``, of what it reads.
+    """
+
+    filled_in: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def facts(cls, cfg: Mapping[str, Any]) -> tuple[str, ...]:
+        """Returns ``filled_in``, as far as a part of this config reads it."""
+        return cls.filled_in
 
 
 def build_text(
@@ -59,7 +74,7 @@ def build_text(
     if 'dims' in filled_in and joint_dims is not None:
         given.setdefault('dims', joint_dims)
     if 'tower' in filled_in and all(given.get(key) is None for key in _SOURCES):
-        given |= _source_of(encoder, filled_in, given.get('file'))
+        given |= source_of(encoder, filled_in, given.get('file'))
     return MODELS.build(given)
 
 
@@ -75,10 +90,21 @@ def _class_of(cfg: Mapping[str, Any]) -> type[TextBranch]:
     )
 
 
-def _source_of(
-    encoder: Mapping[str, Any], filled_in: Sequence[str], file: str | None
+def source_of(
+    encoder: Mapping[str, Any], filled_in: Sequence[str] = (), file: str | None = None
 ) -> dict[str, Any]:
-    """Returns the source of embeddings that belongs to an encoder's, beside a table in a file."""
+    """Returns the source of embeddings that belongs to an encoder's, beside a table in a file.
+
+    Args:
+        encoder: Its config.
+        filled_in: Of the text branch.
+        file: The table, if there is a file of it.
+
+    Example:
+        >>> from rein_seg.models.text_config import source_of
+        >>> source_of(dict(type='CLIPViT', arch='base', checkpoint='ViT-B-16.pt'))
+        {'tower': {'checkpoint': 'ViT-B-16.pt'}}
+    """
     seed = encoder.get('init_seed')
     if seed is not None and file is not None:
         return {}
@@ -128,8 +154,11 @@ def facts_read(cfg: Mapping[str, Any]) -> tuple[str, ...]:
         (True, ())
     """
     cls = MODELS.get(str(cfg.get('type')))
-    known = isinstance(cls, type) and issubclass(cls, (DecodeHead, FeaturesNeck, ImageHead))
-    return cls.filled_in if known else ()
+    if not isinstance(cls, type):
+        return ()
+    if issubclass(cls, TextReader):
+        return cls.facts(cfg)
+    return cls.filled_in if issubclass(cls, (DecodeHead, FeaturesNeck, ImageHead)) else ()
 
 
 def default_text(parts: PartConfigs) -> dict[str, Any] | None:

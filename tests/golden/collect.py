@@ -88,6 +88,16 @@ KINDS = {
     'vera': ('',),
     'vpt': ('', 'swin'),
     'zegclip': ('head', 'labels', 'losses', 'metric', 'segmentor', 'tower'),
+    'zsseg': (
+        'ensemble',
+        'metric',
+        'prompts_learned',
+        'prompts_predefined',
+        'regions',
+        'regions_matting_expand',
+        'second_stage',
+        'stage_zero',
+    ),
 }
 # To keep the repository small, these kinds have no case in ``data``: a kept case of a larger model,
 # (family, kind), runs the same code. Their own cases are tested through REIN_SEG_GOLDEN.
