@@ -15,7 +15,7 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from rein_seg.building import building
 from rein_seg.config.config_paths import datasets_of, deviations_in
 from rein_seg.config.image_sizes import check_batch, test_sizes, training_sizes, window_sizes
-from rein_seg.datasets import DomainDataset, leaf_datasets
+from rein_seg.datasets import DomainDataset, ImageDataset, leaf_datasets
 from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.files.sample_check import SampleCheck, check_sample, faults_of_all
 from rein_seg.datasets.files.walk import describe
@@ -25,6 +25,7 @@ from rein_seg.datasets.unseen import channel_classes
 from rein_seg.encoders import fetch_weights
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation import find_domain_metric, metric_class
+from rein_seg.models.base import task_of
 from rein_seg.models.text_config import build_text
 from rein_seg.models.windows import check_test_cfg
 
@@ -69,7 +70,8 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
         UserError: For the first mistake.
     """
     checked = Checked()
-    check_test_cfg(cfg.model.get('test_cfg'), cfg.model.num_classes)
+    if task_of(cfg.model) == 'pixels':
+        check_test_cfg(cfg.model.get('test_cfg'), cfg.model.num_classes)
     spaces: dict[str, tuple[str, ...]] = {}
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
@@ -94,7 +96,7 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
         if key != 'train_dataloader':
             evaluator = cfg[key.replace('dataloader', 'evaluator')]
             check_evaluator(parts, evaluator, cfg.model.get('test_cfg') or {})
-    if len(set(spaces.values())) > 1:
+    if len(set(spaces.values())) > 1 and not _compares_images(cfg):
         first, second = spaces.values()
         differing = next((a, b) for a, b in zip(first, second, strict=True) if a != b)
         raise UserError(
@@ -120,6 +122,12 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
     return checked
 
 
+def _compares_images(cfg: Config) -> bool:
+    """Tells whether tests compare embeddings of images: they may be of any classes."""
+    metric = find_domain_metric(cfg.get('val_evaluator') or cfg.get('test_evaluator') or [])
+    return metric is not None and getattr(metric_class(metric), 'reads', None) == 'embedding'
+
+
 def _build_dataset(cfg: Config, key: str) -> Any:
     """Builds the data set of a loader; where that fails, names the step of a pipeline that did."""
     with building(f'{key}.dataset'):
@@ -139,7 +147,8 @@ def _check_sample(dataset: Any) -> None:
         sample = dataset[0]
     if not isinstance(sample, Mapping) or not {'inputs', 'data_samples'} <= sample.keys():
         raise UserError(
-            f'{domain}: its pipeline makes no sample for the model: end it with PackDomainInputs'
+            f'{domain}: its pipeline makes no sample for the model: end it with '
+            f'{"PackImageInputs" if isinstance(dataset, ImageDataset) else "PackDomainInputs"}'
         )
 
 
@@ -150,13 +159,16 @@ def _check_classes(dataset: Any, key: str, cfg: Config) -> tuple[str, ...]:
     hidden = len(about.get('unseen') or ()) if about.get('compact') else 0
     # a model that reads names takes the classes of its test
     renamed = key == 'test_dataloader' and cfg.model.get('text')
-    if len(classes) - hidden != number and not renamed:
+    free = renamed or (key != 'train_dataloader' and _compares_images(cfg))
+    if len(classes) - hidden != number and not free:
         seen = f', {hidden} of them unseen,' if hidden else ','
         raise UserError(
             f'{key}: the data set has {len(classes)} classes{seen} the model num_classes='
             f'{number}: take both from one benchmark'
         )
     for part in leaf_datasets(dataset):
+        if isinstance(part, ImageDataset):  # it has checked its classes itself
+            continue
         check_label_space(part.metainfo, getattr(part, 'ignore_index', 255), key)
     return classes
 
@@ -176,7 +188,8 @@ def _sizes(parts: Sequence[Any], key: str, cfg: Config) -> dict[str, tuple[int, 
             place = f'{key}, domain {domain!r}'
             found[f'{place}, image {image!r}' if len(sizes) > 1 else place] = size
     # without a crop_size the model pads training images to the largest of a batch
-    padded = key == 'train_dataloader' and model.get('crop_size') is None
+    segments = task_of(model) == 'pixels'
+    padded = segments and key == 'train_dataloader' and model.get('crop_size') is None
     if not padded and model.get('data_preprocessor') is None:
         check_batch(every, cfg[key].get('batch_size') or 1, key)
     return found
@@ -222,8 +235,8 @@ def check_evaluator(parts: list[Any], evaluator: Any, test_cfg: Mapping[str, Any
     metric = find_domain_metric(evaluator)
     if metric is None:
         raise UserError(
-            'the evaluator has neither DomainIoUMetric nor BinarySegMetric: results are made by '
-            'domain'
+            'the evaluator has neither DomainIoUMetric nor BinarySegMetric (for whole images '
+            'ImageAccuracy): results are made by domain'
         )
     needs_scores = metric_class(metric).needs_scores
     _check_domains(parts, metric)
@@ -269,7 +282,7 @@ def check_labels(dataset: Any, *, all_classes: bool = False) -> Counter[int]:
     Raises:
         UserError: For the first fault; rein-seg check-data lists all.
     """
-    if not isinstance(dataset, DomainDataset):
+    if not isinstance(dataset, (DomainDataset, ImageDataset)):
         print_log(f'data: {type(dataset).__name__}: label ids not checked', logger='current')
         return Counter()
     step = max(1, -(-len(dataset) // MAX_LABELS))
@@ -288,6 +301,8 @@ def check_labels(dataset: Any, *, all_classes: bool = False) -> Counter[int]:
         f'their labels; {describe(dataset.left_out)}',
         logger='current',
     )
+    if isinstance(dataset, ImageDataset):
+        return Counter(dataset.labels().tolist())
     if not dataset.labelled:
         return Counter()
     for _, message in faults_of_all(dataset.get_data_info(0), samples):

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from mmseg.registry import METRICS
 
-from rein_seg.evaluation import DomainMetric
+from rein_seg.evaluation import ScoresByDomain
 
 USES = ('train', 'val', 'test')
 LOADERS = tuple(f'{use}_dataloader' for use in USES)
@@ -50,7 +50,7 @@ class Parts:
     Attributes:
         datasets: train, val, test -> every data set, also inside ConcatDataset and the like.
         wrappers: train, val, test -> every data set that holds other data sets.
-        metrics: val, test -> every `DomainMetric`.
+        metrics: val, test -> every `ScoresByDomain`.
     """
 
     def __init__(self, cfg: Config) -> None:
@@ -95,7 +95,7 @@ def _listed(metrics: Any) -> list[Any]:
 
 def _measures_domains(kind: Any) -> bool:
     known = METRICS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(known, type) and issubclass(known, DomainMetric)
+    return isinstance(known, type) and issubclass(known, ScoresByDomain)
 
 
 def same(a: Any, b: Any) -> bool:

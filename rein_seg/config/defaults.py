@@ -6,13 +6,15 @@ from mmengine.config import Config
 
 from rein_seg.config.config_paths import Parts
 from rein_seg.errors import UserError
+from rein_seg.models.base import task_of
 
 FROM_BENCHMARK = 'benchmark'
 
 
 def fill_sizes(cfg: Config) -> None:
     """Gives the model the classes, crop and windows of the benchmark, in place."""
-    for key in ('num_classes', 'crop_size'):
+    keys = ('num_classes',) if task_of(cfg.model) == 'images' else ('num_classes', 'crop_size')
+    for key in keys:
         if cfg.model.get(key) is None and key in cfg.benchmark:
             cfg.model[key] = cfg.benchmark[key]
     # a partial override keeps the rest of the protocol

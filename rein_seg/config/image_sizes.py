@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rein_seg.building import building
-from rein_seg.datasets import DomainDataset, LoadDomainImage, LoadLabels
+from rein_seg.datasets import DomainDataset, ImageDataset, LoadDomainImage, LoadLabels
 from rein_seg.datasets.files.sizes import image_sizes
 from rein_seg.datasets.sampling.stream import seed_everything
 from rein_seg.errors import UserError
@@ -104,7 +104,7 @@ def sizes_after(dataset: Any, steps: Sequence[Any], *, draws: int = 1) -> dict[S
     """Returns each (height, width) that images leave the steps of a pipeline with -> an image.
 
     Args:
-        dataset: A data set; of another kind than `DomainDataset` only the first image is read.
+        dataset: A data set; of another kind than ours only the first image is read.
         steps: Of its pipeline.
         draws: Number of draws of random steps.
 
@@ -114,7 +114,7 @@ def sizes_after(dataset: Any, steps: Sequence[Any], *, draws: int = 1) -> dict[S
     seed_everything(0)
     first = _size_after(dataset, steps)  # as it is: the others are blank
     found = {first: _first(dataset)}
-    if not isinstance(dataset, DomainDataset):
+    if not isinstance(dataset, (DomainDataset, ImageDataset)):
         return found
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     many = len(infos) > _MANY

@@ -29,6 +29,7 @@ from rein_seg.config.deviations import (
     find_deviations,
 )
 from rein_seg.config.find import find_config
+from rein_seg.config.image_classes import fill_image_classes
 from rein_seg.config.machine import set_machine
 from rein_seg.config.names import check_types, check_words
 from rein_seg.config.one_place import fill_ignored_label
@@ -41,6 +42,7 @@ from rein_seg.config.schedule import check_parts, check_schedules, check_trainin
 from rein_seg.config.schema.check import check_values
 from rein_seg.config.source import Source, lay_over, without_marks
 from rein_seg.config.spelling import is_resolved, unify_spelling
+from rein_seg.config.task import check_task
 from rein_seg.config.unseen import fill_unseen
 from rein_seg.errors import UserError
 
@@ -139,7 +141,8 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
             raise UserError(f'the config has no {key!r}: name a base of _base_ that defines it')
     known = ConfigProtocols(cfg, parts)
     step(f'protocol {known.name}', fill_protocol, known, like=_iterations)  # 5
-    step('benchmark', fill_unseen, parts, known.seen_labels)  # 6
+    step('data', fill_image_classes, parts)  # 6
+    step('benchmark', fill_unseen, parts, known.seen_labels)
     step('benchmark', fill_sizes, like=_size)
     step('benchmark', fill_class_names, parts)
     step('ignored label', fill_ignored_label, parts)
@@ -148,6 +151,7 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
     step('benchmark', fill_class_weights, request.training)
     step('command', set_machine, request)  # 9
     check_values(cfg.to_dict(), step.author, complete=True)  # 10
+    check_task(cfg, parts)
     if request.training:
         check_parts(cfg)
         step('epochs', fill_iterations)  # 11

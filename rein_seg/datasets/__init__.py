@@ -8,6 +8,7 @@ from rein_seg.datasets.coco_stuff import COCOStuff164kDataset
 from rein_seg.datasets.domain_dataset import DomainDataset, leaf_datasets
 from rein_seg.datasets.drawn_dataset import DrawnDataset
 from rein_seg.datasets.folder_dataset import BinaryFolderDataset, FolderDataset
+from rein_seg.datasets.images import ImageDataset, ImageFolderDataset, PackImageInputs
 from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
 from rein_seg.datasets.nuclei import NucleiDataset
 from rein_seg.datasets.organs_dataset import OrgansDataset
@@ -45,6 +46,8 @@ __all__ = [
     'FolderDataset',
     'HalveImage',
     'HalveLabel',
+    'ImageDataset',
+    'ImageFolderDataset',
     'KeepSeenLabels',
     'LABExchange',
     'LoadDomainImage',
@@ -53,6 +56,7 @@ __all__ = [
     'OrgansDataset',
     'NucleiDataset',
     'PackDomainInputs',
+    'PackImageInputs',
     'RandomScale',
     'RareClassCrop',
     'RareClassSampler',

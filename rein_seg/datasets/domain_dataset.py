@@ -106,6 +106,7 @@ class DomainDataset(BaseSegDataset):
         ('town', (4, 6, 3), np.uint8(1))
     """
 
+    task = 'pixels'
     # turns a label picture into raw ids; None takes its values
     decode: Decode | None = None
     # whether labels without an image are allowed
@@ -171,7 +172,7 @@ class DomainDataset(BaseSegDataset):
             data_prefix=dict(data_prefix or dict(img_path='images', seg_map_path='labels')),
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
-            **{**kwargs, 'pipeline': [_our_step(step) for step in kwargs.get('pipeline', ())]},
+            **{**kwargs, 'pipeline': [our_step(step) for step in kwargs.get('pipeline', ())]},
         )
         self._check_ids()
 
@@ -327,8 +328,17 @@ def images_of_split(
     return None if options.get('ann_file') or options.get('skip') else splits[split]
 
 
-def _our_step(step: dict | Callable) -> dict | Callable:
-    """Returns the step of a pipeline that reads as everything here reads."""
+def our_step(step: dict | Callable) -> dict | Callable:
+    """Returns the step of a pipeline that reads as everything here reads.
+
+    Args:
+        step: Config of a transform, or the transform.
+
+    Example:
+        >>> from rein_seg.datasets.domain_dataset import our_step
+        >>> our_step(dict(type='mmcv.LoadImageFromFile'))
+        {'type': 'LoadDomainImage'}
+    """
     ours = _OUR_STEPS.get(str(step.get('type'))) if isinstance(step, Mapping) else None
     return step if ours is None else {**step, 'type': ours}
 

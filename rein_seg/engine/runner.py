@@ -51,7 +51,7 @@ from rein_seg.engine.schedules import restart_schedules, schedules_differ
 from rein_seg.engine.statistics import StatisticsHook
 from rein_seg.engine.training_state import check_training_state, describe_settings
 from rein_seg.errors import RunFailed, UserError
-from rein_seg.evaluation import DomainMetric, OverlappingEvaluator
+from rein_seg.evaluation import OverlappingEvaluator, ScoresByDomain
 from rein_seg.fast.dispatch import announcement
 from rein_seg.version import __version__
 
@@ -173,7 +173,7 @@ class PEFTRunner(NamedParts):
         else:
             built = OverlappingEvaluator(evaluator)
         for metric in built.metrics:
-            if isinstance(metric, DomainMetric):
+            if isinstance(metric, ScoresByDomain):
                 metric.changed = tuple(self.deviations)
                 self.bare_model.keep_confidence = True  # the metric measures calibration
         return built

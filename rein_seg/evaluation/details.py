@@ -28,15 +28,15 @@ class Picture:
     Attributes:
         path: Of the image.
         score: Of the image, in %; None without a labelled pixel.
-        label: (h, w) uint8 class indexes.
-        pred: (h, w) uint8 class indexes.
+        label: (h, w) uint8 class indexes; of a whole image its class index.
+        pred: Likewise.
         about: Fields that reading the image needs.
     """
 
     path: str
     score: float | None
-    label: np.ndarray
-    pred: np.ndarray
+    label: np.ndarray | int
+    pred: np.ndarray | int
     about: dict[str, Any] = field(default_factory=dict)
 
 

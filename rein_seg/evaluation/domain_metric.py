@@ -1,4 +1,4 @@
-"""The base of metrics by domain: order of the domains, mean over targets, report."""
+"""The base of metrics of label maps by domain."""
 
 from __future__ import annotations
 
@@ -9,41 +9,28 @@ from typing import Any
 
 import numpy as np
 from mmengine import dist
-from mmengine.evaluator import BaseMetric
-from mmengine.logging import print_log
-from mmseg.registry import METRICS
 
 from rein_seg.checkpoint import write_png
 from rein_seg.errors import UserError
+from rein_seg.evaluation.by_domain import ScoresByDomain
 from rein_seg.evaluation.confusion import confusion_matrix
 from rein_seg.evaluation.details import Details, DomainDetails, image_iou
-from rein_seg.evaluation.tables import domain_table
 
 
-class DomainMetric(BaseMetric):
-    """Computes scores for each domain, then their mean over the target domains.
+class DomainMetric(ScoresByDomain):
+    """Computes scores of label maps for each domain, then their mean over the target domains.
 
     A subclass measures each image (`measure`), summarises the measurements of a domain in scores
     (`summarise`), and names the scores that are averaged and printed (``columns``).
 
     Args:
-        source: Name of the source domain, which is printed and left out of the mean, or None.
-        targets: Domains of the mean, in the order of the table. None takes all domains but the
-            source, sorted.
-        protocol: Name of the protocol of this test.
-        changed: Deviations from the protocol; printed beside its name.
         ignore_index: Label of pixels that are not counted.
         output_dir: Folder for predictions, ``DOMAIN/NAME.png`` with class indexes; None writes no
             files.
-        **kwargs: As mmengine's `BaseMetric`.
+        **kwargs: As `ScoresByDomain`: source, targets, protocol, changed.
 
     Attributes:
-        columns: Names of the scores in the table and in the mean, the main score first.
-        fractions: The columns with values 0..1.
-        units: Unit of the columns that are distances; all others are in %.
-        needs_scores: Whether samples must carry ``pred_scores``.
         image_score_name: Name of `image_score`, for readers.
-        report: Everything about the test, after `compute_metrics` (main process).
         details: Facts about each domain beside its scores, after `evaluate` (main process); empty
             where the data set names no classes.
 
@@ -70,35 +57,20 @@ class DomainMetric(BaseMetric):
         {'accuracy': 50.0}
     """
 
-    columns: tuple[str, ...] = ()
-    fractions: tuple[str, ...] = ()
-    units: Mapping[str, str] = {}
-    needs_scores = False
+    task = 'pixels'
     image_score_name = 'mIoU of the labelled classes'
 
     def __init__(
         self,
         *,
-        source: str | None = None,
-        targets: Sequence[str] | None = None,
-        protocol: str = 'unnamed',
-        changed: Sequence[str] = (),
         ignore_index: int = 255,
         output_dir: str | None = None,
-        prefix: str | None = None,
         **kwargs: Any,
     ) -> None:
-        # the base class warns about an absent prefix; here it is absent on purpose
-        super().__init__(prefix=prefix or 'none', **kwargs)
-        self.prefix = prefix
-        self.source = source
-        self.targets = None if targets is None else tuple(targets)
-        self.protocol = protocol
-        self.changed = tuple(changed)
+        super().__init__(**kwargs)
         self.ignore_index = ignore_index
         self.output_dir = output_dir
         self._written: dict[str, str] = {}
-        self.report: dict[str, Any] = {}
         self.details: dict[str, DomainDetails] = {}
         self._collected = Details()
         self._counted: tuple[Any, np.ndarray] = (None, np.empty(0))
@@ -110,14 +82,6 @@ class DomainMetric(BaseMetric):
         Args:
             sample: With ``pred_sem_seg`` and the other maps that the model keeps; see `read_map`.
             label: (H, W) class indexes and ignore_index.
-        """
-
-    @abstractmethod
-    def summarise(self, measured: Sequence[Any]) -> dict[str, Any]:
-        """Returns the scores of a domain, with all ``columns``; a score may be None.
-
-        Args:
-            measured: The results of `measure` for the images of the domain.
         """
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -134,9 +98,6 @@ class DomainMetric(BaseMetric):
             if self.output_dir is not None:
                 pred = self.class_map(sample, label.shape).astype(np.uint8)
                 write_png(self._output_path(sample), pred)
-
-    def _classes(self) -> Sequence[str]:
-        return (self.dataset_meta or {}).get('classes') or ()
 
     def _collect(self, sample: Mapping[str, Any], label: np.ndarray) -> None:
         if self._classes() and 'pred_sem_seg' in sample:
@@ -206,48 +167,6 @@ class DomainMetric(BaseMetric):
         self.details = self._collected.gather(size, len(self._classes()), self.collect_device)
         return super().evaluate(size)
 
-    def compute_metrics(self, results: list[tuple[str, Any]]) -> dict[str, float]:
-        """Returns ``DOMAIN/COLUMN`` of each domain, and ``mean/COLUMN``, the mean over targets."""
-        measured: dict[str, list] = {}
-        for domain, one in results:
-            measured.setdefault(domain, []).append(one)
-        targets = self._targets(measured)
-        order = [d for d in (self.source, *targets) if d in measured]
-        order += sorted(set(measured) - set(order))
-        domains = {
-            name: {'images': len(measured[name]), **self.summarise(measured[name])}
-            for name in order
-        }
-        mean = {key: _mean([domains[name][key] for name in targets]) for key in self.columns}
-        self.report = {
-            'protocol': self.protocol,
-            'changed': list(self.changed),
-            'source': self.source if self.source in measured else None,
-            'targets': list(targets),
-            'domains': domains,
-            'mean_over_targets': mean,
-        }
-        if self.fractions:
-            self.report['fractions'] = list(self.fractions)
-        if self.units:
-            self.report['units'] = dict(self.units)
-        print_log('\n' + domain_table(self.report), logger='current')
-        flat = {f'{name}/{key}': domains[name][key] for name in order for key in self.columns}
-        flat |= {f'mean/{key}': value for key, value in mean.items()}
-        return {key: value for key, value in flat.items() if value is not None}
-
-    def _targets(self, measured: Mapping[str, list]) -> tuple[str, ...]:
-        if self.targets is None:
-            return tuple(sorted(set(measured) - {self.source}))
-        # validation on the source alone has no targets; any other test needs all of them
-        there = tuple(name for name in self.targets if name in measured)
-        if there and there != self.targets:
-            raise UserError(
-                f'protocol {self.protocol!r} averages over {list(self.targets)}, but only '
-                f'{sorted(measured)} were tested: test all of them, or change the targets'
-            )
-        return there
-
 
 def output_names(image: Path) -> Iterator[str]:
     """Yields names for the prediction of an image: its own, then with more and more of its folders.
@@ -261,11 +180,6 @@ def output_names(image: Path) -> Iterator[str]:
     parts = [part for part in image.parts[:-1] if part != image.anchor]
     for start in range(len(parts), -1, -1):
         yield '_'.join([*parts[start:], image.stem])
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """Returns the mean, or None if there are no values or a value is None."""
-    return None if not values or None in values else float(np.mean(values))
 
 
 def read_map(sample: Mapping[str, Any], key: str, size: tuple[int, ...]) -> np.ndarray:
@@ -295,29 +209,3 @@ def read_map(sample: Mapping[str, Any], key: str, size: tuple[int, ...]) -> np.n
         )
     # NumPy has no bfloat16
     return (values.float() if values.is_floating_point() else values).cpu().numpy()
-
-
-def metric_class(cfg: Mapping[str, Any]) -> type:
-    """Returns the class of a metric's config.
-
-    Example:
-        >>> from rein_seg.evaluation import metric_class
-        >>> metric_class(dict(type='DomainIoUMetric')).columns
-        ('mIoU', 'aAcc')
-    """
-    return METRICS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
-
-
-def find_domain_metric(evaluator: Any) -> Any | None:
-    """Returns the config of an evaluator's first `DomainMetric`, or None without such a metric.
-
-    Args:
-        evaluator: Config of a metric, or a list of configs.
-
-    Example:
-        >>> from rein_seg.evaluation import find_domain_metric
-        >>> find_domain_metric([dict(type='IoUMetric'), dict(type='DomainIoUMetric')])
-        {'type': 'DomainIoUMetric'}
-    """
-    metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
-    return next((cfg for cfg in metrics if issubclass(metric_class(cfg), DomainMetric)), None)

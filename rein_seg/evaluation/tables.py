@@ -81,7 +81,9 @@ def protocol_table(reports: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def class_table(report: Mapping[str, Any]) -> str:
-    """Returns the IoU (%) of each class (row) in each domain (column); unseen classes are marked.
+    """Returns a score (%) of each class (row) in each domain (column); unseen classes are marked.
+
+    The score is the IoU, of whole images the accuracy; a report with neither has an empty table.
 
     Example:
         >>> from rein_seg.evaluation import class_table
@@ -93,19 +95,23 @@ def class_table(report: Mapping[str, Any]) -> str:
         bus (unseen)   4.50
     """
     domains = list(report['domains'])
-    classes = list(next(iter(report['domains'].values()))['IoU'])
+    first = next(iter(report['domains'].values()))
+    score = next((key for key in ('IoU', 'accuracy') if key in first), None)
+    if score is None:
+        return ''
+    classes = list(first[score])
     unseen = report.get('unseen', ())
     rows = [
         (
             f'{name} (unseen)' if name in unseen else name,
             *(
-                score_text(report, 'IoU', report['domains'][domain]['IoU'][name])
+                score_text(report, score, report['domains'][domain][score][name])
                 for domain in domains
             ),
         )
         for name in classes
     ]
-    return table(('IoU', *domains), rows)
+    return table((score, *domains), rows)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, rule_last: bool = False) -> str:

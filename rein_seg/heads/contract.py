@@ -34,6 +34,7 @@ class HeadInputs:
         joint_dims: Width of the space that image and text share, or None without it.
         text_dims: Width of the text embedding of a class, or None without text.
         unseen: Indexes of the classes that training never labels, of a model with text.
+        text_scale: Factor of cosines that the text tower was trained with, or None.
 
     Example:
         >>> from rein_seg.heads.contract import HeadInputs
@@ -51,6 +52,7 @@ class HeadInputs:
     joint_dims: int | None = None
     text_dims: int | None = None
     unseen: tuple[int, ...] = ()
+    text_scale: float | None = None
 
     def arguments(self, in_index: Index) -> dict[str, Any]:
         """Returns the facts as constructor arguments, for a head that reads the given maps.
@@ -73,6 +75,7 @@ class HeadInputs:
             'joint_dims': self.joint_dims,
             'text_dims': self.text_dims,
             'unseen': self.unseen,
+            'text_scale': self.text_scale,
         }
 
 

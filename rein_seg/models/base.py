@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar, Literal
 
+from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.models.backbone import PEFTBackbone
@@ -22,11 +23,14 @@ class PEFTModel(nn.Module):
     """A `PEFTBackbone` with the parts of a task; mix it into the task's model of mmengine.
 
     Attributes:
+        task: Whether each pixel or a whole image gets a class; data sets, transforms, metrics and
+            heads are of one of the two.
         backbone: Encoder and method.
         text: The text branch, or None.
         num_classes: K.
     """
 
+    task: ClassVar[Literal['pixels', 'images']] = 'pixels'
     backbone: PEFTBackbone
     text: TextBranch | None
     num_classes: int
@@ -95,6 +99,23 @@ class PEFTModel(nn.Module):
 
     def _dump_init_info(self) -> None:
         """Writes nothing: four lines for each frozen tensor would drown the log."""
+
+
+def task_of(cfg: Mapping[str, Any] | None) -> str:
+    """Returns the task of a model's config: ``pixels`` or ``images``.
+
+    Args:
+        cfg: Config of a model; of another class than ours it is ``pixels``.
+
+    Example:
+        >>> import rein_seg.apis
+        >>> from rein_seg.models.base import task_of
+        >>> task_of(dict(type='PEFTImageModel')), task_of(dict(type='PEFTSegmentor'))
+        ('images', 'pixels')
+    """
+    name = (cfg or {}).get('type')
+    cls = MODELS.get(name) if isinstance(name, str) else name
+    return getattr(cls, 'task', 'pixels')
 
 
 def count_parameters(model: PEFTModel) -> dict[str, int]:

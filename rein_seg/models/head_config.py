@@ -159,6 +159,7 @@ def head_inputs(
         joint_dims=backbone.joint_dims,
         text_dims=None if text is None else text.dims,
         unseen=() if text is None else text.unseen,
+        text_scale=None if text is None else text.scale,
     )
 
 

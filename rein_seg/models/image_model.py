@@ -54,6 +54,8 @@ class PEFTImageModel(PEFTModel, BaseModel):
         torch.Size([3])
     """
 
+    task = 'images'
+
     def __init__(
         self,
         backbone: Mapping[str, Any],

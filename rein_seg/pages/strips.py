@@ -12,6 +12,7 @@ from rein_seg.pages.lettering import PAPER, shortened, write
 WIDTH, GAP, HEADER = 320, 6, 22
 STRIP_WIDTH = 3 * WIDTH + 2 * GAP
 _SIZE = 13  # of the font
+_CARD = 240  # pixels, height of an image of any shape
 
 
 def row(title: str, images: Sequence[np.ndarray]) -> np.ndarray:
@@ -33,6 +34,32 @@ def row(title: str, images: Sequence[np.ndarray]) -> np.ndarray:
     gap = np.full((height, GAP, 3), PAPER, np.uint8)
     strip = np.hstack([cells[0], gap, cells[1], gap, cells[2]])
     return np.vstack([text_line([title]), strip])
+
+
+def cards(title: str, images: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray:
+    """Returns up to three images of any shape side by side, each under a caption.
+
+    Args:
+        title: Of the row.
+        images: (H, W, 3) each.
+        captions: A line for each image.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.pages.strips import cards
+        >>> images = [np.zeros((100, 200, 3), np.uint8), np.zeros((300, 100, 3), np.uint8)]
+        >>> cards('fog', images, ['car', 'van']).shape
+        (284, 972, 3)
+    """
+    strip = np.full((_CARD, STRIP_WIDTH, 3), PAPER, np.uint8)
+    for i, image in enumerate(images):
+        scale = min(WIDTH / image.shape[1], _CARD / image.shape[0])
+        size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        left = i * (WIDTH + GAP)
+        strip[: size[1], left : left + size[0]] = small
+    columns = [*captions, '', ''][:3]
+    return np.vstack([text_line([title]), text_line(columns), strip])
 
 
 def text_line(words: Sequence[str]) -> np.ndarray:

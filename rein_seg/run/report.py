@@ -14,10 +14,10 @@ import numpy as np
 from rein_seg.checkpoint import atomic_path
 from rein_seg.datasets.files.pictures import read_image
 from rein_seg.errors import UserError
+from rein_seg.evaluation import DomainMetric, ImageMetric
 from rein_seg.evaluation.calibration import calibration_error
 from rein_seg.evaluation.confusion import top_confusions
 from rein_seg.evaluation.details import DomainDetails, Picture
-from rein_seg.evaluation.domain_metric import DomainMetric
 from rein_seg.pages.maps import colour, error_map
 from rein_seg.pages.page import finite
 from rein_seg.pages.run_report import report_page
@@ -29,7 +29,7 @@ _MOST_BYTES = 2_000_000  # of all pictures; the rest of the page takes some hund
 _MOST_PICTURES = 40
 
 
-def build_report(metric: DomainMetric, folder: str | Path) -> dict[str, Any]:
+def build_report(metric: DomainMetric | ImageMetric, folder: str | Path) -> dict[str, Any]:
     """Returns the content of ``report.json``.
 
     Args:
@@ -39,13 +39,14 @@ def build_report(metric: DomainMetric, folder: str | Path) -> dict[str, Any]:
     meta, details = metric.dataset_meta or {}, metric.details
     classes = list(meta.get('classes') or ())
     palette = palette_for(len(classes), meta.get('palette'))
-    pictures = _pictures(details, palette, metric.ignore_index)
+    pictures = _pictures(details, palette, getattr(metric, 'ignore_index', 255))
     targets = [name for name in metric.report.get('targets', ()) if name in details]
     together = np.sum([details[name].confusion for name in targets], axis=0)
     # as the table of scores has them
     order = [name for name in metric.report.get('domains', ()) if name in details]
     return {
         'format': FORMAT,
+        'unit': metric.task,
         'image_score': metric.image_score_name,
         'classes': classes,
         'palette': [list(map(int, rgb)) for rgb in palette],
@@ -177,20 +178,26 @@ def _draw(
         image = read_image(one.path, **one.about)
     except (OSError, UserError):
         return None
-    height, full = one.label.shape
+    whole = not isinstance(one.label, np.ndarray)
+    height, full = image.shape[:2] if whole else one.label.shape
     width = min(width, full)
     size = (width, max(1, round(height * width / full)))
+    about = {
+        'kind': kind,
+        'name': Path(one.path).name,
+        'score': one.score,
+        'size': list(size),
+        'image': _data('jpeg', cv2.resize(image, size, interpolation=cv2.INTER_AREA)),
+    }
+    if whole:
+        return {**about, 'label': one.label, 'pred': one.pred}
     label, pred = (
         cv2.resize(values, size, interpolation=cv2.INTER_NEAREST_EXACT)
         for values in (one.label, one.pred)
     )
     errors = error_map(pred, label, ignore_index=ignore_index)
     return {
-        'kind': kind,
-        'name': Path(one.path).name,
-        'score': one.score,
-        'size': list(size),
-        'image': _data('jpeg', cv2.resize(image, size, interpolation=cv2.INTER_AREA)),
+        **about,
         # png: small for maps of few colours, and without false colours at edges
         'truth': _data('png', colour(label, palette)[..., ::-1]),
         'prediction': _data('png', colour(pred, palette)[..., ::-1]),

@@ -18,24 +18,25 @@ from rein_seg.checkpoint.adapter import write_adapter
 from rein_seg.datasets.unseen import channel_classes
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.environment import describe_environment
-from rein_seg.evaluation import DomainMetric, class_table
-from rein_seg.models.base import count_parameters
+from rein_seg.evaluation import ScoresByDomain, class_table
+from rein_seg.models.base import count_parameters, task_of
 from rein_seg.palettes import palette_for
 from rein_seg.registry import reconstructions
 from rein_seg.run.command import command_line
+from rein_seg.run.image_overview import draw_image_overview
 from rein_seg.run.overview import draw_overview
 from rein_seg.run.places import without_places
 from rein_seg.run.predict import dataset_meta
 from rein_seg.run.report import build_report, write_report
 
 
-def find_metric(evaluator: Any) -> DomainMetric | None:
-    """Returns the evaluator's first `DomainMetric`, or None without such a metric."""
-    return next((one for one in evaluator.metrics if isinstance(one, DomainMetric)), None)
+def find_metric(evaluator: Any) -> ScoresByDomain | None:
+    """Returns the evaluator's first `ScoresByDomain`, or None without such a metric."""
+    return next((one for one in evaluator.metrics if isinstance(one, ScoresByDomain)), None)
 
 
 def find_report(evaluator: Any) -> dict[str, Any]:
-    """Returns the report of the evaluator's first `DomainMetric`, empty without such a metric."""
+    """Returns the report of the evaluator's first `ScoresByDomain`, empty without such a metric."""
     metric = find_metric(evaluator)
     return {} if metric is None else metric.report
 
@@ -154,6 +155,10 @@ def write_overview(
     name: str = 'overview.png',
 ) -> None:
     """Draws one sample of each domain with its prediction into the work folder."""
+    if task_of(cfg.model) == 'images':
+        path = Path(cfg.work_dir) / name
+        draw_image_overview(path, runner.bare_model, loader.dataset, results)
+        return
     channels = channel_classes(loader.dataset.metainfo['classes'], cfg.get('benchmark'))
     draw_overview(Path(cfg.work_dir) / name, runner.bare_model, loader.dataset, results, channels)
 
@@ -180,9 +185,9 @@ def write_scores(cfg: Config, results: dict[str, Any]) -> dict[str, Any]:
     write_json(folder / 'results.json', results)
     write_json(folder / 'environment.json', results['environment'])
     for name, report in results.get('protocols', {None: results}).items():
-        if report.get('domains'):
+        if report.get('domains') and (classes := class_table(report)):
             title = '' if name is None else f'protocol {name}\n'
-            print_log(f'\n{title}{class_table(report)}', logger='current')
+            print_log(f'\n{title}{classes}', logger='current')
     written = ', '.join(sorted(path.name for path in folder.glob('[!.]*')))
     print_log(f'wrote {written} in {folder}/', 'current')
     return results

@@ -35,6 +35,7 @@ class TextBranch(nn.Module, ABC):
         source: Fingerprint of the fixed weights: ``sha256:...`` of the tensors of the tower or the
             table as their file has them, or ``random:seed=...``. No number that depends on a
             machine's arithmetic.
+        scale: Factor of cosines that the tower was trained with, None where no file says it.
         open_vocabulary: Whether `set_classes` works: no trained tensor belongs to a class.
 
     Raises:
@@ -47,6 +48,7 @@ class TextBranch(nn.Module, ABC):
     words: tuple[tuple[str, ...], ...]
     dims: int
     source: str
+    scale: float | None = None
     open_vocabulary: bool = True
     __call__: Callable[..., Tensor]
 

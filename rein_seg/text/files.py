@@ -71,9 +71,15 @@ def read_tower(
     with fitting(f'text tower from {source!r}'):
         tensors = _text_state(state, prefix)
         tower = _shaped(tensors, act, heads)
+        tower.scale = _scale(state)
         tokenizer = _tokenizer(state, tower.vocabulary)
     load_strict(tower, tensors, what='text tower', source=source, file=dict(state))
     return tower, tokenizer
+
+
+def _scale(state: Mapping[str, Tensor]) -> float | None:
+    found = next((x for name, x in state.items() if name.endswith('logit_scale')), None)
+    return None if found is None else float(found.float().exp())
 
 
 def usual_heads(width: int) -> int:

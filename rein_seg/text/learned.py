@@ -74,6 +74,7 @@ class LearnedPrompt(TextBranch):
         source = build_source(tower, dims)
         self.tower, self.tokenizer = source.tower, source.tokenizer
         self.dims, self.source = source.tower.dims, source.name
+        self.scale = source.tower.scale
         self.truncate, self.normalize = truncate, normalize
         self._kept: tuple[list[Tensor], Tensor] | None = None
         self.register_state_dict_post_hook(_drop_tower)

@@ -141,6 +141,7 @@ class ClassTable(TextBranch):
         if self.init_seed is not None:
             return self._random()
         source = build_source(self._tower, self._expected)
+        self.scale = source.tower.scale
         wanted = self._origin(source.name, torch.zeros(len(self.classes), source.tower.dims))
         if is_shapes_only():
             return wanted

@@ -62,6 +62,10 @@ class TextTower(nn.Module):
         feedforward_channels: Channels inside of a block's MLP; default: 4 C.
         act: ``quick_gelu``, or ``gelu`` (OpenCLIP's towers, trained on LAION).
 
+    Attributes:
+        scale: Factor of cosines that the tower was trained with, exp(logit_scale) of its file; None
+            where no file says it.
+
     Raises:
         UserError: If ``act`` is neither, or the heads do not divide C.
 
@@ -74,6 +78,8 @@ class TextTower(nn.Module):
         >>> tower.encode_tokens(torch.tensor([[98, 5, 99, 0]])).shape
         torch.Size([1, 16])
     """
+
+    scale: float | None = None
 
     def __init__(
         self,

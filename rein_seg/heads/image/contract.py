@@ -32,6 +32,7 @@ class ImageHead(ABC):
             embeddings, which are compared by cosine.
         num_classes: K of the training.
         reads_first: Whether it reads ``first`` of `Features`, of a method that looks first.
+        open_vocabulary: Whether `set_classes` works: no tensor of the head belongs to a class.
 
     Example:
         >>> import torch
@@ -47,7 +48,12 @@ class ImageHead(ABC):
     output: Literal['logits', 'embedding'] = 'logits'
     num_classes: int
     reads_first: ClassVar[bool] = False
+    open_vocabulary = False
     __call__: Callable[..., Any]
+
+    def set_classes(self, num_classes: int) -> None:
+        """Takes another number of classes, of a head with ``open_vocabulary``."""
+        self.num_classes = num_classes
 
     @abstractmethod
     def forward(self, features: Features) -> Any:

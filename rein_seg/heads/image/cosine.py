@@ -5,6 +5,7 @@ B batch, K classes, D width of the joint space.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -14,7 +15,7 @@ def cosine_logits(image: Tensor, text: Tensor, scale: float) -> Tensor:
 
     Args:
         image: (B, D).
-        text: (K, D).
+        text: (K, D), or (B, K, D) of each image's own.
         scale: ``exp(logit_scale)`` of a CLIP; 100 for OpenAI's.
 
     Example:
@@ -24,4 +25,7 @@ def cosine_logits(image: Tensor, text: Tensor, scale: float) -> Tensor:
         tensor([[100.,   0.]])
     """
     # in float32: times 100, the rounding of bfloat16 would be a whole logit
-    return scale * F.normalize(image.float()) @ F.normalize(text.float()).T
+    with torch.autocast(image.device.type, enabled=False):
+        image, text = (F.normalize(x.float(), dim=-1) for x in (image, text))
+        cosines = image @ text.T if text.dim() == 2 else (text @ image[..., None]).squeeze(-1)
+        return scale * cosines

@@ -1,0 +1,1 @@
+head = dict(type='LinearImageHead')

@@ -1,0 +1,58 @@
+"""Whether model, data sets and metrics are of one task: a class for each pixel, or for an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+from mmseg.registry import DATASETS, METRICS
+
+from rein_seg.config.config_paths import Parts
+from rein_seg.errors import UserError
+from rein_seg.models.base import task_of
+
+_WORDS = {'pixels': 'segments (a class for each pixel)', 'images': 'classifies whole images'}
+_WAYS = {
+    'pixels': 'take a benchmark of segmentation (FolderDataset, DomainIoUMetric)',
+    'images': 'take a benchmark of whole images (ImageFolderDataset, ImageAccuracy)',
+}
+
+
+def check_task(cfg: Config, parts: Parts) -> None:
+    """Checks that data sets and metrics are of the model's task.
+
+    Args:
+        cfg: The config.
+        parts: Its parts.
+
+    Raises:
+        UserError: If a data set or a metric is of the other.
+    """
+    task = task_of(cfg.model)
+    for place, name, theirs in _tasks(parts):
+        if theirs is not None and theirs != task:
+            raise UserError(
+                f'{place} {name} is of a model that {_WORDS[theirs]}, and '
+                f'{cfg.model.get("type")} {_WORDS[task]}: expected one task; {_WAYS[task]}, or '
+                f'another model.type'
+            )
+
+
+def _tasks(parts: Parts) -> Iterator[tuple[str, Any, str | None]]:
+    for use, datasets in parts.datasets.items():
+        for node in datasets:
+            yield f'{use}_dataloader.dataset', node.get('type'), _task(DATASETS, node.get('type'))
+    for use, metrics in parts.metrics.items():
+        for node in metrics:
+            yield f'{use}_evaluator', node.get('type'), _task(METRICS, node.get('type'))
+
+
+def _task(registry: Any, name: Any) -> str | None:
+    cls = registry.get(name) if isinstance(name, str) else name
+    return getattr(cls, 'task', None)
+
+
+def is_image_task(cfg: Config) -> bool:
+    """Tells whether the model of a config gives one result for a whole image."""
+    return task_of(cfg.model) == 'images'
