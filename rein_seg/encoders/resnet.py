@@ -173,6 +173,12 @@ def _is_norm(module: nn.Module) -> bool:
     return 'Norm' in type(module).__name__
 
 
+def _norms(encoder: nn.Module, name: str) -> list[str]:
+    """Returns the name of a norm, or the names of the norms that it consists of."""
+    parts = encoder.get_submodule(name).named_modules(prefix=name)
+    return [path for path, module in parts if _is_norm(module)]
+
+
 def _stem(encoder: nn.Module) -> tuple[str, ...]:
     deep = getattr(encoder, 'deep_stem', False)
     # conv1 of a deep stem of timm holds several
@@ -207,7 +213,10 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     for n in numbers:
         norm = f'{name}.{getattr(block, f"norm{n}_name", f"bn{n}")}'
         sites.append(op_site(encoder, f'{name}.conv{n}', f'conv{n}', place))
-        sites.append(norm_site(encoder, norm, f'bn{n}', place, layout='NCHW'))
+        sites += [
+            norm_site(encoder, path, f'bn{n}', place, layout='NCHW')
+            for path in _norms(encoder, norm)
+        ]
     sites.append(
         BranchSite(
             *place[:3],

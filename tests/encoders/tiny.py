@@ -133,6 +133,17 @@ ENCODERS = {
         dilations=[1, 1],
         init_seed=0,
     ),
+    'resnet_ibn': dict(
+        type='IBNResNet',
+        depth=18,
+        stem_channels=8,
+        base_channels=8,
+        num_stages=2,
+        out_indices=[0, 1],
+        strides=[1, 2],
+        dilations=[1, 1],
+        init_seed=0,
+    ),
     'resnet_clip': dict(type='CLIPResNet', arch=dict(width=16, depths=[1, 2, 1, 1]), init_seed=0),
     'resnet_clip_joint': dict(
         type='CLIPResNet',

@@ -77,7 +77,9 @@ CASES = [
         families=('resnet', 'ddrnet'),
     ),
     Case('pego', dict(type='PEGO', rank=2, groups=3), without=NO_OPS),
-    Case('kasa', dict(type='KaSA', rank=2), start=0.2, without=NO_OPS),
+    Case('kasa', dict(type='KaSA', rank=2), start=0.2, without=(*NO_OPS, 'resnet_ibn')),
+    # an instance norm magnifies a change of a narrow map
+    Case('kasa_instance_norms', dict(type='KaSA', rank=2), start=0.4, families=('resnet_ibn',)),
     Case('soma', dict(type='SoMA', rank=4), without=NO_OPS),
     Case(
         'soma_principal',
