@@ -12,6 +12,7 @@ from rein_seg.heads.hlg import HLGHead
 from rein_seg.heads.identity_head import IdentityHead
 from rein_seg.heads.linear_head import LinearHead
 from rein_seg.heads.mask2former import Mask2FormerHead
+from rein_seg.heads.maskformer import MaskFormerHead
 from rein_seg.heads.ohem_loss import OHEMLoss
 from rein_seg.heads.repsep import RepSepHead
 from rein_seg.heads.sam import SAMHead
@@ -31,6 +32,7 @@ __all__ = [
     'IdentityHead',
     'LinearHead',
     'Mask2FormerHead',
+    'MaskFormerHead',
     'OHEMLoss',
     'RepSepHead',
     'SAMHead',

@@ -6,7 +6,7 @@ B batch, K classes, C channels, D width, H x W image, h x w map.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -91,7 +91,8 @@ class DecodeHead(ABC):
         filled_in: Constructor arguments that the model fills in where the config leaves them out:
             keys of `HeadInputs.arguments`. A head that lists ``query_dims`` reads the queries, a
             head that lists ``embedding_dims`` the patch embedding; a head that lists ``joint_dims``
-            or ``text_dims`` needs an encoder with a joint space, or a text branch.
+            or ``text_dims`` needs an encoder with a joint space, or a text branch. Where they
+            depend on the config, `facts` says which hold.
         output: ``logits``: `predict` returns logits. ``scores``: it returns non-negative numbers
             that are proportional to the classes' probabilities. ``sigmoids``: each channel is the
             probability of its own class alone, less a bias of the decision; such a head has its own
@@ -145,6 +146,11 @@ class DecodeHead(ABC):
     open_vocabulary: ClassVar[bool] = False
     reads_scores: ClassVar[bool] = False
     __call__: Callable[..., Any]
+
+    @classmethod
+    def facts(cls, cfg: Mapping[str, Any]) -> tuple[str, ...]:
+        """Returns ``filled_in``, as far as a head of this config takes it."""
+        return cls.filled_in
 
     @abstractmethod
     def forward(self, features: Features) -> Any:

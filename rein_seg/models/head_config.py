@@ -74,7 +74,7 @@ def _build(cfg: Mapping[str, Any], inputs: HeadInputs, *, refines: bool = False)
     if not refines:
         check_head(cls)
     if issubclass(cls, DecodeHead):
-        return MODELS.build(_filled(cfg, inputs, cls.filled_in, cfg.get('in_index', every)))
+        return MODELS.build(_filled(cfg, inputs, cls.facts(cfg), cfg.get('in_index', every)))
     if cfg.get('out_channels') == 1:
         cfg = {'threshold': 0.5, **cfg}  # mmseg's own default is 0.3
     if 'in_index' in cfg:

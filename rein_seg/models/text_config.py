@@ -156,9 +156,9 @@ def facts_read(cfg: Mapping[str, Any]) -> tuple[str, ...]:
     cls = MODELS.get(str(cfg.get('type')))
     if not isinstance(cls, type):
         return ()
-    if issubclass(cls, TextReader):
+    if issubclass(cls, (TextReader, DecodeHead)):
         return cls.facts(cfg)
-    return cls.filled_in if issubclass(cls, (DecodeHead, FeaturesNeck, ImageHead)) else ()
+    return cls.filled_in if issubclass(cls, (FeaturesNeck, ImageHead)) else ()
 
 
 def default_text(parts: PartConfigs) -> dict[str, Any] | None:

@@ -93,6 +93,7 @@ KINDS = {
         'metric',
         'prompts_learned',
         'prompts_predefined',
+        'proposal_head',
         'regions',
         'regions_matting_expand',
         'second_stage',

@@ -13,6 +13,18 @@ FPT = dict(
     drop_path_rates=(0.3, 0.2, 0.1, 0.0),
 )
 
+MASKFORMER = dict(
+    type='MaskFormerHead',
+    embed_dims=8,
+    mask_dims=8,
+    embed_hidden_dims=8,
+    num_queries=5,
+    num_layers=2,
+    num_heads=2,
+    feedforward_channels=8,
+    norm_groups=4,
+)
+
 HEADS = {
     'Linear': dict(decode_head=dict(type='LinearHead')),
     # queries of the methods' cases: 5 of width 8
@@ -138,6 +150,11 @@ HEADS = {
     'ZegCLIP': dict(
         text=dict(type='ClassTable', classes=['road', 'sky', 'car'], unseen=['sky'], dims=8),
         decode_head=dict(type='ATMHead', num_heads=2),
+    ),
+    'MaskFormer': dict(decode_head={**MASKFORMER, 'classifier': 'linear'}),
+    'zsseg, proposals': dict(
+        text=dict(type='ClassTable', classes=['road', 'sky', 'car'], unseen=['sky'], dims=8),
+        decode_head=MASKFORMER,
     ),
     'FPN, FPT': dict(neck=dict(type='FPN', out_channels=8, num_outs=4), decode_head=FPT),
     'TokenPyramid, FPT': dict(neck=dict(type='TokenPyramid'), decode_head=FPT),

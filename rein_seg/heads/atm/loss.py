@@ -5,18 +5,16 @@ B batch, K classes of the masks, h x w mask, H x W label map.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rein_seg.heads.mask_losses import Exponent, dice, focal
 from rein_seg.heads.processes import dist_mean
 from rein_seg.peft.arguments import checked
-from rein_seg.rules import NotNegative, Probability, Rule
-
-# between 0 and 1 the gradient of a perfect pixel is not finite
-Exponent = Annotated[float, Rule('0, or at least 1', lambda value: value == 0 or value >= 1)]
+from rein_seg.rules import NotNegative, Probability
 
 
 class ATMLoss(nn.Module):
@@ -88,22 +86,8 @@ class ATMLoss(nn.Module):
                 valid = target.sum(1, keepdim=True)
             present = target.flatten(2).any(2)  # (B, K)
             pairs = dist_mean(present.sum().float()).clamp(min=1)
+            each = focal(x, target, valid, alpha=self.alpha, gamma=self.gamma)
             return {
-                'loss_mask': self.mask_weight * self.focal(x, target, valid).sum() / pairs,
+                'loss_mask': self.mask_weight * each.sum() / pairs,
                 'loss_dice': self.dice_weight * (dice(x, target, valid) * present).sum() / pairs,
             }
-
-    def focal(self, x: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Returns the (B, K) focal losses of (B, K, H, W) logits."""
-        # the logit of q: of the class where y = 1, of all others elsewhere
-        right = torch.where(target > 0, x, -x)
-        weight = torch.where(target > 0, self.alpha, 1 - self.alpha)
-        each = weight * (-right).sigmoid() ** self.gamma * F.softplus(-right)
-        return (each * valid).sum((2, 3)) / valid.sum((2, 3)).clamp(min=1)
-
-
-def dice(x: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Returns the (B, K) dice losses of (B, K, H, W) logits."""
-    p = x.sigmoid() * valid
-    both, each = (p * target).sum((2, 3)), p.sum((2, 3)) + target.sum((2, 3))
-    return 1 - (2 * both + 1) / (each + 1)

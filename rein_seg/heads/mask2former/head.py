@@ -15,14 +15,12 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError
 from rein_seg.fast.dispatch import has_fast_form
 from rein_seg.heads.contract import DecodeHead
-from rein_seg.heads.mask2former.layers import sine_positions
+from rein_seg.heads.mask2former.layers import STRIDES, pyramid_scales, sine_positions
 from rein_seg.heads.mask2former.losses import Draws, SetLoss
 from rein_seg.heads.mask2former.masks import attention_mask, combine, mask_logits
 from rein_seg.heads.mask2former.pixel_decoder import PixelDecoder
 from rein_seg.heads.mask2former.transformer import TransformerDecoder
 from rein_seg.structures import Features
-
-STRIDES = (4, 8, 16, 32)
 
 
 @MODELS.register_module(force=True)  # mmseg's class of this name needs mmdet
@@ -114,7 +112,7 @@ class Mask2FormerHead(DecodeHead, BaseModule):
         _check_queries(query_dims, feat_channels)
         _check_classes(num_classes)
         self.in_index = tuple(range(len(in_channels)) if in_index is None else in_index)
-        self.scales = _scales(in_strides)
+        self.scales = pyramid_scales(in_strides, len(STRIDES))
         self.num_classes = self.out_channels = num_classes
         self.ignore_index = ignore_index
         self.pixel_decoder = PixelDecoder(
@@ -226,13 +224,6 @@ class Mask2FormerHead(DecodeHead, BaseModule):
                 f'{len(position)} queries: set both to the same number'
             )
         return content.expand(batch, -1, -1), position.expand(batch, -1, -1)
-
-
-def _scales(strides: Sequence[int] | None) -> tuple[float, ...]:
-    """Returns the factor of each map: to strides 4, 8, 16, 32 if all have one stride."""
-    if strides is None or len(set(strides)) > 1:
-        return (1,) * len(STRIDES)
-    return tuple(have / want for have, want in zip(strides, STRIDES, strict=True))
 
 
 def _check_queries(query_dims: int | None, width: int) -> None:

@@ -6,6 +6,7 @@ B batch, N queries, S memory rows, D width, H x W map.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 from rein_seg.fast.dispatch import has_fast_form
 from rein_seg.resize import resize_by
+
+STRIDES = (4, 8, 16, 32)
 
 
 class ConvGN(nn.Module):
@@ -140,3 +143,20 @@ def sine_positions(height: int, width: int, channels: int, *, like: Tensor) -> T
         (rows[:, None].expand(-1, width, -1), columns[None].expand(height, -1, -1)), dim=-1
     )
     return table.flatten(0, 1)
+
+
+def pyramid_scales(strides: Sequence[int] | None, number: int) -> tuple[float, ...]:
+    """Returns the factor of each map: to strides 4, 8, 16, 32 if four maps have one stride, else 1.
+
+    Args:
+        strides: Of the maps in pixels, or None where they are unknown.
+        number: Of maps.
+
+    Example:
+        >>> from rein_seg.heads.mask2former.layers import pyramid_scales
+        >>> pyramid_scales([16] * 4, 4), pyramid_scales([4, 8, 16, 32], 4)
+        ((4.0, 2.0, 1.0, 0.5), (1, 1, 1, 1))
+    """
+    if strides is None or len(set(strides)) > 1 or number != len(STRIDES):
+        return (1,) * number
+    return tuple(have / want for have, want in zip(strides, STRIDES, strict=True))

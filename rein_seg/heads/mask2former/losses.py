@@ -7,38 +7,23 @@ P points, M matched masks of all predictions and images, h x w mask, H x W label
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
 import torch
 import torch.nn.functional as F
-from scipy.optimize import linear_sum_assignment
-from torch import Tensor, nn
+from torch import Tensor
 
 from rein_seg.errors import UserError
 from rein_seg.fast.dispatch import has_fast_form
-from rein_seg.heads.mask2former.points import is_class, sample, sample_class, sample_valid
+from rein_seg.heads.mask2former.matching import (
+    MatchedLoss,
+    Matches,
+    by_prediction,
+    dice_costs,
+)
+from rein_seg.heads.mask2former.points import sample, sample_class, sample_valid
 from rein_seg.heads.processes import dist_mean
-
-
-@dataclass(frozen=True)
-class Matches:
-    """The matched queries and classes, in the order prediction, image, query.
-
-    Attributes:
-        layers: L, the number of predictions.
-        layer: (M,) prediction of each match.
-        image: (M,) its image.
-        query: (M,) its query.
-        label: (M,) its class.
-    """
-
-    layers: int
-    layer: Tensor
-    image: Tensor
-    query: Tensor
-    label: Tensor
 
 
 class Draws:
@@ -58,7 +43,7 @@ class Draws:
         return torch.rand(masks, number, 2, device=device)
 
 
-class SetLoss(nn.Module):
+class SetLoss(MatchedLoss):
     """Matches every prediction on its own and computes class, mask and dice losses.
 
     Pixels of other ids than 0..K-1 belong to no mask: they are background of every mask in the mask
@@ -112,14 +97,13 @@ class SetLoss(nn.Module):
         oversample: float = 3.0,
         uncertain_share: float = 0.75,
     ) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.weights = (class_weight, mask_weight, dice_weight)
-        self.cost_weights = self.weights if cost_weights is None else tuple(cost_weights)
-        if len(self.cost_weights) != 3:
-            raise UserError(
-                f'SetLoss: cost_weights={cost_weights}, expected three: class, mask, dice'
-            )
+        super().__init__(
+            num_classes,
+            weights=(class_weight, mask_weight, dice_weight),
+            cost_weights=cost_weights,
+            no_object_weight=no_object_weight,
+            class_weights=class_weights,
+        )
         if num_points < 1 or not 0 <= uncertain_share <= min(1, oversample):
             raise UserError(
                 f'SetLoss: num_points={num_points}, oversample={oversample}, uncertain_share='
@@ -130,16 +114,6 @@ class SetLoss(nn.Module):
         self.num_points = num_points
         self.num_candidates = int(num_points * oversample)
         self.num_uncertain = int(num_points * uncertain_share)
-        if class_weights is not None and len(class_weights) != num_classes:
-            raise UserError(
-                f'SetLoss: class_weights has {len(class_weights)} numbers, expected {num_classes}, '
-                'one for each class'
-            )
-        weight = torch.ones(num_classes + 1)
-        if class_weights is not None:
-            weight[:-1] = torch.tensor(list(class_weights))
-        weight[-1] = no_object_weight
-        self.register_buffer('label_weight', weight, persistent=False)
 
     def forward(
         self, classes: Tensor, masks: Tensor, labels: Tensor, draws: Draws | None = None
@@ -186,21 +160,7 @@ class SetLoss(nn.Module):
             'loss_cls': self.class_loss(classes, matches),
             **self.mask_losses(chosen, labels, matches, normaliser, draws),
         }
-        last = len(classes) - 1
-        return {
-            (name if layer == last else f'd{layer}.{name}'): loss[layer]
-            for layer in range(len(classes))
-            for name, loss in each.items()
-        }
-
-    def present_classes(self, labels: Tensor) -> list[Tensor]:
-        """Returns the class ids of each image, rising, on the CPU."""
-        bins = self.num_classes + 1  # the last counts pixels of no mask
-        ids = torch.where(is_class(labels, self.num_classes), labels.long(), self.num_classes)
-        image = torch.arange(len(labels), device=labels.device).view(-1, 1, 1)
-        counts = (ids + image * bins).flatten().bincount(minlength=bins * len(labels))
-        counts = counts.view(-1, bins)[:, : self.num_classes].cpu()
-        return [row.nonzero()[:, 0] for row in counts]
+        return by_prediction(each)
 
     @torch.no_grad()
     def match(
@@ -275,42 +235,9 @@ class SetLoss(nn.Module):
         t, number = t * valid[:, None], valid.sum().clamp(min=1)
         # cross-entropy of each query with each class: -t log sigmoid(x) - (1 - t) log sigmoid(-x)
         bce = (positive @ t + negative @ (1 - t)) / number
-        dice = 1 - (2 * (s @ t) + 1) / (s.sum(1)[:, None] + t.sum(0) + 1)
+        dice = dice_costs(s, t)
         label = -classes.softmax(-1)[:, ids]
         return [w * c for w, c in zip(self.cost_weights, (label, bce, dice), strict=True)]
-
-    def solve(self, costs: Tensor, present: list[Tensor]) -> Matches:
-        """Solves the assignments of (L, B, Q, K) costs (Hungarian algorithm).
-
-        Raises:
-            FloatingPointError: If a cost is not finite.
-        """
-        device, costs = costs.device, costs.cpu()
-        if not costs.isfinite().all():
-            raise FloatingPointError(
-                'matching costs are not finite: the predictions are NaN or infinite; lower the '
-                'learning rate, clip gradients, or resume from an earlier checkpoint'
-            )
-        pairs = []
-        for layer in range(len(costs)):
-            for image, ids in enumerate(present):
-                query, target = linear_sum_assignment(costs[layer, image][:, ids].numpy())
-                query, target = torch.from_numpy(query), ids[torch.from_numpy(target)]
-                place = torch.tensor([layer, image]).expand(len(query), 2)
-                pairs.append(torch.cat((place, query[:, None], target[:, None]), dim=1))
-        table = torch.cat(pairs).to(device)
-        return Matches(len(costs), *table.unbind(1))
-
-    def class_loss(self, classes: Tensor, matches: Matches) -> Tensor:
-        """Returns the (L,) weighted cross-entropies."""
-        target = classes.new_full(classes.shape[:3], self.num_classes, dtype=torch.long)
-        target[matches.layer, matches.image, matches.query] = matches.label
-        each = F.cross_entropy(
-            classes.flatten(0, 2), target.flatten(), self.label_weight, reduction='none'
-        )
-        # the mean of each prediction over its own weights, as F.cross_entropy would take it
-        total = self.label_weight[target].flatten(1).sum(1)
-        return self.weights[0] * each.view(len(classes), -1).sum(1) / total
 
     def mask_losses(
         self, chosen: Tensor, labels: Tensor, matches: Matches, normaliser: Tensor, draws: Draws

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rein_seg.environment import quiet_imports
 from rein_seg.errors import UserError
+from rein_seg.heads.mlp import MLP
 from rein_seg.heads.sam.two_way import TwoWayTransformer
 
 with quiet_imports():
@@ -36,20 +35,6 @@ class Decoded:
     image: Tensor
     upscaled: Tensor
     masks: Tensor
-
-
-class MLP(nn.Module):
-    """Linears with ReLUs between."""
-
-    def __init__(self, *widths: int) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns (..., last width) of (..., first width)."""
-        for layer in self.layers[:-1]:
-            x = F.relu(layer(x))
-        return self.layers[-1](x)
 
 
 class MaskDecoder(nn.Module):

@@ -17,7 +17,7 @@ from rein_seg.bench.speed.official import LEFT_OUT, SCORES, officially
 from rein_seg.engine.optim import TrainableOptimConstructor
 from rein_seg.fast import lazy_masks, onednn_matmul
 from rein_seg.fast.switches import FORMS
-from rein_seg.heads.mask2former import head, losses
+from rein_seg.heads.mask2former import head, matching
 from tests.encoders.tiny import VIT
 from tests.heads.mask2former.tiny import TINY
 
@@ -91,7 +91,7 @@ def match_in_order(costs):
 def without_choices(monkeypatch):
     monkeypatch.setattr(head, 'attention_mask', look_everywhere)
     monkeypatch.setattr(lazy_masks, 'attention_mask', look_everywhere_at_once)
-    monkeypatch.setattr(losses, 'linear_sum_assignment', match_in_order)
+    monkeypatch.setattr(matching, 'linear_sum_assignment', match_in_order)
 
 
 ours = functools.cache(curve)
