@@ -24,6 +24,8 @@ _FILES = {
 }
 # a table in a file says less of its origin than a table that is computed
 _OPTIONAL = ('text.rows', 'text.templates')
+PIXELS = 'pixels'  # task of files that name none
+TASKS = {PIXELS: 'segments images', 'images': 'gives one result for a whole image'}
 # an adapter and its model must have these in common; values: their names in messages
 IDENTITY = {
     'method': 'PEFT method',
@@ -54,6 +56,7 @@ def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source:
         rein_seg.errors.UserError: adapter was made for another number of classes: it says
         num_classes=2, the config gives 19; use the config it was trained with
     """
+    check_task(made.get('task', PIXELS), given.get('task', PIXELS), source=source)
     made, given = fill_new_arguments(made), fill_new_arguments(given)
     for key, name in IDENTITY.items():
         if key == 'num_classes' and _is_open(made) and _is_open(given):
@@ -70,6 +73,29 @@ def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source:
                     f'{source} was made for another {name}: it says {said}, the config gives '
                     f'{wanted}; use {file}the config it was trained with'
                 )
+
+
+def check_task(made: str, given: str, *, source: str) -> None:
+    """Checks that weights were made for the task of the model they go into.
+
+    Args:
+        made: Task in the file, ``pixels`` or ``images``.
+        given: Task of the model.
+        source: The file, for messages.
+
+    Raises:
+        UserError: If they differ.
+
+    Example:
+        >>> from rein_seg.checkpoint.load import check_task
+        >>> check_task('images', 'images', source='adapter')
+    """
+    if made != given:
+        raise UserError(
+            f'{source} is of a model that {TASKS.get(made, made)}, the config of a model that '
+            f'{TASKS.get(given, given)}: expected both of one task; use the config it was trained '
+            'with'
+        )
 
 
 def _is_open(identity: Mapping[str, Any]) -> bool:

@@ -114,6 +114,8 @@ TRAINING: dict[str, Rule] = {
 }
 # of models with text alone
 TEXT_BRANCH: Rule = (_is_described_text, 'a dict with a type, a source and open_vocabulary')
+# of models of whole images alone
+TASK: Rule = (lambda value: value in ('pixels', 'images'), 'pixels or images')
 META: dict[str, Rule] = {  # of checkpoints, other programs' too
     'iter': COUNT_OR_NONE,
     'epoch': COUNT_OR_NONE,
@@ -154,6 +156,7 @@ ADAPTER: dict[str, Rule] = {
         'a dict of classes and palette, a colour for each class',
     ),
     'text': TEXT_BRANCH,
+    'task': TASK,
     **IDENTITY,
 }
 
@@ -212,7 +215,8 @@ def check_checkpoint(content: Mapping[str, Any], place: str) -> None:
             info = content['message_hub']['runtime_info']
             check_rules(info, _rules_of(info), f'{place}: message_hub.runtime_info.')
         check_rules(meta['identity'], IDENTITY, f'{place}: meta.identity.', needs=True)
-        check_rules(meta['identity'], {'text': TEXT_BRANCH}, f'{place}: meta.identity.')
+        further = {'text': TEXT_BRANCH, 'task': TASK}
+        check_rules(meta['identity'], further, f'{place}: meta.identity.')
     if meta.get('training') is not None:
         check_training(meta['training'], f'{place}: meta.training.')
         check_iteration(meta.get('iter'), meta['training'].get('max_iters'), place)

@@ -4,11 +4,13 @@ The adapter file is enough: it holds config, classes and palette. Writes for eac
 image a class map DIR/NAME.png of the image's own size, an overlay with a legend
 in DIR/overlays, and DIR/predictions.json. Maps of rasters with a georeference
 are DIR/NAME.tif; frames of a video DIR/NAME/FRAME.png. The same command again
-goes on where it was stopped.
+goes on where it was stopped. A model that classifies whole images writes a table,
+DIR/predictions.csv: image, class, probability, and the next four classes.
 """
 
 import argparse
 import re
+from typing import Any
 
 from rein_seg.cli.arguments import positive
 from rein_seg.cli.exits import Exit
@@ -120,11 +122,12 @@ def shard(text: str) -> tuple[int, int]:
 
 def main(args: argparse.Namespace) -> int:
     """Predicts and prints a summary."""
-    from rein_seg.errors import UserError
     from rein_seg.inference.class_list import read_class_list
+    from rein_seg.inference.image_table import check_table, write_table
     from rein_seg.inference.items import Settings
     from rein_seg.inference.loading import find_weights, load
     from rein_seg.inference.predict_files import predict_files
+    from rein_seg.run.weights import task_of_weights
 
     classes = None if args.classes is None else read_class_list(args.classes)
     settings = Settings(
@@ -139,6 +142,11 @@ def main(args: argparse.Namespace) -> int:
     )
     weights = find_weights(args.adapter)
     options = dict(device=args.device, config=args.config, encoder_weights=args.encoder_weights)
+    if task_of_weights(str(weights)) == 'images':
+        refuse_maps(args)
+        path = check_table(args.out, overwrite=args.overwrite)
+        predictor = load(weights, **options)
+        return end(write_table(predictor, args.sources, path, max_value=args.max_value), args)
     options['classes'] = classes
     done = predict_files(
         str(weights),
@@ -150,6 +158,47 @@ def main(args: argparse.Namespace) -> int:
         shard=args.shard,
         overwrite=args.overwrite,
     )
+    return end(done, args)
+
+
+def refuse_maps(args: argparse.Namespace) -> None:
+    """Refuses options that have no effect on a table of the classes of images.
+
+    Raises:
+        UserError: If one is given.
+    """
+    from rein_seg.errors import UserError
+
+    given = {
+        '--no-overlays': args.no_overlays,
+        '--scores': args.scores,
+        '--tta': args.tta is not None,
+        '--classes': args.classes is not None,
+        '--max-tokens': args.max_tokens is not None,
+        '--every': args.every != 1,
+        '--bands': args.bands is not None,
+        '--shard': args.shard is not None,
+    }
+    for name, is_there in given.items():
+        if is_there:
+            raise UserError(
+                f'{name} is for maps of classes, and {args.adapter!r} is of a model that '
+                'classifies whole images: leave it out'
+            )
+
+
+def end(done: Any, args: argparse.Namespace) -> int:
+    """Prints the summary and the skipped inputs; returns the exit code.
+
+    Args:
+        done: Summary of the work.
+        args: Of the command.
+
+    Raises:
+        UserError: If every input was skipped.
+    """
+    from rein_seg.errors import UserError
+
     if done.skipped and not done.predicted and not done.kept:
         raise UserError(
             f'none of {len(done.skipped)} inputs could be predicted; the first: {done.skipped[0]}'

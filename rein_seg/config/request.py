@@ -12,6 +12,8 @@ from mmengine.config import Config
 from rein_seg.config.config_paths import Parts
 from rein_seg.engine.runner import latest_checkpoint
 from rein_seg.engine.trackers import tracker_configs
+from rein_seg.errors import UserError
+from rein_seg.models.base import task_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +124,12 @@ def set_run(cfg: Config, parts: Parts, request: Request) -> None:
     if request.weights_given:  # the runner would load it over these weights
         cfg.load_from, cfg.resume = None, False
         start_heads_from_no_file(cfg)
+    for word in ('out', 'show_dir'):
+        if getattr(request, word) is not None and task_of(cfg.get('model')) == 'images':
+            raise UserError(
+                f'--{word.replace("_", "-")} writes maps of classes, and {cfg.model.type} gives '
+                'one result for a whole image: leave it out; rein-seg predict writes a table'
+            )
     if request.out is not None:
         for metric in parts.metrics['test'][:1]:
             metric['output_dir'] = request.out

@@ -139,6 +139,7 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
     for key in ('model', 'benchmark'):
         if not isinstance(cfg.get(key), dict):
             raise UserError(f'the config has no {key!r}: name a base of _base_ that defines it')
+    check_task(cfg, parts)
     known = ConfigProtocols(cfg, parts)
     step(f'protocol {known.name}', fill_protocol, known, like=_iterations)  # 5
     step('data', fill_image_classes, parts)  # 6
@@ -151,7 +152,6 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
     step('benchmark', fill_class_weights, request.training)
     step('command', set_machine, request)  # 9
     check_values(cfg.to_dict(), step.author, complete=True)  # 10
-    check_task(cfg, parts)
     if request.training:
         check_parts(cfg)
         step('epochs', fill_iterations)  # 11

@@ -30,6 +30,8 @@ def check_task(cfg: Config, parts: Parts) -> None:
         UserError: If a data set or a metric is of the other.
     """
     task = task_of(cfg.model)
+    if task == 'images':
+        _refuse_pixels(cfg)
     for place, name, theirs in _tasks(parts):
         if theirs is not None and theirs != task:
             raise UserError(
@@ -37,6 +39,21 @@ def check_task(cfg: Config, parts: Parts) -> None:
                 f'{cfg.model.get("type")} {_WORDS[task]}: expected one task; {_WAYS[task]}, or '
                 f'another model.type'
             )
+
+
+def _refuse_pixels(cfg: Config) -> None:
+    for key in ('unseen', 'compact', 'class_weights'):
+        if cfg.benchmark.get(key):
+            raise UserError(
+                f'benchmark.{key} is for labels of pixels, and {cfg.model.type} '
+                f'{_WORDS["images"]}: leave it out'
+            )
+    if cfg.model.get('test_cfg'):
+        raise UserError(
+            f'model.test_cfg={dict(cfg.model.test_cfg)} is for windows and maps, and '
+            f'{cfg.model.type} {_WORDS["images"]}: leave it out; transforms of the test pipeline '
+            'make the size'
+        )
 
 
 def _tasks(parts: Parts) -> Iterator[tuple[str, Any, str | None]]:

@@ -8,7 +8,12 @@ from rein_seg.datasets.coco_stuff import COCOStuff164kDataset
 from rein_seg.datasets.domain_dataset import DomainDataset, leaf_datasets
 from rein_seg.datasets.drawn_dataset import DrawnDataset
 from rein_seg.datasets.folder_dataset import BinaryFolderDataset, FolderDataset
-from rein_seg.datasets.images import ImageDataset, ImageFolderDataset, PackImageInputs
+from rein_seg.datasets.images import (
+    ImageDataset,
+    ImageFolderDataset,
+    MMPretrainImages,
+    PackImageInputs,
+)
 from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
 from rein_seg.datasets.nuclei import NucleiDataset
 from rein_seg.datasets.organs_dataset import OrgansDataset
@@ -52,6 +57,7 @@ __all__ = [
     'LABExchange',
     'LoadDomainImage',
     'LoadLabels',
+    'MMPretrainImages',
     'MiniScapesDataset',
     'OrgansDataset',
     'NucleiDataset',

@@ -79,7 +79,7 @@ def merge(
     paths = _paths(given, needed=(source, encoder_cfg.get('checkpoint')))
     has_file = encoder_cfg.get('checkpoint') is not None or bool(encoder_cfg.get('pretrained'))
     layout = _check_layout(layout, has_file=has_file)
-    check_weights(source)
+    check_weights(source, cfg.model)
     model = MODELS.build(cfg.model).eval()
     load_weights(model, source)
     method, difference = model.identity['method'], _fold(model)
@@ -131,7 +131,7 @@ def _check_layout(layout: str | None, *, has_file: bool) -> str:
 def _fold(model: Any) -> float:
     """Merges; returns the relative change of the features of a random image."""
     backbone, divisor = model.backbone, model.backbone.anatomy.divisor
-    sides = model.data_preprocessor.size or (224, 224)
+    sides = getattr(model.data_preprocessor, 'size', None) or (224, 224)
     # encoders take multiples of their patch size or stride only
     sides = [max(1, round(side / divisor)) * divisor for side in sides]
     image = torch.randn(1, 3, *sides, generator=torch.Generator().manual_seed(0))

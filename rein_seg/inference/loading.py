@@ -23,13 +23,14 @@ from rein_seg.download import HubId, hub_files, parse_hub_id
 from rein_seg.encoders.anatomy import known_classes
 from rein_seg.errors import UserError
 from rein_seg.inference.class_list import Choice, read_class_list
+from rein_seg.inference.image_predictor import ImagePredictor
 from rein_seg.inference.predictor import Predictor
 from rein_seg.models.open_vocabulary import NO_TEXT, check_open
 from rein_seg.run.predict import init_model
 
 ADAPTER = 'adapter.safetensors'
 _MODELS = {
-    'type': ('PEFTSegmentor', 'AdversarialSegmentor'),
+    'type': ('PEFTSegmentor', 'AdversarialSegmentor', 'PEFTImageModel'),
     'backbone.type': ('PEFTBackbone',),
 }
 _SUFFIXES = ('.safetensors', '.pth', '.pt', '.py', '.ckpt', '.bin')
@@ -43,7 +44,7 @@ def load(
     encoder_weights: str | Path | None = None,
     classes: Choice | None = None,
     unseen: Sequence[str] | None = None,
-) -> Predictor:
+) -> Predictor | ImagePredictor:
     """Loads a trained model to predict with.
 
     An adapter file is enough: it holds the config, the classes and the palette; the encoder's
@@ -87,6 +88,12 @@ def load(
     model.dataset_meta = {**model.dataset_meta, **meta}
     if meta:
         _check_classes(model, path)
+    if model.task == 'images':
+        if classes is not None:
+            raise UserError(
+                'classes of a model of whole images cannot be exchanged yet: leave classes out'
+            )
+        return ImagePredictor(model)
     predictor = Predictor(model)
     return predictor if classes is None else predictor.with_classes(classes, unseen=unseen)
 

@@ -5,7 +5,6 @@ K classes, H x W image.
 
 from __future__ import annotations
 
-import glob
 import os
 import threading
 import time
@@ -18,14 +17,13 @@ from mmcv.image import rescale_size
 from mmengine.logging import print_log
 from torch import nn
 
-from rein_seg.datasets.files.listing import is_zip_place
 from rein_seg.errors import NotFinite, UserError
 from rein_seg.inference.augment import PLAIN, View, mirrored, scaled, scaled_size, views
 from rein_seg.inference.class_list import Choice, read_class_list
 from rein_seg.inference.images import is_batch, to_rgb
 from rein_seg.inference.result import Prediction
 from rein_seg.inference.rows import Strip, apply_rows, label_rows, mean_rows, resize_rows
-from rein_seg.inference.sources import find_sources
+from rein_seg.inference.sources import find_sources, is_many
 from rein_seg.inference.tiles import (
     Read,
     Rows,
@@ -140,7 +138,7 @@ class Predictor:
         _check_options(options)
         if is_batch(source):
             return [self._single(one, f'image {i}', options) for i, one in enumerate(source)]
-        if _is_many(source):
+        if is_many(source):
             return Files(self, os.fspath(source), options)
         return self._single(source, 'image', options)
 
@@ -307,18 +305,6 @@ class Files(Sequence[Prediction]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         return self._predictor._single(self.paths[index], '', self._options)
-
-
-def _is_many(source: Any) -> bool:
-    """Says whether a source names files to be found: a folder, a zip, a pattern."""
-    if not isinstance(source, (str, os.PathLike)):
-        return False
-    path = os.fspath(source)
-    return (
-        os.path.isdir(path)
-        or is_zip_place(path)
-        or (glob.has_magic(path) and not os.path.lexists(path))
-    )
 
 
 def resized(image: np.ndarray, model: Any) -> np.ndarray:

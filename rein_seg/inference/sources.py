@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rein_seg.datasets.files.listing import file_on_disk, is_zip_place, list_files
 from rein_seg.datasets.files.walk import describe, left_out_as
@@ -112,6 +113,27 @@ def find_sources(
         for source in files:
             found.setdefault(os.path.abspath(source.path), source)
     return list(found.values())
+
+
+def is_many(source: Any) -> bool:
+    """Says whether a source names files to be found: a folder, a zip, a pattern.
+
+    Args:
+        source: A path, or another source of an image.
+
+    Example:
+        >>> from rein_seg.inference.sources import is_many
+        >>> is_many('day/*.png'), is_many('day.png')
+        (True, False)
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return False
+    path = os.fspath(source)
+    return (
+        os.path.isdir(path)
+        or is_zip_place(path)
+        or (glob.has_magic(path) and not os.path.lexists(path))
+    )
 
 
 def natural_key(name: str) -> tuple:

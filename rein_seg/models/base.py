@@ -57,6 +57,8 @@ class PEFTModel(nn.Module):
             'encoder': self.backbone.encoder_info.identity,
             'num_classes': self.trained_classes,
         }
+        if self.task != 'pixels':  # which files of segmentors do not say
+            identity['task'] = self.task
         if self.text is not None:
             identity['text'] = {**self.text.identity, 'open_vocabulary': self.has_open_vocabulary}
         # plain values: a checkpoint with config objects in it could not be read back safely

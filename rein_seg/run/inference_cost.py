@@ -32,7 +32,7 @@ def time_inference(
     take turns (`interleave`); the first round is not counted.
 
     Args:
-        model: A `PEFTSegmentor`.
+        model: A `PEFTSegmentor` or a `PEFTImageModel`.
         size: (H, W) of the images in pixels; the window's is taken where the model slides.
         amp: bfloat16 autocast.
         repeats: Counted calls of each way, at least.
@@ -45,7 +45,8 @@ def time_inference(
         ``encoder_ratio``, ``encoder_ratio_merged`` to the latter, each by its fastest call, which
         other work on the machine disturbs least.
     """
-    height, width = model.test_cfg.crop_size if model.test_cfg.mode == 'slide' else size
+    slides = model.task == 'pixels' and model.test_cfg.mode == 'slide'
+    height, width = model.test_cfg.crop_size if slides else size
     parameter = next(model.parameters())
     image = torch.zeros(1, 3, height, width, device=parameter.device)
     metas = [dict(img_shape=(height, width))]
@@ -53,13 +54,13 @@ def time_inference(
     frozen = _frozen(model.backbone)
 
     ways: dict[str, Callable[[], Any]] = {
-        'ms_per_image': lambda: model.encode_decode(image, metas),
+        'ms_per_image': lambda: _run(model, image, metas),
         'encoder_ms': lambda: model.backbone(image),
         'encoder_ms_frozen': lambda: frozen(image),
     }
     twin = None if merged is None else _with_backbone(model, merged)
     if merged is not None and twin is not None:
-        ways['ms_per_image_merged'] = lambda: twin.encode_decode(image, metas)
+        ways['ms_per_image_merged'] = lambda: _run(twin, image, metas)
         ways['encoder_ms_merged'] = lambda: merged.encoder(image)
     was_training = model.training
     for module in (model, merged, frozen, twin):
@@ -71,6 +72,12 @@ def time_inference(
     model.train(was_training)
     took = {name: way.seconds for name, way in measured.items()}
     return {'size': [height, width], **_figures(took), 'not_mergeable': reason}
+
+
+def _run(model: Any, image: torch.Tensor, metas: list[dict]) -> Any:
+    if model.task == 'images':
+        return model.head.predict(model.encode(image))
+    return model.encode_decode(image, metas)
 
 
 def _with_backbone(model: nn.Module, backbone: nn.Module) -> nn.Module:

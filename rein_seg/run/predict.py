@@ -21,6 +21,7 @@ from rein_seg.config.load import load_config
 from rein_seg.config.request import start_heads_from_no_file
 from rein_seg.datasets.unseen import channel_metainfo
 from rein_seg.errors import UserError
+from rein_seg.models.base import task_of
 from rein_seg.run.weights import load_weights
 
 
@@ -64,7 +65,8 @@ def make_ready(model: nn.Module, cfg: Config, *, device: str | None) -> nn.Modul
     """
     model.dataset_meta = dataset_meta(cfg)
     model.image_steps = _image_steps(cfg)
-    model.cfg = _for_mmseg(cfg)
+    if task_of(cfg.model) == 'pixels':
+        model.cfg = _for_mmseg(cfg)
     return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
 
 
@@ -112,11 +114,13 @@ def _for_mmseg(cfg: Config) -> Config:
 
 def _resizes(cfg: Config) -> list[Any]:
     steps = _first_of(cfg.test_dataloader.dataset).get('pipeline') or []
+    if task_of(cfg.model) == 'images':  # all between loading and packing
+        return list(steps[1:-1])
     return [step for step in steps if step['type'] == 'Resize']
 
 
 def _image_steps(cfg: Config) -> list[Any]:
-    """Returns the resizes of the first test domain's pipeline."""
+    """Returns the resizes of the first test domain's pipeline; of whole images the crops, too."""
     return [TRANSFORMS.build(step) for step in _resizes(cfg)]
 
 
@@ -128,7 +132,7 @@ def predict(model: nn.Module, image: np.ndarray) -> np.ndarray:
     is uint8, above 255 classes uint16.
 
     Raises:
-        UserError: If the image is of another shape or type.
+        UserError: If the image is of another shape or type, or the model is of whole images.
 
     Example:
         >>> import numpy as np
@@ -138,6 +142,11 @@ def predict(model: nn.Module, image: np.ndarray) -> np.ndarray:
         >>> classes.dtype, model.dataset_meta['classes'][0]
         (dtype('uint8'), 'road')
     """
+    if getattr(model, 'task', 'pixels') == 'images':
+        raise UserError(
+            f'predict returns the class of each pixel, and {type(model).__name__} gives one result '
+            'for a whole image: use rein_seg.load(adapter).predict(image)'
+        )
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise UserError(
             f'image is {image.dtype} of shape {image.shape}: expected uint8 (H, W, 3) in BGR '

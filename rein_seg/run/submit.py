@@ -22,6 +22,7 @@ from rein_seg.datasets.files.walk import describe
 from rein_seg.engine.ranks import setup_distributed
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation.submission import SubmissionWriter
+from rein_seg.models.base import task_of
 from rein_seg.run.train import check_model, log_deviations, make_runner
 from rein_seg.run.weights import check_weights, load_weights
 
@@ -90,6 +91,11 @@ def submit(
     if len(protocols) > 1:
         raise UserError(
             f'--submit packs one set of predictions: give one --protocol of {protocols}'
+        )
+    if task_of(cfg.model) == 'images':
+        raise UserError(
+            f'--submit {server} takes maps of classes, and {cfg.model.type} gives one result for a '
+            'whole image: expected a model that segments; give its config'
         )
     about = SERVERS[server]
     setup_distributed(launcher, cfg)

@@ -21,7 +21,6 @@ from rein_seg.engine.ranks import setup_distributed
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.errors import UserError
 from rein_seg.evaluation import protocol_table
-from rein_seg.models.open_vocabulary import why_closed
 from rein_seg.run.train import check_model, log_deviations, make_runner
 from rein_seg.run.weights import check_trained_classes, check_weights, load_weights
 
@@ -61,7 +60,7 @@ def test(
     setup_distributed(launcher, cfg)
     common = Request(weights_given=True, amp=amp, launcher=launcher, out=out, show_dir=show_dir)
     runs = _under(cfg, protocols, common)
-    trained = check_weights(weights)
+    trained = check_weights(weights, cfg.model)
     sizes: dict[str, tuple[int, int]] = {}
     changed: dict[str, list[str]] = {}
     for name, run in runs.items():
@@ -73,7 +72,7 @@ def test(
         sizes |= {f'{place}, protocol {name!r}': size for place, size in checked.sizes.items()}
     first = next(iter(runs.values())).cfg
     runner = make_runner(first)
-    if first.model.get('text') and why_closed(runner.bare_model):
+    if first.model.get('text') and not runner.bare_model.has_open_vocabulary:
         check_trained_classes(trained, checked.classes, weights)
     check_model(runner, sizes)
     runner.logger.info(load_weights(runner.bare_model, weights))

@@ -13,21 +13,29 @@ from rein_seg.checkpoint import (
     read_checkpoint,
     state_dict_of,
 )
+from rein_seg.checkpoint.load import PIXELS, check_task
 from rein_seg.config.definitions import LAST
 from rein_seg.config.deviations import NOT_RECORDED
 from rein_seg.errors import UserError
+from rein_seg.models.base import task_of
 
 
-def check_weights(path: str) -> dict[str, Any] | None:
+def check_weights(path: str, model: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
     """Checks that a weights file can be read, before models and data are built.
+
+    Args:
+        path: Adapter file or checkpoint.
+        model: Config of the model that it goes into, whose task it must have; None checks no task.
 
     Returns:
         The file's record of its training: protocol, deviations from it, choice of the checkpoint;
         None if the file has no record.
 
     Raises:
-        UserError: If it cannot be read.
+        UserError: If it cannot be read, or is of a model of another task.
     """
+    if model is not None:
+        check_task(task_of_weights(path), task_of(model), source=repr(str(path)))
     record, iteration = read_record(path)
     return record and _at_iteration(record, iteration)
 
@@ -58,6 +66,19 @@ def check_trained_classes(
         f'{tuple(classes)}: expected the same names in one order, since an index means a class; '
         'give the data set metainfo and label_map of the training, or the data file its classes'
     )
+
+
+def task_of_weights(path: str) -> str:
+    """Returns the task of the model that a weights file is of: ``pixels`` or ``images``.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    if str(path).endswith('.safetensors'):
+        return read_adapter(path).metadata.get('task', PIXELS)
+    meta = read_checkpoint(path).get('meta')
+    identity = meta.get('identity') if isinstance(meta, Mapping) else None
+    return (identity or {}).get('task', PIXELS)
 
 
 def read_record(path: str) -> tuple[dict[str, Any] | None, int | None]:

@@ -12,6 +12,7 @@ from rein_seg.datasets.files.listing import is_there, list_files
 from rein_seg.datasets.files.pairing import read_text
 from rein_seg.datasets.files.walk import check_name
 from rein_seg.datasets.images.dataset import ImageDataset, LabelledImage
+from rein_seg.datasets.images.split_file import JSON, classes_of_splits, read_splits
 from rein_seg.errors import UserError, near_misses
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.gif')
@@ -25,10 +26,13 @@ class ImageFolderDataset(ImageDataset):
     Args:
         domain: Name that every sample carries into the metric.
         data_root: Folder that the other paths are relative to; or a zip.
-        split: Sub-folder of ``data_root`` that holds the folders of the classes, such as ``train``.
+        folder: Sub-folder of ``data_root`` that holds the images.
+        split: Sub-folder of that for a part of the data, such as ``train``; of a list of several
+            splits its name there.
         ann_file: File that lists the images, one a line: ``PATH`` takes the class of the folder,
             ``PATH LABEL`` names it or gives its index. A path is relative to the folder of the
-            images; behind a path with spaces a tab or a comma stands before the label.
+            images; behind a path with spaces a tab or a comma stands before the label. Or a
+            ``.json`` of splits, as CoOp has them: ``{"train": [[PATH, INDEX, CLASS], ...], ...}``.
         part: For data without a validation split: ``train`` leaves out every ``hold_out``-th image
             of each class, ``val`` takes only these; None takes all.
         hold_out: See ``part``; counted in the order of the names.
@@ -58,6 +62,7 @@ class ImageFolderDataset(ImageDataset):
         domain: str,
         *,
         data_root: str | None = None,
+        folder: str = '',
         split: str | None = None,
         ann_file: str = '',
         part: str | None = None,
@@ -69,13 +74,15 @@ class ImageFolderDataset(ImageDataset):
             raise UserError(f'domain {domain!r}: part={part!r}; {near_misses(part, _PARTS)}')
         if hold_out < 2:
             raise UserError(f'domain {domain!r}: hold_out={hold_out}: expected 2 or more; set it')
-        self.split, self.list_file = split, ann_file
+        self.folder, self.split, self.list_file = folder, split, ann_file
         self.part, self.hold_out, self.folders = part, hold_out, dict(folders or {})
         self._files: dict[str, str] | None = None
         super().__init__(domain, data_root=data_root, **kwargs)
 
     def class_names(self) -> tuple[str, ...]:
         """Returns the sorted names of the folders that hold images, or of the classes of a list."""
+        if self.list_file.endswith(JSON):
+            return classes_of_splits(Path(self.root, self.list_file), f'domain {self.domain!r}')
         of_folders = sorted({name.split('/')[0] for name in self.files() if '/' in name})
         if self.list_file:
             listed = {label for _, label in self._lines() if label is not None}
@@ -97,8 +104,9 @@ class ImageFolderDataset(ImageDataset):
         return self._files
 
     def _list(self) -> dict[str, str]:
-        place = str(Path(self.root, self.split)) if self.split else self.root
-        if not place or not is_there(place):
+        of_list = self.list_file.endswith(JSON)
+        place = str(Path(self.root, self.folder, '' if of_list else self.split or ''))
+        if not self.root or not is_there(place):
             raise UserError(
                 f'domain {self.domain!r}: folder of images {place!r} does not exist: put or link '
                 'the data there, or point data_root elsewhere (--cfg-options data_root=DIR, or in '
@@ -169,6 +177,9 @@ class ImageFolderDataset(ImageDataset):
     def _lines(self) -> list[tuple[str, str | None]]:
         """Returns image and label of each line; None where the folder says the class."""
         path = Path(self.root, self.list_file)
+        if path.is_file() and self.list_file.endswith(JSON):
+            found = read_splits(path, self.split, f'domain {self.domain!r}')
+            return [(name, label) for name, _, label in found]
         if not path.is_file():
             raise UserError(
                 f'domain {self.domain!r}: ann_file {str(path)!r} does not exist: expected a list '
