@@ -303,6 +303,12 @@ CASES = [
         families=('dinov2', 'swin'),
         start=None,
     ),
+    Case(
+        'spm_across',
+        dict(type='SPM', num_classes=3, recurrence='across', interim_labels='soft', num_steps=1),
+        merges=False,
+        families=('vit', 'clip', 'resnet_clip'),
+    ),
     Case('lora_bitfit', [dict(type='LoRA', rank=4), dict(type='BitFit')], without=NO_OPS),
     Case(
         'composed_in_weights',  # each reads what others change: the bias, the plain output

@@ -16,7 +16,7 @@ from rein_seg.peft.arguments import ODD, Act, Count, at_least, make_act
 from rein_seg.peft.context import Context
 from rein_seg.peft.layered import LayerMethod
 from rein_seg.peft.parts.stages import stage_starts
-from rein_seg.registry import PEFT_METHODS
+from rein_seg.registry import PEFT_METHODS, reconstruction
 from rein_seg.structures import Anatomy, StreamSite
 
 
@@ -65,6 +65,10 @@ class PromptBlock(nn.Module):
 
 
 @PEFT_METHODS.register_module()
+@reconstruction(
+    'ProTuning: a light prompt block for each stage is from the abstract of arXiv 2207.14381, the'
+    ' content of the block and its place are ours'
+)
 class ProTuning(LayerMethod):
     """Adds a prompt, computed from a stage's input, to it: x + beta * prompt(x), beta from 0.
 
@@ -82,10 +86,12 @@ class ProTuning(LayerMethod):
     Raises:
         UserError: If ``groups`` does not divide a width.
 
-    Source: Nie et al., TCSVT 2023 (arXiv 2207.14381), after its abstract; the block follows a
-    public implementation by a third party. No official code was found: not tested by numbers.
-    Differs from the third party: the gate multiplies the map (there it replaces it, so that prompts
-    are constant in space).
+    Source: Nie et al., TCSVT 2023 (arXiv 2207.14381), after its abstract, which has a light prompt
+    block for each stage, blended with the features. No official code was found: not tested by
+    numbers.
+    Differs from it: the content of the block is ours, and the place of its prompt, at a stage's
+    input. With ``act='none'``, which is not the paper's word either, everything but the gate is
+    linear.
 
     Example:
         >>> from rein_seg.models.backbone import PEFTBackbone

@@ -27,6 +27,40 @@ def test_size_of_a_block(channels):
     assert sum(p.numel() for p in block.parameters()) == expected
 
 
+def test_size_on_dinov2_large():
+    with torch.device('meta'):
+        block = PromptBlock(1024, kernel_size=5, groups=4, gate_reduction=16, act='none')
+    assert 4 * sum(p.numel() for p in block.parameters()) == 6_938_884
+
+
+class OneSite:
+    """The context of a map of convolutions."""
+
+    to_grid = staticmethod(lambda x: x)
+    from_grid = staticmethod(lambda grid, x: grid)
+
+
+@torch.no_grad()
+def test_a_pixel_acts_within_the_kernel_and_through_the_gate():
+    torch.manual_seed(0)
+    block = PromptBlock(8, kernel_size=5, groups=2, gate_reduction=1, act='gelu')
+    for parameter in block.parameters():
+        parameter.normal_(std=0.5)
+    block.beta.fill_(1.0)
+    x = torch.randn(1, 8, 9, 11)
+    changed = x.clone()
+    changed[:, :, 4, 5] += 1
+    before, after = block(x, OneSite), block(changed, OneSite)
+    # elsewhere nothing but the factor of each channel is another
+    gate = block.gate(block.mix(changed).mean((2, 3)))[:, :, None, None]
+    expected = block.out(block.mix(x) * gate)
+    inside = torch.zeros(9, 11, dtype=torch.bool)
+    inside[2:7, 3:8] = True  # 5 x 5
+    torch.testing.assert_close(after[..., ~inside], expected[..., ~inside], rtol=1e-4, atol=1e-4)
+    assert ((after - before).abs().amax(1) > 1e-4).all()  # through the gate
+    assert ((after - expected).abs().amax(1)[0][inside] > 1e-3).all()
+
+
 def test_prompts_vary_in_space_and_the_gate_counts():
     block = PromptBlock(8, kernel_size=3, groups=2, gate_reduction=2, act='none').eval()
     grid = torch.randn(1, 8, 5, 4)
