@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+_READ_LAST = ('multihead_attn.q.', 'multihead_attn.k.')
+_NEVER_READ = ('self_attn.', 'norm1.')
+
 
 class MaskAttention(nn.Module):
     """Multi-head attention that also gives its scores, the mean over the heads, as masks.
@@ -51,7 +54,8 @@ class ATMLayer(nn.Module):
         hidden: Width of the feed-forward.
         dropout: Probability, in training.
         last: Builds what the masks of the last layer need alone: its queries are not read.
-        official_layout: Builds all that the official layer holds, also what it never uses.
+        official_layout: Builds all that the official layer holds; parts that it never uses do not
+            train.
 
     Shapes:
         queries (B, K, C), memory (B, N, C) -> queries (B, K, C), masks (B, K, N).
@@ -78,6 +82,10 @@ class ATMLayer(nn.Module):
             self.linear1, self.linear2 = nn.Linear(dims, hidden), nn.Linear(hidden, dims)
             self.norm2, self.norm3 = nn.LayerNorm(dims), nn.LayerNorm(dims)
             self.dropout = nn.Dropout(dropout)
+        if official_layout:  # parallel training refuses parameters that wait for a gradient
+            for name, param in self.named_parameters():
+                is_read = name.startswith(_READ_LAST) if last else not name.startswith(_NEVER_READ)
+                param.requires_grad_(is_read)
 
     def forward(self, queries: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the queries after the layer, of the last layer unchanged, and its masks."""

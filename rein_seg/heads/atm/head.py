@@ -61,7 +61,7 @@ class ATMHead(DecodeHead, BaseModule):
             the transductive setting.
         loss: Arguments of `ATMLoss`.
         official_layout: Builds what the official head holds and never uses, 44 % of it. These parts
-            get no gradient, so training on several GPUs is an error of PyTorch's.
+            stay as they start or as a file has them; they get no gradient there either.
         ignore_index: Label of pixels without a class.
 
     Shapes:
@@ -158,7 +158,12 @@ class ATMHead(DecodeHead, BaseModule):
         return [mask.unflatten(2, dense.shape[2:]) for mask in self.decoder_1(queries, memory)]
 
     def loss(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
-        """Returns ``loss_mask`` and ``loss_dice`` of the last layer; see `ATMLoss`."""
+        """Returns ``loss_mask`` and ``loss_dice`` of the last layer; see `ATMLoss`.
+
+        Raises:
+            UserError: If `set_classes` left no class that this setting can train.
+        """
+        check_classes(self.num_classes, self.unseen, self.setting)
         rows = self.rows(labels)
         if self.setting == 'inductive':
             assert features.text is not None

@@ -134,6 +134,7 @@ def test_parts_without_gradient_are_built_on_request_alone():
     for each in (head, official):
         sum(each.loss(features, labels).values()).backward()
     reached = {name for name, p in official.named_parameters() if p.grad is not None}
+    assert own == {name for name, p in official.named_parameters() if p.requires_grad}
     assert reached == own == {name for name, p in head.named_parameters() if p.grad is not None}
 
 
@@ -154,6 +155,22 @@ def test_start():
             assert not param.any()
         elif 'in_proj' not in name:
             assert abs(param.std().item() - 0.02) < 0.001
+
+
+@pytest.mark.parametrize(
+    ('options', 'unseen', 'message'),
+    [
+        ({}, range(CLASSES), 'all 5 classes are unseen, so nothing can be trained'),
+        (TRANSDUCTIVE, range(CLASSES), 'all 5 classes are unseen, so nothing can be trained'),
+        (TRANSDUCTIVE, (), "every class is seen: .* or take setting='inductive'"),
+    ],
+)
+def test_classes_that_cannot_be_trained_any_longer(options, unseen, message):
+    head = build(**options)
+    head.set_classes(CLASSES, tuple(unseen))
+    head.predict(draw(), (3, 5))  # which works
+    with pytest.raises(UserError, match=message):
+        head.loss(draw(), labels_of([0, 2, 4, 255]))
 
 
 @pytest.mark.parametrize(
