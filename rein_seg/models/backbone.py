@@ -16,6 +16,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
+from torch.utils.hooks import RemovableHandle
 
 from rein_seg.building import building
 from rein_seg.encoders import build_encoder, find_anatomy
@@ -84,8 +85,8 @@ class PEFTBackbone(BaseModule):
         self.keeps_embedding = False
         self._embedding: Tensor | None = None
         self._joint: tuple[Tensor, Tensor] | None = None
-        if self.anatomy.joint is not None:
-            self.anatomy.joint.register_forward_hook(self._note_joint)
+        self._notes: list[RemovableHandle] = []
+        self._take_notes()
         if activation_checkpointing:
             checkpoint_blocks(self.anatomy)
         self.register_state_dict_post_hook(_drop_frozen)
@@ -119,7 +120,35 @@ class PEFTBackbone(BaseModule):
         if not self.keeps_embedding:
             assert self._patches is not None, self.anatomy.family
             self.keeps_embedding = True
-            self._patches.register_forward_hook(self._note_embedding)
+            self._take_notes()
+
+    def attach(self) -> None:
+        """Puts the hooks of `detach` back."""
+        self.peft.attach(self.encoder, self.anatomy)
+        self._take_notes()
+
+    def detach(self) -> None:
+        """Removes all hooks of this backbone from the encoder, which others may share.
+
+        Raises:
+            RuntimeError: If the method was merged into the encoder.
+        """
+        self.peft.detach()
+        self._drop_notes()
+
+    def _drop_notes(self) -> None:
+        for handle in self._notes:
+            handle.remove()
+        self._notes = []
+
+    def _take_notes(self) -> None:
+        """Hooks what the encoder computes beside its maps, and a neck or head reads."""
+        self._drop_notes()
+        if self.anatomy.joint is not None:
+            self._notes.append(self.anatomy.joint.register_forward_hook(self._note_joint))
+        if self.keeps_embedding:
+            assert self._patches is not None
+            self._notes.append(self._patches.register_forward_hook(self._note_embedding))
 
     def _note_embedding(self, module: nn.Module, args: Any, output: Tensor) -> None:
         self._embedding = output

@@ -96,7 +96,7 @@ class AdapterService:
                 if weights is not None:
                     load_weights(model, weights)
             make_ready(model, cfg, device=self.device)
-            backbone.peft.detach()  # its hooks come back with `switch`
+            backbone.detach()  # its hooks come back with `switch`
             if self._shared is None:
                 encoder_cfg = dict(cfg.model.backbone.encoder)
                 self._shared = SharedEncoder(backbone.encoder, backbone.encoder_info, encoder_cfg)
@@ -126,7 +126,7 @@ class AdapterService:
                 return
             self._leave()
             with self._clean_on_error():
-                model.backbone.peft.attach(model.backbone.encoder, model.backbone.anatomy)
+                model.backbone.attach()
             self._active = name
 
     def model(self, name: str) -> nn.Module:
@@ -159,7 +159,7 @@ class AdapterService:
 
     def _leave(self) -> None:
         if self._active is not None:
-            self._models[self._active].backbone.peft.detach()
+            self._models[self._active].backbone.detach()
             self._active = None
 
     @contextmanager

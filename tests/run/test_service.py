@@ -1,7 +1,9 @@
 """Adapters in service: equal to models loaded by themselves, switched, refused, from threads."""
 
+import gc
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from rein_seg.run.results import adapter_metadata
 from tests.encoders.tiny import ENCODERS
 from tests.peft.build import move
 
+TABLE = dict(type='ClassTable', classes=['road', 'sky', 'car', 'tree', 'sign'])
 HEADS = [dict(type='LinearHead'), dict(type='FCNHead', channels=8, num_convs=1, in_index=0)]
 METHODS = {
     'rein': dict(type='Rein', num_tokens=5, rank=4, query_dims=8),
@@ -54,6 +57,10 @@ def saved(cfg, path, seed):
     move(model.backbone)
     save_adapter(path, model, adapter_metadata(cfg, model, scores={}, config=''))
     return str(path)
+
+
+def hooks_in(encoder):
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in encoder.modules())
 
 
 def picture(seed=0):
@@ -98,6 +105,35 @@ def test_one_encoder_in_memory(served):
     assert len(encoders) == 1
     last = service.model('frozen').backbone.encoder
     assert not any(len(module._forward_pre_hooks) for module in last.modules())
+
+
+@pytest.mark.parametrize(
+    ('family', 'head', 'text'),
+    [
+        ('clip_joint', dict(type='ATMHead', num_heads=2), {'model.text': TABLE}),
+        ('vit', dict(type='RepSepHead', channels=8, num_heads=2), {}),
+    ],
+)
+def test_a_removed_adapter_leaves_nothing_in_the_encoder(family, head, text):
+    """Heads may read what the encoder computes beside its maps: the joint or patch embedding."""
+    service, both = AdapterService(device='cpu'), {}
+    for name in ('frozen', 'lora'):
+        both[name] = config(METHODS[name], family=family, head=head)
+        both[name].merge_from_dict(text)
+    service.add('frozen', both['frozen'])
+    encoder = service.model('frozen').backbone.encoder
+    alone = hooks_in(encoder)
+    service.add('lora', both['lora'])
+    expected = service.predict(picture(), adapter='lora')
+    assert hooks_in(encoder) > alone
+    service.switch('frozen')
+    assert hooks_in(encoder) == alone
+    assert np.array_equal(service.predict(picture(), adapter='lora'), expected)
+    removed = weakref.ref(service.model('lora'))
+    service.remove('lora')
+    gc.collect()
+    assert removed() is None
+    assert hooks_in(encoder) <= alone
 
 
 def test_switching_takes_milliseconds(served):
