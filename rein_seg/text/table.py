@@ -18,6 +18,7 @@ from rein_seg.errors import UserError
 from rein_seg.text.contract import TextBranch
 from rein_seg.text.files import NoTextTower
 from rein_seg.text.names import Names
+from rein_seg.text.npy import is_npy, read_npy
 from rein_seg.text.rows import Rows, class_rows, kept_rows, read_rows, save_rows
 from rein_seg.text.source import build_source
 from rein_seg.text.templates import templates_of
@@ -37,7 +38,8 @@ class ClassTable(TextBranch):
         templates: A set of sentences by name, or a list; see `templates_of`.
         tower: ``checkpoint`` of the text tower, with ``act`` and ``heads`` where they are not
             OpenAI's, see `build_source`; by default the file of the encoder, which holds both.
-        file: A table that ``rein-seg class-table`` wrote, in place of a tower.
+        file: A table that ``rein-seg class-table`` wrote, in place of a tower; or a ``.npy`` of K
+            rows in the order of ``classes``, as ZegCLIP publishes, which reads no other classes.
         truncate: Cuts sentences that are too long for the tower.
         dims: D of the encoder, which the model fills in; the embeddings must have it.
         init_seed: Seed of random rows, in place of a tower, for tests.
@@ -156,6 +158,9 @@ class ClassTable(TextBranch):
         return self._origin(f'random:seed={self.init_seed}', rows)
 
     def _read(self, file: str, names: Names) -> Rows:
+        if is_npy(file):  # nothing in it says which tower would give rows of other classes
+            self._tower, self.templates = None, ()
+            return read_npy(file, self.classes)
         found = read_rows(file)
         if found.classes != self.classes:
             raise UserError(

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -105,6 +106,65 @@ def test_a_changed_file_is_refused(tmp_path):
         table(file=str(path))
     with pytest.raises(UserError, match=r'expected a name in \.safetensors'):
         table(tower=TOWER).save(tmp_path / 'table.pth')
+
+
+def half_rows(tmp_path, rows=3, width=8, dtype=np.float16, seed=0):
+    path = tmp_path / 'table.npy'
+    drawn = torch.randn(rows, width, generator=torch.Generator().manual_seed(seed))
+    np.save(path, F.normalize(drawn).numpy().astype(dtype))
+    return path
+
+
+@pytest.mark.parametrize('dtype', [np.float16, np.float32, np.float64])
+def test_rows_of_an_array_stay_as_they_are(tmp_path, dtype):
+    path = half_rows(tmp_path, dtype=dtype)
+    read = table(file=str(path), tower=TOWER, templates='imagenet')
+    assert read().dtype == torch.float32
+    assert np.array_equal(read().numpy(), np.load(path).astype(np.float32))
+    assert read.source == f'npy:sha256:{tensors_sha256({"rows": read()})}'
+    assert read.identity['source'] == read.source and 'templates' not in read.identity
+    assert not read.open_vocabulary
+    with pytest.raises(UserError, match='a table of 3 classes and reads no others'):
+        read.set_classes(['road', 'tram'])
+    other = table(file=str(half_rows(tmp_path, dtype=dtype, seed=1)))
+    assert other.identity['source'] != read.identity['source']
+    read.save(tmp_path / 'again.safetensors')
+    again = table(file=str(tmp_path / 'again.safetensors'))
+    assert torch.equal(again(), read()) and again.source == read.source
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(rows=4), r'has shape \(4, 8\) .* a row .* for each of the 3 classes'),
+        (dict(dtype=np.int64), 'type int64: expected .* floating-point numbers'),
+        (dict(width=9), 'have width 9, the joint space of the encoder has 8'),
+    ],
+)
+def test_an_array_that_does_not_fit(tmp_path, options, words):
+    with pytest.raises(UserError, match=words):
+        table(file=str(half_rows(tmp_path, **options)), dims=8)
+
+
+def test_an_array_that_is_no_table(tmp_path):
+    path = tmp_path / 'table.npy'
+    for content, words in (
+        (np.array([['road']], object), 'is damaged, or no array of numbers .*allow_pickle'),
+        (np.full((3, 8), np.nan, np.float16), "row of 'road' has length nan, expected 1"),
+        (np.eye(3, 8) * [[1], [1], [2]], "row of 'sky' has length 2, expected 1; divide each"),
+        (np.ones(3), r'has shape \(3,\)'),
+    ):
+        np.save(path, content, allow_pickle=True)
+        with pytest.raises(UserError, match=words):
+            table(file=str(path))
+    path.write_bytes(half_rows(tmp_path).read_bytes()[:150])
+    with pytest.raises(UserError, match='is damaged, or no array'):
+        table(file=str(path))
+    path.write_bytes(b'PK\3\4 an archive')
+    with pytest.raises(UserError, match='is damaged, or no array'):
+        table(file=str(path))
+    with pytest.raises(UserError, match="'no.npy'"):
+        table(file='no.npy')
 
 
 def test_rows_of_a_file_of_weights_are_computed_once(tmp_path, cache, monkeypatch):
