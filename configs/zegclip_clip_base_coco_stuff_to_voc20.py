@@ -3,6 +3,6 @@
 #   python tools/test.py configs/zegclip_clip_base_coco_stuff_to_voc20.py work_dirs/zegclip_clip_base_coco_stuff/iter_80000.pth
 # Or with all 171 classes labelled:
 #   python tools/train.py configs/zegclip_clip_base_coco_stuff_to_voc20.py
-# Differs from the authors' test: names are read in the 15 sentences of the training, theirs in one.
+# Names are read in the 15 sentences of the training, by the authors' test in one: --cfg-options model.text.templates=plain
 _base_ = ['./zegclip_clip_base_coco_stuff.py']
 benchmark = 'coco_stuff_to_voc20'

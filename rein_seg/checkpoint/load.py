@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
 
+from mmengine.logging import print_log
 from torch import nn
 
 from rein_seg.checkpoint.adapter import read_adapter
@@ -23,7 +25,8 @@ _FILES = {
     'text.source': 'the table, or the tower, and ',
 }
 # a table in a file says less of its origin than a table that is computed
-_OPTIONAL = ('text.rows', 'text.templates')
+_SENTENCES = 'text.templates'
+_OPTIONAL = ('text.rows', _SENTENCES)
 PIXELS = 'pixels'  # task of files that name none
 TASKS = {PIXELS: 'segments images', 'images': 'gives one result for a whole image'}
 # an adapter and its model must have these in common; values: their names in messages
@@ -40,7 +43,8 @@ def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source:
 
     Args:
         made: ``method``, ``encoder``, ``num_classes`` and, of a model with text, ``text`` in the
-            file. A model of an open vocabulary takes any number of classes.
+            file. A model of an open vocabulary takes any number of classes, and, with a line in
+            the log, other sentences around their names.
         given: The same of the model.
         source: The file, for messages.
 
@@ -58,10 +62,13 @@ def check_identity(made: Mapping[str, Any], given: Mapping[str, Any], *, source:
     """
     check_task(made.get('task', PIXELS), given.get('task', PIXELS), source=source)
     made, given = fill_new_arguments(made), fill_new_arguments(given)
+    are_open = _is_open(made) and _is_open(given)
     for key, name in IDENTITY.items():
-        if key == 'num_classes' and _is_open(made) and _is_open(given):
+        if key == 'num_classes' and are_open:
             continue
         theirs, ours = _flat(made.get(key), key), _flat(given.get(key), key)
+        if are_open and _SENTENCES in theirs and _SENTENCES in ours:
+            _note_sentences(theirs.pop(_SENTENCES), ours.pop(_SENTENCES), source)
         for part in sorted(theirs | ours, key=lambda part: (not part.endswith('.type'), part)):
             a, b = theirs.get(part), ours.get(part)
             if part in _OPTIONAL and None in (a, b):
@@ -96,6 +103,22 @@ def check_task(made: str, given: str, *, source: str) -> None:
             f'{TASKS.get(given, given)}: expected both of one task; use the config it was trained '
             'with'
         )
+
+
+def _note_sentences(made: Any, given: Any, source: str) -> None:
+    """Tells that the embeddings of classes are not those of the training."""
+    if made != given:
+        print_log(
+            f'{source} was trained with classes in {_sentences(made)}; the config has '
+            f'{_sentences(given)}, which are read now',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _sentences(templates: Any) -> str:
+    several = isinstance(templates, list) and len(templates) > 1
+    return f'{len(templates)} sentences' if several else shown(templates)
 
 
 def _is_open(identity: Mapping[str, Any]) -> bool:

@@ -138,6 +138,32 @@ def test_weights_go_into_a_model_of_other_classes_but_not_of_another_table():
         check_identity(made, closed, source='adapter')
 
 
+def test_other_sentences_are_told_and_taken(monkeypatch):
+    said = []
+    monkeypatch.setattr('rein_seg.checkpoint.load.print_log', lambda line, **_: said.append(line))
+    plain = word_model().identity
+
+    def with_text(**more):
+        return {**plain, 'text': {**plain['text'], **more}}
+
+    trained = with_text(templates=['a {}.', 'the {}.'])
+    check_identity(trained, trained, source='adapter')
+    assert said == []
+    check_identity(trained, with_text(templates=['a photo of a {}']), source='adapter')
+    assert said == [
+        "adapter was trained with classes in 2 sentences; the config has ['a photo of a {}'], "
+        'which are read now'
+    ]
+    for odd in (7, None, [], {}):  # of a file, which anyone may have written
+        check_identity(with_text(templates=odd), trained, source='adapter')
+    closed = dict(templates=['a {}.'], open_vocabulary=False)
+    with pytest.raises(UserError, match='another text branch: it says text.open_vocabulary=False'):
+        check_identity(with_text(**closed), trained, source='adapter')
+    other = with_text(**{**closed, 'templates': ['b {}']})
+    with pytest.raises(UserError, match='another text branch: it says text.templates='):
+        check_identity(with_text(**closed), other, source='adapter')
+
+
 def test_the_table_is_no_weight_and_survives_copies():
     model = word_model()
     assert not [name for name in model.state_dict() if name.startswith('text.')]
