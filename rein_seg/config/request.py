@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from rein_seg.config.config_paths import Parts
-from rein_seg.engine.runner import latest_checkpoint
+from rein_seg.engine.checkpoint_files import latest_checkpoint
 from rein_seg.engine.trackers import tracker_configs
 from rein_seg.errors import UserError
 from rein_seg.models.base import task_of

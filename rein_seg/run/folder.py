@@ -15,7 +15,7 @@ from mmengine import dist
 from mmengine.logging import print_log
 
 from rein_seg.checkpoint import remove_temporary
-from rein_seg.engine.runner import checkpoints, iteration_of
+from rein_seg.engine.checkpoint_files import checkpoints, iteration_of
 from rein_seg.errors import UserError
 
 LOCK = '.lock'

@@ -12,7 +12,7 @@ from mmengine import dist
 from mmengine.logging import print_log
 
 from rein_seg.config.settings import by_iteration, changed_settings
-from rein_seg.engine.runner import checkpoints, iteration_of
+from rein_seg.engine.checkpoint_files import checkpoints, iteration_of
 from rein_seg.engine.training_state import read_meta, settings_sha256
 from rein_seg.errors import UserError
 

@@ -10,8 +10,9 @@ from mmseg.registry import HOOKS, OPTIM_WRAPPERS
 from torch import nn
 
 from rein_seg.engine import TrainableOptimConstructor
+from rein_seg.engine.checkpoint_files import latest_checkpoint
 from rein_seg.engine.ranks import setup_distributed
-from rein_seg.engine.runner import PEFTRunner, latest_checkpoint
+from rein_seg.engine.runner import PEFTRunner
 from rein_seg.errors import UserError
 from tests.engine.optimizers import build, hyper, model
 
