@@ -8,6 +8,7 @@ from rein_seg.engine.optim import AutocastOptimWrapper, TrainableOptimConstructo
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.engine.show import ShowPredictionsHook
 from rein_seg.engine.trackers import RunMLflowBackend, RunWandbBackend
+from rein_seg.engine.warmup_cosine import WarmupCosineLR
 
 __all__ = [
     'AdversarialOptimConstructor',
@@ -22,4 +23,5 @@ __all__ = [
     'ShowPredictionsHook',
     'TrainableEMAHook',
     'TrainableOptimConstructor',
+    'WarmupCosineLR',
 ]

@@ -19,7 +19,8 @@ from rein_seg.errors import UserError
 
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 _HAVE_FUSED = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
-_OPTIONS = ('custom_keys', 'norm_decay_mult', 'bias_decay_mult', 'prefix_lr_mult')
+_PREFIXES = ('prefix_lr_mult', 'prefix_warmup')
+_OPTIONS = ('custom_keys', 'norm_decay_mult', 'bias_decay_mult', *_PREFIXES)
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -35,8 +36,9 @@ class TrainableOptimConstructor:
         paramwise_cfg: ``custom_keys``, substrings of names -> ``lr_mult`` and ``decay_mult``, the
             longest key wins; ``norm_decay_mult``; ``bias_decay_mult``; and ``prefix_lr_mult``,
             starts of names -> a further factor of the learning rate, such as ``backbone.`` for the
-            method. Parameters that the method exempts from decay (tokens, scales) do not decay,
-            unless a custom key covers them.
+            method; ``prefix_warmup``, starts of names -> their ``warmup`` of `WarmupCosineLR`.
+            Parameters that the method exempts from decay (tokens, scales) do not decay, unless a
+            custom key covers them.
 
     Raises:
         UserError: If ``paramwise_cfg`` has another key, or nothing in the model trains.
@@ -59,15 +61,20 @@ class TrainableOptimConstructor:
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Returns the wrapper of the optimizer of ``model``."""
         model = model.module if is_model_wrapper(model) else model
-        # (learning rate, weight decay) -> parameters
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        # (learning rate, weight decay, own warm-up) -> parameters
+        groups: dict[tuple[float, float, float | None], list[nn.Parameter]] = {}
         for name, param, owner in _trainable(model):
             lr, decay = self._hyper(model, name, owner)
-            groups.setdefault((lr * self._factor(name), decay), []).append(param)
+            lr *= self._by_prefix('prefix_lr_mult', name, 1.0)
+            warmup = self._by_prefix('prefix_warmup', name, None)
+            groups.setdefault((lr, decay, warmup), []).append(param)
         self._name_unused(model)
         if not groups:
             raise UserError('nothing in the model trains: choose a method or head with weights')
-        params = [dict(params=p, lr=lr, weight_decay=wd) for (lr, wd), p in groups.items()]
+        params = [
+            dict(params=p, lr=lr, weight_decay=wd, **({} if warmup is None else {'warmup': warmup}))
+            for (lr, wd, warmup), p in groups.items()
+        ]
         for group in params:
             print_log(
                 f'optimizer group: {len(group["params"])} tensors, '
@@ -85,7 +92,7 @@ class TrainableOptimConstructor:
         names = [name for name, _ in model.named_parameters()]
         keys = self.paramwise.get('custom_keys', {})
         unused = [key for key in keys if not any(key in name for name in names)]
-        starts = self.paramwise.get('prefix_lr_mult', {})
+        starts = dict.fromkeys(s for key in _PREFIXES for s in self.paramwise.get(key, {}))
         unused += [s for s in starts if not any(name.startswith(s) for name in names)]
         if unused:
             print_log(
@@ -101,10 +108,10 @@ class TrainableOptimConstructor:
         chosen = {'foreach', 'fused', 'capturable', 'differentiable'} & set(self.optimizer_cfg)
         return dict(fused=True) if kind in _HAVE_FUSED and not chosen else {}
 
-    def _factor(self, name: str) -> float:
-        """Returns the factor of the learning rate from the first prefix that fits."""
-        factors = self.paramwise.get('prefix_lr_mult', {})
-        return next((f for prefix, f in factors.items() if name.startswith(prefix)), 1.0)
+    def _by_prefix(self, option: str, name: str, default: Any) -> Any:
+        """Returns the value of the first prefix that fits."""
+        values = self.paramwise.get(option, {})
+        return next((v for prefix, v in values.items() if name.startswith(prefix)), default)
 
     def _hyper(self, model: nn.Module, name: str, owner: nn.Module) -> tuple[float, float]:
         """Returns learning rate and weight decay of a parameter."""

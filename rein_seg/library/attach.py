@@ -238,6 +238,11 @@ def attach(
     names = (trainable,) if isinstance(trainable, str) else tuple(trainable)
     cfg = method_config(peft)
     anatomy, method = _anatomy_of(encoder), build_methods(cfg)
+    if method.looks_first:
+        raise UserError(
+            f'attach: {type(method).__name__} looks at the image first, which a module of its own '
+            'does not do: expected another method, such as LoRA; or build a model from a config'
+        )
     chosen = chosen_parameters(module, names)
     owned = {f'{path}.{name}'.lstrip('.') for name in method.owned_parameters(anatomy)}
     both = sorted(owned & chosen.keys())

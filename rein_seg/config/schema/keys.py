@@ -101,6 +101,7 @@ PARAMWISE = Table(
         'norm_decay_mult': kinds.Weight,
         'bias_decay_mult': kinds.Weight,
         'prefix_lr_mult': Named(kinds.Weight),
+        'prefix_warmup': Named(kinds.Share),
     },
     closed=False,  # its constructor knows the others
 )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rein_seg.heads.image.contract import ImageHead
 from rein_seg.heads.image.cosine import cosine_logits
+from rein_seg.heads.image.text import SCALE
 from rein_seg.rules import NotNegative, Positive, Probability
 from rein_seg.structures import Features
 
@@ -47,7 +48,8 @@ class CAVPTHead(ImageHead, BaseModule):
         num_classes: K.
         joint_dims: D of the image, which the model fills in.
         text_dims: D of the text, which the model fills in.
-        scale: Of the cosines: ``exp(logit_scale)`` of the CLIP, 100 for OpenAI's.
+        text_scale: Scale in the file of the text tower, or None.
+        scale: Replaces ``text_scale``; where neither is there, the scale is 100.
         guided_part: Part of the training with guides, from 0 to 1.
         guidance_weight: Factor of the prediction's loss in that part.
 
@@ -69,7 +71,9 @@ class CAVPTHead(ImageHead, BaseModule):
         ['loss_plain_image', 'loss_fixed_text', 'loss_ce']
     """
 
-    filled_in = ('num_classes', 'joint_dims', 'text_dims')
+    filled_in = ('num_classes', 'joint_dims', 'text_dims', 'text_scale')
+    optional = ('text_scale',)
+    open_vocabulary = True
     reads_first = True
 
     def __init__(
@@ -78,12 +82,13 @@ class CAVPTHead(ImageHead, BaseModule):
         *,
         joint_dims: int | None = None,
         text_dims: int | None = None,
-        scale: Positive = 100.0,
+        text_scale: float | None = None,
+        scale: Positive | None = None,
         guided_part: Probability = 0.5,
         guidance_weight: NotNegative = 0.1,
     ) -> None:
         super().__init__()
-        self.num_classes, self.scale = num_classes, scale
+        self.num_classes, self.scale = num_classes, scale or text_scale or SCALE
         self.guided_part, self.guidance_weight = guided_part, guidance_weight
 
     def forward(self, features: Features) -> Logits:
