@@ -240,11 +240,22 @@ def check_evaluator(parts: list[Any], evaluator: Any, test_cfg: Mapping[str, Any
         )
     needs_scores = metric_class(metric).needs_scores
     _check_domains(parts, metric)
+    if getattr(metric_class(metric), 'reads', None) == 'embedding':
+        _check_galleries(parts, metric)
     if needs_scores and not test_cfg.get('keep_scores', False):
         raise UserError(
             f'{metric["type"]} reads the scores of the foreground, which the model does not keep: '
             'set model.test_cfg.keep_scores=True'
         )
+
+
+def _check_galleries(parts: list[Any], metric: Mapping[str, Any]) -> None:
+    for part in parts:
+        if len(part) < 2:
+            raise UserError(
+                f'domain {part.domain!r} has {len(part)} image, and {metric["type"]} compares each '
+                'image with the others: expected a gallery of 2 or more; add images'
+            )
 
 
 def _check_domains(parts: list[Any], metric: Any) -> None:

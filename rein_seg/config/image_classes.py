@@ -19,7 +19,7 @@ from rein_seg.errors import UserError
 def fill_image_classes(cfg: Config, parts: Parts) -> None:
     """Gives image data sets the names of the training classes, and the benchmark their number.
 
-    A data set without classes of its own takes those of the training data. Where the data are not
+    A data set without classes of its own takes the training's. Where the data are not
     there, nothing is filled in: the checks before a run say so.
 
     Args:
@@ -31,6 +31,8 @@ def fill_image_classes(cfg: Config, parts: Parts) -> None:
             if not _is_open(dataset):
                 continue
             like = next((one for one in parts.datasets['train'] if _names(one)), None)
+            if _class_of(dataset).own_classes:
+                like = None
             names = _names(like) if like is not None else _read(dataset, cfg)
             if names:
                 dataset['metainfo'] = {**(dataset.get('metainfo') or {}), 'classes': list(names)}

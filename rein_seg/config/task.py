@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
-from mmseg.registry import DATASETS, METRICS
+from mmseg.registry import DATASETS, METRICS, MODELS
 
 from rein_seg.config.config_paths import Parts
 from rein_seg.errors import UserError
@@ -17,6 +17,7 @@ _WAYS = {
     'pixels': 'take a benchmark of segmentation (FolderDataset, DomainIoUMetric)',
     'images': 'take a benchmark of whole images (ImageFolderDataset, ImageAccuracy)',
 }
+_READS = ('probabilities of classes', 'embeddings')
 
 
 def check_task(cfg: Config, parts: Parts) -> None:
@@ -39,6 +40,23 @@ def check_task(cfg: Config, parts: Parts) -> None:
                 f'{cfg.model.get("type")} {_WORDS[task]}: expected one task; {_WAYS[task]}, or '
                 f'another model.type'
             )
+    if task == 'images':
+        _check_result(cfg, parts)
+
+
+def _check_result(cfg: Config, parts: Parts) -> None:
+    """Checks that metrics read what the head gives: logits or embeddings."""
+    name = (cfg.model.get('head') or {}).get('type')
+    output = getattr(MODELS.get(str(name)), 'output', None)
+    for use, metrics in parts.metrics.items():
+        for node in metrics:
+            reads = getattr(METRICS.get(str(node.get('type'))), 'reads', None)
+            if None not in (output, reads) and (output == 'embedding') != (reads == 'embedding'):
+                raise UserError(
+                    f'{use}_evaluator {node["type"]} reads {_READS[reads == "embedding"]}, and '
+                    f'model.head {name} gives {_READS[output == "embedding"]}: expected a metric '
+                    'for this head; take ImageAccuracy for classes, RecallAtK for embeddings'
+                )
 
 
 def _refuse_pixels(cfg: Config) -> None:

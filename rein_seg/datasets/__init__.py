@@ -9,6 +9,9 @@ from rein_seg.datasets.domain_dataset import DomainDataset, leaf_datasets
 from rein_seg.datasets.drawn_dataset import DrawnDataset
 from rein_seg.datasets.folder_dataset import BinaryFolderDataset, FolderDataset
 from rein_seg.datasets.images import (
+    AircraftDataset,
+    Cars196Dataset,
+    CUB200Dataset,
     ImageDataset,
     ImageFolderDataset,
     MMPretrainImages,
@@ -35,10 +38,13 @@ from rein_seg.datasets.volume_dataset import VolumeDataset
 __all__ = [
     'CITYSCAPES_LABEL_IDS',
     'ADEChallengeDataset',
+    'AircraftDataset',
     'BinaryFolderDataset',
     'BlobsDataset',
     'COCOStuff164kDataset',
+    'CUB200Dataset',
     'CamVidDataset',
+    'Cars196Dataset',
     'CityscapesSpaceDataset',
     'Context59Dataset',
     'Context60Dataset',

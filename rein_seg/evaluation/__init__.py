@@ -6,6 +6,7 @@ from rein_seg.evaluation.domain_iou import DomainIoUMetric
 from rein_seg.evaluation.domain_metric import DomainMetric
 from rein_seg.evaluation.image_accuracy import ImageAccuracy
 from rein_seg.evaluation.image_metric import ImageMetric
+from rein_seg.evaluation.image_recall import RecallAtK
 from rein_seg.evaluation.overlap import OverlappingEvaluator
 from rein_seg.evaluation.seen_unseen import SeenUnseenIoU
 from rein_seg.evaluation.submission import SubmissionWriter
@@ -25,6 +26,7 @@ __all__ = [
     'ImageAccuracy',
     'ImageMetric',
     'OverlappingEvaluator',
+    'RecallAtK',
     'ScoresByDomain',
     'SeenUnseenIoU',
     'SubmissionWriter',

@@ -4,7 +4,12 @@ import json
 import subprocess
 import sys
 
-from tests.evaluation.two_processes import evaluate, evaluate_unseen, evaluate_volumes
+from tests.evaluation.two_processes import (
+    evaluate,
+    evaluate_recall,
+    evaluate_unseen,
+    evaluate_volumes,
+)
 from tests.paths import REPO
 
 SCRIPT = """
@@ -55,3 +60,9 @@ def test_seen_and_unseen_classes_of_two_processes(tmp_path):
     assert single['mean_over_targets']['hIoU'] > 0
     assert 0 < single['domains']['clear']['U'] < 100
     assert report_of_two(tmp_path, 'evaluate_unseen') == single
+
+
+def test_recall_of_two_processes(tmp_path):
+    single = json.loads(json.dumps(evaluate_recall()))
+    assert 0 < single['domains']['fog']['R@1'] < single['domains']['fog']['R@4'] < 100
+    assert report_of_two(tmp_path, 'evaluate_recall') == single

@@ -3,7 +3,7 @@
 import torch
 from mmengine.dataset import DefaultSampler
 
-from rein_seg.evaluation import DomainIoUMetric, SeenUnseenIoU, VolumeSegMetric
+from rein_seg.evaluation import DomainIoUMetric, RecallAtK, SeenUnseenIoU, VolumeSegMetric
 
 IMAGES, CLASSES = 7, ('road', 'car', 'sky')
 DOMAINS = ('clear', 'night', 'fog')
@@ -82,4 +82,17 @@ def evaluate_volumes(order=range(15), **options):
     for place in DefaultSampler(range(15), shuffle=False):
         metric.process(None, [volume_slice(list(order)[place])])
     metric.evaluate(15)
+    return metric.report
+
+
+def evaluate_recall():
+    """Returns the report of embeddings with many ties, of the images of all processes."""
+    metric = RecallAtK(ks=(1, 2, 4), source='clear', targets=['night', 'fog'])
+    for index in DefaultSampler(range(61), shuffle=False):
+        generator = torch.Generator().manual_seed(index)
+        embedding = torch.randint(-1, 2, (3,), generator=generator).float()
+        label = torch.randint(0, 5, (1,), generator=generator)
+        domain = DOMAINS[index % 3]
+        metric.process(None, [dict(domain=domain, gt_label=label, embedding=embedding)])
+    metric.evaluate(61)
     return metric.report

@@ -72,6 +72,7 @@ class ImageDataset(BaseDataset):
 
     task = 'images'
     labelled = True
+    own_classes = False  # whether it has names of its own, whatever the training's are
 
     def __init__(
         self,
