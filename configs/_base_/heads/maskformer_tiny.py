@@ -1,0 +1,14 @@
+# MaskFormer small enough for two CPU cores: 20 queries of width 64, 3 layers; see maskformer.py. The maps of
+# a plain transformer stay at its own stride but the first, since the queries read the last alone.
+_base_ = './maskformer.py'
+neck = dict(type='TokenPyramid', factors=(2, 1, 1, 1))
+decode_head = dict(
+    embed_dims=64,
+    mask_dims=64,
+    embed_hidden_dims=128,
+    num_queries=20,
+    num_layers=3,
+    num_heads=4,
+    feedforward_channels=256,
+    dropout=0.0,
+    norm_groups=8)
