@@ -17,6 +17,7 @@ import rein_seg.models.backbone  # noqa: E402, F401
 import rein_seg.models.dense_clip_file  # noqa: E402, F401
 import rein_seg.models.image_model  # noqa: E402, F401
 import rein_seg.models.segmentor  # noqa: E402, F401
+import rein_seg.models.two_stage  # noqa: E402, F401
 import rein_seg.models.zegclip_file  # noqa: E402, F401
 import rein_seg.necks  # noqa: E402, F401
 import rein_seg.text  # noqa: E402, F401

@@ -35,6 +35,7 @@ IDENTITY = {
     'num_classes': 'number of classes',
     'encoder': 'encoder',
     'text': 'text branch',
+    'regions': 'second stage',
 }
 
 

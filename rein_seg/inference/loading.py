@@ -30,7 +30,7 @@ from rein_seg.run.predict import init_model
 
 ADAPTER = 'adapter.safetensors'
 _MODELS = {
-    'type': ('PEFTSegmentor', 'AdversarialSegmentor', 'PEFTImageModel'),
+    'type': ('PEFTSegmentor', 'AdversarialSegmentor', 'TwoStageSegmentor', 'PEFTImageModel'),
     'backbone.type': ('PEFTBackbone',),
 }
 _SUFFIXES = ('.safetensors', '.pth', '.pt', '.py', '.ckpt', '.bin')
@@ -201,6 +201,7 @@ def _config_of(path: Path) -> tuple[Config, dict[str, Any]]:
             'give the config it was trained with, load(..., config=FILE)'
         )
     cfg = read_stored(text, repr(str(path)))
+    _take_prompts(cfg, held.get('identity') or held)
     backbone = (cfg.get('model') or {}).get('backbone') or {}
     if 'peft' in backbone:  # files of 0.1.0 name arguments otherwise
         backbone['peft'] = translate_method(backbone['peft'])
@@ -256,6 +257,15 @@ def _point_to_encoder(cfg: Config, path: Path, given: str | Path | None) -> None
         encoder.checkpoint = str(given)
         return
     _look_beside(encoder, 'checkpoint', path)
+
+
+def _take_prompts(cfg: Config, made: Mapping[str, Any]) -> None:
+    """Has learned prompts come from the weights file, in place of the file of their training."""
+    model = cfg.get('model') or {}
+    for part, known in ((model, made), (model.get('regions') or {}, made.get('regions') or {})):
+        text, theirs = part.get('text') or {}, known.get('text') or {}
+        if text.get('prompts') and theirs.get('prompts'):
+            text['prompts'] = theirs['prompts']
 
 
 def _look_beside(part: Any, key: str, path: Path) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from rein_seg.errors import UserError
 from rein_seg.heads.mmseg_head import as_head
+from rein_seg.models.backbone import PEFTBackbone
 from rein_seg.necks.contract import FeaturesNeck
 from rein_seg.palettes import palette_with
 from rein_seg.text import TextBranch
@@ -134,13 +135,17 @@ def _name_in_meta(model: PEFTSegmentor) -> None:
 def with_own_classes(model: nn.Module) -> nn.Module:
     """Returns a copy of a model whose classes can be set alone.
 
-    Backbone and all parameters are shared; the structure of text branch, neck and heads is copied.
+    Backbones and all parameters are shared; the structure of text branches, neck and heads is
+    copied.
     """
     other = copy.copy(model)
     other._modules = dict(model._modules)
-    for name in ('text', 'neck', 'decode_head'):
+    for name in ('text', 'neck', 'decode_head', 'regions'):
         part = model._modules.get(name)
         if part is not None:
-            shared = {id(parameter): parameter for parameter in part.parameters()}
+            shared: dict[int, nn.Module | nn.Parameter] = {
+                id(one): one for one in part.parameters()
+            }
+            shared |= {id(one): one for one in part.modules() if isinstance(one, PEFTBackbone)}
             other._modules[name] = copy.deepcopy(part, shared)
     return other

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -98,6 +99,7 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
     """
 
     keep_confidence = False
+    further_parts: Mapping[str, Any] = MappingProxyType({})  # key -> config, of a subclass
 
     def __init__(
         self,
@@ -129,6 +131,7 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
             )
         self.backbone = built
         parts = {'neck': neck, 'decode_head': decode_head, 'auxiliary_head': auxiliary_head}
+        parts |= self.further_parts
         with building('model.text'):
             self.text = text_for(parts, text, built, backbone['encoder'], num_classes)
         inputs = head_inputs(built, backbone['encoder'], num_classes, self.text)

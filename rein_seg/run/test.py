@@ -21,6 +21,7 @@ from rein_seg.engine.ranks import setup_distributed
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.errors import UserError
 from rein_seg.evaluation import protocol_table
+from rein_seg.models.two_stage import TwoStageSegmentor
 from rein_seg.run.train import check_model, log_deviations, make_runner
 from rein_seg.run.weights import check_trained_classes, check_weights, load_weights
 
@@ -116,6 +117,8 @@ def take_classes(model: Any, classes: Sequence[str], unseen: Collection[str]) ->
     if model.text is None or tuple(model.text.classes) == tuple(classes):
         return
     model.set_classes(classes, [name for name in classes if name in unseen])
+    if isinstance(model, TwoStageSegmentor):
+        model.lists_seen = bool(unseen)
     print_log(f'the test has {len(classes)} classes of its own: {list(classes)}', logger='current')
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from rein_seg.encoders.shapes_only import is_shapes_only
 from rein_seg.text.contract import TextBranch
 from rein_seg.text.names import Names
+from rein_seg.text.prompt_file import digest_of, is_digest, read_prompts
 from rein_seg.text.rows import Rows, class_rows, kept_rows
 from rein_seg.text.source import TextSource, build_source
 from rein_seg.text.templates import check_template
@@ -40,17 +41,23 @@ class LearnedPrompt(TextBranch):
         normalize: Whether the embeddings have length 1.
         fixed_template: Sentence with {} in place of the name, such as ``a photo of a {}.``, for
             parts that read the classes in fixed words, too; see `fixed`.
+        prompts: Adapter file of a model that has learned such vectors: they are taken from there
+            and stay fixed. Config files of adapters have ``sha256:...`` in its place, since the
+            adapter holds the vectors.
         dims: D of the encoder, which the model fills in.
 
     Attributes:
+        prompts_digest: Fingerprint of vectors that stay fixed, ``sha256:...``; else None.
         layout: Names of the options that change the embeddings and no shape of a tensor.
         tower: The frozen tower.
         tokenizer: Its tokenizer.
 
     Raises:
-        UserError: If a name is bad or does not fit, or the tower cannot be had.
+        UserError: If a name is bad or does not fit, the tower cannot be had, or ``prompts`` is
+            missing or of another CLIP or length.
     """
 
+    prompts_digest: str | None
     filled_in = ('dims', 'tower')
     layout: ClassVar[tuple[str, ...]] = ('normalize',)
     fixed_rows: Tensor | None
@@ -65,11 +72,13 @@ class LearnedPrompt(TextBranch):
         truncate: bool = False,
         normalize: bool = False,
         fixed_template: str | None = None,
+        prompts: str | None = None,
         dims: int | None = None,
     ) -> None:
         super().__init__(classes, unseen, names)
         check_template(fixed_template)
         self.fixed_template = fixed_template
+        self._prompts, self.prompts_digest = prompts, None
         self._make = kept_rows if (tower or {}).get('checkpoint') else class_rows
         source = build_source(tower, dims)
         self.tower, self.tokenizer = source.tower, source.tokenizer
@@ -86,6 +95,8 @@ class LearnedPrompt(TextBranch):
         own = {name: getattr(self, name) for name in self.layout}
         if self.fixed_template is not None:
             own['fixed_template'] = self.fixed_template
+        if self.prompts_digest is not None:
+            own['prompts'] = self.prompts_digest
         return {**super().identity, **own}
 
     @abstractmethod
@@ -103,6 +114,28 @@ class LearnedPrompt(TextBranch):
         Args:
             index: (M,) class of each name.
         """
+
+    def finish(self) -> None:
+        """Takes learned vectors from a file, if there is any; a constructor's last call.
+
+        Raises:
+            UserError: See `read_prompts`, and if a name is too long.
+        """
+        if self._prompts is not None:
+            self._fix(self._prompts)
+        self.read_words()
+
+    def _fix(self, prompts: str) -> None:
+        own = {name: param for name, param in self.named_parameters() if 'tower.' not in name}
+        if not is_digest(prompts) and not is_shapes_only():
+            found = read_prompts(prompts, self.identity, own)
+            with torch.no_grad():
+                for name, param in own.items():
+                    param.copy_(found[name])
+            prompts = digest_of(found)
+        for param in own.values():
+            param.requires_grad_(False)
+        self.prompts_digest = prompts
 
     def read_words(self) -> None:
         """Lays out the sequences of names."""

@@ -77,7 +77,7 @@ class SharedContext(LearnedPrompt):
         shape = (len(self.tasks), num_context, self.tower.width)
         self.contexts = nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=1.0))
         self.set_task(task if task is not None else self.tasks[0])
-        self.read_words()
+        self.finish()
 
     def set_task(self, task: str) -> None:
         """Reads the vectors of another task from now on.
@@ -151,7 +151,7 @@ class CoOp(LearnedPrompt):
         shape = (num_context, self.tower.width)
         full = (len(self.classes), *shape) if per_class else shape
         self.ctx = nn.Parameter(nn.init.normal_(torch.empty(full), std=0.02))
-        self.read_words()
+        self.finish()
 
     def vectors_of(self, index: Tensor) -> Tensor:
         """Returns the (V, C) vectors, or (M, V, C) of the class of each name."""
@@ -236,7 +236,7 @@ class PrefixDot(LearnedPrompt):
             )
         self.prefix_prompt = self._drawn(num_prefix)
         self.suffix_prompt = self._drawn(num_suffix)
-        self.read_words()
+        self.finish()
 
     def _drawn(self, count: int) -> nn.Parameter | None:
         if not count:

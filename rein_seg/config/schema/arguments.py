@@ -201,6 +201,11 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
         'test_cfg': OneOf((Table({}, closed=True), None)),
         'init_cfg': Any,
     },
+    'TwoStageSegmentor': {'regions': _MODEL},
+    'RegionCLIP': {
+        'encoder': OneOf((Built(MODELS, extra=_ENCODER), None)),
+        'text': OneOf((_MODEL, None)),
+    },
     'AdversarialSegmentor': {'critic': OneOf((_MODEL, None)), 'background': kinds.Index},
     'Critic': {'encoder': Built(MODELS, extra=_ENCODER)},
     'PEFTBackbone': {

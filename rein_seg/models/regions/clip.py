@@ -201,7 +201,7 @@ def check_tower(backbone: PEFTBackbone, size: tuple[int, int]) -> None:
             'classes of regions are read in: expected CLIPViT, CLIPResNet or TinyCLIP with '
             'joint_dims; set model.regions.encoder'
         )
-    if set(backbone.encoder.state_dict()) - backbone.frozen_names:
+    if backbone.peft.owned_parameters(backbone.anatomy):
         raise UserError(
             f'model.regions shares encoder {name!r} with the backbone, whose method '
             f'{type(backbone.peft).__name__} trains weights of it: expected a frozen tower; give '
