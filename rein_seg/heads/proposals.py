@@ -16,7 +16,7 @@ class ProposalHead(Protocol):
     Example:
         >>> from rein_seg.heads import LinearHead
         >>> from rein_seg.heads.proposals import ProposalHead
-        >>> isinstance(LinearHead([8], num_classes=2), ProposalHead)
+        >>> issubclass(LinearHead, ProposalHead)
         False
     """
 

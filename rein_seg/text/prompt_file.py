@@ -77,9 +77,10 @@ def _check_identity(place: str, theirs: Mapping[str, Any], ours: Mapping[str, An
             f'{place} has prompts of {theirs.get("type")!r}, expected {ours["type"]!r}: set '
             'model.text.type to it, or give another file'
         )
-    if theirs.get('source') != ours['source']:
+    source = str(theirs.get('source'))
+    if source != ours['source']:
         raise UserError(
-            f'{place} was learned with another CLIP ({str(theirs.get("source"))[:19]}...): expected '
+            f'{place} was learned with another CLIP ({source[:19]}...): expected '
             f'{ours["source"][:19]}...; give model.text the tower of their training, or train '
             'prompts with this tower'
         )
