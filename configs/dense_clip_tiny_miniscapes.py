@@ -8,7 +8,7 @@ model = dict(
     backbone=dict(
         encoder={{_base_.encoder}},
         peft=dict(type='LoRA')),
-    text=dict(type='SharedContext', tower=dict(init_seed=0, width=64, layers=2, heads=2)),
+    text=dict(type='SharedContext'),
     neck=dict(
         type='PixelTextNeck', factors=(2, 1, 1, 0.5), out_channels=64, embed_dims=64),
     decode_head=dict(
