@@ -18,7 +18,7 @@ def scenes(name: str, split: str, images: int) -> Domain:
 BENCHMARK = Benchmark(
     name='coco_stuff_156_15',
     num_classes=171,
-    protocols=('zegclip512_coco', 'zegclip512_coco_transductive'),
+    protocols=('zegclip512_coco', 'zegclip512_coco_transductive', 'zsseg640_coco'),
     train=(scenes('coco_stuff_train', 'train', 118287),),
     val=(scenes('coco_stuff', 'val', 5000),),
     targets=('coco_stuff',),

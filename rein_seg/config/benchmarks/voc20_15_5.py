@@ -15,7 +15,7 @@ def scenes(name: str, split: str, images: int) -> Domain:
 BENCHMARK = Benchmark(
     name='voc20_15_5',
     num_classes=20,
-    protocols=('zegclip512_voc', 'zegclip512_voc_transductive'),
+    protocols=('zegclip512_voc', 'zegclip512_voc_transductive', 'zsseg512_voc'),
     train=(scenes('voc20_train', 'train_aug', 10582),),
     val=(scenes('voc20', 'val', 1449),),
     targets=('voc20',),
