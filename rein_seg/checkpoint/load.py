@@ -13,8 +13,8 @@ from torch import nn
 
 from rein_seg.checkpoint.adapter import read_adapter
 from rein_seg.checkpoint.old_files import fill_new_arguments, translate_identity
-from rein_seg.checkpoint.read import state_dict_of
-from rein_seg.checkpoint.strict import load_strict
+from rein_seg.checkpoint.read import read_checkpoint, state_dict_of
+from rein_seg.checkpoint.strict import check_fit, load_strict
 from rein_seg.checkpoint.tensors import shown
 from rein_seg.errors import UserError
 from rein_seg.registry import WHOLE_FILES
@@ -24,6 +24,7 @@ _FILES = {
     'encoder.weights': "the file of the encoder's weights and ",
     'text.source': 'the table, or the tower, and ',
 }
+_METHOD = 'backbone.'  # begins the names of the tensors of methods
 # a table in a file says less of its origin than a table that is computed
 _SENTENCES = 'text.templates'
 _OPTIONAL = ('text.rows', _SENTENCES)
@@ -36,6 +37,7 @@ IDENTITY = {
     'encoder': 'encoder',
     'text': 'text branch',
     'regions': 'second stage',
+    'tasks': 'list of tasks',
 }
 
 
@@ -153,6 +155,45 @@ def load_checkpoint(checkpoint: Mapping[str, Any], model: nn.Module, *, source: 
         if recognises(state):
             return load(state, model, source=source)
     return load_strict(model, state, what='checkpoint', source=source)
+
+
+def load_but_method(path: str | os.PathLike, model: nn.Module) -> str:
+    """Loads text, neck and heads of an adapter or a checkpoint; the method stays as it is.
+
+    Args:
+        path: The file; its method may be another.
+        model: The segmentor.
+
+    Returns:
+        The coverage report.
+
+    Raises:
+        UserError: If it was made for another encoder, text, number of classes or tasks, or does not
+            hold exactly the tensors of text, neck and heads.
+    """
+    place, own = str(path), model.state_dict()
+    if place.endswith('.safetensors'):
+        adapter = read_adapter(path)
+        made, state = adapter.metadata, dict(adapter.tensors)
+    else:
+        content = read_checkpoint(place)
+        made = (content.get('meta') or {}).get('identity') or {}
+        state = model.fit_state(state_dict_of(content, place))
+    check_identity({**made, 'method': None}, {**model.identity, 'method': None}, source=place)
+    kept = {name: x for name, x in own.items() if name.startswith(_METHOD)}
+    rest = {name: x for name, x in state.items() if not name.startswith(_METHOD)}
+    check_fit({n: x for n, x in own.items() if n not in kept}, rest, what='file', source=place)
+    load_strict(model, {**kept, **rest}, what='file', source=place)
+    return (
+        f'text, neck and heads from {place}: {len(rest)} tensors, 0 unexpected; its method, '
+        f'{_named(made)}, is left out: {_named(model.identity)} starts anew'
+    )
+
+
+def _named(identity: Mapping[str, Any]) -> str:
+    method = identity.get('method') or {}
+    methods = [method] if isinstance(method, Mapping) else method
+    return '+'.join(str(one.get('type')) for one in methods)
 
 
 def _flat(value: Any, name: str) -> dict[str, Any]:

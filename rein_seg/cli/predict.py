@@ -64,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'which reads the words in place of the name (between quotes: such parts, separated by ;)',
     )
     parser.add_argument(
+        '--task',
+        metavar='NAME',
+        help='task to predict, for a model of several tasks (default: its first)',
+    )
+    parser.add_argument(
         '--max-tokens',
         type=positive,
         metavar='N',
@@ -139,6 +144,7 @@ def main(args: argparse.Namespace) -> int:
         max_value=args.max_value,
         bands=None if args.bands is None else tuple(args.bands),
         classes=None if classes is None else classes.lines,
+        task=args.task,
     )
     weights = find_weights(args.adapter)
     options = dict(device=args.device, config=args.config, encoder_weights=args.encoder_weights)
@@ -147,7 +153,7 @@ def main(args: argparse.Namespace) -> int:
         path = check_table(args.out, overwrite=args.overwrite)
         predictor = load(weights, **options)
         return end(write_table(predictor, args.sources, path, max_value=args.max_value), args)
-    options['classes'] = classes
+    options |= dict(classes=classes, task=args.task)
     done = predict_files(
         str(weights),
         args.sources,

@@ -15,12 +15,14 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from rein_seg.building import building
 from rein_seg.config.config_paths import datasets_of, deviations_in
 from rein_seg.config.image_sizes import check_batch, test_sizes, training_sizes, window_sizes
+from rein_seg.config.tasks import metrics_of
 from rein_seg.datasets import DomainDataset, ImageDataset, leaf_datasets
 from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.files.sample_check import SampleCheck, check_sample, faults_of_all
 from rein_seg.datasets.files.walk import describe
 from rein_seg.datasets.label_space import check_label_space
 from rein_seg.datasets.sampling.class_counts import absent_classes, class_counts
+from rein_seg.datasets.task_datasets import views
 from rein_seg.datasets.unseen import channel_classes
 from rein_seg.encoders import fetch_weights
 from rein_seg.errors import UserError, near_misses
@@ -80,22 +82,23 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
         parts = leaf_datasets(dataset)
         use = key.removesuffix('_dataloader')
         checked.numbers[use] = list(_numbers(parts, (cfg.get('expected_images') or {}).get(use)))
-        pixels: Counter[int] = Counter()
-        for part in parts:
-            if labels:
-                pixels += check_labels(part, all_classes=key == 'train_dataloader')
-        checked.sizes |= _sizes(parts, key, cfg)
-        for part in parts:
-            _check_sample(part)
-        hidden = cfg.benchmark.get('unseen') or ()
-        check = pixels and use == 'train'
-        warning = absent_classes(pixels, spaces[key], hidden) if check else None
-        if warning is not None:
-            checked.warnings.append(warning)
-            print_log(warning, logger='current', level=logging.WARNING)
-        if key != 'train_dataloader':
-            evaluator = cfg[key.replace('dataloader', 'evaluator')]
-            check_evaluator(parts, evaluator, cfg.model.get('test_cfg') or {})
+        for task, view in views(dataset):
+            of_task = leaf_datasets(view)
+            pixels: Counter[int] = Counter()
+            for part in of_task if labels else ():
+                pixels += check_labels(part, all_classes=use == 'train')
+            checked.sizes |= _sizes(of_task, key, cfg)
+            for part in of_task:
+                _check_sample(part)
+            hidden = cfg.benchmark.get('unseen') or ()
+            check = pixels and use == 'train'
+            warning = absent_classes(pixels, view.metainfo['classes'], hidden) if check else None
+            if warning is not None:
+                checked.warnings.append(warning)
+                print_log(warning, logger='current', level=logging.WARNING)
+            if use != 'train':
+                evaluator = metrics_of(cfg[f'{use}_evaluator'], task)
+                check_evaluator(of_task, evaluator, cfg.model.get('test_cfg') or {})
     if len(set(spaces.values())) > 1 and not _compares_images(cfg):
         first, second = spaces.values()
         differing = next((a, b) for a, b in zip(first, second, strict=True) if a != b)

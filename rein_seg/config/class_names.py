@@ -33,7 +33,8 @@ def fill_class_names(cfg: Config, parts: Parts) -> None:
         return
     unseen = list(cfg.benchmark.get('unseen') or ())
     if parts.datasets['train']:  # a model of the library has none, and no benchmark
-        _check_classes(text, parts)
+        if not cfg.model.get('tasks'):  # whose classes are checked by themselves
+            _check_classes(text, parts)
         _check_unseen(text, unseen)
     every = [*parts.datasets['train'], *parts.tested]
     names = next(filter(None, map(class_names, every)), None)

@@ -44,8 +44,9 @@ def metric_deviations(benchmark: Benchmark | None, parts: Parts, use: str) -> It
     if benchmark is not None:
         # a change of the benchmark's unseen classes is a deviation of its own
         aside = (*_NO_METRIC, 'unseen') if benchmark.unseen else _NO_METRIC
-        ours = _without(next(iter(parts.metrics[use]), {}), aside)
-        yield from deviations_in('metric', ours, benchmark.metric_node(use))
+        ours, theirs = parts.metrics[use] or [{}], benchmark.metric_nodes(use)
+        for our, their in zip(ours, theirs, strict=False):
+            yield from deviations_in('metric', _without(our, aside), their)
 
 
 def _without(node: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:

@@ -158,6 +158,8 @@ class Benchmark:
         test_metric: Further arguments of the test's.
         selection: Metric and rule that ``save_best='benchmark'`` stands for.
         class_weights: Of the loss, a number for each class, or ``auto``: from the training labels.
+        tasks: Name of a task -> benchmark of its data, classes and metric; their domains are this
+            benchmark's.
         epochs: Of schedules that count in epochs.
         batch_size: Images of a training batch, where the protocol does not say.
         test_batch_size: Images of a test batch.
@@ -184,6 +186,7 @@ class Benchmark:
     test_metric: Node = field(default_factory=dict)
     selection: Node | None = None
     class_weights: str | Sequence[float] | None = None
+    tasks: Mapping[str, Benchmark] = field(default_factory=dict)
     epochs: int | None = None
     batch_size: int | None = None
     test_batch_size: int = 1
@@ -193,11 +196,17 @@ class Benchmark:
 
     def domains(self, use: str) -> Sequence[Domain]:
         """Returns the data sets for ``use``: train, val or test."""
+        if self.tasks:
+            return [
+                replace(domain, args={**domain.args, 'task': task})
+                for task, one in self.tasks.items()
+                for domain in one.domains(use)
+            ]
         return self.val if use == 'test' and self.test is None else getattr(self, use)
 
     def every_domain(self) -> list[Domain]:
         """Returns the data sets of all uses."""
-        return [*self.train, *self.val, *self.domains('test')]
+        return [domain for use in ('train', 'val', 'test') for domain in self.domains(use)]
 
     def metric_node(self, use: str) -> dict[str, Any]:
         """Returns the metric of an evaluator: the source and the targets that are scored there."""
@@ -210,6 +219,12 @@ class Benchmark:
             **({'targets': targets} if targets or self.name.startswith(OWN) else {}),
             **(self.test_metric if use == 'test' else {}),
         }
+
+    def metric_nodes(self, use: str) -> list[dict[str, Any]]:
+        """Returns the metrics of an evaluator: a metric for each task."""
+        if not self.tasks:
+            return [self.metric_node(use)]
+        return [{**one.metric_node(use), 'task': task} for task, one in self.tasks.items()]
 
     @property
     def protocol_names(self) -> list[str]:
@@ -238,7 +253,7 @@ class Benchmark:
             for use in ('train', 'val', 'test')
         }
         about = {
-            'name': self.name if self.train else None,
+            'name': self.name if self.domains('train') else None,
             'num_classes': self.num_classes,
             'protocol': self.sizes_as,
             'selection': self.selection,
@@ -255,17 +270,21 @@ class Benchmark:
             'train_dataloader': self._loader('train'),
             'val_dataloader': self._loader('val'),
             'test_dataloader': self._loader('test'),
-            'val_evaluator': self.metric_node('val'),
-            'test_evaluator': self.metric_node('test'),
+            **{f'{use}_evaluator': self._evaluator(use) for use in ('val', 'test')},
         }
         return to_config(_given(said))
+
+    def _evaluator(self, use: str) -> Any:
+        nodes = self.metric_nodes(use)
+        return nodes if self.tasks else nodes[0]
 
     def _loader(self, use: str) -> dict[str, Any]:
         training = use == 'train'
         pipeline = self.train_pipeline if training else self.test_pipeline
         aside = _given({'test_mode': None if training else True, 'pipeline': pipeline})
         nodes = [{**domain.node, **aside} for domain in self.domains(use)]
-        several = {'type': 'ConcatDataset', 'datasets': nodes}
+        kind = 'TaskDatasets' if self.tasks else 'ConcatDataset'
+        several = {'type': kind, 'datasets': nodes}
         sampler = None if training else {'type': 'DefaultSampler', 'shuffle': False}
         return _given(
             {

@@ -114,8 +114,11 @@ def on_targets(known: ConfigProtocols, key: str) -> bool:
         known: A completed config and its protocols.
         key: Such as ``mean/mIoU``; a key that names no domain is of all of them.
     """
-    own = next(iter(known.parts.metrics['val']), {})
-    metric = own if known.benchmark is None else known.benchmark.metric_node('val')
+    own, shipped = known.parts.metrics['val'] or [{}], known.benchmark
+    metrics = own if shipped is None else shipped.metric_nodes('val')
+    task, _, of_task = key.partition('/')
+    metric = next((one for one in metrics if one.get('task') == task), metrics[0])
+    key = of_task if metric.get('task') == task else key
     source = metric.get('source')
     domains = {dataset.get('domain') for dataset in known.parts.datasets['val']}
     # with images of the source alone, a score without a domain is of the source, too

@@ -38,11 +38,18 @@ from rein_seg.config.origins import Origins, Trace, leaves
 from rein_seg.config.protocol import ConfigProtocols, fill_protocol
 from rein_seg.config.read import Generated, read, read_generated
 from rein_seg.config.request import Request, fill_work_dir, set_run, take_start
-from rein_seg.config.schedule import check_parts, check_schedules, check_training, fill_iterations
+from rein_seg.config.schedule import (
+    check_parts,
+    check_schedules,
+    check_start,
+    check_training,
+    fill_iterations,
+)
 from rein_seg.config.schema.check import check_values
 from rein_seg.config.source import Source, lay_over, without_marks
 from rein_seg.config.spelling import is_resolved, unify_spelling
 from rein_seg.config.task import check_task
+from rein_seg.config.tasks import fill_tasks
 from rein_seg.config.unseen import fill_unseen
 from rein_seg.errors import UserError
 
@@ -90,8 +97,9 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
     3. spelling: values that can be written in two ways get one place; ``comparison`` goes.
     4. run: protocol, work folder, weights to start from, outputs of the command.
     5. protocol: fills gaps; the values of another protocol that filled them before go first.
-    6. sizes: unseen classes of the benchmark, for training labels and metrics; classes, crop and
-        windows of a model without its own; names of classes for its text; the ignored label of all.
+    6. sizes: classes of several tasks; unseen classes of the benchmark, for training labels and
+        metrics; classes, crop and windows of a model without its own; names of classes for its
+        text; the ignored label of all.
     7. roots: ``data_root`` and ``cache_dir`` of data sets without their own.
     8. selection: the benchmark's metric for hooks that say ``'benchmark'``; weights of classes.
     9. machine: launcher, autocast.
@@ -143,6 +151,7 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
     known = ConfigProtocols(cfg, parts)
     step(f'protocol {known.name}', fill_protocol, known, like=_iterations)  # 5
     step('data', fill_image_classes, parts)  # 6
+    step('benchmark', fill_tasks, parts)
     step('benchmark', fill_unseen, parts, known.seen_labels)
     step('benchmark', fill_sizes, like=_size)
     step('benchmark', fill_class_names, parts)
@@ -156,6 +165,8 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
         check_parts(cfg)
         step('epochs', fill_iterations)  # 11
         check_training(cfg, parts)
+        if resume_from is None:
+            check_start(cfg)
         check_adversary(cfg)
         check_selection(known)
     return Resolved(cfg, known.stated(), find_deviations(known), step.origins, resume_from)  # 12

@@ -28,6 +28,20 @@ def check_parts(cfg: Config) -> None:
             )
 
 
+def check_start(cfg: Config) -> None:
+    """Checks that a new method starts from weights.
+
+    Raises:
+        UserError: If ``new_method`` is set and ``load_from`` names no file.
+    """
+    if cfg.get('new_method') and not (cfg.get('load_from') or cfg.get('resume')):
+        raise UserError(
+            'new_method=True starts from the neck and heads of another run, and load_from names no '
+            'file: expected its adapter.safetensors or a checkpoint; set load_from, or leave '
+            'new_method out'
+        )
+
+
 def check_training(cfg: Config, parts: Parts) -> None:
     """Checks schedules, decay and hooks of a training run.
 

@@ -17,13 +17,15 @@ from rein_seg.datasets.images import (
     MMPretrainImages,
     PackImageInputs,
 )
-from rein_seg.datasets.miniscapes_dataset import MiniScapesDataset
+from rein_seg.datasets.miniscapes_dataset import MiniRoadsDataset, MiniScapesDataset
 from rein_seg.datasets.nuclei import NucleiDataset
 from rein_seg.datasets.organs_dataset import OrgansDataset
 from rein_seg.datasets.pascal import Context59Dataset, Context60Dataset, VOC20Dataset
 from rein_seg.datasets.sampling.rare_class import RareClassCrop, RareClassSampler
 from rein_seg.datasets.sampling.stream import SampleIndex, SeededDataset, StreamSampler
+from rein_seg.datasets.sampling.task_sampler import TaskSampler
 from rein_seg.datasets.synapse import SynapseVolumeDataset
+from rein_seg.datasets.task_datasets import TaskDatasets
 from rein_seg.datasets.transforms.fast import FastPhotoMetricDistortion, FastRandomCrop
 from rein_seg.datasets.transforms.halve import HalveImage, HalveLabel
 from rein_seg.datasets.transforms.lab_exchange import LABExchange
@@ -64,6 +66,7 @@ __all__ = [
     'LoadDomainImage',
     'LoadLabels',
     'MMPretrainImages',
+    'MiniRoadsDataset',
     'MiniScapesDataset',
     'OrgansDataset',
     'NucleiDataset',
@@ -77,6 +80,8 @@ __all__ = [
     'SeededDataset',
     'StreamSampler',
     'SynapseVolumeDataset',
+    'TaskDatasets',
+    'TaskSampler',
     'TurnOrRotate',
     'VOC20Dataset',
     'VolumeDataset',

@@ -69,6 +69,7 @@ class DomainDataset(BaseSegDataset):
             image with a label that may have been drawn on either.
         skip: Names of images to leave out (damaged labels, for example), or a file that lists
             them, one a line.
+        task: Name of the task whose labels these are, in a run of several tasks.
         labelled: Whether there are labels. Without labels a sample is an image alone.
         corruption: (name, severity 1 to 5) of `CORRUPTIONS`. LoadDomainImage applies it to images
             at the size of their files. None applies nothing.
@@ -82,6 +83,7 @@ class DomainDataset(BaseSegDataset):
             ``LoadLabels``.
 
     Attributes:
+        of_task: The task of its labels, None in a run of one task.
         left_out: Reason -> number of files and folders of the listing that are no samples.
 
     Raises:
@@ -127,6 +129,7 @@ class DomainDataset(BaseSegDataset):
         max_value: float | None = None,
         orientation: str | None = None,
         skip: str | Sequence[str] = (),
+        task: str | None = None,
         labelled: bool = True,
         corruption: Sequence | None = None,
         cache_dir: str | None = None,
@@ -153,7 +156,7 @@ class DomainDataset(BaseSegDataset):
             raise UserError(
                 f'domain {domain!r}: data_prefix has {unknown}: expected img_path and seg_map_path'
             )
-        self.domain = domain
+        self.domain, self.of_task = domain, task
         self.max_value, self.orientation = max_value, orientation
         self.left_out: Counter[str] = Counter()
         self.elsewhere, self.starts = dict(elsewhere or {}), tuple(starts)
@@ -263,6 +266,7 @@ class DomainDataset(BaseSegDataset):
         return {
             **info,
             'domain': self.domain,
+            **({} if self.of_task is None else {'task': self.of_task}),
             'id_map': self.id_map,
             'classes': self._names,
             'num_classes': len(self._names),

@@ -1,4 +1,4 @@
-"""MiniScapes as a data set."""
+"""MiniScapes as a data set, of all its classes or of its roads."""
 
 from __future__ import annotations
 
@@ -43,3 +43,27 @@ class MiniScapesDataset(DrawnDataset):
         **kwargs: Any,
     ) -> None:
         super().__init__(domain, size=size, data_root=data_root, **kwargs)
+
+
+@DATASETS.register_module()
+class MiniRoadsDataset(MiniScapesDataset):
+    """The scenes of `MiniScapesDataset`, labelled as road and background.
+
+    Args:
+        domain: As `MiniScapesDataset`.
+        **kwargs: As `MiniScapesDataset`.
+
+    Example:
+        >>> from rein_seg.datasets import MiniRoadsDataset
+        >>> dataset = MiniRoadsDataset(
+        ...     'fog', split='val', count=1, size=(64, 32), data_root='cache'
+        ... )
+        >>> dataset.metainfo['classes']
+        ('background', 'road')
+    """
+
+    METAINFO = dict(classes=('background', 'road'), palette=[[70, 70, 70], [128, 64, 128]])
+
+    def __init__(self, domain: str, **kwargs: Any) -> None:
+        kwargs.setdefault('label_map', {0: 1, **dict.fromkeys(range(1, 19), 0), 255: 255})
+        super().__init__(domain, **kwargs)

@@ -35,9 +35,11 @@ from rein_seg.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from rein_seg.checkpoint.load import load_but_method
 from rein_seg.checkpoint.strict import fitting
 from rein_seg.checkpoint.write import naming
 from rein_seg.datasets.sampling.stream import SeededDataset, is_stream
+from rein_seg.datasets.task_datasets import views
 from rein_seg.datasets.unseen import channel_metainfo
 from rein_seg.engine.adversarial_optim import by_name, each_wrapper
 from rein_seg.engine.console import hand_over, tidy
@@ -153,6 +155,8 @@ class PEFTRunner(NamedParts):
             dataloader = copy.deepcopy(dataloader)
             if is_stream(dataloader.get('sampler')):
                 dataloader['dataset'] = SeededDataset(DATASETS.build(dataloader['dataset']))
+                if dataloader['sampler']['type'] == 'TaskSampler':  # its batches are of one task
+                    dataloader['sampler']['batch_size'] = dataloader['batch_size']
             if dataloader.get('num_workers', 0) == 0:
                 # PyTorch refuses to keep workers that do not exist
                 dataloader['persistent_workers'] = False
@@ -201,10 +205,16 @@ class PEFTRunner(NamedParts):
     ) -> dict:
         """Loads a training checkpoint completely and strictly, and returns it.
 
+        With ``new_method`` the weights that a training starts from are all but the method's.
+
         Raises:
             UserError: If it is an adapter file, or the run to resume had another seed or averaged
                 its weights and this run does not, or the file holds no whole training state.
         """
+        if self.cfg.get('new_method') and not self._resume and not self._has_loaded:
+            self.logger.info(load_but_method(filename, self.bare_model))
+            self._has_loaded = True
+            return {}
         if str(filename).endswith('.safetensors'):
             raise UserError(
                 f'load_from={filename!r} is an adapter file: test it with rein-seg test; training '
@@ -275,8 +285,10 @@ class PEFTRunner(NamedParts):
         self.logger.info(f'Environment:\n{lines}\nConfig:\n{self.config_text}')
 
     def _classes(self) -> dict[str, Any]:
-        """Returns classes and palette of the model."""
-        return channel_metainfo(self.train_dataloader.dataset.metainfo, self.cfg.get('benchmark'))
+        """Returns classes and palette of the model; of several tasks those of the first."""
+        data = self.train_dataloader.dataset
+        _, first = next(views(data.dataset if isinstance(data, SeededDataset) else data))
+        return channel_metainfo(first.metainfo, self.cfg.get('benchmark'))
 
     def save_checkpoint(
         self,

@@ -28,12 +28,15 @@ class ScoresByDomain(BaseMetric):
             source, sorted.
         protocol: Name of the protocol of this test.
         changed: Deviations from the protocol; printed beside its name.
+        task: Name of the task whose samples are measured, in a run of several tasks; it stands in
+            front of the names of scores. None measures all samples.
         **kwargs: As mmengine's `BaseMetric`.
 
     Attributes:
         columns: Names of the scores in the table and in the mean, the main score first.
         fractions: The columns with values 0..1.
         units: Unit of the columns that are distances; all others are in %.
+        of_task: Name of the task that is measured, None for all.
         needs_scores: Whether samples must carry ``pred_scores``.
         report: Everything about the test, after `compute_metrics` (main process).
 
@@ -67,9 +70,11 @@ class ScoresByDomain(BaseMetric):
         targets: Sequence[str] | None = None,
         protocol: str = 'unnamed',
         changed: Sequence[str] = (),
+        task: str | None = None,
         prefix: str | None = None,
         **kwargs: Any,
     ) -> None:
+        prefix = prefix or task
         # the base class warns about an absent prefix; here it is absent on purpose
         super().__init__(prefix=prefix or 'none', **kwargs)
         self.prefix = prefix
@@ -77,6 +82,7 @@ class ScoresByDomain(BaseMetric):
         self.targets = None if targets is None else tuple(targets)
         self.protocol = protocol
         self.changed = tuple(changed)
+        self.of_task = task
         self.report: dict[str, Any] = {}
 
     @abstractmethod
@@ -87,13 +93,23 @@ class ScoresByDomain(BaseMetric):
             measured: The measurements of the images of the domain.
         """
 
+    @property
+    def dataset_meta(self) -> dict[str, Any] | None:
+        """Classes and palette, of the metric's task where there are several."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, meta: dict[str, Any] | None) -> None:
+        tasks = (meta or {}).get('tasks') or {}
+        self._dataset_meta = tasks.get(self.of_task, meta)
+
     def _classes(self) -> Sequence[str]:
         return (self.dataset_meta or {}).get('classes') or ()
 
-    def compute_metrics(self, results: list[tuple[str, Any]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple[str, Any] | None]) -> dict[str, float]:
         """Returns ``DOMAIN/COLUMN`` of each domain, and ``mean/COLUMN``, the mean over targets."""
         measured: dict[str, list] = {}
-        for domain, one in results:
+        for domain, one in filter(None, results):
             measured.setdefault(domain, []).append(one)
         targets = self._targets(measured)
         order = [d for d in (self.source, *targets) if d in measured]
@@ -104,6 +120,7 @@ class ScoresByDomain(BaseMetric):
         }
         mean = {key: _mean([domains[name][key] for name in targets]) for key in self.columns}
         self.report = {
+            **({} if self.of_task is None else {'task': self.of_task}),
             'protocol': self.protocol,
             'changed': list(self.changed),
             'source': self.source if self.source in measured else None,

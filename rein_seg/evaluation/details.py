@@ -91,7 +91,7 @@ class Details:
     """
 
     def __init__(self) -> None:
-        self._entries: list[_Entry] = []
+        self._entries: list[_Entry | None] = []
         self._kept: dict[str, dict[str, list[_Kept]]] = {}  # domain -> kind -> pictures
 
     def add(
@@ -127,6 +127,10 @@ class Details:
         )
         self._keep(sample, label, pred, score)
 
+    def leave_out(self) -> None:
+        """Notes a sample of another task: the order of all ranks' entries stays."""
+        self._entries.append(None)
+
     def gather(self, size: int, num_classes: int, device: str = 'cpu') -> dict[str, DomainDetails]:
         """Returns the facts of each domain, of the images of all ranks (main process), and clears.
 
@@ -140,6 +144,7 @@ class Details:
         self._entries, self._kept = [], {}
         if entries is None:  # not the main process
             return {}
+        entries = [entry for entry in entries if entry is not None]
         domains = dict.fromkeys(entry.domain for entry in entries)
         return {
             name: _domain(

@@ -87,6 +87,10 @@ class DomainMetric(ScoresByDomain):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Measures a batch. Its samples may belong to different domains."""
         for sample in data_samples:
+            if self.of_task is not None and sample.get('task') != self.of_task:
+                self.results.append(None)  # keeps the order of all ranks' samples
+                self._collected.leave_out()
+                continue
             if 'domain' not in sample:
                 raise UserError(
                     f'sample {sample.get("img_path")!r} carries no domain: end the test pipeline '

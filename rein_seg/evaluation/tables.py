@@ -41,7 +41,8 @@ def domain_table(report: Mapping[str, Any]) -> str:
         count = str(sum(report['domains'][name]['images'] for name in report['targets']))
         rows.append(('mean', 'targets', count, *cells(mean)))
     units = ''.join(f', {key} in {u}' for key in mean if (u := unit_of(report, key)) != '%')
-    title = f'protocol {protocol_name(report)}, scores in %{units}'
+    task = f'task {report["task"]}, ' if report.get('task') else ''
+    title = f'{task}protocol {protocol_name(report)}, scores in %{units}'
     head = ('domain', 'role', 'images', *mean)
     return title + '\n' + table(head, rows, rule_last=averaged)
 

@@ -1,5 +1,6 @@
 """Decode heads and losses of our own. Heads of mmseg work as they are."""
 
+from rein_seg.heads.alignment_head import AlignmentHead
 from rein_seg.heads.atm import ATMHead
 from rein_seg.heads.batch_dice import BatchDiceLoss
 from rein_seg.heads.binary_losses import BalancedBCELoss, StructureLoss
@@ -20,6 +21,7 @@ from rein_seg.heads.setr import SETRHead
 
 __all__ = [
     'ATMHead',
+    'AlignmentHead',
     'BalancedBCELoss',
     'BatchDiceLoss',
     'CascadeHead',

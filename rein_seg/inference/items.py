@@ -50,6 +50,7 @@ class Settings:
         max_value: White of images with more than 8 bits.
         bands: Indexes of red, green and blue in rasters.
         classes: Classes in place of the model's own, a line each; see `ClassList`.
+        task: Name of the task, of a model of several; None is its first.
 
     Raises:
         UserError: If a value is out of its range.
@@ -63,6 +64,7 @@ class Settings:
     max_value: float | None = None
     bands: tuple[int, ...] | None = None
     classes: tuple[str, ...] | None = None
+    task: str | None = None
 
     def __post_init__(self) -> None:
         views(self.tta)

@@ -21,16 +21,22 @@ from rein_seg.config.resolve import resolve
 from rein_seg.config.stored import read_stored
 from rein_seg.download import HubId, hub_files, parse_hub_id
 from rein_seg.encoders.anatomy import known_classes
-from rein_seg.errors import UserError
+from rein_seg.errors import UserError, near_misses
 from rein_seg.inference.class_list import Choice, read_class_list
 from rein_seg.inference.image_predictor import ImagePredictor
 from rein_seg.inference.predictor import Predictor
 from rein_seg.models.open_vocabulary import NO_TEXT, check_open
-from rein_seg.run.predict import init_model
+from rein_seg.run.predict import dataset_meta, init_model
 
 ADAPTER = 'adapter.safetensors'
 _MODELS = {
-    'type': ('PEFTSegmentor', 'AdversarialSegmentor', 'TwoStageSegmentor', 'PEFTImageModel'),
+    'type': (
+        'PEFTSegmentor',
+        'AdversarialSegmentor',
+        'MultiTaskSegmentor',
+        'TwoStageSegmentor',
+        'PEFTImageModel',
+    ),
     'backbone.type': ('PEFTBackbone',),
 }
 _SUFFIXES = ('.safetensors', '.pth', '.pt', '.py', '.ckpt', '.bin')
@@ -44,6 +50,7 @@ def load(
     encoder_weights: str | Path | None = None,
     classes: Choice | None = None,
     unseen: Sequence[str] | None = None,
+    task: str | None = None,
 ) -> Predictor | ImagePredictor:
     """Loads a trained model to predict with.
 
@@ -60,6 +67,7 @@ def load(
         classes: Other classes than those of the training, for a model that reads the names of
             classes; see `Predictor.with_classes`.
         unseen: Names of the classes that training did not label; see `Predictor.with_classes`.
+        task: Name of the task to predict, of a model of several tasks; default its first.
 
     Raises:
         UserError: If there is no such file, it holds no config, it was made for other encoder
@@ -83,6 +91,8 @@ def load(
     if classes is not None:
         read_class_list(classes)
         check_open(None if cfg.model.get('text') else NO_TEXT)
+    if task is not None:
+        _check_task(task, cfg.model.get('tasks') or {}, path)
     _point_to_encoder(cfg, path, encoder_weights)
     model: Any = init_model(cfg, str(path), device=place)
     model.dataset_meta = {**model.dataset_meta, **meta}
@@ -94,8 +104,17 @@ def load(
                 'classes of a model of whole images cannot be exchanged yet: leave classes out'
             )
         return ImagePredictor(model)
+    if task is not None:
+        model.set_task(task)
+        model.dataset_meta = dataset_meta(cfg, task)
     predictor = Predictor(model)
     return predictor if classes is None else predictor.with_classes(classes, unseen=unseen)
+
+
+def _check_task(task: str, tasks: Mapping[str, Any], path: Path) -> None:
+    if task not in tasks:
+        known = near_misses(task, tasks) if tasks else 'it has one task; leave the task out'
+        raise UserError(f'task={task!r} is no task of the model in {str(path)!r}; {known}')
 
 
 def _check_classes(model: Any, path: Path) -> None:

@@ -28,12 +28,14 @@ class PEFTModel(nn.Module):
         backbone: Encoder and method.
         text: The text branch, or None.
         num_classes: K.
+        tasks: Task -> names of its classes, of a model of several tasks; else empty.
     """
 
     task: ClassVar[Literal['pixels', 'images']] = 'pixels'
     backbone: PEFTBackbone
     text: TextBranch | None
     num_classes: int
+    tasks: Mapping[str, tuple[str, ...]] = {}
     data_preprocessor: Any  # of mmengine's model, as the next two
     parse_losses: Any
     dataset_meta: Any

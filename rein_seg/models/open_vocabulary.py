@@ -32,15 +32,18 @@ NO_TEXT = 'it reads no names (no model.text)'
 
 def why_closed(model: PEFTSegmentor) -> str | None:
     """Says why a model predicts the classes of its training alone; None if it takes others."""
-    text, head, neck = model.text, as_head(model.decode_head), getattr(model, 'neck', None)
+    text, head, neck = model.text, model.heads['decode'], getattr(model, 'neck', None)
     if text is None:
         return NO_TEXT
+    if model.tasks:
+        return 'its classes belong to several tasks'
     if not text.open_vocabulary:
         return f'{type(text).__name__} has embeddings of its own classes alone'
     if isinstance(neck, FeaturesNeck) and not neck.open_vocabulary:
         return f'the maps of {type(neck).__name__} have a channel for each class'
     if not head.open_vocabulary:
-        return f'{type(model.decode_head).__name__} has weights for each class'
+        kind = type(model.head_modules()['decode']).__name__
+        return f'{kind} has weights for each class'
     return None
 
 

@@ -5,7 +5,7 @@ B batch, K classes, H x W image.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from rein_seg.building import building
 from rein_seg.errors import NotFinite, UserError
 from rein_seg.heads.cascade import heads_of
-from rein_seg.heads.contract import DecodeHead
+from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.mmseg_head import as_head
 from rein_seg.models.base import PEFTModel
 from rein_seg.models.batch_norm import guard_batch_norms
@@ -142,25 +142,21 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
             least = getattr(self.neck, 'least_steps', 1) * max(built.anatomy.out_strides)
             built.restrict_sides(type(self.neck).__name__, 1, least)
             inputs = replace(inputs, channels=channels, strides=None)
-        with building('model.decode_head'):
-            self.decode_head = build_head(decode_head, inputs)
-        if auxiliary_head is not None:
-            many = auxiliary_head if isinstance(auxiliary_head, list) else [auxiliary_head]
-            with building('model.auxiliary_head'):
-                self.auxiliary_head = nn.ModuleList(build_head(head, inputs) for head in many)
-        for part in ('neck', 'decode_head', 'auxiliary_head'):
-            guard_batch_norms(getattr(self, part, nn.Identity()))
-        head = as_head(self.decode_head)
+        guard_batch_norms(getattr(self, 'neck', nn.Identity()))
+        self.build_heads(decode_head, auxiliary_head, inputs)
+        head = as_head(self.head_modules()['decode'])
         self.num_classes, self.out_channels = head.num_classes, head.out_channels
         self._trained_classes = head.num_classes
         self.labelled = labelled_words(self.text)
         self.align_corners = head.align_corners
         self.train_cfg = train_cfg
         self.set_test_cfg(test_cfg)
-        if any('embedding_dims' in one.filled_in for one in self.heads.values()):
-            built.keep_embedding()
-        for name, each in self.heads.items():
-            with building('model.decode_head' if name == 'decode' else 'model.auxiliary_head'):
+        for place, module in self.every_head():
+            guard_batch_norms(module)
+            each = as_head(module)
+            if 'embedding_dims' in each.filled_in:
+                built.keep_embedding()
+            with building(place):
                 built.restrict_sides(type(each).__name__, *each.image_sides(strides))
         self.multi_scale: MultiScale | None = None
         if multi_scale is not None:
@@ -174,14 +170,36 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
                 'does (LinearHead), or model.backbone.peft.link_to_queries=False'
             )
 
+    def build_heads(self, decode_head: Any, auxiliary_head: Any, inputs: HeadInputs) -> None:
+        """Builds the heads.
+
+        Args:
+            decode_head: Its config.
+            auxiliary_head: Config, list of configs, or None.
+            inputs: The facts to fill in.
+        """
+        with building('model.decode_head'):
+            self.decode_head = build_head(decode_head, inputs)
+        if auxiliary_head is not None:
+            with building('model.auxiliary_head'):
+                self.auxiliary_head = build_all(auxiliary_head, inputs)
+
+    def head_modules(self) -> dict[str, nn.Module]:
+        """Returns the modules of the heads by the prefix of their losses."""
+        auxiliary = self.auxiliary_head if self.with_auxiliary_head else ()
+        return {'decode': self.decode_head, **{f'aux_{i}': x for i, x in enumerate(auxiliary)}}
+
+    def every_head(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yields the place in the config of each head, and its module."""
+        for name, module in self.head_modules().items():
+            yield 'model.decode_head' if name == 'decode' else 'model.auxiliary_head', module
+
     @property
     def heads(self) -> dict[str, DecodeHead]:
         """The heads by the prefix of their losses: ``decode``, ``aux_0``, ``aux_1``, ..."""
-        modules = {'decode': self.decode_head}
-        if self.with_auxiliary_head:
-            modules |= {f'aux_{i}': head for i, head in enumerate(self.auxiliary_head)}
         return {
-            name: as_head(module, self.train_cfg, self.test_cfg) for name, module in modules.items()
+            name: as_head(module, self.train_cfg, self.test_cfg)
+            for name, module in self.head_modules().items()
         }
 
     @property
@@ -346,6 +364,12 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
                 raise NotFinite(f'{name}: {error}') from None
             sample.set_data({key: PixelData(data=value) for key, value in maps.items()})
         return samples
+
+
+def build_all(cfg: Any, inputs: HeadInputs) -> nn.ModuleList:
+    """Returns the heads of a config or of a list of configs."""
+    many = cfg if isinstance(cfg, list) else [cfg]
+    return nn.ModuleList(build_head(head, inputs) for head in many)
 
 
 def labels_of(samples: Sequence[SegDataSample]) -> Tensor:

@@ -70,10 +70,14 @@ def make_ready(model: nn.Module, cfg: Config, *, device: str | None) -> nn.Modul
     return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
 
 
-def dataset_meta(cfg: Config) -> dict[str, Any]:
+def dataset_meta(cfg: Config, task: str | None = None) -> dict[str, Any]:
     """Returns classes and palette of a config's model without reading any data.
 
     They are those of its validation, since a test may be of other classes.
+
+    Args:
+        cfg: The config.
+        task: Name of a task; None takes the first.
 
     Example:
         >>> from rein_seg.apis import load_config
@@ -82,7 +86,10 @@ def dataset_meta(cfg: Config) -> dict[str, Any]:
         ('background', 'blob')
     """
     loader = cfg.get('val_dataloader') or cfg.test_dataloader
-    return channel_metainfo(classes_of(_first_of(loader.dataset)), cfg.get('benchmark'))
+    data = _first_of(loader.dataset)
+    if task is not None:
+        data = next(one for one in loader.dataset.datasets if one.get('task') == task)
+    return channel_metainfo(classes_of(data), cfg.get('benchmark'))
 
 
 def classes_of(part: Mapping[str, Any]) -> dict[str, Any]:

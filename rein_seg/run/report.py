@@ -78,7 +78,7 @@ def write_report(
 
 
 def report(folder: str | Path) -> Path:
-    """Writes ``report.html`` of a finished run again, and returns its path.
+    """Writes ``report.html`` of a finished run again, of each task, and returns its path.
 
     A run of an earlier version has no ``report.json``: its page has scores and curves.
 
@@ -95,11 +95,37 @@ def report(folder: str | Path) -> Path:
             f'{str(folder)!r} holds no results.json with scores: expected the folder of a run that '
             'has ended; give such a folder, or finish the run with rein-seg train --resume'
         )
-    found = _read(folder / 'report.json') or {'format': FORMAT, 'curves': read_curves(folder)}
-    path = folder / 'report.html'
-    with atomic_path(path) as temporary:
-        temporary.write_text(report_page(results, found) + '\n', encoding='utf-8')
-    return path
+    for i, (task, one) in enumerate(task_reports(results).items()):
+        name = page_name('report', task, first=i == 0)
+        found = _read(folder / f'{name}.json') or {'format': FORMAT, 'curves': read_curves(folder)}
+        with atomic_path(folder / f'{name}.html') as temporary:
+            temporary.write_text(report_page(one, found) + '\n', encoding='utf-8')
+    return folder / 'report.html'
+
+
+def page_name(name: str, task: str | None, *, first: bool) -> str:
+    """Returns the name of a task's file: the first task, or the only, has no name in it.
+
+    Example:
+        >>> from rein_seg.run.report import page_name
+        >>> page_name('report', None, first=True), page_name('report', 'road', first=False)
+        ('report', 'report_road')
+    """
+    return name if first else f'{name}_{task}'
+
+
+def task_reports(results: Mapping[str, Any]) -> dict[str | None, Mapping[str, Any]]:
+    """Returns the results of each task, with what all tasks share; None: those of a single task.
+
+    Example:
+        >>> from rein_seg.run.report import task_reports
+        >>> results = dict(seed=3, domains=1, tasks=dict(a=dict(domains=1), b=dict(domains=2)))
+        >>> task_reports(results)['b']
+        {'seed': 3, 'domains': 2}
+    """
+    shared = {key: value for key, value in results.items() if key != 'tasks'}
+    tasks = results.get('tasks') or {None: {}}
+    return {task: {**shared, **report} for task, report in tasks.items()}
 
 
 def _read(path: Path) -> dict[str, Any] | None:

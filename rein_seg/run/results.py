@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 
 from rein_seg.checkpoint import write_json
 from rein_seg.checkpoint.adapter import write_adapter
+from rein_seg.datasets.task_datasets import views
 from rein_seg.datasets.unseen import channel_classes
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.environment import describe_environment
@@ -27,7 +28,7 @@ from rein_seg.run.image_overview import draw_image_overview
 from rein_seg.run.overview import draw_overview
 from rein_seg.run.places import without_places
 from rein_seg.run.predict import dataset_meta
-from rein_seg.run.report import build_report, write_report
+from rein_seg.run.report import build_report, page_name, task_reports, write_report
 
 
 def find_metric(evaluator: Any) -> ScoresByDomain | None:
@@ -36,9 +37,24 @@ def find_metric(evaluator: Any) -> ScoresByDomain | None:
 
 
 def find_report(evaluator: Any) -> dict[str, Any]:
-    """Returns the report of the evaluator's first `ScoresByDomain`, empty without such a metric."""
-    metric = find_metric(evaluator)
-    return {} if metric is None else metric.report
+    """Returns the report of the evaluator's first `ScoresByDomain`, empty without such a metric.
+
+    Of several tasks it is the report of the first; ``tasks`` holds the reports of all.
+    """
+    metric, every = find_metric(evaluator), task_metrics(evaluator)
+    if metric is None:
+        return {}
+    tasks = {task: one.report for task, one in every.items() if task is not None and one.report}
+    return {**metric.report, 'tasks': tasks} if tasks else metric.report
+
+
+def task_metrics(evaluator: Any) -> dict[str | None, ScoresByDomain]:
+    """Returns the first `ScoresByDomain` of each task; of a run of one task under None."""
+    found: dict[str | None, ScoresByDomain] = {}
+    for one in evaluator.metrics:
+        if isinstance(one, ScoresByDomain):
+            found.setdefault(one.of_task, one)
+    return found
 
 
 def collect_results(
@@ -78,16 +94,13 @@ def collect_results(
 def write_run(cfg: Config, runner: PEFTRunner, results: dict[str, Any]) -> dict[str, Any]:
     """Writes adapter, results, environment and overview of a training run."""
     folder, model = Path(cfg.work_dir), runner.bare_model
-    scores = {key: results.get(key) for key in ('protocol', 'mean_over_targets')}
-    # column -> domain -> score, as results.json has them by domain
-    by_domain = {
-        column: {name: one[column] for name, one in results['domains'].items()}
-        for column in results.get('mean_over_targets', {})
-    }
+    scores = {'protocol': results.get('protocol'), **_scores(results)}
+    if results.get('tasks'):
+        scores['tasks'] = {task: _scores(one) for task, one in results['tasks'].items()}
     metadata = adapter_metadata(
         cfg,
         model,
-        scores={**scores, **by_domain},
+        scores=scores,
         config=runner.config_text,
         training=results.get('training'),
     )
@@ -96,6 +109,16 @@ def write_run(cfg: Config, runner: PEFTRunner, results: dict[str, Any]) -> dict[
     write_overview(cfg, runner, results, runner.val_dataloader)
     write_page(cfg, runner.val_loop.evaluator, results)
     return write_scores(cfg, results)
+
+
+def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the mean over targets, and column -> domain -> score."""
+    mean = report.get('mean_over_targets')
+    by_domain = {
+        column: {name: one[column] for name, one in report['domains'].items()}
+        for column in mean or {}
+    }
+    return {'mean_over_targets': mean, **by_domain}
 
 
 def adapter_metadata(
@@ -159,8 +182,12 @@ def write_overview(
         path = Path(cfg.work_dir) / name
         draw_image_overview(path, runner.bare_model, loader.dataset, results)
         return
-    channels = channel_classes(loader.dataset.metainfo['classes'], cfg.get('benchmark'))
-    draw_overview(Path(cfg.work_dir) / name, runner.bare_model, loader.dataset, results, channels)
+    reports = task_reports(results)
+    for i, (task, data) in enumerate(views(loader.dataset)):
+        path = Path(cfg.work_dir) / name
+        path = path.with_stem(page_name(path.stem, task, first=i == 0))
+        channels = channel_classes(data.metainfo['classes'], cfg.get('benchmark'))
+        draw_overview(path, runner.bare_model, data, reports.get(task, results), channels)
 
 
 def write_page(
@@ -174,9 +201,12 @@ def write_page(
         results: Content of ``results.json``.
         name: Of both files.
     """
-    metric = find_metric(evaluator)
-    if metric is not None and metric.report:
-        write_report(cfg.work_dir, results, build_report(metric, cfg.work_dir), name)
+    reports = task_reports(results)
+    for i, (task, metric) in enumerate(task_metrics(evaluator).items()):
+        if metric.report:
+            content = build_report(metric, cfg.work_dir)
+            page = page_name(name, task, first=i == 0)
+            write_report(cfg.work_dir, reports.get(task, results), content, page)
 
 
 def write_scores(cfg: Config, results: dict[str, Any]) -> dict[str, Any]:
@@ -185,9 +215,11 @@ def write_scores(cfg: Config, results: dict[str, Any]) -> dict[str, Any]:
     write_json(folder / 'results.json', results)
     write_json(folder / 'environment.json', results['environment'])
     for name, report in results.get('protocols', {None: results}).items():
-        if report.get('domains') and (classes := class_table(report)):
-            title = '' if name is None else f'protocol {name}\n'
-            print_log(f'\n{title}{classes}', logger='current')
+        for task, one in task_reports(report).items():
+            if one.get('domains') and (classes := class_table(one)):
+                names = {'protocol': name, 'task': task}
+                title = ''.join(f'{k} {v}\n' for k, v in names.items() if v is not None)
+                print_log(f'\n{title}{classes}', logger='current')
     written = ', '.join(sorted(path.name for path in folder.glob('[!.]*')))
     print_log(f'wrote {written} in {folder}/', 'current')
     return results

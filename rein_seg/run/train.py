@@ -166,7 +166,8 @@ def _record(resolved: Resolved, checked: Checked) -> dict[str, Any]:
         record = resumed(record, start)
         record['changed'] += check_settings(meta, cfg.to_dict(), start)
     elif cfg.get('load_from'):
-        record['changed'].append(started_from(cfg.load_from))
+        start = started_from(cfg.load_from)
+        record['changed'].append(f'{start}, without its method' if cfg.get('new_method') else start)
     return record
 
 

@@ -79,6 +79,12 @@ class SharedContext(LearnedPrompt):
         self.set_task(task if task is not None else self.tasks[0])
         self.finish()
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Facts that an adapter must share with this branch."""
+        tasks = {'tasks': list(self.tasks)} if self.tasks != ('',) else {}
+        return {**super().identity, **tasks}
+
     def set_task(self, task: str) -> None:
         """Reads the vectors of another task from now on.
 

@@ -172,6 +172,15 @@ _ENCODER: Mapping[str, Form] = {
 _METAINFO = Table({'classes': Sequence[str], 'palette': Sequence[Sequence[int]]}, closed=False)
 _NEVER = kinds.OrNever
 _MODEL = Built(MODELS)
+_TASKS = Named(
+    Table(
+        {
+            'classes': Annotated[Sequence[Text], NOT_EMPTY] | None,
+            'decode_head': OneOf((_MODEL, None)),
+            'auxiliary_head': OneOf((_MODEL, Each(_MODEL), None)),
+        }
+    )
+)
 _TRANSFORMS = Each(Built(TRANSFORMS))
 _SCALE = kinds.Pixels | kinds.Area | Sequence[kinds.Area] | None
 _CV2 = Literal['nearest', 'bilinear', 'bicubic', 'area', 'lanczos', 'box', 'hamming']
@@ -206,6 +215,7 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
         'encoder': OneOf((Built(MODELS, extra=_ENCODER), None)),
         'text': OneOf((_MODEL, None)),
     },
+    'MultiTaskSegmentor': {'decode_head': OneOf((_MODEL, None)), 'tasks': OneOf((_TASKS, None))},
     'AdversarialSegmentor': {'critic': OneOf((_MODEL, None)), 'background': kinds.Index},
     'Critic': {'encoder': Built(MODELS, extra=_ENCODER)},
     'PEFTBackbone': {

@@ -221,6 +221,7 @@ KEYS: Mapping[str, Form] = {
     'model_wrapper_cfg': OneOf((Built(MODEL_WRAPPERS), None)),
     'sync_bn': Literal['torch'] | None,
     'load_from': Text | None,
+    'new_method': bool,
     'resume': bool,
     'work_dir': Text | None,
     'launcher': Literal['none', 'pytorch'],

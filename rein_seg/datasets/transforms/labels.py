@@ -223,8 +223,9 @@ class PackDomainInputs(PackSegInputs):
     """Packs a sample as mmseg's `PackSegInputs` does, and keeps its domain.
 
     Args:
-        meta_keys: As in mmseg, with ``domain``, ``max_value`` and ``orientation`` among the
-            defaults, and for slices of volumes ``case``, ``slice`` and ``slices``.
+        meta_keys: As in mmseg, with ``domain``, ``task`` (of a run of several), ``max_value`` and
+            ``orientation`` among the defaults, and for slices of volumes ``case``, ``slice`` and
+            ``slices``.
 
     Example:
         >>> import numpy as np
@@ -247,6 +248,7 @@ class PackDomainInputs(PackSegInputs):
             'flip_direction',
             'reduce_zero_label',
             'domain',
+            'task',
             'max_value',
             'orientation',
             'case',
