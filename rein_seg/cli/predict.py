@@ -148,12 +148,13 @@ def main(args: argparse.Namespace) -> int:
     )
     weights = find_weights(args.adapter)
     options = dict(device=args.device, config=args.config, encoder_weights=args.encoder_weights)
+    options['classes'] = classes
     if task_of_weights(str(weights)) == 'images':
         refuse_maps(args)
         path = check_table(args.out, overwrite=args.overwrite)
         predictor = load(weights, **options)
         return end(write_table(predictor, args.sources, path, max_value=args.max_value), args)
-    options |= dict(classes=classes, task=args.task)
+    options['task'] = args.task
     done = predict_files(
         str(weights),
         args.sources,
@@ -179,11 +180,11 @@ def refuse_maps(args: argparse.Namespace) -> None:
         '--no-overlays': args.no_overlays,
         '--scores': args.scores,
         '--tta': args.tta is not None,
-        '--classes': args.classes is not None,
         '--max-tokens': args.max_tokens is not None,
         '--every': args.every != 1,
         '--bands': args.bands is not None,
         '--shard': args.shard is not None,
+        '--task': args.task is not None,
     }
     for name, is_there in given.items():
         if is_there:

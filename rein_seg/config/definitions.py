@@ -140,7 +140,7 @@ class Benchmark:
 
     Args:
         name: As configs and results have it; its files are called so, too.
-        num_classes: Size of the label space.
+        num_classes: Size of the label space; None where folders of images name the classes.
         protocols: Names; the first is the default.
         sizes_as: Name of the protocol that its own sizes make, for a benchmark without protocols.
         crop_size: (H, W) of training crops in pixels, where the protocol does not say.
@@ -169,7 +169,7 @@ class Benchmark:
     """
 
     name: str
-    num_classes: int
+    num_classes: int | None
     protocols: Sequence[str] = ()
     sizes_as: str | None = None
     crop_size: tuple[int, int] | None = None

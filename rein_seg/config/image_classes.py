@@ -16,15 +16,18 @@ from rein_seg.datasets import ImageDataset
 from rein_seg.errors import UserError
 
 
-def fill_image_classes(cfg: Config, parts: Parts) -> None:
+def fill_image_classes(cfg: Config, parts: Parts, needed: bool = False) -> None:
     """Gives image data sets the names of the training classes, and the benchmark their number.
 
-    A data set without classes of its own takes the training's. Where the data are not
-    there, nothing is filled in: the checks before a run say so.
+    A data set without classes of its own takes the training's.
 
     Args:
         cfg: The config.
         parts: Its parts.
+        needed: Whether it is an error if the classes cannot be read; else they stay open.
+
+    Raises:
+        UserError: If so.
     """
     for use in ('train', 'val', 'test'):
         for dataset in parts.datasets[use]:
@@ -33,7 +36,7 @@ def fill_image_classes(cfg: Config, parts: Parts) -> None:
             like = next((one for one in parts.datasets['train'] if _names(one)), None)
             if _class_of(dataset).own_classes:
                 like = None
-            names = _names(like) if like is not None else _read(dataset, cfg)
+            names = _names(like) if like is not None else _read(dataset, cfg, needed)
             if names:
                 dataset['metainfo'] = {**(dataset.get('metainfo') or {}), 'classes': list(names)}
     images = [one for one in parts.datasets['train'] if _class_of(one) is not None]
@@ -57,9 +60,11 @@ def _names(dataset: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(own or of_class or ())
 
 
-def _read(dataset: Mapping[str, Any], cfg: Config) -> tuple[str, ...]:
+def _read(dataset: Mapping[str, Any], cfg: Config, needed: bool) -> tuple[str, ...]:
     root = dataset.get('data_root', cfg.get('data_root'))
     try:
         return _class_of(dataset).classes_of({**dataset, 'data_root': root})
     except (UserError, OSError, TypeError):
+        if needed and cfg.benchmark.get('num_classes') is None:
+            raise
         return ()

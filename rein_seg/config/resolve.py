@@ -150,7 +150,8 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
     check_task(cfg, parts)
     known = ConfigProtocols(cfg, parts)
     step(f'protocol {known.name}', fill_protocol, known, like=_iterations)  # 5
-    step('data', fill_image_classes, parts)  # 6
+    needed = request.training or request.weights_given
+    step('data', fill_image_classes, parts, needed)  # 6
     step('benchmark', fill_tasks, parts)
     step('benchmark', fill_unseen, parts, known.seen_labels)
     step('benchmark', fill_sizes, like=_size)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rein_seg.data_check.sources import Part
-from rein_seg.datasets import DomainDataset, FolderDataset
+from rein_seg.datasets import DomainDataset, FolderDataset, ImageDataset
 from rein_seg.datasets.files.faults import (
     COUNT,
     DUPLICATE,
@@ -79,9 +79,12 @@ def check_data(
             title=f'reading {check.part.name}' if check.infos else '',
             workers=workers,
         )
-        for sample in check.samples:
+        for info, sample in zip(check.infos, check.samples, strict=True):
             check.faults += sample.faults
-        found = faults_of_all(check.infos[0], check.samples) if check.samples else ()
+            if 'gt_label' in info:  # of a whole image, which counts as a pixel
+                sample.classes[info['gt_label']] = 1
+        pixels = check.samples and isinstance(check.part.dataset, DomainDataset)
+        found = faults_of_all(check.infos[0], check.samples) if pixels else ()
         for kind, message in found:
             check.faults.append(Fault(kind, _place(check.part.dataset, 'seg_map_path'), message))
     if duplicates:
@@ -91,6 +94,8 @@ def check_data(
 
 def _list(part: Part) -> PartCheck:
     check, dataset = PartCheck(part), part.dataset
+    if isinstance(dataset, ImageDataset):
+        return _list_images(check, dataset)
     if not isinstance(dataset, DomainDataset):
         message = f'{type(dataset).__name__} is no DomainDataset: it was not checked'
         check.faults.append(Fault(LISTING, '', message, allowed='not checked'))
@@ -119,6 +124,22 @@ def _list(part: Part) -> PartCheck:
     if part.expected is not None and check.found != part.expected and not gone:
         message = f'{part.name} has {check.found} images, expected are {part.expected}'
         check.faults.append(Fault(COUNT, _place(dataset, 'img_path'), message))
+    return check
+
+
+def _list_images(check: PartCheck, dataset: ImageDataset) -> PartCheck:
+    check.tree = [f'{dataset.root or "data_root"}: {type(dataset).__name__}']
+    try:
+        dataset.full_init()
+    except (UserError, OSError) as error:
+        gone = not Path(dataset.root or '.').exists()
+        check.faults.append(Fault(MISSING if gone else LISTING, dataset.root, str(error)))
+        return check
+    check.infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    check.found, expected = len(check.infos), check.part.expected
+    if expected not in (None, check.found):
+        message = f'{check.part.name} has {check.found} images, expected are {expected}'
+        check.faults.append(Fault(COUNT, dataset.root, message))
     return check
 
 

@@ -49,11 +49,16 @@ def _part(check: PartCheck) -> dict[str, Any]:
         'classes': {
             name: {'pixels': pixels[i], 'images': images[i]} for i, name in enumerate(names)
         },
-        'ignored_pixels': pixels[dataset.ignore_index],
+        'ignored_pixels': pixels[_ignored(dataset)],
         'absent_classes': _absent(check),
         'faults': [_fault(fault) for fault in check.wrong],
         'allowed': [_fault(fault) for fault in check.faults if fault.allowed],
     }
+
+
+def _ignored(dataset: Any) -> int:
+    """Returns the ignored label of a data set; of whole images a number that none has."""
+    return getattr(dataset, 'ignore_index', -1)
 
 
 def _fault(fault: Fault) -> dict[str, str]:
@@ -149,7 +154,7 @@ def _label_spaces(checks: Sequence[PartCheck]) -> list[tuple[str, list[PartCheck
         if check.samples:
             classes = tuple(check.part.dataset.metainfo.get('classes') or ())
             spaces.setdefault(classes, []).append(check)
-    return [('% of the pixels', some) for some in spaces.values()]
+    return [(f'% of the {some[0].part.dataset.task}', some) for some in spaces.values()]
 
 
 def _class_table(title: str, checks: Sequence[PartCheck]) -> str:
@@ -164,5 +169,6 @@ def _class_table(title: str, checks: Sequence[PartCheck]) -> str:
         )
 
     rows = [row(name, [i] * len(checks)) for i, name in enumerate(names)]
-    rows.append(row('ignored', [check.part.dataset.ignore_index for check in checks]))
+    if checks[0].part.dataset.task == 'pixels':
+        rows.append(row('ignored', [_ignored(check.part.dataset) for check in checks]))
     return table((title, *(check.part.name for check in checks)), rows)

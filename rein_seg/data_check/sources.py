@@ -18,7 +18,7 @@ from rein_seg.config.data_file.text import read_yaml
 from rein_seg.config.find import find_config, shipped_configs
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
-from rein_seg.datasets import DomainDataset, DrawnDataset
+from rein_seg.datasets import DomainDataset, DrawnDataset, ImageDataset
 from rein_seg.datasets.files.listing import is_there
 from rein_seg.errors import UserError, near_misses
 
@@ -154,6 +154,8 @@ def _add_parts(
 
 def _is_there(dataset: Any) -> bool:
     """Tells whether the files of a data set are there; a drawn data set makes its own."""
+    if isinstance(dataset, ImageDataset):
+        return bool(dataset.root) and Path(dataset.root).is_dir()
     if isinstance(dataset, DrawnDataset) or not isinstance(dataset, DomainDataset):
         return False
     csv = getattr(dataset, 'csv', '')
@@ -175,4 +177,5 @@ def _build(cfg: Mapping[str, Any], use: str, names: list[str]) -> Part:
 
 
 def _domain(dataset: Any) -> str:
-    return dataset.domain if isinstance(dataset, DomainDataset) else type(dataset).__name__
+    known = isinstance(dataset, (DomainDataset, ImageDataset))
+    return dataset.domain if known else type(dataset).__name__

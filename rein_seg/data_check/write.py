@@ -14,7 +14,7 @@ from rein_seg.data_check.report import report
 from rein_seg.datasets.transforms.labels import load_classes
 from rein_seg.pages.legend import legend
 from rein_seg.pages.maps import colour
-from rein_seg.pages.strips import STRIP_WIDTH, row, text_line
+from rein_seg.pages.strips import STRIP_WIDTH, cards, row, text_line
 from rein_seg.run.overview import sample_image
 
 SAMPLES = 3  # of each data set
@@ -41,9 +41,14 @@ def sheet(checks: Sequence[PartCheck]) -> np.ndarray | None:
     shown = [(check, infos) for check in checks if (infos := _samples(check))]
     if not shown:
         return None
-    rows = [text_line(['image', 'label over image', 'label'])]
+    labelled = any(check.part.dataset.task == 'pixels' for check, _ in shown)
+    rows = [text_line(['image', 'label over image', 'label'])] if labelled else []
     for i, (check, infos) in enumerate(shown):
         meta = check.part.dataset.metainfo
+        if check.part.dataset.task == 'images':
+            names = [meta['classes'][info['gt_label']] for info in infos]
+            rows.append(cards(check.part.name, [sample_image(info) for info in infos], names))
+            continue
         palette = np.array(meta['palette'], np.uint8)
         rows += [row(_title(check, info), _draw(info, palette)) for info in infos]
         following = shown[i + 1][0].part.dataset.metainfo if i + 1 < len(shown) else {}

@@ -16,8 +16,10 @@ import torch
 from torch import nn
 
 from rein_seg.errors import NotFinite, UserError
+from rein_seg.inference.class_list import Choice, read_class_list
 from rein_seg.inference.images import is_batch, to_rgb
 from rein_seg.inference.sources import find_sources, is_many
+from rein_seg.models.open_vocabulary import with_own_classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +97,26 @@ class ImagePredictor:
     def device(self) -> torch.device:
         """Where the model computes."""
         return next(self.model.parameters()).device
+
+    def with_classes(
+        self, classes: Choice, *, unseen: Sequence[str] | None = None
+    ) -> ImagePredictor:
+        """Returns a predictor of other classes with the same weights, which both share.
+
+        Args:
+            classes: As for `Predictor.with_classes`.
+            unseen: Names of the classes that training did not label.
+
+        Raises:
+            UserError: If the model has fixed classes, or the names are wrong.
+        """
+        listed = read_class_list(classes)
+        model: Any = with_own_classes(self.model)
+        model.set_classes(listed.classes, unseen, listed.words)
+        model.dataset_meta = {**(self.model.dataset_meta or {}), 'classes': listed.classes}
+        other = ImagePredictor(model)
+        other._lock = self._lock  # one encoder
+        return other
 
     def predict(self, source: Any, *, max_value: float | None = None) -> Any:
         """Returns the result of an image, or a list of the results of several.

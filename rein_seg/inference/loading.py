@@ -98,16 +98,10 @@ def load(
     model.dataset_meta = {**model.dataset_meta, **meta}
     if meta:
         _check_classes(model, path)
-    if model.task == 'images':
-        if classes is not None:
-            raise UserError(
-                'classes of a model of whole images cannot be exchanged yet: leave classes out'
-            )
-        return ImagePredictor(model)
     if task is not None:
         model.set_task(task)
         model.dataset_meta = dataset_meta(cfg, task)
-    predictor = Predictor(model)
+    predictor = ImagePredictor(model) if model.task == 'images' else Predictor(model)
     return predictor if classes is None else predictor.with_classes(classes, unseen=unseen)
 
 

@@ -17,6 +17,7 @@ from rein_seg.encoders.build import EncoderInfo
 from rein_seg.errors import UserError
 from rein_seg.heads.cascade import CascadeHead
 from rein_seg.heads.contract import DecodeHead, HeadInputs, Index, check_several
+from rein_seg.heads.image import ImageHead
 from rein_seg.heads.mmseg_head import (
     MMSegHead,
     check_head,
@@ -24,6 +25,7 @@ from rein_seg.heads.mmseg_head import (
     further_arguments,
 )
 from rein_seg.models.backbone import PEFTBackbone
+from rein_seg.peft import PEFTMethod
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.text import TextBranch
 
@@ -136,6 +138,49 @@ def _filled(
 
 def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def build_image_head(cfg: Mapping[str, Any], inputs: HeadInputs, method: PEFTMethod) -> Any:
+    """Builds a head for whole images, which reads all maps or those of its ``in_index``.
+
+    Args:
+        cfg: Config of the head. Its own values win over the filled-in ones.
+        inputs: The facts to fill in.
+        method: Of the backbone.
+
+    Raises:
+        UserError: If there is one class, the class is no such head, the config contradicts the
+            facts, or the head reads what the method does not compute.
+
+    Example:
+        >>> from rein_seg.heads.contract import HeadInputs
+        >>> from rein_seg.models.head_config import build_image_head
+        >>> from rein_seg.peft.methods.frozen import Frozen
+        >>> inputs = HeadInputs(channels=(8, 16), strides=(4, 8), num_classes=3)
+        >>> build_image_head(dict(type='LinearImageHead'), inputs, Frozen()).classify
+        Linear(in_features=16, out_features=3, bias=True)
+    """
+    if inputs.num_classes < 2:
+        raise UserError(
+            f'num_classes={inputs.num_classes}: expected 2 or more, since with one class loss and '
+            'gradient are 0; name another class'
+        )
+    cls = MODELS.get(cfg['type'])
+    if cls is None:
+        return MODELS.build(dict(cfg))  # names the near misses
+    if not (isinstance(cls, type) and issubclass(cls, ImageHead)):
+        raise UserError(
+            f'{cfg["type"]} is no head for whole images: expected LinearImageHead or another '
+            'ImageHead; take it, or PEFTSegmentor for a head of pixels'
+        )
+    if cls.reads_first and not method.looks_first:
+        raise UserError(
+            f'{cfg["type"]} reads the features of the frozen encoder, which '
+            f'{type(method).__name__} does not compute: expected a method that looks first; set '
+            "model.backbone.peft=dict(type='CAVPT'), or take another head"
+        )
+    every = list(range(len(inputs.channels)))
+    return MODELS.build(_filled(cfg, inputs, cls.filled_in, cfg.get('in_index', every)))
 
 
 def head_inputs(

@@ -15,12 +15,12 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from rein_seg.building import building
-from rein_seg.errors import UserError
-from rein_seg.heads.image import ImageHead
 from rein_seg.models.base import PEFTModel
 from rein_seg.models.batch_norm import guard_batch_norms
-from rein_seg.models.head_config import fill_methods, head_inputs
+from rein_seg.models.head_config import build_image_head, fill_methods, head_inputs
+from rein_seg.models.open_vocabulary import NO_TEXT, check_choice, check_open
 from rein_seg.models.text_config import text_for
+from rein_seg.text.names import Names
 
 
 @MODELS.register_module()
@@ -81,32 +81,56 @@ class PEFTImageModel(PEFTModel, BaseModel):
         with building('model.data_preprocessor'):
             BaseModel.__init__(self, dict(data_preprocessor), init_cfg)
         self.backbone, self.num_classes = built, num_classes
+        self._trained_classes = num_classes
         with building('model.text'):
             self.text = text_for({'head': head}, text, built, backbone['encoder'], num_classes)
         inputs = head_inputs(built, backbone['encoder'], num_classes, self.text)
         with building('model.head'):
-            cls = MODELS.get(head['type'])
-            if cls is not None and not (isinstance(cls, type) and issubclass(cls, ImageHead)):
-                raise UserError(
-                    f'{head["type"]} is no head for whole images: expected LinearImageHead or '
-                    'another ImageHead; take it, or PEFTSegmentor for a head of pixels'
-                )
-            if cls is not None and cls.reads_first and not built.peft.looks_first:
-                raise UserError(
-                    f'{head["type"]} reads the features of the frozen encoder, which '
-                    f'{type(built.peft).__name__} does not compute: expected a method that looks '
-                    "first; set model.backbone.peft=dict(type='CAVPT'), or take another head"
-                )
-            names = () if cls is None else cls.filled_in
-            facts = inputs.arguments(head.get('in_index', list(range(len(inputs.channels)))))
-            self.head = MODELS.build({**{name: facts[name] for name in names}, **head})
+            self.head = build_image_head(head, inputs, built.peft)
         guard_batch_norms(self.head)
         self.set_test_cfg(test_cfg)
 
     @property
     def trained_classes(self) -> int:
         """K of the training."""
-        return self.num_classes
+        return self._trained_classes
+
+    @property
+    def has_open_vocabulary(self) -> bool:
+        """Whether `set_classes` works."""
+        return self._why_closed() is None
+
+    def _why_closed(self) -> str | None:
+        if self.text is None:
+            return NO_TEXT
+        if not self.text.open_vocabulary:
+            return f'{type(self.text).__name__} has embeddings of its own classes alone'
+        if not self.head.open_vocabulary:
+            return f'{type(self.head).__name__} has weights for each class'
+        return None
+
+    def set_classes(
+        self,
+        classes: Sequence[str],
+        unseen: Sequence[str] | None = None,
+        names: Names | None = None,
+    ) -> None:
+        """Predicts other classes from now on, in place of the trained; no tensor changes.
+
+        Args:
+            classes: K names.
+            unseen: Names of the classes that training did not label; no head here asks.
+            names: Class -> words that stand for it in prompts, in place of its name.
+
+        Raises:
+            UserError: If the model has weights for each class, or the names are wrong.
+        """
+        check_open(self._why_closed())
+        assert self.text is not None  # else it is closed
+        check_choice(classes, names, unseen or ())
+        self.text.set_classes(classes, unseen or (), names)
+        self.head.set_classes(len(classes))
+        self.num_classes = len(classes)
 
     def set_test_cfg(self, test_cfg: Mapping[str, Any] | None) -> None:
         """Takes no option yet."""

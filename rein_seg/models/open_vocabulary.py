@@ -80,8 +80,8 @@ def check_choice(
     check_classes(classes, unseen, names)
     if len(classes) < 2:
         raise UserError(
-            f'classes name {classes[0]!r} alone: expected two names or more, since each pixel gets '
-            'the best of them; add a name for the rest of the image'
+            f'classes name {classes[0]!r} alone: expected two names or more, since the best of '
+            'them is predicted; add a name for the rest of the image'
         )
 
 
@@ -143,7 +143,7 @@ def with_own_classes(model: nn.Module) -> nn.Module:
     """
     other = copy.copy(model)
     other._modules = dict(model._modules)
-    for name in ('text', 'neck', 'decode_head', 'regions'):
+    for name in ('text', 'neck', 'decode_head', 'regions', 'head'):
         part = model._modules.get(name)
         if part is not None:
             shared: dict[int, nn.Module | nn.Parameter] = {

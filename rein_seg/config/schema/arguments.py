@@ -207,7 +207,7 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
         'data_preprocessor': OneOf((_MODEL, None)),
         'text': OneOf((_MODEL, None)),
         'num_classes': Annotated[int, at_least(1), at_most(2**16)],
-        'test_cfg': OneOf((Table({}, closed=True), None)),
+        'test_cfg': OneOf((Table({}, closed=False), None)),
         'init_cfg': Any,
     },
     'TwoStageSegmentor': {'regions': _MODEL},

@@ -39,6 +39,7 @@ _SHOWN = 80  # characters of a value in a message
 # classes that are built from their config alone: what they need must be there
 _ALONE = (DATASETS, TRANSFORMS)
 _NEEDED = {'PEFTBackbone', 'PEFTSegmentor', 'PEFTImageModel'}
+_LATE = ('PEFTImageModel', 'num_classes')  # folders of images name the classes, where they are
 
 
 def check_values(
@@ -186,7 +187,7 @@ class _Check:
         if registry not in _ALONE and cls.__name__ not in _NEEDED:
             return
         for key, argument in taken.arguments.items():
-            if argument.needed and key not in node:
+            if argument.needed and key not in node and (cls.__name__, key) != _LATE:
                 raise UserError(
                     f'{place}.{key} is missing: {cls.__name__} needs it; give {words_of(argument)}'
                 )

@@ -114,8 +114,8 @@ def absent_classes(
         return None
     return (
         f'no label of the training data has {", ".join(map(repr, absent))} ({len(absent)} of '
-        f'{len(seen)} classes): expected pixels of every class, since a class that is never '
-        'seen is never predicted; look at label_map and at the order of the classes'
+        f'{len(seen)} classes): expected some of every class, since a class that is never seen is '
+        'never predicted; look at the order of the classes and, for labels of pixels, at label_map'
     )
 
 

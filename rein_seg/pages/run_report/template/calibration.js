@@ -20,7 +20,7 @@ function reliability(domain, { pixels, right, confidence, error }) {
     if (!count) return null;
     const [share, mean] = [right[i] / count, confidence[i] / count];
     const box = { x: x(i / bins) + 0.8, width: x(1 / bins) - x(0) - 1.6 };
-    const tip = `confidence ${Math.round((100 * i) / bins)} to ${Math.round((100 * (i + 1)) / bins)} %: ${grouped(count)} pixels (${percent(count / all)})\n`
+    const tip = `confidence ${Math.round((100 * i) / bins)} to ${Math.round((100 * (i + 1)) / bins)} %: ${grouped(count)} ${unit} (${percent(count / all)})\n`
       + `mean confidence ${percent(mean)}, right ${percent(share)}`;
     return svg('g', { 'data-tip': tip },
       svg('rect', { ...box, y: y(share), height: Math.max(0.5, y(0) - y(share)), class: 'share' }),
@@ -41,7 +41,7 @@ function reliability(domain, { pixels, right, confidence, error }) {
 function drawCalibration() {
   const there = domains.filter((domain) => gathered(domain) && gathered(domain).calibration && gathered(domain).calibration.pixels.some(Boolean));
   find('#calibration').hidden = !there.length;
-  find('#calibration .about').textContent = 'Blue: the share of right pixels among those with such a confidence (the probability of the predicted class); '
-    + 'framed red: its distance from the mean confidence; on the dashed line the two agree. Grey, below: how many pixels. ECE: the mean distance over all pixels.';
+  find('#calibration .about').textContent = `Blue: the share of right ${unit} among those with such a confidence (the probability of the predicted class); `
+    + `framed red: its distance from the mean confidence; on the dashed line the two agree. Grey, below: how many ${unit}. ECE: the mean distance over all ${unit}.`;
   find('#calibration .many').replaceChildren(...there.map((domain) => reliability(domain, gathered(domain).calibration)));
 }

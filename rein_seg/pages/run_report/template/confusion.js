@@ -20,8 +20,8 @@ function drawConfusions() {
   find('#confusions .row').replaceChildren(choices.length > 1 ? picker('domain', 'confusion', choices, domain) : '');
   const sums = found.confusion.map((row) => row.reduce((a, b) => a + b, 0));
   find('#confusions .worst').replaceChildren(...found.top_confusions.map((one) => make('li', {},
-    make('b', {}, percent(one.share)), ' of the pixels of ', swatch(one.label), make('b', {}, classes[one.label]),
-    ' are taken for ', swatch(one.pred), make('b', {}, classes[one.pred]), ` (${grouped(one.pixels)} pixels)`)));
+    make('b', {}, percent(one.share)), ` of the ${unit} of `, swatch(one.label), make('b', {}, classes[one.label]),
+    ' are taken for ', swatch(one.pred), make('b', {}, classes[one.pred]), ` (${grouped(one.pixels)} ${unit})`)));
   const predicted = classes.map((_, j) => found.confusion.reduce((sum, row) => sum + row[j], 0));
   const there = classes.map((_, i) => i).filter((i) => sums[i] || predicted[i]);
   const shown = there.length <= SHOWN ? there
@@ -30,7 +30,7 @@ function drawConfusions() {
     const pixels = found.confusion[i][j];
     if (!pixels) return { text: '', className: i === j ? 'right' : null };
     const share = pixels / sums[i];
-    const about = `${classes[i]} taken for ${classes[j]}: ${percent(share)}, ${grouped(pixels)} pixels`;
+    const about = `${classes[i]} taken for ${classes[j]}: ${percent(share)}, ${grouped(pixels)} ${unit}`;
     return {
       text: share < 0.005 ? '·' : `${Math.round(100 * share)}`, title: about,
       className: `heat${i === j ? ' right' : ' worse'}`, style: `--share:${(0.75 * share).toFixed(3)}`,
@@ -40,8 +40,8 @@ function drawConfusions() {
     { key: 'label', title: 'label ↓ prediction →', header: true, cell: (i) => ({ text: classes[i], icon: swatch(i) }) },
     ...shown.map((j) => ({ key: `p${j}`, title: classes[j], cell: (i) => cell(i, j) })),
   ];
-  const cut = shown.length < there.length ? ` The ${SHOWN} classes with most pixels of ${there.length}.` : '';
+  const cut = shown.length < there.length ? ` The ${SHOWN} classes with most ${unit} of ${there.length}.` : '';
   find('#confusions .about').textContent =
-    `Listed: the confusions that cost most pixels. Matrix: each row is a label, in % of its pixels; framed: right; a dot: less than 0.5 %.${cut}`;
+    `Listed: the confusions that cost most ${unit}. Matrix: each row is a label, in % of its ${unit}; framed: right; a dot: less than 0.5 %.${cut}`;
   drawTable(find('#confusions .scroll'), 'matrix', table, shown);
 }

@@ -1,5 +1,6 @@
 // Scores by domain and by class, from results.json.
 const { results, report } = data;
+const unit = report.unit || 'pixels';
 const domains = Object.keys(results.domains || {});
 const targets = results.targets || [];
 const columns = Object.keys(results.mean_over_targets || {});
@@ -17,7 +18,7 @@ function hardest() {
 }
 
 function swatch(index) {
-  const rgb = (report.palette || [])[index];
+  const rgb = unit === 'pixels' ? (report.palette || [])[index] : null;
   return rgb ? make('span', { class: 'swatch', style: `background:rgb(${rgb.join(',')})` }) : null;
 }
 
@@ -67,7 +68,7 @@ function drawClasses() {
   const table = [
     { key: 'class', title: 'class', header: true, value: (name) => name, cell: (name) => ({ text: (results.unseen || []).includes(name) ? `${name} (unseen)` : name, icon: swatch(names.indexOf(name)) }) },
     all > 0 && {
-      key: 'share', title: 'pixels', about: 'share of the labelled pixels of all domains', first: 'desc',
+      key: 'share', title: unit, about: `share of the labelled ${unit} of all domains`, first: 'desc',
       value: (name) => labelled[names.indexOf(name)],
       cell: (name) => `${((100 * labelled[names.indexOf(name)]) / all).toFixed(1)} %`,
     },
