@@ -95,3 +95,41 @@ def few_shot_benchmark(
         train_pipeline=train_steps(224),
         test_pipeline=test_steps(224),
     )
+
+
+def retrieval_benchmark(
+    name: str, num_classes: int, *, type: str, images: tuple[int, int], data_root: str
+) -> Benchmark:
+    """Returns a benchmark that trains on some classes and searches among images of the others.
+
+    Args:
+        name: Of the benchmark; its domains are NAME_train and NAME.
+        num_classes: K of the training.
+        type: Class of the data set, a `ClassSplitDataset`.
+        images: Of the training and of the test classes.
+        data_root: Folder of the data.
+
+    Example:
+        >>> from rein_seg.config.builtin import benchmarks
+        >>> birds = benchmarks()['cub200']
+        >>> birds.num_classes, birds.val[0].name, birds.val[0].images, birds.metric
+        (100, 'cub200', 5924, {'type': 'RecallAtK'})
+    """
+    parts = [
+        Domain(name=domain, type=type, args={'part': part}, images=count)
+        for domain, part, count in zip(
+            (f'{name}_train', name), ('train_classes', 'test_classes'), images, strict=True
+        )
+    ]
+    return Benchmark(
+        name=name,
+        num_classes=num_classes,
+        protocols=(f'frpt_{name}', f'frpt_repository_{name}'),
+        data_root=data_root,
+        train=(parts[0],),
+        val=(parts[1],),
+        targets=(name,),
+        metric={'type': 'RecallAtK'},
+        selection={'metric': f'{name}/R@1', 'rule': 'greater'},
+        test_batch_size=64,
+    )
