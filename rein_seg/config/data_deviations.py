@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mmseg.registry import DATASETS
+
 from rein_seg.config.config_paths import Parts, deviations_in
 from rein_seg.config.definitions import Benchmark
 
@@ -33,10 +35,16 @@ def data_deviations(benchmark: Benchmark | None, parts: Parts, use: str) -> Iter
     yield from deviations_in(name, *domains)
     if domains[0] == domains[1]:
         for our, their in zip(ours, theirs, strict=True):
-            yield from deviations_in(f'{name} of {their["domain"]}', our, their)
+            # without classes in the definition, folders or lists name them
+            aside = () if 'metainfo' in their or not _is_of_images(their) else ('metainfo',)
+            yield from deviations_in(f'{name} of {their["domain"]}', _without(our, aside), their)
     for node in parts.wrappers[use]:
         if 'pipeline' in node:
             yield f'{name} through {node["type"]}'
+
+
+def _is_of_images(node: Mapping[str, Any]) -> bool:
+    return getattr(DATASETS.get(str(node.get('type'))), 'task', None) == 'images'
 
 
 def metric_deviations(benchmark: Benchmark | None, parts: Parts, use: str) -> Iterator[str]:
