@@ -20,6 +20,7 @@ import rein_seg.models.multi_task  # noqa: E402, F401
 import rein_seg.models.segmentor  # noqa: E402, F401
 import rein_seg.models.two_stage  # noqa: E402, F401
 import rein_seg.models.zegclip_file  # noqa: E402, F401
+import rein_seg.models.zsseg_file  # noqa: E402, F401
 import rein_seg.necks  # noqa: E402, F401
 import rein_seg.text  # noqa: E402, F401
 from rein_seg.config.load import load_config  # noqa: E402

@@ -19,6 +19,7 @@ _END = struct.Struct('<4s4H2LH')  # of the directory, at the end of the file
 _LOCATOR = struct.Struct('<4sLQL')  # before it, of large files: points to the next
 _END_64 = struct.Struct('<4sQ2H2L4Q')
 _CODE = ('/code/', '.debug_pkl')  # of TorchScript, compressed; never read
+_PICKLE = b'\x80'  # begins every pickle since protocol 2
 
 
 def open_regular(path: str | os.PathLike, what: str) -> BinaryIO:
@@ -72,6 +73,13 @@ def check_archive(file: BinaryIO, source: str) -> zipfile.ZipFile:
     size = os.fstat(file.fileno()).st_size
     try:
         if not zipfile.is_zipfile(file):
+            file.seek(0)
+            if file.read(1) == _PICKLE:
+                raise UserError(
+                    f'checkpoint {source!r} is a plain pickle, as detectron2 writes .pkl files: '
+                    'reading it would run its code; where you trust it, convert it to safetensors '
+                    'yourself'
+                )
             raise UserError(
                 f'checkpoint {source!r} is truncated, or not a file of torch.save '
                 f'({size} bytes, no zip directory at its end); copy or download it again'

@@ -14,11 +14,11 @@ from torch import Tensor
 from rein_seg.checkpoint import load_strict
 from rein_seg.checkpoint.official import differing
 from rein_seg.checkpoint.strict import fitting
-from rein_seg.encoders.weights import Converted, rename
+from rein_seg.encoders.weights import rename
 from rein_seg.errors import UserError
+from rein_seg.models.whole_file import check_full, convert_encoder
 from rein_seg.necks import PixelTextNeck
-from rein_seg.peft.methods.full import Full
-from rein_seg.registry import key_map, register_whole_file
+from rein_seg.registry import register_whole_file
 from rein_seg.text import SharedContext
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def load_dense_clip(state: Mapping[str, Tensor], model: PEFTSegmentor, *, source
         _check_parts(renamed, model, text)
         left_out = [name for name in renamed if name.startswith(_UNUSED)]
         compared = _check_tower(renamed, model, text)
-        encoder = _convert_encoder(renamed, model, text)
+        own = {n.removeprefix(_ENCODER): x for n, x in renamed.items() if n.startswith(_ENCODER)}
+        encoder = convert_encoder(own, model, text)
         tensors = {
             **{f'backbone.encoder.{name}': tensor for name, tensor in encoder.tensors.items()},
             **{k: v for k, v in renamed.items() if not k.startswith((_ENCODER, _TEXT, *_UNUSED))},
@@ -96,18 +97,14 @@ def load_dense_clip(state: Mapping[str, Tensor], model: PEFTSegmentor, *, source
 
 
 def _check_parts(have: Mapping[str, Tensor], model: PEFTSegmentor, source: str) -> None:
-    neck, method = getattr(model, 'neck', None), model.backbone.peft
+    neck = getattr(model, 'neck', None)
     if not isinstance(neck, PixelTextNeck) or not isinstance(model.text, SharedContext):
         raise UserError(
             f'{source} needs a model with SharedContext and PixelTextNeck, the config has '
             f'{type(model.text).__name__} and {type(neck).__name__}: take the config that it was '
             'trained with, such as full_dense_clip_vit_base_ade20k'
         )
-    if not isinstance(method, Full):
-        raise UserError(
-            f"{source} holds a trained image encoder, the config's method is "
-            f"{type(method).__name__}: set model.backbone.peft.type='Full'"
-        )
+    check_full(model, source)
     theirs, ours = (any(n.startswith(_PYRAMID) for n in x) for x in (have, model.state_dict()))
     if theirs != ours:
         kind, config = ('ViT', 'vit_base') if theirs else ('ResNet', 'resnet50')
@@ -140,16 +137,3 @@ def _check_tower(have: Mapping[str, Tensor], model: PEFTSegmentor, source: str) 
             'with, or the checkpoint itself, in model.text.tower.checkpoint'
         )
     return len(theirs)
-
-
-def _convert_encoder(have: Mapping[str, Tensor], model: PEFTSegmentor, source: str) -> Converted:
-    """Returns the image encoder's tensors under our names."""
-    encoder, info = model.backbone.encoder, model.backbone.encoder_info
-    own = {n.removeprefix(_ENCODER): x for n, x in have.items() if n.startswith(_ENCODER)}
-    convert = key_map(encoder)
-    try:
-        return convert(encoder, own) if convert else Converted(own)
-    except UserError as error:
-        raise UserError(
-            f"{source}: the backbone in the file is not the config's {info.name!r}: {error}"
-        ) from error

@@ -2,7 +2,7 @@
 # ImageNet.
 encoder = dict(
     name='ResNet-101c',
-    type='mmpretrain.ResNetV1c',
+    type='mmseg.ResNetV1c',
     depth=101,
     out_indices=[0, 1, 2, 3],
     norm_eval=True,
