@@ -38,7 +38,8 @@ def datasets_of(cfg: Config, loaders: Iterable[str] = LOADERS) -> Iterator[Any]:
 
 def inner_datasets(dataset: Any) -> list[Any]:
     """Returns the data sets inside a ConcatDataset and the like; other data sets have none."""
-    return dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
+    inner = dataset.get('dataset')  # a name, of a data set of mmpretrain
+    return dataset.get('datasets') or ([inner] if isinstance(inner, Mapping) else [])
 
 
 class Parts:

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 
 from rein_seg.config.config_paths import Parts
+from rein_seg.config.definitions import LAST
 from rein_seg.errors import UserError
 
 
@@ -193,7 +194,8 @@ def fill_iterations(cfg: Config) -> None:
     """Turns ``epochs`` into iterations where the schedule leaves them open (None), in place.
 
     An epoch has as many iterations as batches, over all processes, cover the training images; the
-    last batch may be smaller. Validation and checkpoints are by epoch, schedules end with the run.
+    last batch may be smaller. Validation and checkpoints are by epoch, or at the end alone where
+    ``val_interval`` is ``last``; schedules end with the run.
 
     Raises:
         UserError: If neither epochs nor iterations are given.
@@ -205,6 +207,8 @@ def fill_iterations(cfg: Config) -> None:
     each = _iterations_of_epoch(cfg) if by_epoch or loop.get('max_iters') is None else 0
     if loop.get('max_iters') is None:
         cfg.max_iters = loop['max_iters'] = _epochs(cfg) * each
+    if loop.get('val_interval') == LAST:
+        loop['val_interval'] = loop.max_iters
     if by_epoch:
         loop['val_interval'] = min(each, loop.max_iters)
     for schedule in cfg.get('param_scheduler') or []:

@@ -9,6 +9,8 @@ from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
 from mmseg.registry import PARAM_SCHEDULERS
 
+from rein_seg.rules import NotNegative, Probability
+
 
 @PARAM_SCHEDULERS.register_module()
 class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
@@ -47,8 +49,8 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
         self,
         optimizer: Any,
         *,
-        warmup: float,
-        warmup_lr: float = 1e-5,
+        warmup: Probability,
+        warmup_lr: NotNegative = 1e-5,
         begin: int = 0,
         end: int,
         **kwargs: Any,

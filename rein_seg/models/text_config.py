@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from mmseg.registry import MODELS
 
+from rein_seg.encoders.shapes_only import is_shapes_only
 from rein_seg.errors import UserError, near_misses
 from rein_seg.heads.cascade import heads_of
 from rein_seg.heads.contract import DecodeHead
@@ -65,12 +66,14 @@ def build_text(
         8
     """
     classes = cfg.get('classes') or ()
+    if not classes and is_shapes_only():  # data that name them need not be there to count
+        classes = [f'class {i}' for i in range(num_classes)]
     if len(classes) != num_classes:
         raise UserError(
             f'model.text.classes has {len(classes)} names, the model num_classes={num_classes}: '
             'expected a name for each class; leave classes out to take the names of the data sets'
         )
-    given, filled_in = dict(cfg), _class_of(cfg).filled_in
+    given, filled_in = {**cfg, 'classes': classes}, _class_of(cfg).filled_in
     if 'dims' in filled_in and joint_dims is not None:
         given.setdefault('dims', joint_dims)
     if 'tower' in filled_in and all(given.get(key) is None for key in _SOURCES):

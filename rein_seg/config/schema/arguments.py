@@ -229,6 +229,8 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
         'names': OneOf((Named(OneOf((Annotated[Sequence[Text], NOT_EMPTY], Text))), None)),
     },
     'CascadeHead': {'heads': Each(_MODEL, least=2)},
+    # None: at the end of each epoch; last: at the end of the run
+    'IterBasedTrainLoop': {'val_interval': kinds.Iterations | Literal['last'] | None},
     'CheckpointHook': {
         'interval': _NEVER | None,
         'max_keep_ckpts': _NEVER,

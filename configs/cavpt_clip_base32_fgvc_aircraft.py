@@ -1,0 +1,13 @@
+# Dual-modality prompts in CLIP ViT-B/32 on FGVC-Aircraft; see cavpt_clip_base32_eurosat.py.
+#   python tools/train.py configs/cavpt_clip_base32_fgvc_aircraft.py
+_base_ = [
+    './_base_/encoders/clip_base32.py', './_base_/benchmarks/fgvc_aircraft.py',
+    './_base_/schedules/sgd_prompts.py', './_base_/runtime.py']
+model = dict(
+    type='PEFTImageModel',
+    backbone=dict(
+        encoder={{_base_.encoder}},
+        peft=dict(type='CAVPT')),
+    text=dict(type='CoOp', fixed_template='a photo of a {}, a type of aircraft.'),
+    head=dict(type='CAVPTHead'))
+train_dataloader = dict(dataset=dict(shots=1))

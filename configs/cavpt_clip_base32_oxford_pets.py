@@ -1,0 +1,13 @@
+# Dual-modality prompts in CLIP ViT-B/32 on Oxford-IIIT Pets; see cavpt_clip_base32_eurosat.py.
+#   python tools/train.py configs/cavpt_clip_base32_oxford_pets.py
+_base_ = [
+    './_base_/encoders/clip_base32.py', './_base_/benchmarks/oxford_pets.py',
+    './_base_/schedules/sgd_prompts.py', './_base_/runtime.py']
+model = dict(
+    type='PEFTImageModel',
+    backbone=dict(
+        encoder={{_base_.encoder}},
+        peft=dict(type='CAVPT')),
+    text=dict(type='CoOp', fixed_template='a photo of a {}, a type of pet.'),
+    head=dict(type='CAVPTHead'))
+train_dataloader = dict(dataset=dict(shots=1))
