@@ -155,7 +155,8 @@ class LearnedPrompt(TextBranch):
     def _fixed_rows(self) -> Tensor | None:
         if self.fixed_template is None:
             return None
-        rows = torch.zeros(len(self.classes), self.dims)
+        device = self.tower.positional_embedding.device
+        rows = torch.zeros(len(self.classes), self.dims, device=device)
         if is_shapes_only():
             return rows
         source = TextSource(self.tower, self.tokenizer, self.source.removeprefix('sha256:'))
