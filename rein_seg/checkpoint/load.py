@@ -179,7 +179,8 @@ def load_but_method(path: str | os.PathLike, model: nn.Module) -> str:
         content = read_checkpoint(place)
         made = (content.get('meta') or {}).get('identity') or {}
         state = model.fit_state(state_dict_of(content, place))
-    check_identity({**made, 'method': None}, {**model.identity, 'method': None}, source=place)
+    ours = model.identity
+    check_identity({**made, 'method': ours['method']}, ours, source=place)
     kept = {name: x for name, x in own.items() if name.startswith(_METHOD)}
     rest = {name: x for name, x in state.items() if not name.startswith(_METHOD)}
     check_fit({n: x for n, x in own.items() if n not in kept}, rest, what='file', source=place)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rein_seg.errors import UserError
@@ -95,6 +95,7 @@ def build_comparison(
     """
     finished = [run for run in runs if run.results is not None]
     shared = shared_benchmark(finished)
+    others = other_tasks(finished)
     known = known_metrics([run.results for run in finished if run.results is not None])
     names = list(dict.fromkeys(run.variant for run in runs))
     return {
@@ -107,8 +108,49 @@ def build_comparison(
             summarise(name, [run for run in runs if run.variant == name], known) for name in names
         ],
         'runs': [_run_entry(run, known) for run in runs],
-        'notes': notes(runs),
+        'notes': [*notes(runs), *_task_notes(others)],
+        **({'tasks': {task: _of_task(runs, task, metrics) for task in others}} if others else {}),
     }
+
+
+def other_tasks(finished: Sequence[Run]) -> list[str]:
+    """Returns the tasks of runs of several, without the first, whose results stand at the top.
+
+    Raises:
+        UserError: If two runs have other tasks.
+    """
+    named = {tuple(run.results.get('tasks') or ()): run for run in finished if run.results}
+    if len(named) > 1:
+        (first, one), (second, other) = list(named.items())[:2]
+        raise UserError(
+            f'{one.variant}, seed {one.seed} has the tasks {list(first)}, {other.variant}, seed '
+            f'{other.seed} has {list(second)}: scores of different tasks cannot stand side by '
+            'side; make one comparison for each'
+        )
+    return list(next(iter(named), ()))[1:]
+
+
+def _of_task(runs: Sequence[Run], task: str, metrics: Sequence[str]) -> dict[str, Any]:
+    """Returns the scores of one of several tasks, as `build_comparison` has the first's."""
+    own = [
+        run
+        if run.results is None
+        else replace(run, results={**run.results, **run.results['tasks'][task], 'tasks': None})
+        for run in runs
+    ]
+    known = known_metrics([run.results for run in own if run.results is not None])
+    whole = build_comparison(own, [name for name in metrics if name in known])
+    keys = ('task', 'source', 'targets', 'metrics', 'shown', 'variants')
+    return {key: whole.get(key) for key in keys}
+
+
+def _task_notes(others: Sequence[str]) -> list[str]:
+    if not others:
+        return []
+    return [
+        f'page and picture show the first task; the scores of {", ".join(others)} are in the '
+        'tables of comparison.md, comparison.csv and comparison.json'
+    ]
 
 
 def shared_benchmark(finished: Sequence[Run]) -> dict[str, Any]:
@@ -119,6 +161,7 @@ def shared_benchmark(finished: Sequence[Run]) -> dict[str, Any]:
     """
     first = finished[0] if finished else None
     shared = {key: first.results.get(key) if first else None for key in _SHARED}
+    task = first.results.get('task') if first and first.results else None
     for run in finished:
         for key, value in shared.items():
             if run.results.get(key) != value:
@@ -127,7 +170,7 @@ def shared_benchmark(finished: Sequence[Run]) -> dict[str, Any]:
                     f'{first.variant}, seed {first.seed} has {value!r}: scores of different '
                     'benchmarks cannot stand side by side; make one comparison for each'
                 )
-    return shared
+    return {**shared, 'task': task} if task else shared
 
 
 def known_metrics(all_results: Sequence[Results]) -> list[str]:

@@ -53,9 +53,15 @@ def score_paragraphs(
 ) -> list[str]:
     """Returns the benchmark's name, then a title and a table for each shown metric."""
     paragraphs = [f'Benchmark {comparison["benchmark"]}, protocol {comparison["protocol"]}.']
-    for metric in comparison['shown'] if comparison['metrics'] else []:
-        paragraphs += [_title(metric, comparison), render(*score_table(comparison, metric))]
+    for task, one in _each_task(comparison):
+        paragraphs += [f'Task {task}.'] if task else []
+        for metric in one['shown'] if one['metrics'] else []:
+            paragraphs += [_title(metric, one), render(*score_table(one, metric))]
     return paragraphs
+
+
+def _each_task(comparison: Comparison) -> list[tuple[str | None, Comparison]]:
+    return [(comparison.get('task'), comparison), *(comparison.get('tasks') or {}).items()]
 
 
 def _title(metric: str, comparison: Comparison) -> str:
@@ -137,17 +143,26 @@ def _csv_cells(variant: Mapping[str, Any], comparison: Comparison) -> Iterator[t
     yield 'failed', variant['failed']
     for name, key in {**_COUNTS, 'frozen': 'frozen'}.items():
         yield f'{name} parameters', (variant['parameters'] or {}).get(key)
-    for metric in comparison['shown']:
-        scores = variant['scores'].get(metric, {})
-        single = ('source', 'mean_over_targets', 'gap')
-        parts = {key: scores[key] for key in single if key in scores} | scores.get('domains', {})
-        for name, value in parts.items():
-            yield f'{metric} {name}', value['mean']
-            yield f'{metric} {name} std', value['std']
+    yield from _csv_scores(variant['scores'], comparison, '')
+    for task, one in (comparison.get('tasks') or {}).items():
+        own = next(row for row in one['variants'] if row['name'] == variant['name'])
+        yield from _csv_scores(own['scores'], one, f'{task} ')
     for name, value in variant['costs'].items():
         yield name, value['mean']
         yield f'{name} std', value['std']
     yield 'not mergeable', variant['not_mergeable']
+
+
+def _csv_scores(
+    scores_by_metric: Mapping[str, Any], comparison: Comparison, before: str
+) -> Iterator[tuple[str, Any]]:
+    for metric in comparison['shown']:
+        scores = scores_by_metric.get(metric, {})
+        single = ('source', 'mean_over_targets', 'gap')
+        parts = {key: scores[key] for key in single if key in scores} | scores.get('domains', {})
+        for name, value in parts.items():
+            yield f'{before}{metric} {name}', value['mean']
+            yield f'{before}{metric} {name} std', value['std']
 
 
 # file -> its content; the files are written again each time a run ends

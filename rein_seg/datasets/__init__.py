@@ -1,6 +1,7 @@
 """Data sets whose samples carry their domain; raw label ids are mapped when a label is loaded."""
 
 from rein_seg.datasets.ade20k import ADEChallengeDataset
+from rein_seg.datasets.bdd100k_drivable import BDD100KDrivableDataset
 from rein_seg.datasets.blobs_dataset import BlobsDataset
 from rein_seg.datasets.camvid import CamVidDataset
 from rein_seg.datasets.cityscapes_space import CITYSCAPES_LABEL_IDS, CityscapesSpaceDataset
@@ -41,6 +42,7 @@ __all__ = [
     'CITYSCAPES_LABEL_IDS',
     'ADEChallengeDataset',
     'AircraftDataset',
+    'BDD100KDrivableDataset',
     'BinaryFolderDataset',
     'BlobsDataset',
     'COCOStuff164kDataset',
