@@ -32,18 +32,21 @@ def fill_folder(
     folder: Path,
     count: int,
     *,
-    draw: Callable[[int], tuple[np.ndarray, np.ndarray]],
+    draw: Callable[[int], Sequence[np.ndarray]],
+    kinds: Sequence[str] = ('images', 'labels'),
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Draws missing and changed pictures among the first of a split; returns its folder.
 
-    The folder holds images/{index:05d}.png and labels/{index:05d}.png. Files appear complete or not
-    at all, so killed runs and parallel processes do no harm.
+    The folder holds {kind}/{index:05d}.png for each kind. Files appear complete or not at all, so
+    killed runs and parallel processes do no harm.
 
     Args:
         folder: Folder of the split; its name must contain everything that its pictures depend on.
         count: Number of pictures, >= 1.
-        draw: Returns image (H, W, 3), uint8, BGR, and label (H, W), uint8, of an index.
+        draw: Returns a picture of each kind of an index: image (H, W, 3), uint8, BGR, and label
+            (H, W), uint8.
+        kinds: Folders of the pictures.
         progress: Called regularly with (pictures done, pictures to make), if any is missing.
 
     Raises:
@@ -61,17 +64,16 @@ def fill_folder(
     """
     if count < 1:
         raise UserError(f'count: got {count}, expected a whole number >= 1')
-    images, labels = folder / 'images', folder / 'labels'
-    images.mkdir(parents=True, exist_ok=True)
-    labels.mkdir(exist_ok=True)
-    names = [f'{index:05d}.png' for index in range(count)]
-    missing = [
-        i for i, n in enumerate(names) if not (_is_whole(images / n) and _is_whole(labels / n))
-    ]
+    for kind in kinds:
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+
+    def places(index: int) -> list[Path]:
+        return [folder / kind / f'{index:05d}.png' for kind in kinds]
+
+    missing = [i for i in range(count) if not all(_is_whole(path) for path in places(i))]
     for done, index in enumerate(missing, start=1):
-        image, label = draw(index)
-        _write(images / f'{index:05d}.png', image)
-        _write(labels / f'{index:05d}.png', label)
+        for path, picture in zip(places(index), draw(index), strict=True):
+            _write(path, picture)
         if progress and (done % _REPORT_EVERY == 0 or done == len(missing)):
             progress(done, len(missing))
     return folder
@@ -88,6 +90,7 @@ def draw_split(
     version: int,
     seed: int,
     size: tuple[int, int],
+    labelled: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Draws missing pictures of a world; see `fill_folder`.
@@ -102,6 +105,7 @@ def draw_split(
         version: Of its generator.
         seed: Seed of the data set.
         size: (width, height) in pixels.
+        labelled: Whether what ``render`` returns has a label picture beside the image.
         progress: As `fill_folder`.
 
     Returns:
@@ -112,12 +116,13 @@ def draw_split(
     """
     check_request(domain, split, domains=domains, seed=seed, size=size)
 
-    def draw(index: int) -> tuple[np.ndarray, np.ndarray]:
+    def draw(index: int) -> list[np.ndarray]:
         drawn = render(domain, split, index, seed=seed, size=size)
-        return drawn.image, drawn.label
+        return [drawn.image, drawn.label] if labelled else [drawn.image]
 
     folder = Path(root) / f'v{version}-seed{seed}-{size[0]}x{size[1]}' / domain / split
-    return fill_folder(folder, count, draw=draw, progress=progress)
+    kinds = ('images', 'labels') if labelled else ('images',)
+    return fill_folder(folder, count, draw=draw, kinds=kinds, progress=progress)
 
 
 def _is_whole(path: Path) -> bool:

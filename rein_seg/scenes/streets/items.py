@@ -46,6 +46,11 @@ class Footprint:
     height: float
     base: float = 0.0
 
+    @property
+    def farthest(self) -> float:
+        """Largest z on the ground, in metres."""
+        return max(z for _, z in self.ground)
+
     @classmethod
     def rectangle(
         cls, x: float, z: float, *, length: float, width: float, heading: float, height: float

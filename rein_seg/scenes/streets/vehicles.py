@@ -133,18 +133,22 @@ class Vehicle:
             canvas.glow(centre, max(radius, 7.0), colour)
 
 
-def make_car(rng: np.random.Generator, pose: Pose, *, driving: bool = True) -> Vehicle:
-    """Makes a car with a random style and paint."""
-    style = small_models.CAR_STYLES[weighted(rng, (0.26, 0.28, 0.18, 0.18, 0.1))]
+def make_car(
+    rng: np.random.Generator, pose: Pose, *, driving: bool = True, style: str | None = None
+) -> Vehicle:
+    """Makes a car with a random paint, and a random style if none is given."""
+    style = style or small_models.CAR_STYLES[weighted(rng, (0.26, 0.28, 0.18, 0.18, 0.1))]
     paint = {'body': pick(rng, _CAR_PAINTS)} | ({} if driving else _OFF)
     return Vehicle(
         labels.CAR, (small_models.car(style),), pose, _stretch(rng, 0.05), _BASE | paint, driving
     )
 
 
-def make_truck(rng: np.random.Generator, pose: Pose, *, driving: bool = True) -> Vehicle:
-    """Makes a truck; its cab and cargo are painted apart."""
-    style = large_models.TRUCK_STYLES[weighted(rng, (0.55, 0.2, 0.25))]
+def make_truck(
+    rng: np.random.Generator, pose: Pose, *, driving: bool = True, style: str | None = None
+) -> Vehicle:
+    """Makes a truck, of a random style if none is given; its cab and cargo are painted apart."""
+    style = style or large_models.TRUCK_STYLES[weighted(rng, (0.55, 0.2, 0.25))]
     cargo, second = pick(rng, _TRUCK_PAINTS)
     body = pick(rng, _CAR_PAINTS)
     paint = {'body': body, 'roof': body, 'cargo': cargo, 'second': second}
@@ -153,9 +157,9 @@ def make_truck(rng: np.random.Generator, pose: Pose, *, driving: bool = True) ->
     )
 
 
-def make_bus(rng: np.random.Generator, pose: Pose) -> Vehicle:
-    """Makes a city bus, a coach or, rarely, a double-decker."""
-    style = large_models.BUS_STYLES[weighted(rng, (0.65, 0.23, 0.12))]
+def make_bus(rng: np.random.Generator, pose: Pose, *, style: str | None = None) -> Vehicle:
+    """Makes a city bus, a coach or, rarely, a double-decker; or the given style."""
+    style = style or large_models.BUS_STYLES[weighted(rng, (0.65, 0.23, 0.12))]
     body, second = pick(rng, _BUS_PAINTS)
     paint = {'body': body, 'roof': body, 'second': second} | _cabin_light(rng)
     return Vehicle(labels.BUS, (large_models.bus(style),), pose, _stretch(rng, 0.04), _BASE | paint)
