@@ -44,8 +44,10 @@ class Variant:
     content: dict[str, Any]
 
     def with_seed(self, seed: int) -> dict[str, Any]:
-        """Returns the resolved config of one run."""
-        return {**self.content, 'randomness': {**self.content['randomness'], 'seed': seed}}
+        """Returns the resolved config of one run; its seed also chooses a few-shot training set."""
+        randomness = {**self.content['randomness'], 'seed': seed}
+        loader = _with_shot_seed(self.content['train_dataloader'], seed)
+        return {**self.content, 'randomness': randomness, 'train_dataloader': loader}
 
     def write(self, folder: Path) -> Path:
         """Writes the resolved config below the comparison's folder; returns its path."""
@@ -205,6 +207,16 @@ def _load(
     if not isinstance(cfg.get('randomness'), dict):
         raise UserError(f'config {path!r} has no randomness: set randomness = dict(seed=0)')
     return cfg
+
+
+def _with_shot_seed(part: Any, seed: int) -> Any:
+    """Returns a part of a config, in which the data sets of a few shots draw them by a seed."""
+    if isinstance(part, list):
+        return [_with_shot_seed(one, seed) for one in part]
+    if not isinstance(part, Mapping):
+        return part
+    found = {key: _with_shot_seed(value, seed) for key, value in part.items()}
+    return found if part.get('shots') is None else {**found, 'shot_seed': seed}
 
 
 def _check_names(names: Sequence[str]) -> None:

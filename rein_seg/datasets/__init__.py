@@ -36,6 +36,7 @@ from rein_seg.datasets.transforms.random_scale import RandomScale
 from rein_seg.datasets.transforms.regions import CropRegion, FillOutside
 from rein_seg.datasets.transforms.seen_labels import KeepSeenLabels
 from rein_seg.datasets.transforms.turn import TurnOrRotate
+from rein_seg.datasets.vehicles_dataset import VehiclesDataset
 from rein_seg.datasets.volume_dataset import VolumeDataset
 
 __all__ = [
@@ -86,6 +87,7 @@ __all__ = [
     'TaskSampler',
     'TurnOrRotate',
     'VOC20Dataset',
+    'VehiclesDataset',
     'VolumeDataset',
     'leaf_datasets',
 ]

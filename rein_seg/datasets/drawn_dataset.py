@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +44,33 @@ class DrawnDataset(DomainDataset):
 
     def load_data_list(self) -> list[dict]:
         """Draws missing pictures, then lists the first ``count``."""
-        # one process draws while the others wait; then all find every picture on disk
-        if dist.is_main_process():
-            folder = self._draw()
-        dist.barrier()
-        if not dist.is_main_process():
-            folder = self._draw()
+        folder = draw_first(type(self).ensure_cached, self.data_root, self._request)
         self.data_prefix = dict(
             img_path=str(folder / 'images'), seg_map_path=str(folder / 'labels')
         )
         return super().load_data_list()[: self._request['count']]
 
-    def _draw(self) -> Path:
-        name = f'{self._request["domain"]}/{self._request["split"]}'
-        with Meter(what=f'draw {name}', unit='pictures') as meter:
 
-            def progress(done: int, total: int) -> None:
-                meter.total = total
-                meter.advance(done - meter.done)
+def draw_first(ensure: Callable[..., Path], root: str, request: Mapping[str, Any]) -> Path:
+    """Draws missing pictures of a split, with a progress bar; returns the split's folder.
 
-            return type(self).ensure_cached(self.data_root, **self._request, progress=progress)
+    Args:
+        ensure: As ``ensure_cached`` of a `DrawnDataset`.
+        root: Folder of the cache.
+        request: Its further arguments: domain, split, count, seed, size.
+    """
+    # one process draws while the others wait; then all find every picture on disk
+    if dist.is_main_process():
+        folder = _draw(ensure, root, request)
+    dist.barrier()
+    return folder if dist.is_main_process() else _draw(ensure, root, request)
+
+
+def _draw(ensure: Callable[..., Path], root: str, request: Mapping[str, Any]) -> Path:
+    with Meter(what=f'draw {request["domain"]}/{request["split"]}', unit='pictures') as meter:
+
+        def progress(done: int, total: int) -> None:
+            meter.total = total
+            meter.advance(done - meter.done)
+
+        return ensure(root, **request, progress=progress)
