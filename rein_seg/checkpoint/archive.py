@@ -76,9 +76,9 @@ def check_archive(file: BinaryIO, source: str) -> zipfile.ZipFile:
             file.seek(0)
             if file.read(1) == _PICKLE:
                 raise UserError(
-                    f'checkpoint {source!r} is a plain pickle, as detectron2 writes .pkl files: '
-                    'reading it would run its code; where you trust it, convert it to safetensors '
-                    'yourself'
+                    f'checkpoint {source!r} is not a file of torch.save but a plain pickle, as '
+                    'detectron2 writes: reading it would run its code; where you trust it, convert '
+                    'it to safetensors yourself'
                 )
             raise UserError(
                 f'checkpoint {source!r} is truncated, or not a file of torch.save '

@@ -94,5 +94,5 @@ def test_another_model_is_refused_in_words(options, message):
 def test_a_pickle_of_detectron_is_not_read(tmp_path):
     path = tmp_path / 'zsseg.pkl'
     path.write_bytes(pickle.dumps({'model': {'a': 1}, '__author__': 'anyone'}, protocol=2))
-    with pytest.raises(UserError, match='is a plain pickle.*would run its code.*safetensors'):
+    with pytest.raises(UserError, match='but a plain pickle.*would run its code.*safetensors'):
         read_checkpoint(path)
