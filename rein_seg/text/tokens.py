@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rein_seg.checkpoint.tensors import shown
 from rein_seg.errors import UserError, near_misses
 from rein_seg.text.names import spoken
 
@@ -54,8 +55,8 @@ class Tokenizer(ABC):
         text = spoken(word)
         if not self.ids(text):
             raise UserError(
-                f'the name {word!r} has no token that the text tower knows: expected words; rename '
-                'the class, or give it text.names'
+                f'the name {_short(word)} has no token that the text tower knows: expected words; '
+                'rename the class, or give it text.names'
             )
         return text
 
@@ -100,8 +101,9 @@ class Tokenizer(ABC):
             if len(ids) > length:
                 if not truncate:
                     raise UserError(
-                        f'text {text!r} has {len(ids)} tokens, start and end included, expected at '
-                        f'most {length}: shorten the name, or set truncate=True to cut it'
+                        f'text {_short(text)} has {len(ids)} tokens, start and end included, '
+                        f'expected at most {length}: shorten the name, or set truncate=True to '
+                        'cut it'
                     )
                 ids = [*ids[: length - 1], self.end]
             row[: len(ids)] = torch.tensor(ids, device='cpu')
@@ -132,8 +134,8 @@ class CLIPTokenizer(Tokenizer):
         ids = _byte_pairs().encode(text)
         if self.start in ids or self.end in ids:
             raise UserError(
-                f"text {text!r} holds a token of the tokenizer's own (start or end of a text), "
-                'expected words; rename the class'
+                f"text {_short(text)} holds a token of the tokenizer's own (start or end of a "
+                'text), expected words; rename the class'
             )
         return ids
 
@@ -191,7 +193,8 @@ class WordTokenizer(Tokenizer):
             few = f'it knows {len(self.words)} words: take some of them, or another tower'
             close = near_misses(unknown, self.words, otherwise=few)
             raise UserError(
-                f'text {text!r}: the text tower does not know the word {unknown!r}; {close}'
+                f'text {_short(text)}: the text tower does not know the word {_short(unknown)}; '
+                f'{close}'
             )
         return [self._ids[word] for word in words]
 
@@ -221,6 +224,11 @@ class WordTokenizer(Tokenizer):
             raise UserError(
                 f'words of a text tower cannot be read ({error}); get the file again'
             ) from error
+
+
+def _short(text: str) -> str:
+    """Returns a text for a message."""
+    return repr(shown(text))
 
 
 def _split(text: str) -> list[str]:

@@ -63,11 +63,11 @@ def expand(text):
 
 
 def ours():
-    """Yields the names of methods, encoders and heads of this package."""
+    """Yields the names of methods, encoders, necks and heads of this package."""
     yield from PEFT_METHODS.module_dict
     for name, cls in MODELS.module_dict.items():
         module = cls.__module__
-        own = module.startswith('rein_seg.encoders.')
+        own = module.startswith(('rein_seg.encoders.', 'rein_seg.necks.'))
         if own or issubclass(cls, (DecodeHead, ImageHead)) and module.startswith('rein_seg.'):
             yield name
 

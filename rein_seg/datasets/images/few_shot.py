@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from rein_seg.errors import UserError
+from rein_seg.rules import Count, fits, in_words
 
 
 def few_shots(
@@ -31,7 +32,7 @@ def few_shots(
         where: Name of the data set, for messages.
 
     Raises:
-        UserError: If a class has fewer images.
+        UserError: If shots or seed is no such number, or a class has fewer images.
 
     Example:
         >>> from rein_seg.datasets.images.few_shot import few_shots
@@ -39,6 +40,9 @@ def few_shots(
         >>> few_shots(names, [0, 0, 0, 1, 1, 1], ['car', 'van'], shots=1, seed=1, where='own')
         [1, 5]
     """
+    for name, value, hint in (('shots', shots, Count), ('shot_seed', seed, int)):
+        if not fits(value, hint):
+            raise UserError(f'{where}: {name}={value!r}: expected {in_words(hint)}; set it')
     of_class: dict[int, list[int]] = {k: [] for k in range(len(classes))}
     for index, label in enumerate(labels):
         of_class[label].append(index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from mmseg.registry import DATASETS
 
@@ -14,6 +14,7 @@ from rein_seg.datasets.files.walk import check_name
 from rein_seg.datasets.images.dataset import ImageDataset, LabelledImage
 from rein_seg.datasets.images.split_file import JSON, classes_of_splits, read_splits
 from rein_seg.errors import UserError, near_misses
+from rein_seg.rules import at_least, fits
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.gif')
 _PARTS = ('train', 'val')
@@ -72,8 +73,10 @@ class ImageFolderDataset(ImageDataset):
     ) -> None:
         if part is not None and part not in _PARTS:
             raise UserError(f'domain {domain!r}: part={part!r}; {near_misses(part, _PARTS)}')
-        if hold_out < 2:
-            raise UserError(f'domain {domain!r}: hold_out={hold_out}: expected 2 or more; set it')
+        if not fits(hold_out, Annotated[int, at_least(2)]):
+            raise UserError(
+                f'domain {domain!r}: hold_out={hold_out!r}: expected a whole number, 2 or more; set it'
+            )
         self.folder, self.split, self.list_file = folder, split, ann_file
         self.part, self.hold_out, self.folders = part, hold_out, dict(folders or {})
         self._files: dict[str, str] | None = None
