@@ -75,7 +75,8 @@ class ImageFolderDataset(ImageDataset):
             raise UserError(f'domain {domain!r}: part={part!r}; {near_misses(part, _PARTS)}')
         if not fits(hold_out, Annotated[int, at_least(2)]):
             raise UserError(
-                f'domain {domain!r}: hold_out={hold_out!r}: expected a whole number, 2 or more; set it'
+                f'domain {domain!r}: hold_out={hold_out!r}: expected a whole number, 2 or more; '
+                'set it'
             )
         self.folder, self.split, self.list_file = folder, split, ann_file
         self.part, self.hold_out, self.folders = part, hold_out, dict(folders or {})
