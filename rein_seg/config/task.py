@@ -86,8 +86,3 @@ def _tasks(parts: Parts) -> Iterator[tuple[str, Any, str | None]]:
 def _task(registry: Any, name: Any) -> str | None:
     cls = registry.get(name) if isinstance(name, str) else name
     return getattr(cls, 'task', None)
-
-
-def is_image_task(cfg: Config) -> bool:
-    """Tells whether the model of a config gives one result for a whole image."""
-    return task_of(cfg.model) == 'images'

@@ -149,8 +149,8 @@ def build_image_head(cfg: Mapping[str, Any], inputs: HeadInputs, method: PEFTMet
         method: Of the backbone.
 
     Raises:
-        UserError: If there is one class, the class is no such head, the config contradicts the
-            facts, or the head reads what the method does not compute.
+        UserError: If the class is no such head, the config contradicts the facts, the head reads
+            what the method does not compute, or it does not read the method's queries.
 
     Example:
         >>> from rein_seg.heads.contract import HeadInputs
@@ -160,11 +160,6 @@ def build_image_head(cfg: Mapping[str, Any], inputs: HeadInputs, method: PEFTMet
         >>> build_image_head(dict(type='LinearImageHead'), inputs, Frozen()).classify
         Linear(in_features=16, out_features=3, bias=True)
     """
-    if inputs.num_classes < 2:
-        raise UserError(
-            f'num_classes={inputs.num_classes}: expected 2 or more, since with one class loss and '
-            'gradient are 0; name another class'
-        )
     cls = MODELS.get(cfg['type'])
     if cls is None:
         return MODELS.build(dict(cfg))  # names the near misses
@@ -178,6 +173,12 @@ def build_image_head(cfg: Mapping[str, Any], inputs: HeadInputs, method: PEFTMet
             f'{cfg["type"]} reads the features of the frozen encoder, which '
             f'{type(method).__name__} does not compute: expected a method that looks first; set '
             "model.backbone.peft=dict(type='CAVPT'), or take another head"
+        )
+    if inputs.query_dims is not None and 'query_dims' not in cls.filled_in:
+        raise UserError(
+            f'{type(method).__name__} makes queries, but {cfg["type"]} takes none, so they would '
+            'never train: expected a method without queries; set '
+            'model.backbone.peft.link_to_queries=False'
         )
     every = list(range(len(inputs.channels)))
     return MODELS.build(_filled(cfg, inputs, cls.filled_in, cfg.get('in_index', every)))

@@ -15,6 +15,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from rein_seg.building import building
+from rein_seg.errors import UserError
 from rein_seg.models.base import PEFTModel
 from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.models.head_config import build_image_head, fill_methods, head_inputs
@@ -39,8 +40,8 @@ class PEFTImageModel(PEFTModel, BaseModel):
         data_preprocessor: Overrides the preprocessor made from the encoder's normalisation.
 
     Raises:
-        UserError: If the head is none for whole images, or text or a joint space is missing that a
-            part reads.
+        UserError: If there is one class, the head is none for whole images, or text or a joint
+            space is missing that a part reads.
 
     Example:
         >>> import torch
@@ -67,6 +68,11 @@ class PEFTImageModel(PEFTModel, BaseModel):
         data_preprocessor: Mapping[str, Any] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        if num_classes < 2:
+            raise UserError(
+                f'num_classes={num_classes}: expected 2 or more, since with one class loss and '
+                'gradient are 0; name another class'
+            )
         with building('model.backbone'):
             built = MODELS.build(fill_methods(backbone, num_classes))
         if data_preprocessor is None:
