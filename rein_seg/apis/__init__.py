@@ -14,6 +14,7 @@ import rein_seg.evaluation  # noqa: E402, F401
 import rein_seg.heads  # noqa: E402, F401
 import rein_seg.models.adversarial  # noqa: E402, F401
 import rein_seg.models.backbone  # noqa: E402, F401
+import rein_seg.models.cavpt_file  # noqa: E402, F401
 import rein_seg.models.dense_clip_file  # noqa: E402, F401
 import rein_seg.models.image_model  # noqa: E402, F401
 import rein_seg.models.multi_task  # noqa: E402, F401
