@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rein_seg.building import building
-from rein_seg.datasets import DomainDataset, ImageDataset, LoadDomainImage, LoadLabels
+from rein_seg.datasets import CropRegion, DomainDataset, ImageDataset, LoadDomainImage, LoadLabels
 from rein_seg.datasets.files.sizes import image_sizes
 from rein_seg.datasets.sampling.stream import seed_everything
 from rein_seg.errors import UserError
@@ -133,7 +133,8 @@ def sizes_after(dataset: Any, steps: Sequence[Any], *, draws: int = 1) -> dict[S
 def _is_fixed(steps: Sequence[Any]) -> bool:
     """Tells whether a step gives all images one size."""
     return any(
-        type(step).__name__ == 'Resize' and step.scale is not None and not step.keep_ratio
+        isinstance(step, CropRegion)
+        or type(step).__name__ == 'Resize' and step.scale is not None and not step.keep_ratio
         for step in steps
     )
 

@@ -18,6 +18,7 @@ from rein_seg.datasets.images import (
     MMPretrainImages,
     PackImageInputs,
 )
+from rein_seg.datasets.images.regions import RegionDataset
 from rein_seg.datasets.miniscapes_dataset import MiniRoadsDataset, MiniScapesDataset
 from rein_seg.datasets.nuclei import NucleiDataset
 from rein_seg.datasets.organs_dataset import OrgansDataset
@@ -78,6 +79,7 @@ __all__ = [
     'RandomScale',
     'RareClassCrop',
     'RareClassSampler',
+    'RegionDataset',
     'SampleIndex',
     'ScoreAtInputSize',
     'SeededDataset',
