@@ -134,7 +134,9 @@ def _is_fixed(steps: Sequence[Any]) -> bool:
     """Tells whether a step gives all images one size."""
     return any(
         isinstance(step, CropRegion)
-        or type(step).__name__ == 'Resize' and step.scale is not None and not step.keep_ratio
+        or type(step).__name__ == 'Resize'
+        and step.scale is not None
+        and not step.keep_ratio
         for step in steps
     )
 

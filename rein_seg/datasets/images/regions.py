@@ -30,8 +30,7 @@ class RegionDataset(ImageDataset):
 
     Args:
         domain: Name that every sample carries into the metric.
-        source: Config of the segmentation data set, a `DomainDataset`, without domain and
-            data_root.
+        source: Config of the segmentation data set, a `DomainDataset`; ``data_root`` is filled in.
         unseen: Names or indexes of its classes that training never labels.
         min_pixels: Pixels of a class that a label must have for a sample.
         **kwargs: As `ImageDataset`; ``shots`` counts samples of a class.
@@ -44,7 +43,8 @@ class RegionDataset(ImageDataset):
 
     Example:
         >>> from rein_seg.datasets import RegionDataset
-        >>> source = dict(type='BlobsDataset', split='val', count=3, size=(32, 32))
+        >>> source = dict(
+        ...     type='BlobsDataset', domain='dark', split='val', count=3, size=(32, 32))
         >>> dataset = RegionDataset('dark', source=source, data_root='cache')
         >>> dataset.classes, dataset.labels().tolist()
         (('background', 'blob'), [0, 1, 0, 1, 0, 1])
@@ -78,7 +78,7 @@ class RegionDataset(ImageDataset):
                     'correct the type'
                 )
             root = {'data_root': self.root} if self.root else {}
-            self._source = DATASETS.build({'domain': self.domain, **root, **self.source_cfg})
+            self._source = DATASETS.build({**root, **self.source_cfg})
         return self._source
 
     def class_names(self) -> tuple[str, ...]:
