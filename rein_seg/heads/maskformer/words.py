@@ -22,7 +22,7 @@ def word_logits(
         temperature: Factor of the cosines.
 
     Returns:
-        (..., Q, K+1) logits.
+        (..., Q, K+1) logits, float32.
 
     Source: Xu et al., "A Simple Baseline for Open-Vocabulary Semantic Segmentation with Pre-trained
     Vision-language Model" (ECCV 2022), Sec. 3.2.
@@ -34,6 +34,8 @@ def word_logits(
         >>> word_logits(torch.tensor([[3.0, 0.0]]), text, torch.tensor([[-1.0, 0.0]]))
         tensor([[ 100.,    0., -100.]])
     """
-    none = no_object.expand(*text.shape[:-2], 1, -1)
-    words = F.normalize(torch.cat((text.to(none), none), dim=-2), dim=-1)
-    return temperature * F.normalize(embeds, dim=-1) @ words.transpose(-1, -2)
+    # in bfloat16, cosines of near classes would be ties
+    with torch.autocast(embeds.device.type, enabled=False):
+        none = no_object.float().expand(*text.shape[:-2], 1, -1)
+        words = F.normalize(torch.cat((text.float(), none), dim=-2), dim=-1)
+        return temperature * F.normalize(embeds.float(), dim=-1) @ words.transpose(-1, -2)

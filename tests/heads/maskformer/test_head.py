@@ -80,6 +80,17 @@ def test_training_compares_with_seen_classes_alone_and_ignores_the_others():
         torch.testing.assert_close(alone[name], value)
 
 
+def test_cosines_are_float32_under_autocast():
+    head, given = build(), features()
+    with torch.no_grad(), torch.autocast('cpu', dtype=torch.bfloat16):
+        classes, masks = head.propose(given, (16, 24))
+        scores = head.predict(given, (16, 24))
+    assert classes.dtype == masks.dtype == scores.dtype == torch.float32
+    with torch.no_grad():
+        exact, _ = head.propose(given, (16, 24))
+    torch.testing.assert_close(classes, exact, rtol=0, atol=3.0)
+
+
 def test_other_classes_need_other_words_alone():
     head = build()
     assert head.open_vocabulary
