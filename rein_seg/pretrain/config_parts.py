@@ -10,6 +10,7 @@ from rein_seg.config.config_paths import datasets_of
 from rein_seg.encoders import SOURCE_KEYS
 from rein_seg.errors import UserError
 from rein_seg.evaluation import find_domain_metric
+from rein_seg.models.base import task_of
 
 
 def encoder_config(cfg: Config, *, random: bool, checkpoint: str | None) -> dict[str, Any]:
@@ -50,8 +51,13 @@ def validation_sets(cfg: Config, *, source_only: bool) -> list[Any]:
         source_only: Whether to leave out all domains but the source.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is none, or the config is of a model of whole images.
     """
+    if task_of(cfg.get('model')) != 'pixels':
+        raise UserError(
+            f'model.type={cfg.model.type!r} gives one result for a whole image, and this command '
+            'scores the class of each pixel: give the config of a segmentor, with the same encoder'
+        )
     parts = datasets_of(cfg, ('val_dataloader',))
     wanted = [p for p in parts if not source_only or p['domain'] == source_domain(cfg)]
     if not wanted:

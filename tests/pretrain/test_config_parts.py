@@ -3,8 +3,9 @@
 import pytest
 from mmengine.config import Config
 
+from rein_seg.apis import load_config
 from rein_seg.errors import UserError
-from rein_seg.pretrain.config_parts import encoder_config
+from rein_seg.pretrain.config_parts import encoder_config, validation_sets
 
 
 def config(**encoder):
@@ -23,3 +24,9 @@ def test_another_source_of_weights_takes_the_place_of_all_sources():
 def test_a_config_without_an_encoder_is_refused():
     with pytest.raises(UserError, match='no model.backbone.encoder: give one of'):
         encoder_config(Config(dict(model=dict())), random=False, checkpoint=None)
+
+
+def test_a_model_of_whole_images_has_no_classes_of_pixels():
+    cfg = load_config('lora_tinyclip_minivehicles')
+    with pytest.raises(UserError, match="'PEFTImageModel' gives one result .* of a segmentor"):
+        validation_sets(cfg, source_only=False)

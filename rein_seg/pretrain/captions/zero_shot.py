@@ -61,6 +61,7 @@ def zero_shot(
     """
     if crops < 0:
         raise UserError(f'crops={crops}: expected 0 (no retrieval) or more; change it')
+    validation = validation_sets(cfg, source_only=source_only)
     given = encoder_config(cfg, random=False, checkpoint=checkpoint)
     if given.get('checkpoint') is None:
         raise UserError(
@@ -77,7 +78,6 @@ def zero_shot(
         )
     image_tower = _ImageTower(encoder, info, anatomy.joint)
     text = build_source(dict(checkpoint=given['checkpoint']), anatomy.joint_dims)
-    validation = validation_sets(cfg, source_only=source_only)
     scores = _domain_scores(cfg, given, image_tower, validation, templates)
     targets = [s['mIoU'] for domain, s in scores.items() if domain != source_domain(cfg)]
     return {
