@@ -4,6 +4,8 @@
 _base_ = ['./frozen_tinyvit_minivehicles_retrieval.py']
 comparison = dict(
     peft=[
-        dict(type='FRPT', options={'model.head': dict(_delete_=True, type='RetrievalHead')}),
+        dict(
+            type='FRPT', form='repository', zero_init=True,
+            options={'model.head': dict(_delete_=True, type='RetrievalHead')}),
         'Frozen', dict(type='Full', options={'optim_wrapper.optimizer.lr': 1e-3}), 'LoRA'],
     seeds=[0, 1, 2])

@@ -3,7 +3,7 @@
 #   python tools/train.py configs/frpt_resnet50_cub200.py
 # The same without the prompt, or with LoRA: --cfg-options model.backbone.peft.type=Frozen (or LoRA)
 _base_ = [
-    './_base_/encoders/resnet50_torchvision.py', './_base_/heads/retrieval.py',
+    './_base_/encoders/resnet50_imagenet.py', './_base_/heads/retrieval.py',
     './_base_/benchmarks/cub200.py', './_base_/schedules/protocol.py',
     './_base_/runtime.py']
 model = dict(
