@@ -131,8 +131,11 @@ def set_run(cfg: Config, parts: Parts, request: Request) -> None:
                 'one result for a whole image: leave it out; rein-seg predict writes a table'
             )
     if request.out is not None:
-        for metric in parts.metrics['test'][:1]:
-            metric['output_dir'] = request.out
+        for i, metric in enumerate(parts.metrics['test']):
+            if metric.get('task') is not None:  # images of several tasks have the same names
+                metric['output_dir'] = f'{request.out}/{metric["task"]}'
+            elif i == 0:
+                metric['output_dir'] = request.out
     if request.show_dir is not None:
         hook = dict(type='ShowPredictionsHook', draw=True, interval=1)
         cfg.default_hooks['visualization'] = hook

@@ -119,14 +119,21 @@ def _check_options(cfg: Config, tasks: Mapping[str, Any]) -> None:
 def _fill_model(cfg: Config, tasks: Mapping[str, Any]) -> None:
     known = {name: one['classes'] for name, one in tasks.items() if one.get('classes')}
     every = all_classes(known)
-    if every and cfg.model.get('num_classes') is None:
+    if every and cfg.model.get('num_classes') not in (None, len(every)):
+        raise UserError(
+            f'model.num_classes={cfg.model.num_classes}, and the tasks name {len(every)} different '
+            'classes: expected the same; leave it out, it is filled in'
+        )
+    if every:
         cfg.model['num_classes'] = len(every)
     text = cfg.model.get('text')
     if every and isinstance(text, Mapping) and text.get('classes') is None:
         text['classes'] = list(every)  # type: ignore[index]
     if cfg.get('model_wrapper_cfg') is None:  # the heads of other tasks get no gradient in a step
         cfg['model_wrapper_cfg'] = dict(
-            type='MMDistributedDataParallel', find_unused_parameters=True
+            type='MMDistributedDataParallel',
+            broadcast_buffers=False,
+            find_unused_parameters=True,
         )
 
 

@@ -39,7 +39,7 @@ class Part:
     """A data set of a benchmark or config.
 
     Attributes:
-        name: First use and domain, such as ``train/gtav``.
+        name: First use, task if there are several, and domain, such as ``train/gtav``.
         dataset: The data set, built without reading any file.
         expected: Number of images stated by the config or the layout, None if not stated.
         uses: Its uses among train, val and test.
@@ -171,7 +171,8 @@ def _build(cfg: Mapping[str, Any], use: str, names: list[str]) -> Part:
             f'dataset.type={kind!r} is not registered; {near_misses(kind, DATASETS.module_dict)}'
         )
     dataset = DATASETS.build({**cfg, 'lazy_init': True, 'serialize_data': False})
-    name = f'{use}/{_domain(dataset)}'
+    task = getattr(dataset, 'of_task', None)
+    name = '/'.join(filter(None, (use, task, _domain(dataset))))
     others = sum(known == name or known.startswith(f'{name} #') for known in names)
     return Part(f'{name} #{others + 1}' if others else name, dataset)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +39,33 @@ class ShowPredictionsHook(SegVisualizationHook):
                 max_value=about.get('max_value'),
                 orientation=about.get('orientation'),
             )
-            classes = self._visualizer.dataset_meta['classes']
-            channels = channel_classes(classes, runner.cfg.get('benchmark'))
-            height, width = sample.pred_sem_seg.shape[-2:]
-            if image.shape[:2] != (height, width):
-                image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-            self._visualizer.add_datasample(
-                f'test_{Path(sample.img_path).name}',
-                image[..., ::-1],
-                data_sample=sample if len(channels) == len(classes) else _mapped(sample, channels),
-                show=self.show,
-                wait_time=self.wait_time,
-                step=self._test_index,
-            )
+            with self._of_task(about.get('task')) as meta:
+                channels = channel_classes(meta['classes'], runner.cfg.get('benchmark'))
+                height, width = sample.pred_sem_seg.shape[-2:]
+                if image.shape[:2] != (height, width):
+                    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+                same = len(channels) == len(meta['classes'])
+                name = '_'.join(
+                    filter(None, ('test', about.get('task'), Path(sample.img_path).name))
+                )
+                self._visualizer.add_datasample(
+                    name,
+                    image[..., ::-1],
+                    data_sample=sample if same else _mapped(sample, channels),
+                    show=self.show,
+                    wait_time=self.wait_time,
+                    step=self._test_index,
+                )
+
+    @contextmanager
+    def _of_task(self, task: str | None) -> Iterator[dict[str, Any]]:
+        """Gives the visualizer classes and colours of a task, where there are several."""
+        whole = self._visualizer.dataset_meta
+        self._visualizer.dataset_meta = (whole.get('tasks') or {}).get(task, whole)
+        try:
+            yield self._visualizer.dataset_meta
+        finally:
+            self._visualizer.dataset_meta = whole
 
 
 def _mapped(sample: Any, channels: Sequence[int]) -> Any:

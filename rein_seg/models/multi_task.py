@@ -94,10 +94,9 @@ class MultiTaskSegmentor(PEFTSegmentor):
                 'classes: expected the same; leave it out, it is filled in'
             )
         _check_methods(backbone)
-        shared = decode_head or next(
-            (one['decode_head'] for one in tasks.values() if one.get('decode_head')), None
-        )
         _check_heads(self._own, decode_head)
+        every = (decode_head, *(one.get('decode_head') for one in tasks.values()))
+        shared: Mapping[str, Any] = next(filter(None, every))
         super().__init__(
             backbone,
             shared,
@@ -166,7 +165,8 @@ class MultiTaskSegmentor(PEFTSegmentor):
         self.num_classes, self.out_channels = head.num_classes, head.out_channels
         self.align_corners = head.align_corners
         if self.text is not None and _prompts_of_tasks(self.text):
-            self.text.set_task(task)
+            prompts: Any = self.text
+            prompts.set_task(task)
 
     @contextmanager
     def on_task(self, task: str) -> Iterator[None]:
@@ -238,9 +238,10 @@ class MultiTaskSegmentor(PEFTSegmentor):
         """Checks that prompts with vectors of tasks have those of this model."""
         if self.text is None or not _prompts_of_tasks(self.text):
             return
-        if tuple(self.text.tasks) != tuple(self.tasks):
+        prompts: Any = self.text
+        if tuple(prompts.tasks) != tuple(self.tasks):
             raise UserError(
-                f'model.text.tasks={list(self.text.tasks)}, and the model has the tasks '
+                f'model.text.tasks={list(prompts.tasks)}, and the model has the tasks '
                 f'{list(self.tasks)}: expected the same in one order; set model.text.tasks'
             )
 
@@ -314,7 +315,7 @@ def _is_word(name: Any) -> bool:
     return isinstance(name, str) and name.isidentifier()
 
 
-def _in(heads: nn.ModuleDict, task: str) -> Sequence[nn.Module]:
+def _in(heads: Any, task: str) -> Sequence[nn.Module]:
     return heads[task] if task in heads else ()  # noqa: SIM401  a ModuleDict has no get
 
 

@@ -130,6 +130,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     'launcher': ('torch', 'mpi', '3'),
     'load_from': ('3', '[a]', ''),
     'resume': ('yes', '1'),
+    'new_method': ('yes', '1'),
     'compile': ('yes', '3'),
     'benchmark.num_classes': ('0', '-1', '19.5', 'all'),
     'benchmark.crop_size': ('32', '[0,32]', 'small'),

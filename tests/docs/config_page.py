@@ -62,6 +62,7 @@ KEYS = {
     'expected_images': 'numbers of images by loader and domain, for `rein-seg check-data`',
     'launcher': 'none or pytorch; set by the command line',
     'load_from': 'weights to start from',
+    'new_method': 'whether `load_from` gives text, neck and heads alone; the method starts anew',
     'log_level': 'INFO, WARNING, ...',
     'log_processor': 'how the log averages values',
     'max_iters': 'iterations of the training; reaches the loop and the schedules',

@@ -139,3 +139,12 @@ def test_wrong_options_end_in_a_line(cfg, words):
 def test_a_name_is_cut_where_that_is_wished():
     prompt = MAKERS['shared'](token_length=3, truncate=True)
     assert prompt.sequences.shape == (3, 6) and prompt.sequences[1].tolist()[-2:] == [7, 13]
+
+
+def test_tasks_are_part_of_the_identity():
+    tower = dict(init_seed=0, width=16, layers=1, heads=2, dims=8, words=['road', 'sky'])
+    one = SharedContext(['road', 'sky'], num_context=2, tower=tower)
+    two = SharedContext(['road', 'sky'], num_context=2, tower=tower, tasks=['a', 'b'])
+    assert 'tasks' not in one.identity  # as in files before there were tasks
+    assert two.identity['tasks'] == ['a', 'b']
+    assert {**two.identity, 'tasks': None} == {**one.identity, 'tasks': None}
