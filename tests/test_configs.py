@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 
 from rein_seg.apis import load_config
 from rein_seg.config.read import read
+from rein_seg.config.tasks import metrics_of
 from rein_seg.errors import UserError
 from rein_seg.export.count import build_shapes, count, count_table
 from rein_seg.models.base import count_parameters
@@ -27,12 +28,14 @@ def test_config_loads_and_names_exist(path):
     # the classes of a user's own folder are known when it is there
     assert cfg.model.get('num_classes') == cfg.benchmark.get('num_classes')
     for use in ('val', 'test'):
-        evaluator, dataset = cfg[f'{use}_evaluator'], cfg[f'{use}_dataloader'].dataset
-        assert evaluator.protocol == cfg.benchmark.protocol
-        parts = dataset.get('datasets', [dataset])
-        named = {evaluator.get('source'), *(evaluator.get('targets') or [])} - {None}
-        named |= SCORED_BESIDE.get(cfg.benchmark.name, set()) if use == 'test' else set()
-        assert named == {part.domain for part in parts}
+        dataset = cfg[f'{use}_dataloader'].dataset
+        for evaluator in metrics_of(cfg[f'{use}_evaluator'], None):
+            assert evaluator.protocol == cfg.benchmark.protocol
+            task = evaluator.get('task')
+            parts = [x for x in dataset.get('datasets', [dataset]) if x.get('task') == task]
+            named = {evaluator.get('source'), *(evaluator.get('targets') or [])} - {None}
+            named |= SCORED_BESIDE.get(cfg.benchmark.name, set()) if use == 'test' else set()
+            assert named == {part.domain for part in parts}
 
 
 @by_name
