@@ -33,9 +33,11 @@ def main(args: argparse.Namespace) -> None:
     """Prints the table."""
     from rein_seg.apis import load_config
     from rein_seg.checkpoint import write_json
+    from rein_seg.config.task import check_segments
     from rein_seg.pretrain.linear_probe import linear_probe, probe_table
 
     cfg = load_config(args.config, cfg_options=args.cfg_options)
+    check_segments(cfg, 'rein-seg linear-probe')
     shared = dict(source_only=args.source_only, images=args.images)
     results = {'of the config': linear_probe(cfg, **shared)}
     if args.random:

@@ -36,10 +36,12 @@ def main(args: argparse.Namespace) -> None:
     """Prints the tables."""
     from rein_seg.apis import load_config
     from rein_seg.checkpoint import write_json
+    from rein_seg.config.task import check_segments
     from rein_seg.pretrain.captions.tables import zero_shot_tables
     from rein_seg.pretrain.captions.zero_shot import zero_shot
 
     cfg = load_config(args.config, cfg_options=args.cfg_options)
+    check_segments(cfg, 'rein-seg zero-shot')
     shared = dict(templates=args.templates, crops=args.crops, source_only=args.source_only)
     own = cfg.model.backbone.encoder.get('checkpoint') is not None
     results = {}

@@ -148,10 +148,13 @@ def _check_sample(dataset: Any) -> None:
     domain = f'domain {getattr(dataset, "domain", "?")!r}'
     with building(f'{domain}: its pipeline'):
         sample = dataset[0]
-    if not isinstance(sample, Mapping) or not {'inputs', 'data_samples'} <= sample.keys():
+    packed = isinstance(sample, Mapping) and {'inputs', 'data_samples'} <= sample.keys()
+    if packed and isinstance(dataset, ImageDataset):
+        packed = 'gt_label' in sample['data_samples']
+    if not packed:
         raise UserError(
             f'{domain}: its pipeline makes no sample for the model: end it with '
-            f'{"PackImageInputs" if isinstance(dataset, ImageDataset) else "PackDomainInputs"}'
+            f'{getattr(dataset, "last_step", "PackDomainInputs")}'
         )
 
 

@@ -187,6 +187,7 @@ def _size_after(dataset: Any, steps: Sequence[Any]) -> Size:
         raise UserError(
             f'{domain}: its pipeline '
             f'{[type(step).__name__ for step in steps]} loads no image: begin it with '
-            'LoadImageFromFile and end it with PackDomainInputs'
+            f'LoadImageFromFile and end it with '
+            f'{getattr(dataset, "last_step", "PackDomainInputs")}'
         )
     return tuple(results['img'].shape[:2])

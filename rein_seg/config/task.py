@@ -44,6 +44,29 @@ def check_task(cfg: Config, parts: Parts) -> None:
         _check_result(cfg, parts)
 
 
+def check_segments(cfg: Config, command: str) -> None:
+    """Checks that the model of a config segments, for a command that needs maps of classes.
+
+    Args:
+        cfg: The config.
+        command: Its name, for the message.
+
+    Raises:
+        UserError: If the model gives one result for a whole image.
+
+    Example:
+        >>> import rein_seg.apis
+        >>> from mmengine.config import Config
+        >>> from rein_seg.config.task import check_segments
+        >>> check_segments(Config(dict(model=dict(type='PEFTSegmentor'))), 'submit')
+    """
+    if task_of(cfg.get('model')) == 'images':
+        raise UserError(
+            f'{command} needs a model that segments, and {cfg.model.type} {_WORDS["images"]}: '
+            'expected a model of maps of classes; give its config'
+        )
+
+
 def _check_result(cfg: Config, parts: Parts) -> None:
     """Checks that metrics read what the head gives: logits or embeddings."""
     name = (cfg.model.get('head') or {}).get('type')

@@ -109,6 +109,7 @@ class DomainDataset(BaseSegDataset):
     """
 
     task = 'pixels'
+    last_step = 'PackDomainInputs'  # of a pipeline
     # turns a label picture into raw ids; None takes its values
     decode: Decode | None = None
     # whether labels without an image are allowed

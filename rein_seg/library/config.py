@@ -126,6 +126,11 @@ def model_config(
         UserError: If the head is unknown, or the classes and the palette do not fit.
     """
     parts = read_base('heads', head, 'decode_head')
+    if 'decode_head' not in parts:
+        raise UserError(
+            f'head={head!r} is a head of whole images: expected a head that segments, such as '
+            "'linear'; take it, or train a PEFTImageModel by a config (docs/guides/image-tasks.md)"
+        )
     method = method_config(peft, queries=reads_queries(parts['decode_head']))
     saving = {'activation_checkpointing': True} if activation_checkpointing else {}
     backbone = dict(type='PEFTBackbone', encoder=dict(encoder), peft=method, **saving)

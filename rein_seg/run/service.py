@@ -16,6 +16,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from rein_seg.config.load import load_config
+from rein_seg.config.task import check_segments
 from rein_seg.encoders import SharedEncoder, sharing
 from rein_seg.errors import UserError, near_misses
 from rein_seg.run.predict import make_ready, predict
@@ -88,6 +89,7 @@ class AdapterService:
             if name in self._models:
                 raise UserError(f'adapter {name!r} is there already: remove() it, or take a name')
             cfg = load_config(config) if isinstance(config, str) else config
+            check_segments(cfg, 'AdapterService')
             self._leave()
             with sharing(self._shared), self._clean_on_error():
                 model: Any = MODELS.build(_unwrapped(cfg.model))

@@ -18,11 +18,11 @@ from rein_seg.config.deviations import inherited_deviations
 from rein_seg.config.image_sizes import check_batch, test_sizes, window_sizes
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import Resolved, resolve
+from rein_seg.config.task import check_segments
 from rein_seg.datasets.files.walk import describe
 from rein_seg.engine.ranks import setup_distributed
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation.submission import SubmissionWriter
-from rein_seg.models.base import task_of
 from rein_seg.run.train import check_model, log_deviations, make_runner
 from rein_seg.run.weights import check_weights, load_weights
 
@@ -92,11 +92,7 @@ def submit(
         raise UserError(
             f'--submit packs one set of predictions: give one --protocol of {protocols}'
         )
-    if task_of(cfg.model) == 'images':
-        raise UserError(
-            f'--submit {server} takes maps of classes, and {cfg.model.type} gives one result for a '
-            'whole image: expected a model that segments; give its config'
-        )
+    check_segments(cfg, '--submit')
     about = SERVERS[server]
     setup_distributed(launcher, cfg)
     protocol = protocols[0] if protocols else None

@@ -168,8 +168,35 @@ def test_files_and_configs_of_the_other_task_are_refused_before_work(finished, t
     with pytest.raises(UserError, match='of a model that gives one result for a whole image'):
         rein_seg.test(tiny_config(tmp_path), weights)
     cfg = image_config(tmp_path, finished[0] / 'data')
-    with pytest.raises(UserError, match='takes maps of classes'):
+    with pytest.raises(UserError, match='--submit needs a model that segments'):
         submit(cfg, weights)
     for options in (dict(out='maps'), dict(show_dir='shown')):
         with pytest.raises(UserError, match='writes maps of classes'):
             rein_seg.test(cfg, weights, **options)
+
+
+def test_commands_and_functions_for_maps_refuse_models_of_whole_images(finished, tmp_path):
+    cfg = image_config(tmp_path, finished[0] / 'data')
+    with pytest.raises(UserError, match='AdapterService needs a model that segments'):
+        rein_seg.AdapterService(device='cpu').add('own', cfg)
+    with pytest.raises(UserError, match="head='linear_image' is a head of whole images"):
+        rein_seg.build_model('vit_tiny', 'LoRA', 'linear_image', num_classes=3, init_seed=0)
+    for command in ('linear-probe', 'zero-shot', 'benchmark'):
+        refused = call(command, write_config(tmp_path, finished[0] / 'data'))
+        assert_refused(*refused, f'rein-seg {command} needs a model that segments')
+
+
+def test_wrong_ends_of_pipelines_name_the_step_that_is_needed(finished, tmp_path):
+    load, resize = dict(type='LoadDomainImage'), dict(type='Resize', scale=(32, 32))
+    for steps in ([load, resize, dict(type='PackDomainInputs')], [load]):
+        options = dict(train_dataloader__dataset__pipeline=steps)
+        with pytest.raises(UserError, match='end it with PackImageInputs'):
+            train(image_config(tmp_path, finished[0] / 'data', **options))
+
+
+def test_files_of_segmentors_are_refused_for_whole_images(finished, tmp_path):
+    model = rein_seg.build_model('vit_tiny', 'LoRA', 'linear', num_classes=3, init_seed=0)
+    rein_seg.save_adapter(model, tmp_path / 'pixels.safetensors')
+    cfg = image_config(tmp_path, finished[0] / 'data')
+    with pytest.raises(UserError, match='is of a model that segments images'):
+        rein_seg.test(cfg, str(tmp_path / 'pixels.safetensors'))

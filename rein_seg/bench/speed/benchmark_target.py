@@ -28,6 +28,7 @@ from rein_seg.config.find import find_config
 from rein_seg.config.load import load_config
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
+from rein_seg.config.task import check_segments
 from rein_seg.errors import UserError
 from rein_seg.fast.dispatch import check_names, without
 
@@ -191,6 +192,7 @@ def make_targets(
         if name in targets:
             raise UserError(f'--compare: {name!r} comes twice: give each entry once')
         cfg = load_config(path, cfg_options={**cfg_options, **options})
+        check_segments(cfg, 'rein-seg benchmark')
         targets[name] = BenchmarkTarget(cfg, replace(work, **changes))
     return targets
 

@@ -71,6 +71,7 @@ class ImageDataset(BaseDataset):
     """
 
     task = 'images'
+    last_step = 'PackImageInputs'  # of a pipeline
     labelled = True
     own_classes = False  # whether it has names of its own, whatever the training's are
 
