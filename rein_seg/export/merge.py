@@ -24,6 +24,7 @@ from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
 from rein_seg.encoders import SOURCE_KEYS, WeightSource, to_file_layout, to_mmpretrain
 from rein_seg.errors import UserError
+from rein_seg.models.two_stage import TwoStageSegmentor
 from rein_seg.run.results import adapter_metadata
 from rein_seg.run.weights import check_weights, load_weights
 from rein_seg.version import __version__
@@ -131,6 +132,12 @@ def _check_layout(layout: str | None, *, has_file: bool) -> str:
 def _fold(model: Any) -> float:
     """Merges; returns the relative change of the features of a random image."""
     backbone, divisor = model.backbone, model.backbone.anatomy.divisor
+    if isinstance(model, TwoStageSegmentor) and model.tower is backbone:
+        raise UserError(
+            'the adapter cannot be merged: model.regions shares the frozen encoder with the '
+            'backbone, and would read its merged weights; give model.regions an encoder of its own '
+            'before the training, or serve the adapter as it is'
+        )
     sides = getattr(model.data_preprocessor, 'size', None) or (224, 224)
     # encoders take multiples of their patch size or stride only
     sides = [max(1, round(side / divisor)) * divisor for side in sides]

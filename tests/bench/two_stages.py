@@ -1,7 +1,7 @@
 """Seconds an image of a segmentor in one stage and in two, measured in turn in one run.
 
     python -m tests.bench.two_stages          # tiny models, 128 x 256
-    python -m tests.bench.two_stages --full   # ViT-B/16 and ResNet-50 with random weights, 512 x 512
+    python -m tests.bench.two_stages --full   # ViT-B/16, ResNet-50, random weights, 512 x 512
 
 The papers say that two stages take about 5 times as long.
 """
