@@ -66,11 +66,13 @@ class PEFTModel(nn.Module):
         # plain values: a checkpoint with config objects in it could not be read back safely
         return json.loads(json.dumps(identity, default=str))
 
+    def texts(self) -> tuple[Tensor | None, Tensor | None]:
+        """Returns ``text`` and ``fixed_text`` of `Features`."""
+        return (None, None) if self.text is None else (self.text(), self.text.fixed())
+
     def encode(self, images: Tensor) -> Features:
         """Returns the backbone's features of (B, 3, H, W) normalised images, and the text."""
-        if self.text is None:
-            return self.backbone(images)
-        return self.backbone(images, self.text(), self.text.fixed())
+        return self.backbone(images, *self.texts())
 
     @abstractmethod
     def set_test_cfg(self, test_cfg: Mapping[str, Any] | None) -> None:

@@ -52,10 +52,12 @@ def time_inference(
     metas = [dict(img_shape=(height, width))]
     merged, reason = _merged(model.backbone)
     frozen = _frozen(model.backbone)
+    with torch.no_grad():
+        texts = model.texts()  # for methods that read the names of classes
 
     ways: dict[str, Callable[[], Any]] = {
         'ms_per_image': lambda: _run(model, image, metas),
-        'encoder_ms': lambda: model.backbone(image),
+        'encoder_ms': lambda: model.backbone(image, *texts),
         'encoder_ms_frozen': lambda: frozen(image),
     }
     twin = None if merged is None else _with_backbone(model, merged)

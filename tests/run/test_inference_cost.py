@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
+from rein_seg.config.load import load_config
 from rein_seg.run.inference_cost import (
     _figures,
     _frozen,
@@ -96,3 +97,12 @@ def test_the_model_with_another_backbone_shares_all_else(tmp_path):
     assert twin.decode_head is model.decode_head
     assert (twin.backbone is other, model.backbone is other) == (True, False)
     assert not torch.equal(logits(twin), logits(model))
+
+
+def test_a_method_that_reads_the_names_of_classes_is_timed_with_them():
+    cfg = load_config('cavpt_tinyclip_minivehicles')
+    model = MODELS.build(cfg.model).train()
+    found = time_inference(model, (72, 96), repeats=1, seconds=0)
+    assert model.training
+    assert all(math.isfinite(found[key]) and found[key] > 0 for key in TIMES)
+    assert 'cannot be merged' in found['not_mergeable']
