@@ -7,6 +7,7 @@ import torch
 from mmseg.registry import MODELS
 
 from rein_seg.config.load import load_config
+from rein_seg.registry import method_class
 from rein_seg.run.inference_cost import (
     _figures,
     _frozen,
@@ -20,7 +21,8 @@ from tests.run.tiny_run import tiny_config
 ON_VIT = {}  # the first case of each method
 for _case in CASES:
     if isinstance(_case.cfg, dict) and not _case.needs and 'vit' in (_case.families or ['vit']):
-        ON_VIT.setdefault(_case.cfg['type'], _case)
+        if not method_class(_case.cfg['type']).moves_pixels:  # not of a segmentor
+            ON_VIT.setdefault(_case.cfg['type'], _case)
 TIMES = ('ms_per_image', 'encoder_ms', 'encoder_ms_frozen', 'encoder_ratio')
 SIZE = (32, 64)
 
