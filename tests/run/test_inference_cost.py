@@ -18,11 +18,12 @@ from rein_seg.run.inference_cost import (
 from tests.peft.cases import CASES
 from tests.run.tiny_run import tiny_config
 
-ON_VIT = {}  # the first case of each method
-for _case in CASES:
-    if isinstance(_case.cfg, dict) and not _case.needs and 'vit' in (_case.families or ['vit']):
-        if not method_class(_case.cfg['type']).moves_pixels:  # not of a segmentor
-            ON_VIT.setdefault(_case.cfg['type'], _case)
+_SINGLE = [case for case in CASES if isinstance(case.cfg, dict) and not case.needs]
+ON_VIT = {}  # the first case of each method, but of those that are for whole images
+for _case in _SINGLE:
+    moves = method_class(_case.cfg['type']).moves_pixels
+    if not moves and 'vit' in (_case.families or ['vit']):
+        ON_VIT.setdefault(_case.cfg['type'], _case)
 TIMES = ('ms_per_image', 'encoder_ms', 'encoder_ms_frozen', 'encoder_ratio')
 SIZE = (32, 64)
 
