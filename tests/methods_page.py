@@ -63,6 +63,7 @@ same tensor, the first acts first. A list is refused, with a message that says w
 - two methods make queries for the head ({queries}: `link_to_queries=False` for all but one);
 - two train the same parameter of the encoder ({owners});
 - two carry prompts from block to block (`VPT` with `form='shallow'`);
+- two move the content of the image (FRPT);
 - a method that needs the plain output of an operation ({readers}) follows a method that changes it.
 
 The list merges if each of its methods does.

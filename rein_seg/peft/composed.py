@@ -24,9 +24,9 @@ class Composed(PEFTMethod):
         methods: Two or more methods.
 
     Raises:
-        UserError: If two make queries for the head, carry tokens from block to block, or train the
-            same parameter of the encoder, or if a method that reads the output of an operation as
-            W x + b follows a method that changes it.
+        UserError: If two make queries for the head, carry tokens from block to block, move the
+            content of the image, or train the same parameter of the encoder, or if a method that
+            reads the output of an operation as W x + b follows a method that changes it.
 
     Example:
         >>> from rein_seg.models.backbone import PEFTBackbone
@@ -50,6 +50,12 @@ class Composed(PEFTMethod):
             raise UserError(
                 f"{_names(carrying)} all carry tokens from block to block: give form='deep' to "
                 'all but one method'
+            )
+        moving = [m for m in methods if m.moves_pixels]
+        if len(moving) > 1:
+            raise UserError(
+                f'{_names(moving)} all move the content of the image by what the encoder saw '
+                'before: leave all but one method out'
             )
         self.query_dims = with_queries[0].query_dims if with_queries else None
         self.carries = bool(carrying)

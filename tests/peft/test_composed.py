@@ -145,6 +145,10 @@ def test_a_segmentor_tells_each_method_the_classes():
         ([dict(type='LoRA'), dict(type='BitFt')], "did you mean 'BitFit'"),
         ([dict(type='VPT', form='shallow')] * 2, "form='deep'"),
         ([dict(type='Rein')] * 2, 'link_to_queries=False'),
+        (
+            [dict(type='FRPT')] * 2,
+            'all move the content .* leave all but one',
+        ),
         ([dict(type='BitFit')] * 2, "'ln1.bias'|other targets"),
     ],
 )
