@@ -70,7 +70,7 @@ def join_files(folder: str | os.PathLike, path: str | os.PathLike) -> Path:
         >>> join_files('run', 'cavpt.pth').name
         'cavpt.pth'
     """
-    joined = {}
+    joined: dict[str, Tensor] = {}
     for part in PARTS:
         state = read_state_dict(_last(Path(folder), part))
         joined |= {f'{part}.{name}': tensor for name, tensor in state.items()}
@@ -175,9 +175,10 @@ def _same_classes(state: Mapping[str, Tensor], text: CoOp, what: str) -> bool:
                 "the text tower's; give the file of the CLIP that it was trained with in "
                 'model.backbone.encoder.checkpoint'
             )
-    if suffix is None or text.position != 'end' or len(suffix) != len(text.sequences):
+    sequences = text.sequences
+    if suffix is None or text.position != 'end' or len(suffix) != len(sequences):
         return False
-    rest = text.sequences[:, 1 + text.num_context :]
+    rest = sequences[:, 1 + text.num_context :]
     return _near(suffix[:, : rest.shape[1]], table[rest])
 
 

@@ -61,6 +61,7 @@ class LearnedPrompt(TextBranch):
     filled_in = ('dims', 'tower')
     layout: ClassVar[tuple[str, ...]] = ('normalize',)
     fixed_rows: Tensor | None
+    sequences: Tensor
 
     def __init__(
         self,
