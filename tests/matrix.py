@@ -110,7 +110,11 @@ def _refusal(peft: dict, encoder: dict, head: dict) -> str | None:
 def _step(peft: dict, encoder: dict, head: dict) -> None:
     torch.manual_seed(0)
     peft = {key: value for key, value in peft.items() if key != 'num_classes'}  # is filled in
-    encoder = with_joint(encoder, 8 if reads_joint(head) else None)
+    words = PEFT_METHODS.get(peft['type']).reads_text
+    encoder = with_joint(encoder, 8 if words or reads_joint(head) else None)
+    if words:
+        names = [f'class {i}' for i in range(head.get('num_classes', 3))]
+        head = {'text': dict(type='ClassTable', classes=names, init_seed=0), **head}
     backbone = dict(type='PEFTBackbone', encoder=encoder, peft=peft)
     cfg = {'type': 'PEFTSegmentor', 'backbone': backbone, 'num_classes': 3, **head}
     model = MODELS.build(cfg).train()
@@ -167,7 +171,9 @@ def by_head(method: str) -> dict[str, str]:
     """Returns head -> '' or why this method is refused with it."""
 
     def probe(head: str) -> str | None:
-        return train(method, ON.get(head, FAMILY), head, four_maps=True)
+        # which has a joint space, that methods with text need
+        family = 'tiny' if PEFT_METHODS.get(method).reads_text else ON.get(head, FAMILY)
+        return train(method, family, head, four_maps=True)
 
     return _row({head: [head] for head in HEADS}, probe)
 

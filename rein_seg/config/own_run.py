@@ -90,7 +90,7 @@ class OwnRun:
         parts = ''.join(f'    {part}={{{{_base_.{part}}}}},\n' for part in _PARTS if part in head)
         if 'text_branch' in head:  # mmengine keeps the name `text` for itself
             parts += '    text={{_base_.text_branch}},\n'
-        elif text := default_text({part: head.get(part) for part in _PARTS}):
+        elif text := default_text({part: head.get(part) for part in _PARTS}, {'type': self.peft}):
             parts += f'    text=dict({_arguments(text)}),\n'
         peft = {'type': self.peft, **_queries(self.peft, head['decode_head'])}
         text = (

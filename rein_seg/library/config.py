@@ -136,7 +136,7 @@ def model_config(
     backbone = dict(type='PEFTBackbone', encoder=dict(encoder), peft=method, **saving)
     names = _class_names(classes)
     of_head = parts.pop('text_branch', None)
-    parts['text'] = _text_config(text or of_head, parts, names)
+    parts['text'] = _text_config(text or of_head, parts, method, names)
     meta = dict(classes=names, palette=_colours(palette, len(names)))
     test_cfg = dict(test_cfg or dict(mode='whole'))
     pipeline = [dict(type='LoadDomainImage'), dict(type='PackDomainInputs')]
@@ -169,7 +169,10 @@ def reads_queries(head: Mapping[str, Any]) -> bool:
 
 
 def _text_config(
-    text: str | Mapping[str, Any] | None, parts: Mapping[str, Any], classes: Sequence[str]
+    text: str | Mapping[str, Any] | None,
+    parts: Mapping[str, Any],
+    method: Any,
+    classes: Sequence[str],
 ) -> dict[str, Any] | None:
     """Returns the config of a text branch: the given, or a fixed table if one is read.
 
@@ -177,13 +180,14 @@ def _text_config(
         UserError: If a part reads class names, and there are none.
     """
     own = {key: part for key, part in parts.items() if key in ('neck', *_HEADS)}
-    given = {'type': text} if isinstance(text, str) else text or default_text(own)
+    given = {'type': text} if isinstance(text, str) else text or default_text(own, method)
     if given is None:
         return None
     if unnamed(classes):
         raise UserError(
-            f'head {parts["decode_head"].get("type")!r} reads the names of the classes, and only '
-            f"their number, {len(classes)}, is given: expected names; give classes=['road', ...]"
+            f'the model (head {parts["decode_head"].get("type")!r}) reads the names of the classes, '
+            f'and only their number, {len(classes)}, is given: expected names; give '
+            "classes=['road', ...]"
         )
     return {'classes': list(classes), **given}
 

@@ -15,6 +15,7 @@ from rein_seg.heads.image import ImageHead
 from rein_seg.models.backbone import PEFTBackbone
 from rein_seg.necks.contract import FeaturesNeck
 from rein_seg.peft import PEFTMethod
+from rein_seg.registry import PEFT_METHODS
 from rein_seg.text import TextBranch
 
 # keys of an encoder's config that hold for the text tower in the same file
@@ -164,18 +165,24 @@ def facts_read(cfg: Mapping[str, Any]) -> tuple[str, ...]:
     return cls.filled_in if issubclass(cls, (FeaturesNeck, ImageHead)) else ()
 
 
-def default_text(parts: PartConfigs) -> dict[str, Any] | None:
-    """Returns the config of a fixed table where a part reads class names, else None.
+def default_text(parts: PartConfigs, peft: Any = ()) -> dict[str, Any] | None:
+    """Returns the config of a fixed table where a part or the method reads class names, else None.
 
     Args:
         parts: As for `check_readers`.
+        peft: Config of the method, or a list of them.
 
     Example:
         >>> import rein_seg.apis
         >>> from rein_seg.models.text_config import default_text
-        >>> default_text(dict(decode_head=dict(type='LinearHead')))
+        >>> linear = dict(decode_head=dict(type='LinearHead'))
+        >>> default_text(linear), default_text(linear, dict(type='CAVPT'))
+        (None, {'type': 'ClassTable'})
     """
+    methods = [peft] if isinstance(peft, Mapping) else list(peft)
+    classes = [PEFT_METHODS.get(str(method.get('type'))) for method in methods]
     reads = any(_TEXT in facts_read(cfg) for _, cfg in _each(parts))
+    reads |= any(getattr(cls, 'reads_text', False) for cls in classes)
     return {'type': 'ClassTable'} if reads else None
 
 
@@ -206,7 +213,7 @@ def check_readers(
             raise UserError(
                 f'model.backbone.peft={type(method).__name__!r} compares images with class names, '
                 'and the model has no text branch or no space that image and text share: expected '
-                "both; set model.text=dict(type='CoOp'), and an encoder with joint_dims"
+                "both; set model.text=dict(type='ClassTable'), and an encoder with joint_dims"
             )
     for place, cfg in _each(parts):
         named, facts = f'model.{place}={cfg.get("type")!r}', facts_read(cfg)
