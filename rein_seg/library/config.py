@@ -184,9 +184,10 @@ def _text_config(
     if given is None:
         return None
     if unnamed(classes):
+        head = f'head {parts["decode_head"].get("type")!r}'
         raise UserError(
-            f'the model (head {parts["decode_head"].get("type")!r}) reads the names of the classes, '
-            f'and only their number, {len(classes)}, is given: expected names; give '
+            f'{head if text or default_text(own) else "the method"} reads the names of the '
+            f'classes, and only their number, {len(classes)}, is given: expected names; give '
             "classes=['road', ...]"
         )
     return {'classes': list(classes), **given}
