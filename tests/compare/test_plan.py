@@ -5,6 +5,7 @@ import pytest
 from rein_seg.apis import load_config
 from rein_seg.compare.plan import parse_peft, plan_variants
 from rein_seg.errors import UserError
+from tests.paths import REPO
 from tests.run.tiny_run import write_config
 
 
@@ -132,3 +133,13 @@ def test_a_config_that_no_file_can_hold(config, tmp_path):
 def test_methods_of_other_types_are_refused(peft, message):
     with pytest.raises(UserError, match=message):
         parse_peft(peft)
+
+
+def test_the_seed_of_a_run_draws_the_images_of_a_few_shot_training():
+    few = {'train_dataloader.dataset.shots': 4}
+    path = str(REPO / 'configs/frozen_tinyclip_minivehicles.py')
+    peft = [dict(type='Frozen', name='Few', options=few), 'Frozen']
+    found = [
+        v.with_seed(2)['train_dataloader']['dataset'] for v in plan_variants([path], peft=peft)
+    ]
+    assert [(one.get('shots'), one.get('shot_seed')) for one in found] == [(4, 2), (None, None)]

@@ -23,7 +23,7 @@ def frame(thing: Vehicle | Cycle, size: tuple[int, int], rng: np.random.Generato
     """
     width, height = (int(side) * SUPERSAMPLE for side in size)
     x, eye = thing.pose.x + float(rng.normal(0.0, 1.6)), between(rng, 1.1, 2.3)
-    points = thing.pose.place(_corners(thing))
+    points = thing.pose.place(corners(thing))
     z = np.maximum(points[:, 2], 1.0)
     across, down = (points[:, 0] - x) / z, (eye - points[:, 1]) / z
     wide, tall = float(np.ptp(across)), float(np.ptp(down))
@@ -41,8 +41,12 @@ def frame(thing: Vehicle | Cycle, size: tuple[int, int], rng: np.random.Generato
     )
 
 
-def _corners(thing: Vehicle | Cycle) -> np.ndarray:
-    """Returns points (V, 3) as (at, h, w) that hold the vehicle."""
+def corners(thing: Vehicle | Cycle) -> np.ndarray:
+    """Returns points (V, 3) as (at, h, w) that hold a vehicle.
+
+    Args:
+        thing: The vehicle.
+    """
     if isinstance(thing, Vehicle):
         return np.concatenate([part.points for part in thing.parts]) * thing.size
     height = 1.8 if thing.rider else 1.1
