@@ -14,12 +14,14 @@ from mmseg.registry import DATASETS
 from rein_seg.config.config_paths import Parts
 from rein_seg.datasets import ImageDataset
 from rein_seg.errors import UserError
+from rein_seg.evaluation import metric_class
 
 
 def fill_image_classes(cfg: Config, parts: Parts, needed: bool = False) -> None:
     """Gives image data sets the names of the training classes, and the benchmark their number.
 
-    A data set without classes of its own takes the training's.
+    A data set without classes of its own takes the training's, unless its images are compared
+    with one another.
 
     Args:
         cfg: The config.
@@ -30,11 +32,13 @@ def fill_image_classes(cfg: Config, parts: Parts, needed: bool = False) -> None:
         UserError: If so.
     """
     for use in ('train', 'val', 'test'):
+        # images that are compared with one another may be of any classes
+        compares = any(_reads_embeddings(node) for node in parts.metrics.get(use, ()))
         for dataset in parts.datasets[use]:
             if not _is_open(dataset):
                 continue
             like = next((one for one in parts.datasets['train'] if _names(one)), None)
-            if _class_of(dataset).own_classes:
+            if compares or _class_of(dataset).own_classes:
                 like = None
             names = _names(like) if like is not None else _read(dataset, cfg, needed)
             if names:
@@ -43,6 +47,10 @@ def fill_image_classes(cfg: Config, parts: Parts, needed: bool = False) -> None:
     names = next(filter(None, map(_names, images)), ())
     if names and cfg.benchmark.get('num_classes') is None:
         cfg.benchmark['num_classes'] = len(names)
+
+
+def _reads_embeddings(metric: Mapping[str, Any]) -> bool:
+    return getattr(metric_class(metric), 'reads', None) == 'embedding'
 
 
 def _class_of(dataset: Mapping[str, Any]) -> Any:
