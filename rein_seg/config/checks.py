@@ -15,6 +15,7 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from rein_seg.building import building
 from rein_seg.config.config_paths import datasets_of, deviations_in
 from rein_seg.config.image_sizes import check_batch, test_sizes, training_sizes, window_sizes
+from rein_seg.config.task import compares_images
 from rein_seg.config.tasks import metrics_of
 from rein_seg.datasets import DomainDataset, ImageDataset, leaf_datasets
 from rein_seg.datasets.files.parallel import in_parallel
@@ -99,7 +100,7 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
             if use != 'train':
                 evaluator = metrics_of(cfg[f'{use}_evaluator'], task)
                 check_evaluator(of_task, evaluator, cfg.model.get('test_cfg') or {})
-    if len(set(spaces.values())) > 1 and not _compares_images(cfg):
+    if len(set(spaces.values())) > 1 and not compares_images(cfg):
         first, second = spaces.values()
         differing = next((a, b) for a, b in zip(first, second, strict=True) if a != b)
         raise UserError(
@@ -123,12 +124,6 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
         with building('model.text'):
             build_text(cfg.model.text, cfg.model.backbone.encoder, cfg.model.num_classes)
     return checked
-
-
-def _compares_images(cfg: Config) -> bool:
-    """Tells whether tests compare embeddings of images: they may be of any classes."""
-    metric = find_domain_metric(cfg.get('val_evaluator') or cfg.get('test_evaluator') or [])
-    return metric is not None and getattr(metric_class(metric), 'reads', None) == 'embedding'
 
 
 def _build_dataset(cfg: Config, key: str) -> Any:
@@ -165,7 +160,7 @@ def _check_classes(dataset: Any, key: str, cfg: Config) -> tuple[str, ...]:
     hidden = len(about.get('unseen') or ()) if about.get('compact') else 0
     # a model that reads names takes the classes of its test
     renamed = key == 'test_dataloader' and cfg.model.get('text')
-    free = renamed or (key != 'train_dataloader' and _compares_images(cfg))
+    free = renamed or (key != 'train_dataloader' and compares_images(cfg))
     if len(classes) - hidden != number and not free:
         seen = f', {hidden} of them unseen,' if hidden else ','
         raise UserError(

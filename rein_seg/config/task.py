@@ -10,6 +10,7 @@ from mmseg.registry import DATASETS, METRICS, MODELS
 
 from rein_seg.config.config_paths import Parts
 from rein_seg.errors import UserError
+from rein_seg.evaluation import find_domain_metric, metric_class
 from rein_seg.models.base import task_of
 
 _WORDS = {'pixels': 'segments (a class for each pixel)', 'images': 'classifies whole images'}
@@ -109,3 +110,9 @@ def _tasks(parts: Parts) -> Iterator[tuple[str, Any, str | None]]:
 def _task(registry: Any, name: Any) -> str | None:
     cls = registry.get(name) if isinstance(name, str) else name
     return getattr(cls, 'task', None)
+
+
+def compares_images(cfg: Config) -> bool:
+    """Tells whether tests compare embeddings of images, which may be of any classes."""
+    metric = find_domain_metric(cfg.get('val_evaluator') or cfg.get('test_evaluator') or [])
+    return metric is not None and getattr(metric_class(metric), 'reads', None) == 'embedding'

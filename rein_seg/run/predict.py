@@ -19,6 +19,7 @@ from torch import nn
 
 from rein_seg.config.load import load_config
 from rein_seg.config.request import start_heads_from_no_file
+from rein_seg.config.task import compares_images
 from rein_seg.datasets.unseen import channel_metainfo
 from rein_seg.errors import UserError
 from rein_seg.models.base import task_of
@@ -73,7 +74,8 @@ def make_ready(model: nn.Module, cfg: Config, *, device: str | None) -> nn.Modul
 def dataset_meta(cfg: Config, task: str | None = None) -> dict[str, Any]:
     """Returns classes and palette of a config's model without reading any data.
 
-    They are those of its validation, since a test may be of other classes.
+    They are the validation's, since a test may be of other classes; where images are compared with
+    one another, the training's.
 
     Args:
         cfg: The config.
@@ -86,6 +88,8 @@ def dataset_meta(cfg: Config, task: str | None = None) -> dict[str, Any]:
         ('background', 'blob')
     """
     loader = cfg.get('val_dataloader') or cfg.test_dataloader
+    if compares_images(cfg):
+        loader = cfg.get('train_dataloader') or loader
     data = _first_of(loader.dataset)
     if task is not None:
         data = next(one for one in loader.dataset.datasets if one.get('task') == task)

@@ -17,6 +17,7 @@ from rein_seg.config.checks import check_run
 from rein_seg.config.deviations import inherited_deviations
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import Resolved, resolve
+from rein_seg.config.task import compares_images
 from rein_seg.engine.ranks import setup_distributed
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.errors import UserError
@@ -66,7 +67,7 @@ def test(
     changed: dict[str, list[str]] = {}
     for name, run in runs.items():
         checked = check_run(run.cfg, training=False, labels=not changed)
-        if not run.cfg.model.get('text'):
+        if not (run.cfg.model.get('text') or compares_images(run.cfg)):
             check_trained_classes(trained, checked.trained, weights)
         found = [*inherited_deviations(run.cfg, trained), *run.deviations.test]
         changed[name] = log_deviations(run.protocol, [*found, *checked.numbers['test']])
