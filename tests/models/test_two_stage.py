@@ -12,6 +12,7 @@ from rein_seg.models.open_vocabulary import with_own_classes
 from tests.models.proposing import PLAIN, TINY_CLIP, WORDS, two_stage
 from tests.models.tiny import samples
 from tests.models.words import row
+from tests.run.words import ENCODER, write_towers
 
 IMAGE = torch.randn(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
 
@@ -226,3 +227,17 @@ def test_no_tensor_of_the_tower_is_saved_and_its_identity_is():
 def test_what_does_not_fit(options, said):
     with pytest.raises(UserError, match=said):
         two_stage(**options)
+
+
+def test_text_of_another_clip(tmp_path):
+    towers = [write_towers(tmp_path / f'{seed}.safetensors', seed) for seed in (0, 1)]
+    clip = [{**ENCODER, 'checkpoint': path} for path in towers]
+    text = dict(type='ClassTable', classes=['road', 'sky', 'car', 'bus'])
+    own = two_stage(encoder=clip[0], text=text)
+    assert own.text.source.startswith('sha256:')
+    tower = dict(checkpoint=towers[1])
+    with pytest.raises(UserError, match='the text is of another CLIP'):
+        two_stage(encoder=clip[0], text={**text, 'tower': tower})
+    regions = {'text': {'type': 'ClassTable', 'tower': tower}}
+    with pytest.raises(UserError, match='the text is of another CLIP'):
+        two_stage(encoder=clip[0], text=text, regions=regions)
