@@ -4,7 +4,8 @@
 comparison; `show_results` reads finished runs.
 """
 
-from rein_seg.compare.aggregate import Run, build_comparison
+from rein_seg.compare.aggregate import build_comparison
+from rein_seg.compare.entry import Run
 from rein_seg.compare.runs import compare
 from rein_seg.compare.stored import show_results
 from rein_seg.compare.tables import WRITERS, text_tables, write_comparison

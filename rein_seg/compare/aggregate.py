@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
+from rein_seg.compare.entry import Results, Run
+from rein_seg.compare.notes import notes, task_notes
 from rein_seg.errors import UserError
 from rein_seg.evaluation import unit_of
 
@@ -35,35 +37,6 @@ _COSTS = (
     'adapter_bytes',
     *_INFERENCE.values(),
 )
-
-Results = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run of a comparison, with its results.
-
-    Args:
-        variant: Name.
-        seed: Seed.
-        state: waiting, running, interrupted, failed or finished.
-        config: Path of the config, as given.
-        path: Path of results.json, relative to the comparison's folder.
-        results: Content of results.json; None unless finished.
-        sessions: Sessions in run.json.
-        wall_seconds: Time of all sessions, None if unknown.
-        error: Why it failed.
-    """
-
-    variant: str
-    seed: int
-    state: str = 'waiting'
-    config: str | None = None
-    path: str | None = None
-    results: Results | None = None
-    sessions: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
-    wall_seconds: float | None = None
-    error: str | None = None
 
 
 def build_comparison(
@@ -108,7 +81,7 @@ def build_comparison(
             summarise(name, [run for run in runs if run.variant == name], known) for name in names
         ],
         'runs': [_run_entry(run, known) for run in runs],
-        'notes': [*notes(runs), *_task_notes(others)],
+        'notes': [*notes(runs), *task_notes(others)],
         **({'tasks': {task: _of_task(runs, task, metrics) for task in others}} if others else {}),
     }
 
@@ -142,15 +115,6 @@ def _of_task(runs: Sequence[Run], task: str, metrics: Sequence[str]) -> dict[str
     whole = build_comparison(own, [name for name in metrics if name in known])
     keys = ('task', 'source', 'targets', 'metrics', 'shown', 'variants')
     return {key: whole.get(key) for key in keys}
-
-
-def _task_notes(others: Sequence[str]) -> list[str]:
-    if not others:
-        return []
-    return [
-        f'page and picture show the first task; the scores of {", ".join(others)} are in the '
-        'tables of comparison.md, comparison.csv and comparison.json'
-    ]
 
 
 def shared_benchmark(finished: Sequence[Run]) -> dict[str, Any]:
@@ -355,53 +319,3 @@ def _run_entry(run: Run, metrics: Sequence[str]) -> dict[str, Any]:
         'sessions': len(run.sessions),
         **{key: run.results.get(key) for key in ('iterations', 'selected', 'parameters_sha256')},
     }
-
-
-def notes(runs: Sequence[Run]) -> list[str]:
-    """Returns notes for the reader of the tables: failures, and differences between runs."""
-    return [*score_notes(runs), *_cost_notes(runs)]
-
-
-def score_notes(runs: Sequence[Run]) -> list[str]:
-    """Returns notes for the reader of the scores."""
-    found = [
-        f'{run.variant}, seed {run.seed} failed: {run.error}'
-        for run in runs
-        if run.state == 'failed'
-    ]
-    missing = [run for run in runs if run.state not in ('finished', 'failed')]
-    if missing:
-        found.append(f'{len(missing)} of {len(runs)} runs are not finished')
-    finished = [run for run in runs if run.results is not None]
-    steps = {run.variant: run.results.get('iterations') for run in finished}
-    # with a selected checkpoint the numbers of iterations differ by design
-    chosen = any('selected' in run.results for run in finished)
-    if len(set(steps.values())) > 1 and not chosen:
-        listed = ', '.join(f'{name} {count}' for name, count in steps.items())
-        found.append(f'the variants trained for different numbers of iterations: {listed}')
-    changed = {run.variant: '; '.join(run.results.get('changed') or []) for run in finished}
-    if any(changed.values()):
-        listed = ', '.join(f'{name}: {text or "nothing"}' for name, text in changed.items())
-        alike = next(iter(changed.values())) if len(set(changed.values())) == 1 else listed
-        found.append(f'what was changed in the protocol: {alike}')
-    return found
-
-
-def _cost_notes(runs: Sequence[Run]) -> list[str]:
-    found = []
-    finished = [run for run in runs if run.results is not None]
-    sessions = [session for run in finished for session in run.sessions]
-    if len({str(sorted(session['code'].items())) for session in sessions}) > 1:
-        found.append('the runs were made by different versions of the code or of its packages')
-    machines = {_machine(run.results) for run in finished}
-    if len(machines) > 1:
-        found.append(f'times and memory are of different machines: {"; ".join(sorted(machines))}')
-    if any(session['jobs'] > 1 for session in sessions):
-        found.append('several runs shared the machine (--jobs): their times are not those of one')
-    return found
-
-
-def _machine(results: Results) -> str:
-    environment = results.get('environment', {})
-    processor = f'{environment.get("processor")}, {environment.get("threads")} threads'
-    return environment.get('gpu') or processor

@@ -14,7 +14,8 @@ import torch
 
 from rein_seg.compare import processes
 from rein_seg.compare import state as disk
-from rein_seg.compare.aggregate import Run, build_comparison
+from rein_seg.compare.aggregate import build_comparison
+from rein_seg.compare.entry import Run
 from rein_seg.compare.plan import Variant, check_encoders
 from rein_seg.compare.tables import WRITERS, decimals, text_tables, write_comparison
 from rein_seg.errors import UserError

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rein_seg.compare.aggregate import Run, build_comparison, score_notes
+from rein_seg.compare.aggregate import build_comparison
+from rein_seg.compare.entry import Run
+from rein_seg.compare.notes import score_notes
 from rein_seg.compare.tables import score_paragraphs
 from rein_seg.errors import UserError
 

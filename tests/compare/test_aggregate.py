@@ -11,10 +11,10 @@ from rein_seg.compare.aggregate import (
     choose_metrics,
     class_statistics,
     known_metrics,
-    notes,
     scores_of,
     statistic,
 )
+from rein_seg.compare.notes import notes
 from rein_seg.compare.tables import cost_table, file_size, score_table
 from rein_seg.errors import UserError
 from tests.compare.made import CODE, binary_results, comparison, make_results, make_run, unfinished
