@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 from tests.cli.calls import call
-from tests.docs.test_commands import BLOCK
 from tests.docs.tutorial import FENCE
 from tests.paths import REPO
 from tests.run.image_run import draw
@@ -29,14 +28,15 @@ def test_the_commands_and_the_program_of_the_guide(tmp_path, monkeypatch, capsys
     draw('photos')
     shutil.move('photos/train/red car', 'photos/train/rose')
     shutil.move('photos/val/red car', 'photos/val/rose')
-    for line in BLOCK.findall(GUIDE.read_text())[0].splitlines():
+    blocks = [(kind, code) for _, kind, _, code in FENCE.findall(GUIDE.read_text())]
+    for line in next(code for kind, code in blocks if kind == 'bash').splitlines():
         words = shlex.split(line)[1:]
         code, err = call(*words, *(SMALL if words[0] == 'train' else ()))
         assert code == 0, err
     rows = list(csv.DictReader(Path('answers/predictions.csv').read_text().splitlines()))
     assert len(rows) == 12
     assert {row['class'] for row in rows} <= {'blue_bus', 'green van', 'rose'}
-    code = next(c for _, kind, _, c in FENCE.findall(GUIDE.read_text()) if kind == 'python')
+    code = next(code for kind, code in blocks if kind == 'python')
     capsys.readouterr()
     exec(compile(code.replace('rose/2.jpg', 'rose/2.png'), str(GUIDE), 'exec'), {})
     assert "'rose'" in capsys.readouterr().out
