@@ -74,7 +74,7 @@ def test_every_model_builds_without_weights_and_takes_its_crops(path):
     if model.task == 'images':
         steps = cfg.train_dataloader.dataset.pipeline
         crop = next((step for step in steps if 'Crop' in step.type), dict(scale=(72, 96)))
-        side = crop.get('scale', crop.get('crop_size'))
+        side = next(crop[key] for key in ('scale', 'crop_size', 'size') if key in crop)
         model.backbone.check_size((side, side) if isinstance(side, int) else side)
         return
     sizes = [cfg.model.crop_size]
