@@ -147,6 +147,14 @@ HEADS = {
         ),
         auxiliary_head=dict(type='IdentityHead'),
     ),
+    'LV-Adapter': dict(
+        text=dict(type='ClassTable', classes=['road', 'sky', 'car'], dims=8, init_seed=0),
+        neck=dict(type='LVAdapter', out_channels=8, num_heads=2),
+        decode_head=dict(
+            type='FPNHead', feature_strides=[4, 8, 16, 32], channels=8, norm_cfg=GROUPS
+        ),
+        auxiliary_head=dict(type='AlignmentHead'),
+    ),
     'ZegCLIP': dict(
         text=dict(type='ClassTable', classes=['road', 'sky', 'car'], unseen=['sky'], dims=8),
         decode_head=dict(type='ATMHead', num_heads=2),
