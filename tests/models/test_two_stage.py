@@ -199,6 +199,15 @@ def test_no_tensor_of_the_tower_is_saved_and_its_identity_is():
         check_identity(model.identity, other.identity, source='adapter')
 
 
+def test_cosines_of_regions_have_no_ties_under_autocast():
+    model = two_stage()
+    near = torch.eye(1, 8) + torch.tensor([[0.0], [1e-3]])
+    masks = torch.ones(1, 32, 48)
+    with torch.no_grad(), torch.autocast('cpu', dtype=torch.bfloat16):
+        logits, _ = model.regions(model.pixels(IMAGE)[0], masks, near, model.tower)
+    assert logits.dtype == torch.float32 and logits[0, 0] != logits[0, 1]
+
+
 @pytest.mark.parametrize(
     ('options', 'said'),
     [
@@ -209,6 +218,9 @@ def test_no_tensor_of_the_tower_is_saved_and_its_identity_is():
         (dict(regions={'expand': 0.5}), 'expand=0.5: expected a factor of 1 or more'),
         (dict(regions={'fill': 'black'}), "fill='black': expected mean or zero"),
         (dict(regions={'size': 30}), r'multiples of the patch.*set it to \(32, 32\)'),
+        (dict(regions={'size': [32]}), r'size=\[32\]: expected pixels of a side, or'),
+        (dict(regions={'mean': [1, 2]}), r'mean=\[1, 2\]: expected three numbers, of red'),
+        (dict(regions={'std': [1, 0, 1]}), r'std=\[1, 0, 1\]: expected three numbers above 0'),
         (dict(encoder=PLAIN), 'reads the space that image and text share'),
         (dict(encoder=PLAIN, regions={'encoder': PLAIN}), 'has no space that image and text share'),
         (dict(text=None), 'reads the embeddings of the class names'),

@@ -90,6 +90,7 @@ class RegionCLIP(TextReader, nn.Module):
     ) -> None:
         super().__init__()
         _check(threshold=threshold, expand=expand, fill=fill, batch_regions=batch_regions)
+        _check_lengths(size=size, mean=mean, std=std)
         self.threshold, self.expand, self.matting, self.fill = threshold, expand, matting, fill
         self.size = (size, size) if isinstance(size, int) else (size[0], size[1])
         self.batch_regions, self._mean, self._std = batch_regions, mean, std
@@ -127,7 +128,9 @@ class RegionCLIP(TextReader, nn.Module):
         parts = pictures.split(self.batch_regions) if len(pictures) else ()
         embeddings = [_embed(tower, part) for part in parts]
         joined = torch.cat([table.new_zeros(0, table.shape[1]), *embeddings])
-        return _SCALE * joined @ table.T, valid
+        # in bfloat16, cosines of near classes would be ties
+        with torch.autocast(image.device.type, enabled=False):
+            return _SCALE * joined @ table.T, valid
 
     def pictures(
         self, image: Tensor, masks: Tensor, tower: PEFTBackbone | None = None
@@ -181,6 +184,21 @@ def _check(*, threshold: float, expand: float, fill: str, batch_regions: int) ->
         raise UserError(f'model.regions.fill={fill!r}: expected mean or zero; choose one')
     if batch_regions < 1:
         raise UserError(f'model.regions.batch_regions={batch_regions}: expected 1 or more; 64 does')
+
+
+def _check_lengths(*, size: Any, mean: Any, std: Any) -> None:
+    if not isinstance(size, int) and len(size) != 2:
+        raise UserError(
+            f'model.regions.size={size}: expected pixels of a side, or (height, width); set it to '
+            '224 for CLIP'
+        )
+    for name, values in (('mean', mean), ('std', std)):
+        if values is not None and (len(values) != 3 or (name == 'std' and min(values) <= 0)):
+            above = ' above 0' if name == 'std' else ''
+            raise UserError(
+                f'model.regions.{name}={values}: expected three numbers{above}, of red, green and '
+                "blue; leave it out to take the encoder's"
+            )
 
 
 def check_tower(backbone: PEFTBackbone, size: tuple[int, int]) -> None:

@@ -49,10 +49,12 @@ def join_scores(
 
 
 def segment(scores: Tensor, masks: Tensor) -> Tensor:
-    """Returns (K, H, W) scores of pixels: the sum over queries of class score times mask.
+    """Returns (K, H, W) float32 scores of pixels: the sum over queries of class score times mask.
 
     Args:
         scores: (Q, K).
         masks: (Q, H, W) probabilities.
     """
-    return torch.einsum('qk,qhw->khw', scores, masks.to(scores.dtype))
+    # a sum of a hundred terms: in bfloat16, pixels would be ties of classes
+    with torch.autocast(masks.device.type, enabled=False):
+        return torch.einsum('qk,qhw->khw', scores.float(), masks.float())

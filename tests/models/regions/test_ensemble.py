@@ -57,3 +57,10 @@ def test_pixels_get_the_sum_over_queries():
     masks = torch.tensor([[[1.0, 0.5]], [[0.0, 1.0]]])
     found = segment(torch.tensor([[2.0, 0.0], [1.0, 4.0]]), masks)
     assert found.tolist() == [[[2.0, 2.0]], [[0.0, 4.0]]]
+
+
+def test_pixels_have_no_ties_under_autocast():
+    scores, masks = torch.tensor([[0.5, 0.5001]]), torch.ones(1, 1, 2)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = segment(scores, masks)
+    assert found.argmax(0).tolist() == [[1, 1]]
