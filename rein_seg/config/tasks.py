@@ -23,8 +23,9 @@ def fill_tasks(cfg: Config, parts: Parts) -> None:
         parts: Its parts.
 
     Raises:
-        UserError: If model, data sets and metrics do not name the same tasks, a task has other
-            classes in another place, or an option has no meaning for several tasks.
+        UserError: If model, data sets and metrics do not name the same tasks, there is one task
+            alone, a task has other classes in another place, or an option has no meaning for
+            several tasks.
     """
     of_model = str(cfg.model.get('type')).rpartition('.')[2] == MODEL
     named = [one for use in USES for one in parts.datasets[use] if one.get('task') is not None]
@@ -41,6 +42,12 @@ def fill_tasks(cfg: Config, parts: Parts) -> None:
         _fill_use(cfg, parts, use, tasks)
     order = dict.fromkeys(one['task'] for one in named)  # as the data have them
     tasks = cfg.model['tasks'] = {name: tasks[name] for name in order} or tasks
+    if len(tasks) == 1:
+        raise UserError(
+            f'model.type={MODEL!r}, and the data are of the task {[*tasks][0]!r} alone: expected '
+            "two tasks or more; add data of another task, or take model.type='PEFTSegmentor' and "
+            'leave task out of data sets and metrics'
+        )
     _check_options(cfg, tasks)
     _fill_model(cfg, tasks)
     _fill_loader(cfg)
@@ -70,7 +77,7 @@ def _fill_use(cfg: Config, parts: Parts, use: str, tasks: dict[str, Any]) -> Non
         if task is None:
             raise UserError(
                 f'{place}: the data set of {dataset.get("domain")!r} names no task, and the model '
-                f'has several: expected the task of its labels; {near_misses("", list(tasks))}'
+                f'has several: expected the task of its labels; {_choice(tasks)}'
             )
         if use != 'train':
             _check_known(f'{place}: the data set of {dataset.get("domain")!r}', task, tasks)
@@ -105,6 +112,12 @@ def _fill_use(cfg: Config, parts: Parts, use: str, tasks: dict[str, Any]) -> Non
 def _check_known(place: str, task: Any, tasks: Iterable[str]) -> None:
     if task not in tasks:
         raise UserError(f'{place} has task={task!r}; {near_misses(str(task), list(tasks))}')
+
+
+def _choice(tasks: Iterable[str]) -> str:
+    # a benchmark of one task names none
+    otherwise = 'set task=NAME in it, or take a benchmark of several tasks'
+    return near_misses('', tasks, otherwise=None if tasks else otherwise)
 
 
 def _check_options(cfg: Config, tasks: Mapping[str, Any]) -> None:

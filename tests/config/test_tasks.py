@@ -115,6 +115,26 @@ def test_bad_tasks(whole, change, words):
         changed(whole, change)
 
 
+def one_task(cfg):
+    for use in ('train', 'val', 'test'):
+        data = cfg[f'{use}_dataloader'].dataset
+        data.datasets = [one for one in data.datasets if one.task == 'road']
+    for use in ('val', 'test'):
+        cfg[f'{use}_evaluator'] = [one for one in cfg[f'{use}_evaluator'] if one.task == 'road']
+    cfg.model.tasks.pop('semantic')
+
+
+def test_one_task_needs_no_model_of_several(whole):
+    with pytest.raises(UserError, match=r"task 'road' alone: expected two .*'PEFTSegmentor'"):
+        changed(whole, one_task)
+
+
+def test_a_benchmark_of_one_task_does_for_no_model_of_several():
+    options = {'benchmark': 'miniscapes'}
+    with pytest.raises(UserError, match=r'names no task.*set task=NAME.*benchmark of several'):
+        resolve(TINY, Request(training=True, options=options))
+
+
 def test_a_model_of_one_task_takes_no_data_of_several():
     plain = resolve('frozen_tiny_miniscapes', Request(training=True)).cfg
     plain.train_dataloader.dataset.task = 'road'
