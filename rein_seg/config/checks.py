@@ -23,7 +23,7 @@ from rein_seg.datasets.files.sample_check import SampleCheck, check_sample, faul
 from rein_seg.datasets.files.walk import describe
 from rein_seg.datasets.label_space import check_label_space
 from rein_seg.datasets.sampling.class_counts import absent_classes, class_counts
-from rein_seg.datasets.task_datasets import views
+from rein_seg.datasets.task_datasets import all_classes, views
 from rein_seg.datasets.unseen import channel_classes
 from rein_seg.encoders import fetch_weights
 from rein_seg.errors import UserError, near_misses
@@ -79,7 +79,7 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
     for key in keys:
         dataset = _build_dataset(cfg, key)
-        spaces[key] = _check_classes(dataset, key, cfg)
+        spaces[key] = _in_order(_check_classes(dataset, key, cfg), dataset, cfg)
         parts = leaf_datasets(dataset)
         use = key.removesuffix('_dataloader')
         checked.numbers[use] = list(_numbers(parts, (cfg.get('expected_images') or {}).get(use)))
@@ -172,6 +172,14 @@ def _check_classes(dataset: Any, key: str, cfg: Config) -> tuple[str, ...]:
             continue
         check_label_space(part.metainfo, getattr(part, 'ignore_index', 255), key)
     return classes
+
+
+def _in_order(classes: tuple[str, ...], dataset: Any, cfg: Config) -> tuple[str, ...]:
+    """Returns the classes; of several tasks in the order of the tasks in the model."""
+    tasks = dataset.metainfo.get('tasks')
+    if not tasks:
+        return classes
+    return all_classes({name: tasks[name]['classes'] for name in cfg.model.tasks})
 
 
 def _sizes(parts: Sequence[Any], key: str, cfg: Config) -> dict[str, tuple[int, int]]:

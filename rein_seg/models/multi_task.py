@@ -57,7 +57,7 @@ class MultiTaskSegmentor(PEFTSegmentor):
 
     Raises:
         UserError: If there are no tasks, a task has no classes, a class twice or no head, the
-            method learns from labels, or prompts are of other tasks.
+            method learns from labels, or words or prompts are of other tasks.
 
     Example:
         >>> import torch
@@ -105,6 +105,7 @@ class MultiTaskSegmentor(PEFTSegmentor):
             text=None if text is None else {**text, 'classes': text.get('classes') or list(names)},
             **options,
         )
+        self._check_words()
         self._check_prompts()
         self.set_task(next(iter(self.tasks)))
 
@@ -233,6 +234,20 @@ class MultiTaskSegmentor(PEFTSegmentor):
                 of_task = super().predict(inputs[torch.tensor(at)], [data_samples[i] for i in at])
             found |= dict(zip(at, of_task, strict=True))
         return [found[i] for i in range(len(tasks))]
+
+    def _check_words(self) -> None:
+        """Checks that the text branch names every class of every task."""
+        if self.text is None:
+            return
+        known = {spoken(name) for name in self.text.classes}
+        for task, classes in self.tasks.items():
+            lacking = [name for name in classes if spoken(name) not in known]
+            if lacking:
+                more = f' and {len(lacking) - 1} more' if len(lacking) > 1 else ''
+                raise UserError(
+                    f'model.text.classes lacks {lacking[0]!r}{more} of the task {task!r}: expected '
+                    'the names of all tasks; leave classes out, they are filled in'
+                )
 
     def _check_prompts(self) -> None:
         """Checks that prompts with vectors of tasks have those of this model."""

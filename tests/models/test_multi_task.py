@@ -165,6 +165,9 @@ def test_what_several_tasks_cannot_have():
         build(peft=dict(type='SPM'))
     with pytest.raises(UserError, match='name 5 different classes'):
         build(num_classes=4)
+    words = dict(TABLE, classes=['road', 'sky', 'car', 'bus', 'a'])
+    with pytest.raises(UserError, match=r"text.classes lacks 'rest' of the task 'road'"):
+        build(**{**LV, 'text': words})
     model = build()
     for tasks, named in ((('road', 'streets'), 'road'), ((None, None), 'None')):
         images, mixed = batch(*tasks)

@@ -12,6 +12,9 @@ from rein_seg.apis import test as run_test
 from rein_seg.checkpoint import read_adapter, read_checkpoint
 from rein_seg.checkpoint.load import load_but_method
 from rein_seg.compare.stored import show_results
+from rein_seg.config.checks import check_run
+from rein_seg.config.request import Request
+from rein_seg.config.resolve import resolve
 from rein_seg.errors import UserError
 from rein_seg.run.report import report
 from tests.run.tasks_run import STAGE_2, encoder_sha256, tasks_config
@@ -134,6 +137,23 @@ def test_what_the_second_stage_refuses(finished, tmp_path):
     cfg = tasks_config(folder, STAGE_2, name='refused', load_from=None)
     with pytest.raises(UserError, match='new_method=True .*load_from names no file'):
         train(cfg)
+
+
+TURNED = "\n{}_dataloader['dataset']['datasets'].reverse()\n"
+
+
+def test_data_may_have_the_tasks_in_any_order(finished):
+    folder, _ = finished
+    cfg = tasks_config(folder, name='turned', extra=TURNED.format('val'))
+    checked = check_run(resolve(cfg, Request(training=True)).cfg, training=True)
+    assert (checked.classes[0], checked.classes[-1]) == ('road', 'background')
+
+
+def test_tasks_take_the_same_turns_after_a_resume(finished):
+    folder, _ = finished
+    cfg = tasks_config(folder, name='turned', extra=TURNED.format('train'))
+    with pytest.raises(UserError, match='of a run with other settings: train_dataloader'):
+        train(cfg, resume_from=str(folder / 'run/iter_4.pth'))
 
 
 def test_tables_of_runs_have_every_task(finished):
