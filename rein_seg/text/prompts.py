@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError, near_misses
-from rein_seg.rules import Count
+from rein_seg.rules import Count, Positive
 from rein_seg.text.learned import LearnedPrompt
 from rein_seg.text.names import Names
 
@@ -30,13 +30,14 @@ class SharedContext(LearnedPrompt):
         names: Class -> words to read in place of its name.
         num_context: Number of vectors, V.
         token_length: Tokens of a name, start and end included; the sequence has V more.
+        init_std: Deviation of the vectors at the start; 0.02 is CoOp's, near that of words.
         tasks: Names of the tasks; None for vectors of one task.
         task: The task at the start; default: the first.
         options: ``tower``, ``truncate``, ``normalize`` (length 1), ``fixed_template``, ``dims``:
             see `LearnedPrompt`.
 
     Attributes:
-        contexts: (1, V, C), or (tasks, V, C), normal with deviation 1, cut at 2 deviations.
+        contexts: (1, V, C), or (tasks, V, C), normal, cut at -2 and 2.
 
     Raises:
         UserError: If a name or the sequence is too long, or a task is not known.
@@ -61,6 +62,7 @@ class SharedContext(LearnedPrompt):
         *,
         num_context: Count = 8,
         token_length: Count = 5,
+        init_std: Positive = 1.0,
         tasks: Sequence[str] | None = None,
         task: str | None = None,
         **options: Any,
@@ -75,7 +77,7 @@ class SharedContext(LearnedPrompt):
             )
         self.tasks = tuple(tasks or ('',))
         shape = (len(self.tasks), num_context, self.tower.width)
-        self.contexts = nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=1.0))
+        self.contexts = nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=init_std))
         self.set_task(task if task is not None else self.tasks[0])
         self.finish()
 

@@ -76,6 +76,15 @@ def test_other_classes(prompt):
     assert prompt.classes == ('tram', 'sky') and len(prompt()) == 2
 
 
+@pytest.mark.parametrize(('options', 'deviation'), [({}, 0.88), (dict(init_std=0.02), 0.02)])
+def test_shared_vectors_start_normal(options, deviation):
+    torch.manual_seed(0)
+    tasks = [f'task{i}' for i in range(40)]
+    prompt = SharedContext(CLASSES, num_context=16, tower=TOWER, tasks=tasks, **options)
+    assert prompt.contexts.std().item() == pytest.approx(deviation, rel=0.02)
+    assert prompt.contexts.abs().max() <= 2
+
+
 def test_synonyms_share_direction_and_length():
     prompt = MAKERS['shared'](names=dict(road=['road', 'street']))
     plain = MAKERS['shared'](names=dict(road=['street']))
