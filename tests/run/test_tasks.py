@@ -152,7 +152,7 @@ def test_data_may_have_the_tasks_in_any_order(finished):
 def test_tasks_take_the_same_turns_after_a_resume(finished):
     folder, _ = finished
     cfg = tasks_config(folder, name='turned', extra=TURNED.format('train'))
-    with pytest.raises(UserError, match='of a run with other settings: train_dataloader'):
+    with pytest.raises(UserError, match='of a run with other settings'):
         train(cfg, resume_from=str(folder / 'run/iter_4.pth'))
 
 
