@@ -10,7 +10,7 @@ from mmseg.registry import DATASETS
 
 from rein_seg.datasets.files.listing import is_there, list_files
 from rein_seg.datasets.files.pairing import read_text
-from rein_seg.datasets.files.walk import check_name
+from rein_seg.datasets.files.walk import check_name, left_out_as
 from rein_seg.datasets.images.dataset import ImageDataset, LabelledImage
 from rein_seg.datasets.images.split_file import JSON, classes_of_splits, read_splits
 from rein_seg.errors import UserError, near_misses
@@ -88,7 +88,9 @@ class ImageFolderDataset(ImageDataset):
         if self.list_file.endswith(JSON):
             return classes_of_splits(Path(self.root, self.list_file), f'domain {self.domain!r}')
         of_folders = sorted({name.split('/')[0] for name in self.files() if '/' in name})
-        if self.list_file:
+        if not self.list_file:
+            self._check_folders(of_folders)
+        else:
             listed = {label for _, label in self._lines() if label is not None}
             if listed and not all(label.isdecimal() for label in listed):
                 return tuple(sorted(listed))
@@ -99,7 +101,10 @@ class ImageFolderDataset(ImageDataset):
     def images(self) -> list[LabelledImage]:
         """Returns the images, sorted by class and name."""
         found = self._listed() if self.list_file else self._of_folders()
-        return [one for one in found if self._is_in_part(one, found)] if self.part else found
+        if self.part is None:
+            return found
+        places, val = _places(found), self.part == 'val'
+        return [one for one in found if (places[one.name] % self.hold_out == 0) == val]
 
     def files(self) -> dict[str, str]:
         """Returns name -> path of every image file below the folder."""
@@ -107,9 +112,24 @@ class ImageFolderDataset(ImageDataset):
             self._files = self._list()
         return self._files
 
-    def _list(self) -> dict[str, str]:
+    def _check_folders(self, filled: list[str]) -> None:
+        place = self._place()
+        if not place.is_dir():  # an archive keeps no empty folders
+            return
+        empty = [one.name for one in place.iterdir() if one.is_dir() and one.name not in filled]
+        empty = sorted(name for name in empty if left_out_as(name) is None)
+        if empty:
+            raise UserError(
+                f'domain {self.domain!r}: the folder {empty[0]!r} of {str(place)!r} has no image: '
+                'expected images in the folder of each class; add some, or remove the folder'
+            )
+
+    def _place(self) -> Path:
         of_list = self.list_file.endswith(JSON)
-        place = str(Path(self.root, self.folder, '' if of_list else self.split or ''))
+        return Path(self.root, self.folder, '' if of_list else self.split or '')
+
+    def _list(self) -> dict[str, str]:
+        place = str(self._place())
         if not self.root or not is_there(place):
             raise UserError(
                 f'domain {self.domain!r}: folder of images {place!r} does not exist: put or link '
@@ -151,9 +171,13 @@ class ImageFolderDataset(ImageDataset):
 
     def _listed(self) -> list[LabelledImage]:
         index, files = self._index(), self.files()
+        lines = self._lines()
         names = {name: k for k, name in enumerate(self.classes)}
+        # classes called 1, 2, 3: the labels 0, 1, 2 are indexes, all of them
+        if not all(label in names for _, label in lines if label is not None):
+            names = {name: k for name, k in names.items() if not name.isdecimal()}
         found = []
-        for name, label in self._lines():
+        for name, label in lines:
             if name not in files:
                 raise UserError(
                     f'domain {self.domain!r}: {self.list_file!r} lists {name!r}, which is not '
@@ -170,12 +194,13 @@ class ImageFolderDataset(ImageDataset):
     def _class_of(self, label: str, names: Mapping[str, int], image: str) -> int:
         if label in names:
             return names[label]
-        if label.isdecimal() and int(label) < len(names):
+        if label.isdecimal() and int(label) < len(self.classes):
             return int(label)
         raise UserError(
             f'domain {self.domain!r}: {self.list_file!r} gives {image!r} the class {label!r}: '
-            f'expected a name of the {len(names)} classes or an index of 0 to {len(names) - 1}; '
-            f'{near_misses(label, names)}'
+            f'expected a name of the {len(self.classes)} classes or an index of 0 to '
+            f'{len(self.classes) - 1}; '
+            f'{near_misses(label, self.classes)}'
         )
 
     def _lines(self) -> list[tuple[str, str | None]]:
@@ -206,18 +231,15 @@ class ImageFolderDataset(ImageDataset):
                 return name.strip(), label.strip()
         return line, None
 
-    def _is_in_part(self, one: LabelledImage, every: list[LabelledImage]) -> bool:
-        place = self._places(every)[one.name]
-        return (place % self.hold_out == 0) == (self.part == 'val')
 
-    def _places(self, every: list[LabelledImage]) -> dict[str, int]:
-        """Returns name -> place among the images of its class, from 1."""
-        counts: dict[int, int] = {}
-        places = {}
-        for one in sorted(every, key=lambda one: one.name):
-            counts[one.label] = counts.get(one.label, 0) + 1
-            places[one.name] = counts[one.label]
-        return places
+def _places(every: list[LabelledImage]) -> dict[str, int]:
+    """Returns name -> place among the images of its class, from 1."""
+    counts: dict[int, int] = {}
+    places = {}
+    for one in sorted(every, key=lambda one: one.name):
+        counts[one.label] = counts.get(one.label, 0) + 1
+        places[one.name] = counts[one.label]
+    return places
 
 
 def _last_word(line: str) -> tuple[str, str, str]:

@@ -63,6 +63,35 @@ def test_a_list_of_numbers_takes_the_folders_as_classes(root):
         folder(root, ann_file='list.txt')
 
 
+def test_labels_of_a_list_are_all_names_or_all_indexes(tmp_path):
+    for name in ('1/a.jpg', '2/b.jpg', '3/c.jpg'):
+        picture(tmp_path / name)
+    write(tmp_path / 'list.txt', '1/a.jpg 0\n2/b.jpg 1\n3/c.jpg 2\n')
+    assert folder(tmp_path, ann_file='list.txt').labels().tolist() == [0, 1, 2]
+    write(tmp_path / 'list.txt', '1/a.jpg 1\n2/b.jpg 2\n3/c.jpg 3\n')
+    named = folder(tmp_path, ann_file='list.txt', metainfo=dict(classes=['1', '2', '3']))
+    assert named.labels().tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize('file', [None, 'notes.txt'])
+def test_a_folder_without_images_is_no_class_and_is_refused(root, file):
+    (root / 'tram').mkdir()
+    (root / '.hidden').mkdir()
+    if file is not None:
+        write(root / 'tram' / file, 'no image')
+    with pytest.raises(UserError, match=r"the folder 'tram' of .* has no image: expected images"):
+        folder(root)
+    assert len(folder(root, metainfo=dict(classes=['big car', 'van', 'tram']))) == 5
+
+
+def test_parts_of_many_images_are_quick(tmp_path):
+    dataset = folder(tmp_path, lazy_init=True, part='val', metainfo=dict(classes=['a', 'b']))
+    dataset._files = {f'{kind}/{i:05d}.jpg': '' for kind in 'ab' for i in range(10000)}
+    dataset.full_init()  # a sort for each image would take an hour
+    assert len(dataset) == 2000
+    assert dataset.labels().tolist() == [0] * 1000 + [1] * 1000
+
+
 def test_parts_hold_out_images_of_each_class(root):
     options = dict(hold_out=2)
     train, val = (names(folder(root, part=part, **options)) for part in ('train', 'val'))
