@@ -28,6 +28,7 @@ from rein_seg.datasets.unseen import channel_classes
 from rein_seg.encoders import fetch_weights
 from rein_seg.errors import UserError, near_misses
 from rein_seg.evaluation import find_domain_metric, metric_class
+from rein_seg.evaluation.image_recall import RECALL_KS
 from rein_seg.models.base import task_of
 from rein_seg.models.text_config import build_text
 from rein_seg.models.windows import check_test_cfg
@@ -264,6 +265,13 @@ def _check_galleries(parts: list[Any], metric: Mapping[str, Any]) -> None:
             raise UserError(
                 f'domain {part.domain!r} has {len(part)} image, and {metric["type"]} compares each '
                 'image with the others: expected a gallery of 2 or more; add images'
+            )
+        most = max(metric.get('ks') or RECALL_KS)
+        if len(part) <= most:
+            raise UserError(
+                f'domain {part.domain!r} has {len(part)} images, and {metric["type"]} looks at the '
+                f'{most} nearest others of each, which are all: expected more than {most} images; '
+                "add images, or lower the evaluator's ks"
             )
 
 

@@ -18,6 +18,7 @@ from rein_seg.evaluation.recall import recall_at_k
 from rein_seg.rules import Count, fits
 
 _Measured = tuple[int, np.ndarray]
+RECALL_KS = (1, 2, 4, 8)  # as papers have them
 
 
 @METRICS.register_module()
@@ -53,7 +54,7 @@ class RecallAtK(ImageMetric):
     def __init__(
         self,
         *,
-        ks: Sequence[int] = (1, 2, 4, 8),
+        ks: Sequence[int] = RECALL_KS,
         leave_out: Literal['query', 'nearest'] = 'query',
         **kwargs: Any,
     ) -> None:

@@ -24,9 +24,10 @@ class Composed(PEFTMethod):
         methods: Two or more methods.
 
     Raises:
-        UserError: If two make queries for the head, carry tokens from block to block, move the
-            content of the image, or train the same parameter of the encoder, or if a method that
-            reads the output of an operation as W x + b follows a method that changes it.
+        UserError: If a method looks first and another trains the encoder, two make queries for the
+            head, carry tokens from block to block, move the content of the image, or train the same
+            parameter of the encoder, or if a method that reads the output of an operation as
+            W x + b follows a method that changes it.
 
     Example:
         >>> from rein_seg.models.backbone import PEFTBackbone
@@ -56,6 +57,14 @@ class Composed(PEFTMethod):
             raise UserError(
                 f'{_names(moving)} all move the content of the image by what the encoder saw '
                 'before: leave all but one method out'
+            )
+        looking = [m for m in methods if m.looks_first]
+        training = [m for m in methods if m.trains_encoder]
+        if looking and training:
+            raise UserError(
+                f'{_names(looking)} looks at the image with the frozen encoder first, and '
+                f'{_names(training)} trains that encoder: expected one that stays frozen; leave '
+                'one of the two out'
             )
         self.query_dims = with_queries[0].query_dims if with_queries else None
         self.carries = bool(carrying)

@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from rein_seg.errors import UserError
-from rein_seg.peft import Composed, Rein
+from rein_seg.peft import Composed, Rein, build_methods
 from rein_seg.registry import describe_method
 from tests.engine.optimizers import build as build_optimizer
 from tests.engine.optimizers import hyper
 from tests.engine.optimizers import model as segmentor
-from tests.peft.cases import CASES
+from tests.peft.cases import CASES, Case
 from tests.peft.contract import assert_same, build, image, randomise, training_loss
 
-SINGLE = {}  # the first case of each method
+SINGLE = {}  # the first case of each method, but of those that read text
 for _case in CASES:
-    if isinstance(_case.cfg, dict) and not _case.needs:
+    if isinstance(_case.cfg, dict) and not _case.needs and _case.classes is None:
         SINGLE.setdefault(_case.cfg['type'], _case)
 
 
@@ -32,12 +32,14 @@ def not_together(first, second):
     (one, its), (other, others) = attached(first), attached(second)
     both_make_queries = None not in (one.query_dims, other.query_dims)
     reads_a_changed_output = other.reads_operations and one.operations() & other.operations()
-    return both_make_queries or its & others or reads_a_changed_output
+    looks_at_a_trained = {one.looks_first, other.looks_first} == {True, False} and (
+        one.trains_encoder or other.trains_encoder
+    )
+    return both_make_queries or its & others or reads_a_changed_output or looks_at_a_trained
 
 
 def composed(*methods, family='vit_without_cls'):
-    case = type('Case', (), dict(cfg=list(methods)))
-    return build(case, family)
+    return build(Case('several', list(methods)), family)
 
 
 @pytest.mark.parametrize('first', SINGLE)
@@ -46,7 +48,7 @@ def test_every_two_methods_train_and_merge_together_or_say_why_not(first):
         pair = (first, second)
         cfgs = [SINGLE[name].cfg for name in pair]
         if not_together(*pair):
-            with pytest.raises(UserError, match='give|list it first|leave it'):
+            with pytest.raises(UserError, match='give|list it first|leave it|leave one'):
                 composed(*cfgs)
             continue
         backbone = composed(*cfgs)
@@ -156,3 +158,8 @@ def test_what_does_not_go_together_is_refused(peft, message):
     case = type('Case', (), dict(cfg=peft))
     with pytest.raises(UserError, match=message):
         build(case, 'vit')
+
+
+def test_a_method_that_looks_first_stands_beside_no_trained_encoder():
+    with pytest.raises(UserError, match='FRPT looks at the image with the frozen encoder first'):
+        build_methods([dict(type='FRPT'), dict(type='Full')])
