@@ -26,7 +26,7 @@ from rein_seg.structures import (
     Site,
     StreamSite,
 )
-from tests.encoders.tiny import FOUR_MAPS
+from tests.encoders.tiny import ENCODERS, FOUR_MAPS
 from tests.matrix import COMMAND, configs, methods
 from tests.paths import REPO
 
@@ -64,6 +64,7 @@ same tensor, the first acts first. A list is refused, with a message that says w
 - two train the same parameter of the encoder ({owners});
 - two carry prompts from block to block (`VPT` with `form='shallow'`);
 - two move the content of the image (FRPT);
+- one looks at the image with the frozen encoder first (CAVPT, FRPT), and `Full` trains it;
 - a method that needs the plain output of an operation ({readers}) follows a method that changes it.
 
 The list merges if each of its methods does.
@@ -96,7 +97,9 @@ def _row(name: str) -> tuple[str, ...]:
 
 @functools.cache
 def _backbone(name: str) -> PEFTBackbone:
-    cfg = dict(type='PEFTBackbone', encoder=FOUR_MAPS['vit'], peft=configs(name)[0])
+    reads_text = PEFT_METHODS.get(name).reads_text
+    encoder = ENCODERS['clip_joint'] if reads_text else FOUR_MAPS['vit']
+    cfg = dict(type='PEFTBackbone', encoder=encoder, peft=configs(name)[0])
     return MODELS.build(cfg)
 
 
