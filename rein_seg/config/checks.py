@@ -74,7 +74,7 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
         UserError: For the first mistake.
     """
     checked = Checked()
-    if task_of(cfg.model) == 'pixels':
+    if task_of(cfg.model.get('type')) == 'pixels':
         check_test_cfg(cfg.model.get('test_cfg'), cfg.model.num_classes)
     spaces: dict[str, tuple[str, ...]] = {}
     keys = ['train_dataloader', 'val_dataloader'] if training else ['test_dataloader']
@@ -99,7 +99,9 @@ def check_run(cfg: Config, *, training: bool, labels: bool = True) -> Checked:
                 checked.warnings.append(warning)
                 print_log(warning, logger='current', level=logging.WARNING)
             if use != 'train':
-                evaluator = metrics_of(cfg[f'{use}_evaluator'], task)
+                evaluator = cfg[f'{use}_evaluator']
+                if task is not None:
+                    evaluator = metrics_of(evaluator, task)
                 check_evaluator(of_task, evaluator, cfg.model.get('test_cfg') or {})
     if len(set(spaces.values())) > 1 and not compares_images(cfg):
         first, second = spaces.values()
@@ -161,8 +163,9 @@ def _check_classes(dataset: Any, key: str, cfg: Config) -> tuple[str, ...]:
     hidden = len(about.get('unseen') or ()) if about.get('compact') else 0
     # a model that reads names takes the classes of its test
     renamed = key == 'test_dataloader' and cfg.model.get('text')
-    free = renamed or (key != 'train_dataloader' and compares_images(cfg))
-    if len(classes) - hidden != number and not free:
+    if len(classes) - hidden != number and not (
+        renamed or (key != 'train_dataloader' and compares_images(cfg))
+    ):
         seen = f', {hidden} of them unseen,' if hidden else ','
         raise UserError(
             f'{key}: the data set has {len(classes)} classes{seen} the model num_classes='
@@ -198,7 +201,7 @@ def _sizes(parts: Sequence[Any], key: str, cfg: Config) -> dict[str, tuple[int, 
             place = f'{key}, domain {domain!r}'
             found[f'{place}, image {image!r}' if len(sizes) > 1 else place] = size
     # without a crop_size the model pads training images to the largest of a batch
-    segments = task_of(model) == 'pixels'
+    segments = task_of(model.get('type')) == 'pixels'
     padded = segments and key == 'train_dataloader' and model.get('crop_size') is None
     if not padded and model.get('data_preprocessor') is None:
         check_batch(every, cfg[key].get('batch_size') or 1, key)
@@ -248,11 +251,11 @@ def check_evaluator(parts: list[Any], evaluator: Any, test_cfg: Mapping[str, Any
             'the evaluator has neither DomainIoUMetric nor BinarySegMetric (for whole images '
             'ImageAccuracy): results are made by domain'
         )
-    needs_scores = metric_class(metric).needs_scores
+    kind = metric_class(metric['type'])
     _check_domains(parts, metric)
-    if getattr(metric_class(metric), 'reads', None) == 'embedding':
+    if getattr(kind, 'reads', None) == 'embedding':
         _check_galleries(parts, metric)
-    if needs_scores and not test_cfg.get('keep_scores', False):
+    if kind.needs_scores and not test_cfg.get('keep_scores', False):
         raise UserError(
             f'{metric["type"]} reads the scores of the foreground, which the model does not keep: '
             'set model.test_cfg.keep_scores=True'

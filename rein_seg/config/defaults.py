@@ -13,7 +13,8 @@ FROM_BENCHMARK = 'benchmark'
 
 def fill_sizes(cfg: Config) -> None:
     """Gives the model the classes, crop and windows of the benchmark, in place."""
-    keys = ('num_classes',) if task_of(cfg.model) == 'images' else ('num_classes', 'crop_size')
+    of_images = task_of(cfg.model.get('type')) == 'images'
+    keys = ('num_classes',) if of_images else ('num_classes', 'crop_size')
     for key in keys:
         if cfg.model.get(key) is None and key in cfg.benchmark:
             cfg.model[key] = cfg.benchmark[key]

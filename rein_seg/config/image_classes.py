@@ -50,7 +50,7 @@ def fill_image_classes(cfg: Config, parts: Parts, needed: bool = False) -> None:
 
 
 def _reads_embeddings(metric: Mapping[str, Any]) -> bool:
-    return getattr(metric_class(metric), 'reads', None) == 'embedding'
+    return getattr(metric_class(metric['type']), 'reads', None) == 'embedding'
 
 
 def _class_of(dataset: Mapping[str, Any]) -> Any:

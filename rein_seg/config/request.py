@@ -124,8 +124,9 @@ def set_run(cfg: Config, parts: Parts, request: Request) -> None:
     if request.weights_given:  # the runner would load it over these weights
         cfg.load_from, cfg.resume = None, False
         start_heads_from_no_file(cfg)
+    of_images = task_of((cfg.get('model') or {}).get('type')) == 'images'
     for word in ('out', 'show_dir'):
-        if getattr(request, word) is not None and task_of(cfg.get('model')) == 'images':
+        if of_images and getattr(request, word) is not None:
             raise UserError(
                 f'--{word.replace("_", "-")} writes maps of classes, and {cfg.model.type} gives '
                 'one result for a whole image: leave it out; rein-seg predict writes a table'

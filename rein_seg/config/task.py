@@ -31,7 +31,7 @@ def check_task(cfg: Config, parts: Parts) -> None:
     Raises:
         UserError: If a data set or a metric is of the other.
     """
-    task = task_of(cfg.model)
+    task = task_of(cfg.model.get('type'))
     if task == 'images':
         _refuse_pixels(cfg)
     for place, name, theirs in _tasks(parts):
@@ -61,7 +61,7 @@ def check_segments(cfg: Config, command: str) -> None:
         >>> from rein_seg.config.task import check_segments
         >>> check_segments(Config(dict(model=dict(type='PEFTSegmentor'))), 'submit')
     """
-    if task_of(cfg.get('model')) == 'images':
+    if task_of((cfg.get('model') or {}).get('type')) == 'images':
         raise UserError(
             f'{command} needs a model that segments, and {cfg.model.type} {_WORDS["images"]}: '
             'expected a model of maps of classes; give its config'
@@ -115,4 +115,6 @@ def _task(registry: Any, name: Any) -> str | None:
 def compares_images(cfg: Config) -> bool:
     """Tells whether tests compare embeddings of images, which may be of any classes."""
     metric = find_domain_metric(cfg.get('val_evaluator') or cfg.get('test_evaluator') or [])
-    return metric is not None and getattr(metric_class(metric), 'reads', None) == 'embedding'
+    return (
+        metric is not None and getattr(metric_class(metric['type']), 'reads', None) == 'embedding'
+    )

@@ -161,7 +161,7 @@ def _check_evaluators(cfg: Config) -> None:
     """Checks that predictions of the seen classes alone are mapped back wherever they are read."""
     for use in ('val', 'test'):
         for metric in _listed(cfg.get(f'{use}_evaluator')):
-            kind = metric_class(metric)
+            kind = metric_class(metric['type'])
             if isinstance(kind, type) and not issubclass(kind, SeenUnseenIoU):
                 raise UserError(
                     f'benchmark.compact=True with {use}_evaluator {kind.__name__}, which takes the '

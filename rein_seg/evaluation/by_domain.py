@@ -155,15 +155,18 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return None if not values or None in values else float(np.mean(values))
 
 
-def metric_class(cfg: Mapping[str, Any]) -> type:
-    """Returns the class of a metric's config.
+def metric_class(kind: str | type) -> Any:
+    """Returns the class of a metric.
+
+    Args:
+        kind: Name or class, as in ``type`` of its config.
 
     Example:
         >>> from rein_seg.evaluation import metric_class
-        >>> metric_class(dict(type='DomainIoUMetric')).columns
+        >>> metric_class('DomainIoUMetric').columns
         ('mIoU', 'aAcc')
     """
-    return METRICS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+    return METRICS.get(kind) if isinstance(kind, str) else kind
 
 
 def find_domain_metric(evaluator: Any) -> Any | None:
@@ -178,4 +181,5 @@ def find_domain_metric(evaluator: Any) -> Any | None:
         {'type': 'DomainIoUMetric'}
     """
     metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
-    return next((cfg for cfg in metrics if issubclass(metric_class(cfg), ScoresByDomain)), None)
+    by_domain = (one for one in metrics if issubclass(metric_class(one['type']), ScoresByDomain))
+    return next(by_domain, None)

@@ -107,20 +107,20 @@ class PEFTModel(nn.Module):
         """Writes nothing: four lines for each frozen tensor would drown the log."""
 
 
-def task_of(cfg: Mapping[str, Any] | None) -> str:
-    """Returns the task of a model's config: ``pixels`` or ``images``.
+def task_of(kind: str | type | None) -> str:
+    """Returns the task of a model: ``pixels`` or ``images``.
 
     Args:
-        cfg: Config of a model; of another class than ours it is ``pixels``.
+        kind: Name or class, as in ``type`` of its config; of another class than ours it is
+            ``pixels``.
 
     Example:
         >>> import rein_seg.apis
         >>> from rein_seg.models.base import task_of
-        >>> task_of(dict(type='PEFTImageModel')), task_of(dict(type='PEFTSegmentor'))
+        >>> task_of('PEFTImageModel'), task_of('PEFTSegmentor')
         ('images', 'pixels')
     """
-    name = (cfg or {}).get('type')
-    cls = MODELS.get(name) if isinstance(name, str) else name
+    cls = MODELS.get(kind) if isinstance(kind, str) else kind
     return getattr(cls, 'task', 'pixels')
 
 

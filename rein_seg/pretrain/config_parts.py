@@ -53,7 +53,7 @@ def validation_sets(cfg: Config, *, source_only: bool) -> list[Any]:
     Raises:
         UserError: If there is none, or the config is of a model of whole images.
     """
-    if task_of(cfg.get('model')) != 'pixels':
+    if task_of((cfg.get('model') or {}).get('type')) != 'pixels':
         raise UserError(
             f'model.type={cfg.model.type!r} gives one result for a whole image, and this command '
             'scores the class of each pixel: give the config of a segmentor, with the same encoder'

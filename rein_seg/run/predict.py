@@ -66,7 +66,7 @@ def make_ready(model: nn.Module, cfg: Config, *, device: str | None) -> nn.Modul
     """
     model.dataset_meta = dataset_meta(cfg)
     model.image_steps = _image_steps(cfg)
-    if task_of(cfg.model) == 'pixels':
+    if task_of(cfg.model.type) == 'pixels':
         model.cfg = _for_mmseg(cfg)
     return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
 
@@ -88,7 +88,8 @@ def dataset_meta(cfg: Config, task: str | None = None) -> dict[str, Any]:
         ('background', 'blob')
     """
     loader = cfg.get('val_dataloader') or cfg.test_dataloader
-    if compares_images(cfg):
+    kind = (cfg.get('model') or {}).get('type')
+    if task_of(kind) == 'images' and compares_images(cfg):
         loader = cfg.get('train_dataloader') or loader
     data = _first_of(loader.dataset)
     if task is not None:
@@ -125,7 +126,7 @@ def _for_mmseg(cfg: Config) -> Config:
 
 def _resizes(cfg: Config) -> list[Any]:
     steps = _first_of(cfg.test_dataloader.dataset).get('pipeline') or []
-    if task_of(cfg.model) == 'images':  # all between loading and packing
+    if task_of(cfg.model.type) == 'images':  # all between loading and packing
         return list(steps[1:-1])
     return [step for step in steps if step['type'] == 'Resize']
 

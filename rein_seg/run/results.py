@@ -178,7 +178,7 @@ def write_overview(
     name: str = 'overview.png',
 ) -> None:
     """Draws one sample of each domain with its prediction into the work folder."""
-    if task_of(cfg.model) == 'images':
+    if task_of(cfg.model.type) == 'images':
         path = Path(cfg.work_dir) / name
         draw_image_overview(path, runner.bare_model, loader.dataset, results)
         return

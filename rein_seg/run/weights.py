@@ -35,7 +35,7 @@ def check_weights(path: str, model: Mapping[str, Any] | None = None) -> dict[str
         UserError: If it cannot be read, or is of a model of another task.
     """
     if model is not None:
-        check_task(task_of_weights(path), task_of(model), source=repr(str(path)))
+        check_task(task_of_weights(path), task_of(model.get('type')), source=repr(str(path)))
     record, iteration = read_record(path)
     return record and _at_iteration(record, iteration)
 
