@@ -155,7 +155,7 @@ def _add_parts(
 def _is_there(dataset: Any) -> bool:
     """Tells whether the files of a data set are there; a drawn data set makes its own."""
     if isinstance(dataset, ImageDataset):
-        return bool(dataset.root) and Path(dataset.root).is_dir()
+        return dataset.lies_there()
     if isinstance(dataset, DrawnDataset) or not isinstance(dataset, DomainDataset):
         return False
     csv = getattr(dataset, 'csv', '')

@@ -60,6 +60,10 @@ class VehiclesDataset(ImageDataset):
         self._request = dict(domain=domain, split=split, count=count, seed=seed, size=tuple(size))
         super().__init__(domain, data_root=data_root, **kwargs)
 
+    def lies_there(self) -> bool:
+        """Says no: it draws its own pictures."""
+        return False
+
     def images(self) -> list[LabelledImage]:
         """Draws missing pictures, then returns those of a class."""
         index = {name: k for k, name in enumerate(self.classes)}

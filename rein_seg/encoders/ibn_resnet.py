@@ -5,7 +5,9 @@ B batch, C channels, H x W map.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,8 +19,10 @@ from rein_seg.encoders.resnet import resnet_anatomy, resnet_weights
 from rein_seg.encoders.weights import Converted
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy, register_key_map
+from rein_seg.structures import Anatomy
 
 _MARK = 'layer1.0.bn1.IN.weight'
+_IBN_STAGES, _STEM_STRIDE = 3, 4
 
 
 class IBN(nn.Module):
@@ -77,12 +81,19 @@ class IBNResNet(ResNet):
         kwargs = {'strides': (1, 2, 2, last_stride), **kwargs}
         super().__init__(depth, out_indices=tuple(out_indices), **kwargs)
         self.maxpool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
-        for layer in self.res_layers[:3]:
+        for layer in self.res_layers[:_IBN_STAGES]:
             for block in self.get_submodule(layer):
                 block.bn1 = IBN(block.bn1.num_features)
 
 
-register_anatomy(IBNResNet)(resnet_anatomy)
+@register_anatomy(IBNResNet)
+def ibn_resnet_anatomy(encoder: IBNResNet) -> Anatomy:
+    """Returns the anatomy of a ResNet, for images with two steps of the last map with `IBN`.
+
+    An instance norm of one position has no statistics.
+    """
+    stride = _STEM_STRIDE * math.prod(encoder.strides[: min(_IBN_STAGES, encoder.num_stages)])
+    return replace(resnet_anatomy(encoder), least_side=2 * stride)
 
 
 @register_key_map(IBNResNet)

@@ -135,6 +135,13 @@ class ImageDataset(BaseDataset):
         """Names of the classes."""
         return tuple(self._metainfo['classes'])
 
+    def lies_there(self) -> bool:
+        """Tells whether the folder holds the data in their layout."""
+        try:
+            return bool(self.root) and bool(self.load_data_list())
+        except (UserError, OSError):
+            return False
+
     def load_data_list(self) -> list[dict]:
         """Returns path and class of every sample."""
         self.left_out.clear()

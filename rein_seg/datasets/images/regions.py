@@ -96,6 +96,10 @@ class RegionDataset(ImageDataset):
         hidden = class_indexes(self.unseen, names, 'unseen') if self.unseen else ()
         return seen_classes(hidden, len(names))
 
+    def lies_there(self) -> bool:
+        """Says no: the files are its source's, which is a data set of its own."""
+        return False
+
     def images(self) -> list[LabelledImage]:
         """Returns a sample for each label and seen class, in the order of the labels."""
         source, root = self.source, self.source.data_root or '.'
