@@ -67,7 +67,7 @@ class CAVPTHead(ImageHead, BaseModule):
         >>> head.predict(features)
         tensor([[1., 0.],
                 [0., 1.]])
-        >>> list(head.loss(features, torch.tensor([0, 1])))
+        >>> list(head.losses(head(features), torch.tensor([0, 1]), guided=True))
         ['loss_plain_image', 'loss_fixed_text', 'loss_ce']
     """
 
