@@ -253,7 +253,7 @@ def check_evaluator(parts: list[Any], evaluator: Any, test_cfg: Mapping[str, Any
         )
     kind = metric_class(metric['type'])
     _check_domains(parts, metric)
-    if getattr(kind, 'reads', None) == 'embedding':
+    if kind.reads == 'embedding':
         _check_galleries(parts, metric)
     if kind.needs_scores and not test_cfg.get('keep_scores', False):
         raise UserError(

@@ -33,7 +33,9 @@ def fill_image_classes(cfg: Config, parts: Parts, needed: bool = False) -> None:
     """
     for use in ('train', 'val', 'test'):
         # images that are compared with one another may be of any classes
-        compares = any(_reads_embeddings(node) for node in parts.metrics.get(use, ()))
+        compares = any(
+            metric_class(node['type']).reads == 'embedding' for node in parts.metrics.get(use, ())
+        )
         for dataset in parts.datasets[use]:
             if not _is_open(dataset):
                 continue
@@ -47,10 +49,6 @@ def fill_image_classes(cfg: Config, parts: Parts, needed: bool = False) -> None:
     names = next(filter(None, map(_names, images)), ())
     if names and cfg.benchmark.get('num_classes') is None:
         cfg.benchmark['num_classes'] = len(names)
-
-
-def _reads_embeddings(metric: Mapping[str, Any]) -> bool:
-    return getattr(metric_class(metric['type']), 'reads', None) == 'embedding'
 
 
 def _class_of(dataset: Mapping[str, Any]) -> Any:

@@ -115,6 +115,4 @@ def _task(registry: Any, name: Any) -> str | None:
 def compares_images(cfg: Config) -> bool:
     """Tells whether tests compare embeddings of images, which may be of any classes."""
     metric = find_domain_metric(cfg.get('val_evaluator') or cfg.get('test_evaluator') or [])
-    return (
-        metric is not None and getattr(metric_class(metric['type']), 'reads', None) == 'embedding'
-    )
+    return metric is not None and metric_class(metric['type']).reads == 'embedding'

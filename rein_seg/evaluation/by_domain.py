@@ -38,6 +38,8 @@ class ScoresByDomain(BaseMetric):
         units: Unit of the columns that are distances; all others are in %.
         of_task: Name of the task that is measured, None for all.
         needs_scores: Whether samples must carry ``pred_scores``.
+        reads: Field of a sample of a whole image that it reads; None of label maps. Images whose
+            ``embedding`` it compares may be of other classes than the training's.
         report: Everything about the test, after `compute_metrics` (main process).
 
     Raises:
@@ -62,6 +64,7 @@ class ScoresByDomain(BaseMetric):
     fractions: tuple[str, ...] = ()
     units: Mapping[str, str] = {}
     needs_scores = False
+    reads: str | None = None
 
     def __init__(
         self,

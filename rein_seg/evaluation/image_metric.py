@@ -50,7 +50,7 @@ class ImageMetric(ScoresByDomain):
     """
 
     task = 'images'
-    reads = 'pred_score'
+    reads: str = 'pred_score'
     image_score_name = 'probability of the label'
 
     def __init__(self, **kwargs: Any) -> None:
