@@ -5,12 +5,13 @@ import doctest
 import importlib
 import logging
 import random
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 
 from tests.paths import PACKAGE, REPO
 from tests.prose import documented
@@ -29,6 +30,8 @@ def with_examples():
 @pytest.fixture
 def _fixed_output(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # as in a new process: an earlier test's training is not this one's
+    monkeypatch.setattr(MessageHub, '_instance_dict', OrderedDict())
     torch.set_printoptions(precision=4, sci_mode=False, linewidth=100)
     numpy_options = np.get_printoptions()
     np.set_printoptions(precision=4, suppress=True, linewidth=100)
