@@ -276,6 +276,7 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
     'Pad': {'size': kinds.Area | None, 'size_divisor': Size | None},
     'SegDataPreProcessor': {'size': kinds.Area | None, 'size_divisor': Size | None},
     'TimmEncoder': {'pretrained': bool | str},
+    'TimmStages': {'pretrained': bool | str},
     'ResNet': {'frozen_stages': Annotated[int, at_least(-1)]},
     'BaseDecodeHead': {
         'loss_decode': OneOf((_MODEL, Each(_MODEL, least=1))),

@@ -1,6 +1,7 @@
-"""Vision transformers of timm by name, such as EVA02 and DINOv3."""
+"""Models of timm by name: vision transformers such as DINOv3, and networks of stages."""
 
 from rein_seg.encoders.timm import anatomy, features, weights
 from rein_seg.encoders.timm.model import TimmEncoder
+from rein_seg.encoders.timm.stages import TimmStages
 
-__all__ = ['TimmEncoder', 'anatomy', 'features', 'weights']
+__all__ = ['TimmEncoder', 'TimmStages', 'anatomy', 'features', 'weights']

@@ -14,14 +14,14 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.encoders.checks import check_out_indices, default_out_indices
-from rein_seg.encoders.locate import locate
-from rein_seg.errors import UserError, near_misses
+from rein_seg.encoders.timm.build import create_timm, fetch_timm, normalisation, published_cfg
+from rein_seg.errors import UserError
 
 _MODELS = ('VisionTransformer', 'VisionTransformerDistilled', 'Eva')
 _BLOCKS = ('Block', 'EvaBlock')
 _TAKES = (
     'TimmEncoder takes the classes VisionTransformer and Eva with pre-norm blocks, such as DINOv3, '
-    'EVA02, SigLIP, CLIP, MAE; for ConvNeXt use mmpretrain.ConvNeXt'
+    'EVA02, SigLIP, CLIP, MAE; for a network with stages, such as ConvNeXt, use TimmStages'
 )
 _OURS = dict(num_classes=0, global_pool='', dynamic_img_size=True)
 
@@ -98,10 +98,8 @@ class TimmEncoder(nn.Module):
             _join_biases(block.attn)
             if hasattr(block.attn, 'num_prefix_tokens'):
                 block.attn.register_forward_pre_hook(count_prefix, with_kwargs=True)
-        self.pretrained_cfg = dict(self.model.pretrained_cfg)
-        # normalisation of its training images, RGB, 0..255
-        self.image_mean = tuple(round(255 * v, 3) for v in self.pretrained_cfg['mean'])
-        self.image_std = tuple(round(255 * v, 3) for v in self.pretrained_cfg['std'])
+        self.pretrained_cfg = published_cfg(self.model)
+        self.image_mean, self.image_std = normalisation(self.pretrained_cfg)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Returns the raw outputs of the chosen blocks, without prefix tokens."""
@@ -117,14 +115,7 @@ class TimmEncoder(nn.Module):
         Raises:
             UserError: If timm names none, or they cannot be had.
         """
-        published = self.pretrained_cfg
-        hub_id, file = published.get('hf_hub_id'), published.get('hf_hub_filename')
-        address = f'hf:{hub_id}' + (f'/{file}' if file else '') if hub_id else published.get('url')
-        if not address:
-            raise UserError(
-                f'timm model {self.model_name!r} has no weights on the hub: give checkpoint=FILE'
-            )
-        return locate(address, what=f'timm model {self.model_name!r}')
+        return fetch_timm(self.model_name, self.pretrained_cfg)
 
 
 def build_timm(name: str, args: Mapping[str, Any]) -> nn.Module:
@@ -133,17 +124,7 @@ def build_timm(name: str, args: Mapping[str, Any]) -> nn.Module:
     Raises:
         UserError: See `TimmEncoder`.
     """
-    import timm
-
-    if not timm.is_model(name):
-        hint = near_misses(name, timm.list_models(pretrained=False))
-        raise UserError(f'timm {timm.__version__} has no model {name!r}; {hint}')
-    try:
-        model = timm.create_model(name, pretrained=False, **{**_OURS, **args})
-    except (TypeError, AssertionError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f'timm model {name!r} cannot be built with {dict(args)}: {error}. {_TAKES}'
-        ) from error
+    model = create_timm(name, {**_OURS, **args}, given=args, takes=_TAKES)
     check_plain(model, f'timm model {name!r}')
     model.norm = model.fc_norm = nn.Identity()
     return model

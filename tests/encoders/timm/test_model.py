@@ -28,7 +28,7 @@ CONFIGS = REPO / 'configs' / '_base_' / 'encoders'
         (dict(model='vit_small_patch16_dinov3.nonsense'), 'cannot be built'),
         (
             dict(model='convnext_tiny', patch_size=None, model_args={}),
-            'for ConvNeXt use mmpretrain.ConvNeXt',
+            'such as ConvNeXt, use TimmStages',
         ),
         (
             dict(model='vit_relpos_small_patch16_224', model_args={}),

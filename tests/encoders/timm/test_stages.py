@@ -1,0 +1,75 @@
+"""timm's networks of stages: their maps, arguments and refusals."""
+
+import pytest
+import timm
+import torch
+
+from rein_seg.encoders import build_encoder, shapes_only
+from rein_seg.encoders.timm import TimmStages
+from rein_seg.errors import UserError
+
+LITE0 = dict(type='TimmStages', model='tf_efficientnet_lite0', init_seed=0)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(model='tf_efficientnet_lite9'), "no model 'tf_efficientnet_lite9'.*lite4"),
+        (dict(model='vit_tiny_patch16_224'), 'has no stages: .* stride 16.*TimmEncoder'),
+        (dict(model='resnet18', model_args=dict(width=3)), "cannot be built.*'width'"),
+        (dict(model='resnet18', out_indices=[5]), 'beyond the encoder: it has 5 stages'),
+        (dict(model='resnet18', out_indices=[2, 1]), 'must rise'),
+        (dict(model='resnet18', out_indices=[]), 'expected a list of stages'),
+        (dict(model_args=dict(out_indices=[1])), 'out_indices is not for model_args'),
+    ],
+)
+def test_bad_config(change, message):
+    with pytest.raises(UserError, match=message):
+        build_encoder({**LITE0, **change})
+
+
+def test_default_maps_are_the_last_four():
+    encoder, info = build_encoder(LITE0)
+    maps = encoder(torch.zeros(1, 3, 64, 96))
+    assert [tuple(x.shape[1:]) for x in maps] == [
+        (24, 16, 24),
+        (40, 8, 12),
+        (112, 4, 6),
+        (320, 2, 3),
+    ]
+    assert encoder.out_channels == (24, 40, 112, 320)
+    assert encoder.out_strides == (4, 8, 16, 32)
+    assert info.mean == (127.5, 127.5, 127.5)
+
+
+def test_chosen_stages_are_the_maps_of_timm():
+    encoder, _ = build_encoder({**LITE0, 'out_indices': [0, 3]})
+    image = torch.randn(1, 3, 64, 64)
+    whole = encoder.model(image)
+    ours = encoder(image)
+    assert torch.equal(ours[0], whole[0]) and torch.equal(ours[1], whole[3])
+
+
+def test_a_map_with_channels_last_is_turned():
+    args = dict(embed_dim=16, depths=(1, 1), num_heads=(1, 2), window_size=4)
+    encoder = TimmStages('swin_tiny_patch4_window7_224', 64, model_args=args).eval()
+    image = torch.randn(2, 3, 64, 96)
+    reference = encoder.model(image)
+    assert [tuple(x.shape) for x in reference] == [(2, 16, 24, 16), (2, 8, 12, 32)]
+    for ours, theirs in zip(encoder(image), reference, strict=True):
+        assert torch.equal(ours, theirs.permute(0, 3, 1, 2))
+
+
+def test_a_size_goes_only_to_models_that_take_it():
+    assert TimmStages('resnet18', 64).out_strides == (4, 8, 16, 32)
+    with torch.device('meta'):
+        hiera = TimmStages('hiera_tiny_224', 128)
+    assert hiera.model.model.pos_embed.shape == (1, 32 * 32, 96)
+
+
+def test_shapes_alone_are_built():
+    with shapes_only():
+        encoder, info = build_encoder(LITE0)
+    assert info.weights == 'none: shapes only'
+    reference = timm.create_model('tf_efficientnet_lite0', features_only=True)
+    assert {f'model.{k}' for k in reference.state_dict()} == set(encoder.state_dict())
