@@ -27,8 +27,9 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
 
     Args:
         cfg: Registry config of the encoder (``type`` and its arguments), with further keys:
-            ``checkpoint``, a file of weights, ``package:NAME`` for a file of the package, an
-            address of the web or an id of the hub (``hf:facebook/dinov2-base``);
+            ``checkpoint``, a file of weights, ``package:NAME`` for a file of this package,
+            ``package:PACKAGE/FILE`` for a file of an installed package, an address of the web or
+            an id of the hub (``hf:facebook/dinov2-base``);
             ``checkpoint_url``, the address that a missing ``checkpoint`` is downloaded from;
             ``pretrained=True``, weights by hub id, for classes with hub ids; ``init_seed``, a
             seed of random weights, for tests and demonstrations; ``init_filters=True`` beside it,

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 
 from rein_seg.checkpoint.shards import INDEX, NAMES, shards_of
 from rein_seg.download import fetch_address, fetch_hub, is_address, parse_hub_id
+from rein_seg.encoders.installed import installed_file, names_installed
 from rein_seg.encoders.pretrained import PREFIX, package_file
 from rein_seg.encoders.shapes_only import is_shapes_only
 from rein_seg.errors import UserError
@@ -25,8 +26,8 @@ def locate(checkpoint: str, url: str | None = None, *, what: str, key: str = _KE
     Downloads nothing inside of `shapes_only`, where weights have no use.
 
     Args:
-        checkpoint: A path; ``package:NAME``; an address of the web; or an id of the hub, such as
-            ``hf:facebook/dinov2-base``.
+        checkpoint: A path; ``package:NAME``; ``package:PACKAGE/FILE`` of an installed package; an
+            address of the web; or an id of the hub, such as ``hf:facebook/dinov2-base``.
         url: Address of the same file, for a path that does not exist. It is left alone unless its
             last part is the path's: another file would be loaded in place of the user's own.
         what: Owner of the weights, for messages.
@@ -44,10 +45,12 @@ def locate(checkpoint: str, url: str | None = None, *, what: str, key: str = _KE
         rein_seg.errors.UserError: encoder 'tiny': weights file 'none.pth' does not exist; download
         it as docs/reference/weights.md says, or point model.backbone.encoder.checkpoint to it
     """
-    if checkpoint.startswith(PREFIX):
+    if checkpoint.startswith(PREFIX) and not names_installed(checkpoint):
         return str(package_file(checkpoint))
     if is_shapes_only():
         return checkpoint
+    if names_installed(checkpoint):
+        return str(installed_file(checkpoint, what=what))
     if is_address(checkpoint):
         return _download(checkpoint, f'download it where there is a network, and set {key} to it')
     path = Path(checkpoint)

@@ -149,6 +149,7 @@ class AttachedMethod(nn.Module):
         trained += chosen_parameters(module, self.trainable).values()
         follows = self.method.trains_encoder
         still = frozen_modules(module, encoder, self.trainable, follows=follows)
+        still += self.method.still_modules(encoder)
         modules = [module] if module is encoder else [module, encoder]
         self._frozen = Frozen(modules, still)
         module.requires_grad_(False)

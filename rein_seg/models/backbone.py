@@ -251,6 +251,8 @@ class PEFTBackbone(BaseModule):
         """Sets the mode of the method. A frozen encoder stays in eval mode."""
         super().train(mode)
         self.encoder.train(mode and self.peft.trains_encoder)
+        for still in self.peft.still_modules(self.encoder):
+            still.eval()
         return self
 
     def init_weights(self) -> None:
@@ -275,14 +277,16 @@ class PEFTBackbone(BaseModule):
     def _find_frozen(self) -> set[str]:
         """Returns the names in the encoder's state dict that training does not change.
 
-        Buffers (batch statistics) train if a parameter of the same module trains.
+        Buffers (batch statistics) train if a parameter of the same module trains, and the method
+        does not keep the module in eval mode.
         """
         frozen: set[str] = set()
+        still = set(self.peft.still_modules(self.encoder))
         for path, module in self.encoder.named_modules():
             prefix = f'{path}.' if path else ''
             own = list(module.named_parameters(recurse=False))
             frozen.update(prefix + name for name, p in own if not p.requires_grad)
-            if not any(p.requires_grad for _, p in own):
+            if module in still or not any(p.requires_grad for _, p in own):
                 frozen.update(prefix + name for name, _ in module.named_buffers(recurse=False))
         return frozen
 

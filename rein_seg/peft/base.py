@@ -152,6 +152,10 @@ class PEFTMethod(nn.Module):
         """Returns the names of the encoder's parameters that the method trains or replaces."""
         return set()
 
+    def still_modules(self, encoder: nn.Module) -> list[nn.Module]:
+        """Returns the modules of an encoder that trains which stay in eval mode all the same."""
+        return []
+
     def operations(self) -> set[str]:
         """Returns the names of the operations whose output the attached method changes."""
         return {site.name for site in self.hooked_sites if isinstance(site, OpSite)}

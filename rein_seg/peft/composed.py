@@ -109,6 +109,10 @@ class Composed(PEFTMethod):
         """Returns the encoder's parameters that any method trains or replaces."""
         return set().union(*(method.owned_parameters(anatomy) for method in self._each()))
 
+    def still_modules(self, encoder: nn.Module) -> list[nn.Module]:
+        """Returns the modules that any method keeps in eval mode."""
+        return [module for method in self._each() for module in method.still_modules(encoder)]
+
     def operations(self) -> set[str]:
         """Returns the operations whose output any method changes."""
         return set().union(*(method.operations() for method in self._each()))

@@ -23,6 +23,11 @@ NO_OPS = ('resnetv2',)
 CASES = [
     Case('frozen', dict(type='Frozen')),
     Case('full', dict(type='Full')),
+    Case(
+        'full_norm_eval',
+        dict(type='Full', norm_eval=True),
+        families=('resnet', 'resnet_ibn', 'ddrnet'),
+    ),
     Case('lora', dict(type='LoRA', rank=4, alpha=8), without=NO_OPS),
     Case(
         'lora_qv',

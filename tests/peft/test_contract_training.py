@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tests.peft.contract import (
     assert_same,
@@ -51,7 +52,9 @@ def test_state_dict_round_trip_is_strict_and_small(case, family):
     state = {k: v.clone() for k, v in backbone.state_dict().items()}
     trained = {n for n, p in backbone.named_parameters() if p.requires_grad}
     assert trained <= set(state)
-    if case.name != 'full':
+    if keeps_statistics(backbone):
+        assert set(state) == trained
+    elif not backbone.peft.trains_encoder:
         assert set(state) == {f'peft.{n}' for n in backbone.peft.state_dict()}
     other = build(case, family)
     other.load_state_dict(state, strict=True)
@@ -88,5 +91,13 @@ def test_frozen_parts_stay_in_eval_mode(case, family):
     backbone = build(case, family)
     assert backbone.train() is backbone
     assert backbone.peft.training
-    assert backbone.encoder.training == (case.name == 'full')
-    assert not backbone.train(False).encoder.training
+    assert backbone.encoder.training == backbone.peft.trains_encoder
+    norms = [m for m in backbone.encoder.modules() if isinstance(m, _BatchNorm)]
+    follow = backbone.peft.trains_encoder and not keeps_statistics(backbone)
+    assert {norm.training for norm in norms} <= {follow}
+    assert not any(m.training for m in backbone.train(False).encoder.modules())
+
+
+def keeps_statistics(backbone):
+    """Whether batch norms keep their pretrained statistics while the encoder trains."""
+    return getattr(backbone.peft, 'norm_eval', False)

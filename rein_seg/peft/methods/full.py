@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from rein_seg.errors import UserError
 from rein_seg.peft.base import PEFTMethod
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Anatomy, ParamSite
@@ -14,6 +16,13 @@ from rein_seg.structures import Anatomy, ParamSite
 @PEFT_METHODS.register_module()
 class Full(PEFTMethod):
     """Fine-tunes every parameter of the encoder that its outputs depend on.
+
+    Args:
+        norm_eval: Batch norms keep the running statistics of the pretrained weights, and compute
+            with them; their scales and shifts train. For small batches.
+
+    Raises:
+        UserError: If ``norm_eval`` is on, and the encoder has no batch norm.
 
     Example:
         >>> from rein_seg.models.backbone import PEFTBackbone
@@ -24,6 +33,24 @@ class Full(PEFTMethod):
     """
 
     trains_encoder = True
+
+    def __init__(self, norm_eval: bool = False) -> None:
+        super().__init__()
+        self.norm_eval = norm_eval
+
+    def attach(self, encoder: nn.Module, anatomy: Anatomy) -> None:
+        """Attaches the method; see `PEFTMethod.attach`."""
+        if self.norm_eval and not self.still_modules(encoder):
+            raise UserError(
+                f'Full norm_eval=True has no effect on {type(encoder).__name__}, which has no '
+                'batch norm: leave it out'
+            )
+        super().attach(encoder, anatomy)
+
+    def still_modules(self, encoder: nn.Module) -> list[nn.Module]:
+        """Returns the batch norms with ``norm_eval``, none without."""
+        norms = [module for module in encoder.modules() if isinstance(module, _BatchNorm)]
+        return norms if self.norm_eval else []
 
     def connect(self, anatomy: Anatomy) -> None:
         """Notes the parameters and their version counters, to tell later whether they changed."""
