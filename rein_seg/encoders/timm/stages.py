@@ -12,14 +12,11 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.encoders.checks import check_listed, check_out_indices
-from rein_seg.encoders.timm.build import create_timm, fetch_timm, normalisation, published_cfg
+from rein_seg.encoders.checks import check_image_size, check_listed, check_out_indices
+from rein_seg.encoders.timm.build import fetch_timm, normalisation, published_cfg
+from rein_seg.encoders.timm.sizes import TAKES, StageSizes, check_buildable, create_sized
 from rein_seg.errors import UserError
 
-_TAKES = (
-    'TimmStages takes models that timm builds with features_only=True, such as tf_efficientnet_'
-    'lite0, resnet50, convnext_tiny, swin_tiny_patch4_window7_224, pvt_v2_b2, sam2_hiera_tiny'
-)
 _OURS = ('features_only', 'out_indices', 'pretrained', 'img_size')
 _MOST = 4  # maps by default: heads and necks take four
 
@@ -40,13 +37,14 @@ class TimmStages(nn.Module):
         model: timm's network without its head.
         out_channels: C_i of each map.
         out_strides: Stride in pixels of each map.
+        sizes: The sizes of images that it takes.
 
     Shapes:
         (B, 3, H, W) normalised image -> (B, C_i, H_i, W_i) for each of ``out_indices``.
 
     Raises:
         UserError: If timm has no such model or argument, the model has no stages, timm does not
-            take it apart into stages, or a stage does not exist.
+            take it apart into stages, it does not run at ``img_size``, or a stage does not exist.
 
     Example:
         >>> import torch
@@ -68,9 +66,14 @@ class TimmStages(nn.Module):
     ) -> None:
         super().__init__()
         check_listed('out_indices', out_indices, unit='stages')
+        if img_size is not None:
+            check_image_size(img_size, 1)
         self.model_name, self.img_size = model, img_size
         self.model_args = dict(model_args or {})
         self.model = build_stages(model, img_size, self.model_args, out_indices)
+        self.sizes = StageSizes(model, self.model, img_size, self.model_args)
+        if img_size is not None:
+            self.sizes.check_built()
         info = self.model.feature_info
         built = tuple(info.out_indices)  # maps that the network gives
         self.out_indices = tuple(out_indices) if out_indices is not None else built[-_MOST:]
@@ -126,36 +129,16 @@ def build_stages(
         )
     asked = {} if out_indices is None else {'out_indices': tuple(range(out_indices[-1] + 1))}
     try:
-        network = _create(name, img_size, args, asked)
+        network = create_sized(name, img_size, args, features_only=True, **asked)
     except UserError:
+        check_buildable(name, img_size, args)
         if asked:  # tell a stage that does not exist from other mistakes
             with torch.device('meta'):
-                _check_stages(name, _create(name, img_size, args, {}), out_indices)
+                whole = create_sized(name, img_size, args, features_only=True)
+            _check_stages(name, whole, out_indices)
         raise
     _check_stages(name, network, out_indices)
     return network
-
-
-def _create(
-    name: str,
-    img_size: int | Sequence[int] | None,
-    args: Mapping[str, Any],
-    asked: Mapping[str, Any],
-) -> nn.Module:
-    given = {**args} if img_size is None else {**args, 'img_size': img_size}
-    # each goes to the models that take it; the first lets Swin take other sizes, too
-    sizes: dict[str, Any] = {'strict_img_size': False}
-    if img_size is not None:
-        sizes['img_size'] = img_size if isinstance(img_size, int) else tuple(img_size)
-    while True:
-        try:
-            words = {**args, **sizes, **asked, 'features_only': True}
-            return create_timm(name, words, given=given, takes=_TAKES)
-        except UserError as error:
-            foreign = [w for w in sizes if f"unexpected keyword argument '{w}'" in str(error)]
-            if not foreign:
-                raise
-            del sizes[foreign[0]]
 
 
 def _check_stages(name: str, network: nn.Module, out_indices: Sequence[int] | None) -> None:
@@ -165,7 +148,7 @@ def _check_stages(name: str, network: nn.Module, out_indices: Sequence[int] | No
     if len(strides) < 2:
         raise UserError(
             f'timm model {name!r} has no stages: all its maps have stride {min(strides)}; for a '
-            f"plain vision transformer use type='TimmEncoder'. {_TAKES}"
+            f"plain vision transformer use type='TimmEncoder'. {TAKES}"
         )
     if out_indices is not None:
         check_out_indices(out_indices, len(levels), unit='stages')
