@@ -115,6 +115,36 @@ ENCODERS = {
         model_args=dict(embed_dim=16, depth=2, num_heads=2),
         init_seed=0,
     ),
+    # tables of relative positions for a 4 x 4 grid
+    'beit': dict(
+        type='TimmEncoder',
+        model='beitv2_base_patch16_224',
+        img_size=32,
+        patch_size=8,
+        out_indices=[0, 1],
+        model_args=dict(embed_dim=16, depth=2, num_heads=2, init_values=0.5),
+        init_seed=0,
+    ),
+    # RMS norms, SwiGLU, no prefix tokens and no biases
+    'aimv2': dict(
+        type='TimmEncoder',
+        model='aimv2_large_patch14_224',
+        img_size=32,
+        patch_size=8,
+        out_indices=[0, 1],
+        model_args=dict(embed_dim=16, depth=2, num_heads=2),
+        init_seed=0,
+    ),
+    # rotary and absolute positions, a norm before the blocks
+    'pe_spatial': dict(
+        type='TimmEncoder',
+        model='vit_pe_spatial_tiny_patch16_512',
+        img_size=32,
+        patch_size=8,
+        out_indices=[0, 1],
+        model_args=dict(embed_dim=16, depth=2, num_heads=2),
+        init_seed=0,
+    ),
     # grids of 8 x 12 and 4 x 6 of a 32 x 48 image: windows of 7 pad the first. Its networks of
     # positions are 8 wide: in narrower ones, drawn at random, all units may be dead
     'hlg': dict(
@@ -248,6 +278,9 @@ FOUR_MAPS = {
     },
     'dinov3': _timm('dinov3'),
     'eva02': _timm('eva02'),
+    'beit': _timm('beit'),
+    'aimv2': _timm('aimv2'),
+    'pe': _timm('pe_spatial'),
     'hlg': {
         **ENCODERS['hlg'],
         'arch': dict(embed_dims=[48] * 4, **_STAGES, num_heads=[1, 1, 3, 3]),

@@ -10,6 +10,7 @@ class Case:
     merges: bool = True
     families: tuple[str, ...] | None = None  # None: every family
     without: tuple[str, ...] = ()  # starts of names of families that lack the sites
+    not_into: tuple[str, ...] = ()  # families whose weights cannot hold a method that merges
     tags: tuple[str, ...] = field(default=())
     # how far from the frozen encoder an inexact start may be, of its largest value; None: anywhere
     start: float | None = 0.004
@@ -62,7 +63,7 @@ CASES = [
     Case(
         'lora_gate',
         dict(type='LoRA', targets=['gate', 'proj'], rank=2),
-        families=('dinov2_swiglu', 'eva02'),
+        families=('dinov2_swiglu', 'eva02', 'aimv2'),
     ),
     Case(
         'lora_kernel',
@@ -105,10 +106,16 @@ CASES = [
         dict(type='SVF', targets=['q', 'v', 'fc2', 'patch']),
         families=('vit', 'eva02', 'sam', 'swin'),
     ),
-    Case('ssf', dict(type='SSF'), start=0.2, without=(*NO_OPS, 'hlg', 'ddrnet')),
+    Case(
+        'ssf',
+        dict(type='SSF'),
+        start=0.2,
+        without=(*NO_OPS, 'hlg', 'ddrnet'),
+        not_into=('aimv2',),
+    ),
     # with random weights what its batch norms get is small beside a shift
     Case('ssf_batch_norms', dict(type='SSF'), start=0.6, families=('hlg', 'ddrnet')),
-    Case('ssf_exact', dict(type='SSF', init_std=0)),
+    Case('ssf_exact', dict(type='SSF', init_std=0), not_into=('aimv2',)),
     Case(
         'ssf_roles',
         dict(type='SSF', targets=['conv1', 'bn2', 'downsample', 'stem']),
@@ -123,7 +130,11 @@ CASES = [
             type='BitFit', targets=['bias', 'norm', 'norm_bias', 'scale', 'pos', 'token', 'weight']
         ),
     ),
-    Case('bitfit_blocks', dict(type='BitFit', targets=['bias', 'scale', 'norm_bias'], blocks=[-1])),
+    Case(
+        'bitfit_blocks',
+        dict(type='BitFit', targets=['bias', 'scale', 'norm_bias'], blocks=[-1]),
+        without=('aimv2',),
+    ),
     Case('rein', dict(type='Rein', num_tokens=5, rank=4, query_dims=8), merges=False),
     Case('rein_full_tokens', dict(type='Rein', num_tokens=5, rank=0, query_dims=8), merges=False),
     Case(
@@ -226,7 +237,7 @@ CASES = [
         'vpt_shallow',
         dict(type='VPT', num_tokens=7, form='shallow'),
         merges=False,
-        families=('vit', 'dinov2_registers', 'eva02', 'sam', 'swin', 'hlg'),
+        families=('vit', 'dinov2_registers', 'eva02', 'beit', 'sam', 'swin', 'hlg'),
         start=None,
     ),
     Case(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from torch import nn
 
 from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
-from rein_seg.encoders.timm.model import TimmEncoder, check_plain, count_prefix
+from rein_seg.encoders.timm.model import TimmEncoder, check_plain, count_prefix, is_biased
 from rein_seg.registry import register_anatomy
 from rein_seg.structures import (
     Anatomy,
@@ -51,11 +51,14 @@ def timm_anatomy(encoder: nn.Module) -> Anatomy:
     )
 
 
-@register_anatomy('timm.VisionTransformer', 'timm.VisionTransformerDistilled', 'timm.Eva')
+@register_anatomy(
+    'timm.VisionTransformer', 'timm.VisionTransformerDistilled', 'timm.Eva', 'timm.Beit'
+)
 def timm_model_anatomy(model: nn.Module) -> Anatomy:
     """Returns the anatomy of a vision transformer as timm builds it, with all its blocks.
 
-    Its head and pooling have no sites.
+    Its head and pooling have no sites. timm's BEiT takes no further tokens (its relative positions
+    are those of the image), so it has no SEQ sites; a `TimmEncoder` of it has.
 
     Raises:
         UserError: If its blocks are no plain pre-norm blocks.
@@ -70,8 +73,11 @@ def timm_model_anatomy(model: nn.Module) -> Anatomy:
     """
     check_plain(model, 'the module')
     attentions = [block.attn for block in model.blocks]
+    bare = _model_anatomy(model, depth=len(model.blocks))
+    if is_biased(model):
+        bare = replace(bare, sites=tuple(s for s in bare.sites if not isinstance(s, SeqSite)))
     return replace(
-        _model_anatomy(model, depth=len(model.blocks)),
+        bare,
         settings=(
             # else the weight of qkv is used without a call of the module, which hooks need
             *(
@@ -126,7 +132,9 @@ def _model_anatomy(model: nn.Module, *, depth: int, inside: str = '') -> Anatomy
 
 
 def _norms(encoder: nn.Module, name: str, role: str, place: Place) -> list[NormSite]:
-    absent = isinstance(encoder.get_submodule(name), nn.Identity)
+    owner, _, leaf = name.rpartition('.')
+    norm = getattr(encoder.get_submodule(owner), leaf, None)
+    absent = norm is None or isinstance(norm, nn.Identity)
     return [] if absent else [norm_site(encoder, name, role, place)]
 
 

@@ -1,4 +1,6 @@
-"""Vision transformers of timm by name: DINOv3, EVA02, SigLIP, CLIP, MAE, DINOv2 with registers.
+"""Plain vision transformers of timm by name.
+
+DINOv3, EVA02, SigLIP, CLIP, MAE, DeiT III, Perception Encoder, AIMv2, C-RADIO, BEiT and more.
 
 B batch, N patch tokens, P prefix tokens (class and registers), C channels, H x W grid.
 timm itself is imported when the first such encoder is built.
@@ -14,16 +16,18 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.encoders.checks import check_out_indices, default_out_indices
+from rein_seg.encoders.timm.biased import biased_maps, take_any_size
 from rein_seg.encoders.timm.build import create_timm, fetch_timm, normalisation, published_cfg
 from rein_seg.errors import UserError
 
-_MODELS = ('VisionTransformer', 'VisionTransformerDistilled', 'Eva')
+_MODELS = ('VisionTransformer', 'VisionTransformerDistilled', 'Eva', 'Beit')
 _BLOCKS = ('Block', 'EvaBlock')
 _TAKES = (
-    'TimmEncoder takes the classes VisionTransformer and Eva with pre-norm blocks, such as DINOv3, '
-    'EVA02, SigLIP, CLIP, MAE; for a network with stages, such as ConvNeXt, use TimmStages'
+    'TimmEncoder takes the classes VisionTransformer, Eva and Beit with pre-norm blocks, such as '
+    'DINOv3, EVA02, SigLIP, CLIP, MAE, BEiT; for a network with stages, such as ConvNeXt, use '
+    'TimmStages'
 )
-_OURS = dict(num_classes=0, global_pool='', dynamic_img_size=True)
+_OURS = dict(num_classes=0, global_pool='')
 
 
 class ReportGrid(nn.Module):
@@ -94,16 +98,21 @@ class TimmEncoder(nn.Module):
         chosen = default_out_indices(depth) if out_indices is None else out_indices
         self.out_indices = check_out_indices(chosen, depth, unit='blocks')
         self.grid = ReportGrid(_square_patch(self.model))
+        self.biased = is_biased(self.model)
         for block in self.model.blocks:
             _join_biases(block.attn)
             if hasattr(block.attn, 'num_prefix_tokens'):
                 block.attn.register_forward_pre_hook(count_prefix, with_kwargs=True)
+        if self.biased:
+            take_any_size(self.model)
         self.pretrained_cfg = published_cfg(self.model)
         self.image_mean, self.image_std = normalisation(self.pretrained_cfg)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Returns the raw outputs of the chosen blocks, without prefix tokens."""
         image, _ = self.grid(image)
+        if self.biased:
+            return tuple(biased_maps(self.model, image, self.out_indices))
         maps = self.model.forward_intermediates(
             image, indices=list(self.out_indices), stop_early=True, intermediates_only=True
         )
@@ -124,10 +133,19 @@ def build_timm(name: str, args: Mapping[str, Any]) -> nn.Module:
     Raises:
         UserError: See `TimmEncoder`.
     """
-    model = create_timm(name, {**_OURS, **args}, given=args, takes=_TAKES)
+    model = create_timm(name, {**_OURS, **_any_size(name), **args}, given=args, takes=_TAKES)
     check_plain(model, f'timm model {name!r}')
     model.norm = model.fc_norm = nn.Identity()
     return model
+
+
+def _any_size(name: str) -> dict[str, bool]:
+    """Returns timm's argument for images of any size; BEiT has none and `biased_maps` instead."""
+    import timm
+
+    known = isinstance(name, str) and timm.is_model(name)
+    beit = known and timm.models.model_entrypoint(name).__module__.endswith('.beit')
+    return {} if beit else dict(dynamic_img_size=True)
 
 
 def check_plain(model: nn.Module, what: str) -> None:
@@ -140,6 +158,11 @@ def check_plain(model: nn.Module, what: str) -> None:
     blocks = {type(block).__name__ for block in getattr(model, 'blocks', ())}
     if kind not in _MODELS or not blocks <= set(_BLOCKS):
         raise UserError(f'{what} is a {kind} of {sorted(blocks)}. {_TAKES}')
+
+
+def is_biased(model: nn.Module) -> bool:
+    """Says whether a model of timm is a BEiT, which has tables of relative positions."""
+    return type(model).__name__ == 'Beit'
 
 
 def count_prefix(attention: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -6,19 +6,20 @@ C channels, p patch side.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping, Set
 
 import torch
 from torch import Tensor, nn
 
 from rein_seg.encoders.resampling import resize_patch_kernel, resize_positions
-from rein_seg.encoders.timm.model import TimmEncoder, build_timm
+from rein_seg.encoders.timm.filters import timm_filter
+from rein_seg.encoders.timm.model import TimmEncoder, build_timm, is_biased
 from rein_seg.encoders.weights import Converted, strip_prefix
 from rein_seg.errors import UserError
 from rein_seg.registry import register_key_map
 
-_RESIZED = ('patch_embed.proj.weight', 'pos_embed')
+_TABLE = 'relative_position_bias_table'
+_RESIZED = ('patch_embed.proj.weight', 'pos_embed', _TABLE)
 _UNUSED = (
     *('head.', 'head_dist.', 'fc_norm.', 'norm.', 'attn_pool.', 'lm_head.', 'mask_token'),
     *('rope.', 'text.', 'logit_scale', 'logit_bias', 'dino_head.', 'ibot_head.'),
@@ -68,15 +69,16 @@ def convert_timm_weights(
 
     Raises:
         UserError: If timm does not know the file as a vision transformer, or the file has biases
-            for qkv that this model cannot hold (timm's plain DINOv3 names).
+            for qkv that this model cannot hold (timm's plain DINOv3 names), or one table of
+            relative positions for all blocks where the model has one in each.
     """
     own_names = f'model.{_RESIZED[0]}' in state
     state = _unwrapped(state)
+    _check_shared_table(state, reference, name)
     sized = _resized(state, reference, own_names) if resample == 'bicubic' else state
     sized, lost = _without_lost_biases(sized, reference, name)
-    filter_names = sys.modules[type(reference).__module__].checkpoint_filter_fn
     try:
-        filtered = filter_names(dict(sized), reference)
+        filtered = timm_filter(reference, name)(dict(sized), reference)
     except Exception as error:  # timm's filters index by name without checking
         raise UserError(
             f'timm cannot read the weights file for {name!r} ({type(error).__name__}: {error}); '
@@ -84,6 +86,8 @@ def convert_timm_weights(
         ) from error
     settled = own_names or resample == 'bicubic'
     filtered = _square_to_grid(filtered, sized, reference, same_grid=settled)
+    if own_names:  # timm takes a table for that of a square grid where it can
+        filtered |= _tables_that_fit(sized, reference)
     tensors = {f'model.{key}': value for key, value in _joined(filtered).items()}
     unused = [key for key in tensors if key not in wanted and _is_unused(key[6:])]
     for key in unused:
@@ -113,7 +117,7 @@ def _resized(
 ) -> dict[str, Tensor]:
     """Resizes by Rein's rule: bicubic, by size, without antialias."""
     embed = reference.patch_embed
-    prefix = 0 if reference.no_embed_class else reference.num_prefix_tokens
+    prefix = _rows_of_prefix(reference)
     result = dict(state)
     for key, value in state.items():
         if key.endswith('patch_embed.proj.weight'):
@@ -123,6 +127,28 @@ def _resized(
                 value, embed.grid_size, num_prefix=prefix, same_grid=own_names
             )
     return result
+
+
+def _check_shared_table(state: Mapping[str, Tensor], reference: nn.Module, name: str) -> None:
+    shared = f'rel_pos_bias.{_TABLE}'
+    if shared in state and is_biased(reference) and reference.rel_pos_bias is None:
+        raise UserError(
+            f'the weights file has one table of relative positions for all blocks ({shared!r}), as '
+            f'BEiT has before fine-tuning, and timm model {name!r} has one in each block: give '
+            'model_args=dict(use_rel_pos_bias=False, use_shared_rel_pos_bias=True)'
+        )
+
+
+def _tables_that_fit(state: Mapping[str, Tensor], reference: nn.Module) -> dict[str, Tensor]:
+    own = reference.state_dict()
+    names = (key for key in state if key.endswith(_TABLE) and key in own)
+    return {key: state[key] for key in names if state[key].shape == own[key].shape}
+
+
+def _rows_of_prefix(reference: nn.Module) -> int:
+    """Returns the number of positions of prefix tokens in front of the patches'."""
+    bare = not is_biased(reference) and reference.no_embed_class
+    return 0 if bare else reference.num_prefix_tokens
 
 
 def _square_to_grid(
@@ -142,7 +168,7 @@ def _square_to_grid(
     given = next((value for key, value in state.items() if key.endswith('pos_embed')), None)
     if table is None or given is None or table.shape != given.shape or grid[0] == grid[1]:
         return dict(filtered)
-    prefix = 0 if reference.no_embed_class else reference.num_prefix_tokens
+    prefix = _rows_of_prefix(reference)
     placed = resize_positions(given, grid, num_prefix=prefix, antialias=True, same_grid=same_grid)
     return {**filtered, 'pos_embed': placed}
 
@@ -191,7 +217,7 @@ def _resampled(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> tu
     notes = []
     for leaf in _RESIZED:
         before = next((value for key, value in state.items() if key.endswith(leaf)), None)
-        after = tensors.get(f'model.{leaf}')
+        after = next((value for key, value in tensors.items() if key.endswith(f'.{leaf}')), None)
         if before is not None and after is not None and before is not after:
             notes.append(f'{leaf} {tuple(before.shape)} -> {tuple(after.shape)}')
     return tuple(notes)

@@ -62,7 +62,8 @@ class SSF(LayerMethod):
     """Scales and shifts the output of every norm, and of every linear or convolution with a bias.
 
     Operations without a bias (Swin's merging, the convolutions of a ResNet, CLIP's patches) lead to
-    a norm that is scaled and shifted; so everything merges into tensors that the encoder has.
+    a norm that is scaled and shifted; so everything merges into tensors that the encoder has,
+    unless its norms are RMS norms.
 
     Args:
         targets: Roles of operations and norms (qkv, proj, fc1, fc2, norm1, patch, ...); None takes
@@ -118,6 +119,15 @@ class SSF(LayerMethod):
             return [s for s in sites if isinstance(s, NormSite) or s.module.bias is not None]
         check_targets('SSF', self.targets, {site.role for site in sites}, anatomy.family)
         return [site for site in sites if site.role in self.targets]
+
+    def check_mergeable(self) -> None:
+        """Checks that every scaled norm can hold a shift; an RMS norm has no bias at all."""
+        for site, _ in self.site_layers():
+            if not hasattr(site.tap.module, 'bias'):
+                raise NotImplementedError(
+                    f'SSF cannot be merged into weights: {site.name} is a '
+                    f'{type(site.tap.module).__name__}, which has no bias to hold the shift'
+                )
 
     def make_layer(self, site: OpSite | NormSite) -> nn.Module:
         """Returns scale and shift of one operation or norm."""

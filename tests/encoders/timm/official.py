@@ -1,6 +1,7 @@
 """Tiny models of timm with random values, and the official file of DINOv3."""
 
 import torch
+from safetensors.torch import save_file
 
 from rein_seg.encoders.timm.model import build_timm
 from tests.encoders.tiny import ENCODERS
@@ -44,3 +45,12 @@ def official_dinov3(model):
     state['mask_token'] = torch.ones(1, 16)
     state['norm.weight'], state['norm.bias'] = torch.ones(16), torch.ones(16)
     return state
+
+
+def saved(state, path):
+    save_file({k: v.detach().contiguous().clone() for k, v in state.items()}, path)
+    return str(path)
+
+
+def timm_maps(model, x):
+    return model.forward_intermediates(x, indices=[0, 1], intermediates_only=True)

@@ -32,7 +32,7 @@ CONFIGS = REPO / 'configs' / '_base_' / 'encoders'
         ),
         (
             dict(model='vit_relpos_small_patch16_224', model_args={}),
-            'takes the classes VisionTransformer and Eva',
+            'takes the classes VisionTransformer, Eva and Beit',
         ),
         (dict(model_args=dict(embed_dimension=3)), 'embed_dimension'),
         (dict(out_indices=[5]), 'goes beyond the encoder: it has 2 blocks'),

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from safetensors.torch import save, save_file
+from safetensors.torch import save
 
 from rein_seg.checkpoint import tensors_sha256
 from rein_seg.encoders import build_encoder, fetch_weights
@@ -11,17 +11,16 @@ from rein_seg.encoders.timm.weights import timm_weights
 from rein_seg.errors import UserError
 from tests.download.server import Answer
 from tests.encoders.files import from_file
-from tests.encoders.timm.official import DINOV3, EVA02, SIGLIP, official_dinov3, randomised
+from tests.encoders.timm.official import (
+    DINOV3,
+    EVA02,
+    SIGLIP,
+    official_dinov3,
+    randomised,
+    saved,
+    timm_maps,
+)
 from tests.encoders.tiny import image
-
-
-def saved(state, path):
-    save_file({k: v.detach().contiguous().clone() for k, v in state.items()}, path)
-    return str(path)
-
-
-def timm_maps(model, x):
-    return model.forward_intermediates(x, indices=[0, 1], intermediates_only=True)
 
 
 def test_dinov3_from_meta_file_computes_what_timm_computes(tmp_path):
