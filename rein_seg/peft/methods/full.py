@@ -49,8 +49,8 @@ class Full(PEFTMethod):
 
     def still_modules(self, encoder: nn.Module) -> list[nn.Module]:
         """Returns the batch norms with ``norm_eval``, none without."""
-        norms = [module for module in encoder.modules() if isinstance(module, _BatchNorm)]
-        return norms if self.norm_eval else []
+        modules = encoder.modules() if self.norm_eval else ()
+        return [module for module in modules if isinstance(module, _BatchNorm)]
 
     def connect(self, anatomy: Anatomy) -> None:
         """Notes the parameters and their version counters, to tell later whether they changed."""
