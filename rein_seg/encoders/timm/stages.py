@@ -88,6 +88,14 @@ class TimmStages(nn.Module):
         maps = self.model(image)
         return tuple(self._channels_first(maps[i]) for i in self._chosen)
 
+    def reset_parameters(self) -> None:
+        """Draws random weights by timm's rule for the model.
+
+        Layers' own defaults shrink maps from layer to layer, if batch norms keep their statistics.
+        """
+        drawn = build_stages(self.model_name, self.img_size, self.model_args, self.out_indices)
+        self.model.load_state_dict(drawn.state_dict())
+
     def fetch_pretrained(self) -> str:
         """Returns the path of the model's published weights; downloads them on first use.
 

@@ -73,3 +73,15 @@ def test_shapes_alone_are_built():
     assert info.weights == 'none: shapes only'
     reference = timm.create_model('tf_efficientnet_lite0', features_only=True)
     assert {f'model.{k}' for k in reference.state_dict()} == set(encoder.state_dict())
+
+
+def test_random_weights_are_of_timms_rule_and_keep_the_size_of_maps():
+    image = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    encoder, info = build_encoder(LITE0)
+    with torch.no_grad():
+        sizes = [out.std().item() for out in encoder(image)]
+    assert all(0.1 < size < 30 for size in sizes), sizes
+    assert info.weights == 'random:seed=0'
+    again, other = (build_encoder({**LITE0, 'init_seed': seed})[0] for seed in (0, 1))
+    first, second, third = (e.model.conv_stem.weight for e in (encoder, again, other))
+    assert torch.equal(first, second) and not torch.equal(first, third)
