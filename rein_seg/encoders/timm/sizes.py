@@ -52,7 +52,8 @@ def create_sized(
         try:
             return create_timm(name, {**args, **sizes, **more}, given=given, takes=TAKES)
         except UserError as error:
-            foreign = [w for w in sizes if f"unexpected keyword argument '{w}'" in str(error)]
+            _, _, refused = str(error).partition('unexpected keyword argument')
+            foreign = [word for word in sizes if f"'{word}'" in refused]
             if not foreign:
                 raise
             del sizes[foreign[0]]
