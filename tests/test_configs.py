@@ -125,7 +125,10 @@ def test_data_root_moves_every_data_set(path):
     cfg = load_config(str(path), cfg_options={'data_root': 'elsewhere'})
     for dataset in (cfg.train_dataloader.dataset, cfg.val_dataloader.dataset):
         parts = dataset.get('datasets', [dataset])
-        assert {part.data_root for part in parts} == {'elsewhere'}
+        # drawings beside real images keep their own folder: that of the images may be read-only
+        drawn = {p.type for p in parts if p.get('data_root') == 'data/miniscapes'}
+        assert {p.data_root for p in parts if p.type not in drawn} <= {'elsewhere'}
+        assert drawn <= ({'MiniCamVidDataset'} if 'to_real' in path.stem else set())
 
 
 def test_data_root_leaves_alone_a_data_set_with_its_own():

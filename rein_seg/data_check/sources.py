@@ -140,8 +140,12 @@ def _add_parts(
                 part = _build(files, use, [part.name for part in parts.values()])
                 if only_there and not _is_there(part.dataset):
                     continue
-                part.unseen = unseen
-                parts[same] = part
+                # two benchmarks may name the same files by two types or roots
+                twin = _twin(part.dataset, parts) if only_there else None
+                same = twin or same
+                if twin is None:
+                    part.unseen = unseen
+                    parts[same] = part
             part = parts[same]
             # another benchmark may label them
             part.unseen = tuple(name for name in part.unseen if name in unseen)
@@ -162,6 +166,28 @@ def _is_there(dataset: Any) -> bool:
     if csv:
         return Path(dataset.data_root or '.', csv).is_file()
     return any(is_there(place) for place in dataset.places('img_path'))
+
+
+def _twin(dataset: Any, parts: Mapping[str, Part]) -> str | None:
+    """Returns the key of a known data set that reads the same files in the same way."""
+    reads = _reads(dataset)
+    same = (key for key, part in parts.items() if reads and _reads(part.dataset) == reads)
+    return next(same, None)
+
+
+def _reads(dataset: Any) -> tuple[Any, ...]:
+    """Returns the files of a data set of two folders and their meaning; () for all others."""
+    if not isinstance(dataset, DomainDataset) or type(dataset).pairs is not DomainDataset.pairs:
+        return ()
+    places = (
+        next((place for place in dataset.places(key) if is_there(place)), None)
+        for key in ('img_path', 'seg_map_path')
+    )
+    about = (dataset.img_suffix, dataset.seg_map_suffix, dataset.starts, dataset.ann_file)
+    split = getattr(dataset, 'split', None) if getattr(dataset, 'layout', None) else None
+    numbers = dataset.layout.numbers.get(split) if split else None
+    meaning = (dataset.metainfo['classes'], dataset.id_map, dataset.decode, dataset.skip)
+    return (*places, *about, numbers, *meaning)
 
 
 def _build(cfg: Mapping[str, Any], use: str, names: list[str]) -> Part:

@@ -4,6 +4,7 @@ from rein_seg.datasets.ade20k import ADEChallengeDataset
 from rein_seg.datasets.bdd100k_drivable import BDD100KDrivableDataset
 from rein_seg.datasets.blobs_dataset import BlobsDataset
 from rein_seg.datasets.camvid import CamVidDataset
+from rein_seg.datasets.camvid_space import CamVidSpaceDataset, MiniCamVidDataset
 from rein_seg.datasets.cityscapes_space import CITYSCAPES_LABEL_IDS, CityscapesSpaceDataset
 from rein_seg.datasets.coco_stuff import COCOStuff164kDataset
 from rein_seg.datasets.domain_dataset import DomainDataset, leaf_datasets
@@ -50,6 +51,7 @@ __all__ = [
     'COCOStuff164kDataset',
     'CUB200Dataset',
     'CamVidDataset',
+    'CamVidSpaceDataset',
     'Cars196Dataset',
     'CityscapesSpaceDataset',
     'Context59Dataset',
@@ -70,6 +72,7 @@ __all__ = [
     'LoadDomainImage',
     'LoadLabels',
     'MMPretrainImages',
+    'MiniCamVidDataset',
     'MiniRoadsDataset',
     'MiniScapesDataset',
     'OrgansDataset',

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mmseg.datasets import CityscapesDataset
@@ -11,6 +13,7 @@ from mmseg.registry import DATASETS
 from rein_seg.datasets.domain_dataset import DomainDataset
 from rein_seg.datasets.files.label_files import LastChannel
 from rein_seg.datasets.files.layouts import Layout, find_layout
+from rein_seg.datasets.files.pairing import Pair
 from rein_seg.datasets.mapillary import MAPILLARY_CLASSES, MAPILLARY_V2_CLASSES
 from rein_seg.errors import UserError, near_misses
 
@@ -33,12 +36,13 @@ SYNTHIA_LABEL_IDS: dict[int, int] = {
 # UrbanSyn stores class indexes, with 19 for void.
 URBANSYN_LABEL_IDS: dict[int, int] = {**{i: i for i in range(19)}, 19: 255, 255: 255}
 
-_CLASSES = CityscapesDataset.METAINFO['classes']
+CITYSCAPES_CLASSES: tuple[str, ...] = CityscapesDataset.METAINFO['classes']
 
 
 def _by_name(classes: tuple[tuple[str, str | None], ...]) -> dict[int, int]:
     return {
-        raw: 255 if name is None else _CLASSES.index(name) for raw, (_, name) in enumerate(classes)
+        raw: 255 if name is None else CITYSCAPES_CLASSES.index(name)
+        for raw, (_, name) in enumerate(classes)
     }
 
 
@@ -55,7 +59,9 @@ LABEL_IDS: dict[str, dict[int, int] | None] = {
 }
 
 # Models trained on SYNTHIA alone cannot learn the other classes: papers average over these 16.
-SYNTHIA_CLASSES = tuple(_CLASSES[index] for index in sorted({*SYNTHIA_LABEL_IDS.values()} - {255}))
+SYNTHIA_CLASSES = tuple(
+    CITYSCAPES_CLASSES[index] for index in sorted({*SYNTHIA_LABEL_IDS.values()} - {255})
+)
 
 
 @DATASETS.register_module()
@@ -78,10 +84,12 @@ class CityscapesSpaceDataset(DomainDataset):
     Attributes:
         layout: The `Layout`, None without.
         split: As given.
+        label_ids: Meaning of the ids: as given, or of the layout.
         expected_images: Number of images in the split as downloaded, None if not known.
 
     Raises:
-        UserError: If layout, split or label_ids is unknown.
+        UserError: If layout, split or label_ids is unknown, or the layout's ids do not map to these
+            classes.
 
     Example:
         >>> from rein_seg.datasets.cityscapes_space import LABEL_IDS, SYNTHIA_CLASSES
@@ -94,6 +102,9 @@ class CityscapesSpaceDataset(DomainDataset):
     """
 
     METAINFO = CityscapesDataset.METAINFO
+    # label_ids -> map to the classes; None for class indexes
+    label_maps = LABEL_IDS
+    own_ids = 'train'  # label_ids of class indexes
 
     def __init__(
         self,
@@ -105,16 +116,17 @@ class CityscapesSpaceDataset(DomainDataset):
         data_prefix: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
-        if label_ids is not None and label_ids not in LABEL_IDS:
+        maps = self.label_maps
+        if label_ids is not None and label_ids not in maps:
             raise UserError(
-                f'domain {domain!r}: label_ids={label_ids!r}; {near_misses(label_ids, LABEL_IDS)}'
+                f'domain {domain!r}: label_ids={label_ids!r}; {near_misses(label_ids, maps)}'
             )
         if layout is None and split is not None:
             raise UserError(f'domain {domain!r}: split={split!r} has no effect without a layout')
         self.layout, self.split, self.expected_images, known = None, split, None, {}
         if layout is not None:
             self.layout, known = _known(domain, layout, split, label_ids, kwargs)
-            label_ids = label_ids or next(iter(self.layout.label_files))
+            label_ids = label_ids or self._ids_of_layout(domain)
             if not (kwargs.get('ann_file') or kwargs.get('skip')):
                 self.expected_images = self.layout.splits[split or '']
             # with an explicit folder, a second place would hide its absence
@@ -123,8 +135,34 @@ class CityscapesSpaceDataset(DomainDataset):
             data_prefix = {**known.pop('data_prefix'), **(data_prefix or {})}
         if label_ids == 'synthia':
             self.decode = LastChannel()
-        ids = LABEL_IDS[label_ids or 'train']
+        self.label_ids = label_ids or self.own_ids
+        ids = maps[self.label_ids]
         super().__init__(domain, label_map=ids, data_prefix=data_prefix, **{**known, **kwargs})
+
+    def _ids_of_layout(self, domain: str) -> str:
+        """Returns the label ids of a layout's downloads."""
+        name = next(iter(self.layout.label_files))
+        if name not in self.label_maps:
+            known = ', '.join(map(repr, self.label_maps))
+            raise UserError(
+                f'domain {domain!r}: labels of this layout have the ids of {name!r}, which '
+                f'{type(self).__name__} cannot map: expected {known}; CamVidSpaceDataset reads '
+                'them in 11 classes'
+            )
+        return name
+
+    def take_part(self, pairs: list[Pair]) -> list[Pair]:
+        """Returns the pairs of the split, where the download does not divide them by folder."""
+        if self.layout is None or self.split not in self.layout.numbers:
+            return pairs
+        numbers = self.layout.numbers[self.split]
+        return [pair for pair in pairs if _number(pair[0]) in numbers]
+
+
+def _number(path: Path | str) -> int:
+    """Returns the number that an image's name begins with, -1 without."""
+    digits = re.match(r'\d+', Path(str(path)).name)
+    return int(digits[0]) if digits else -1
 
 
 def _known(

@@ -6,7 +6,7 @@ One row a data set. Facts marked unverified were written from memory, without a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rein_seg.errors import UserError, near_misses
@@ -23,10 +23,13 @@ class Layout:
             first entry is the form of the download.
         splits: Split -> number of images, None if not known; '' if there are no splits.
         source: Where to get the data.
-        img_suffix: End of images' names.
+        img_suffix: End of images' names, or several.
         starts: Beginnings of the names of images and of labels, if they differ.
         elsewhere: Other (images, labels) folders, taken if the first are missing; zips as
             `list_files` takes them.
+        numbers: Split -> numbers that the names of its images begin with, for a split that the
+            download does not have as a folder.
+        label_folders: label_ids -> folder of labels, for ids that lie beside the others.
         wrong_size: As `DomainDataset`.
         unverified: Facts of this row that were written from memory.
 
@@ -42,9 +45,11 @@ class Layout:
     label_files: Mapping[str, str]
     splits: Mapping[str, int | None]
     source: str
-    img_suffix: str = '.png'
+    img_suffix: str | tuple[str, ...] = '.png'
     starts: tuple[str, str] = ('', '')
     elsewhere: tuple[tuple[str, str], ...] = ()
+    numbers: Mapping[str, range] = field(default_factory=dict)
+    label_folders: Mapping[str, str] = field(default_factory=dict)
     wrong_size: str = 'error'
     unverified: str = ''
 
@@ -61,7 +66,11 @@ class Layout:
         if label_ids not in self.label_files:
             raise UserError(f'label_ids={label_ids!r}; {near_misses(label_ids, self.label_files)}')
         places = [(self.images, self.labels), *self.elsewhere]
-        images, labels = ([p[i].replace('{split}', split) for p in places] for i in (0, 1))
+        if label_ids in self.label_folders:
+            places = [(images, self.label_folders[label_ids]) for images, _ in places]
+        images, labels = (
+            list(dict.fromkeys(_in_split(place[i], split) for place in places)) for i in (0, 1)
+        )
         return {
             'data_prefix': dict(img_path=images[0], seg_map_path=labels[0]),
             'elsewhere': dict(img_path=images[1:], seg_map_path=labels[1:]),
@@ -75,11 +84,19 @@ class Layout:
     def tree(self, split: str | None = None) -> str:
         """Returns the expected folders and file names, for error messages."""
         suffix = next(iter(self.label_files.values()))
-        text = (
-            f'expected {self.images}/**/{self.starts[0]}*{self.img_suffix} and '
-            f'{self.labels}/**/{self.starts[1]}*{suffix}'
+        images = self.img_suffix if isinstance(self.img_suffix, str) else self.img_suffix[0]
+        folders = [self.images, self.labels]
+        if split is not None:
+            folders = [_in_split(folder, split) for folder in folders]
+        return (
+            f'expected {folders[0]}/**/{self.starts[0]}*{images} and '
+            f'{folders[1]}/**/{self.starts[1]}*{suffix}'
         )
-        return text if split is None else text.replace('{split}', split)
+
+
+def _in_split(folder: str, split: str) -> str:
+    """Returns the folder of a split; without a split the folder above all of them."""
+    return folder.replace('{split}', split).rstrip('/')
 
 
 _CITYSCAPES = 'cityscapes-dataset.com (leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip)'
@@ -137,6 +154,36 @@ LAYOUTS: dict[str, Layout] = {
         splits={'train': 7000, 'val': 1000},
         source='bdd-data.berkeley.edu (10K images, segmentation)',
         unverified='the count of train',
+    ),
+    # images and labels of three real street data sets, in few and small files beside each other
+    'camvid': Layout(
+        images='camvid/images/{split}',
+        labels='camvid/labels/{split}',
+        img_suffix='.jpg',
+        label_files={'camvid': '.png'},
+        splits={'day_train': 153, 'day_val': 29, 'dusk_val': 25},
+        source='mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid, in 11 classes as SegNet has it',
+    ),
+    # 000000_10.png and so on; the split is ours, since the benchmark publishes one set with labels
+    'kitti': Layout(
+        images='kitti/training/image_2',
+        labels='kitti/training/semantic',
+        elsewhere=(('kitti/images/{split}', 'kitti/labels/{split}'),),
+        img_suffix=('.png', '.jpg'),
+        label_files={'cityscapes': '.png', 'train': '.png', 'camvid': '.png'},
+        label_folders={'camvid': 'kitti/labels_camvid11/{split}'},
+        splits={'': 200, 'train': 150, 'val': 50},
+        numbers={'train': range(150), 'val': range(150, 200)},
+        source='cvlibs.net/datasets/kitti/eval_semseg.php (data_semantics.zip)',
+    ),
+    'bdd_taste': Layout(
+        images='bdd_taste/images/{split}',
+        labels='bdd_taste/labels/{split}',
+        img_suffix='.jpg',
+        label_files={'train': '.png', 'cityscapes': '.png', 'camvid': '.png'},
+        label_folders={'camvid': 'bdd_taste/labels_camvid11/{split}'},
+        splits={'': 24, 'train': 16, 'val': 8},
+        source='bdd-data.berkeley.edu (24 frames of the 10K images, segmentation)',
     ),
     'mapillary': Layout(
         images='mapillary/{split}/images',
