@@ -15,6 +15,7 @@ Size = tuple[int, tuple[int, ...]]  # width of the first stage, blocks of each s
 
 # parts of classifiers and segmentation models beside the backbone
 HEADS = ('head.', 'fc.', 'neck.', 'decode_head.', 'auxiliary_head.')
+_SHOWN = 8  # names in a report: the classifier of a convolutional network has as many
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class Converted:
     def __str__(self) -> str:
         parts = [f'resampled {", ".join(self.resampled)}'] if self.resampled else []
         parts += [f'not in the file, started anew: {", ".join(self.filled)}'] * bool(self.filled)
-        more = f' and {len(self.left_out) - 5} more' if len(self.left_out) > 5 else ''
-        parts += [f'left out {", ".join(self.left_out[:5])}{more}'] if self.left_out else []
+        left = self.left_out
+        more = f' and {len(left) - _SHOWN} more' if len(left) > _SHOWN else ''
+        parts += [f'left out {", ".join(left[:_SHOWN])}{more}'] if left else []
         return '; '.join(parts) or 'taken as it is'
 
 

@@ -60,8 +60,8 @@ def test_conversion_says_what_it_did():
         'resampled patch_embed.projection.weight 7x7 -> 8x8, pos_embed 6x6 -> 4x4; '
         'left out mask_token'
     )
-    many = Converted({}, left_out=tuple('abcdefg'))
-    assert str(many) == 'left out a, b, c, d, e and 2 more'
+    many = Converted({}, left_out=tuple('abcdefghij'))
+    assert str(many) == 'left out a, b, c, d, e, f, g, h and 2 more'
     assert str(Converted({})) == 'taken as it is'
 
 

@@ -85,7 +85,8 @@ def test_conversion_says_what_it_did():
     converted = convert_weights(build(), official(original))
     assert str(converted) == (
         'resampled pos_embed 6x4 -> 4x4, 1 x rel_pos 11 -> 7; '
-        f'left out {OTHERS[0]}, {OTHERS[1]}, neck.0.weight, neck.1.weight, neck.1.bias and 3 more'
+        f'left out {OTHERS[0]}, {OTHERS[1]}, neck.0.weight, neck.1.weight, neck.1.bias, '
+        'neck.2.weight, neck.3.weight, neck.3.bias'
     )
 
 

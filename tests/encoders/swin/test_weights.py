@@ -78,7 +78,9 @@ def test_conversion_says_what_it_did():
         'norm0.weight, norm0.bias; left out head.weight, head.bias, '
         'stages.0.blocks.0.attn.relative_position_index, '
         'stages.0.blocks.1.attn.relative_position_index, '
-        'stages.1.blocks.0.attn.relative_position_index and 2 more'
+        'stages.1.blocks.0.attn.relative_position_index, '
+        'stages.1.blocks.1.attn.relative_position_index, '
+        'stages.0.blocks.1.attn_mask'
     ).replace('stages.', 'layers.')
 
 
