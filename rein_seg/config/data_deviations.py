@@ -8,7 +8,7 @@ from typing import Any
 from mmseg.registry import DATASETS
 
 from rein_seg.config.config_paths import Parts, deviations_in
-from rein_seg.config.definitions import Benchmark
+from rein_seg.config.definitions import Benchmark, to_config
 
 # how and where files lie, and what happens to them later, does not make other data
 _NO_DATA = (
@@ -30,6 +30,8 @@ def data_deviations(benchmark: Benchmark | None, parts: Parts, use: str) -> Iter
         return
     ours = [_without(node, _NO_DATA) for node in parts.datasets[use]]
     theirs = [_without(domain.node, _NO_DATA) for domain in benchmark.domains(use)]
+    if benchmark.bands is not None:  # each data set has got them
+        theirs = [{'bands': to_config(benchmark.bands), **node} for node in theirs]
     name = 'training data' if use == 'train' else f'{use} data'
     domains = [[node.get('domain') for node in nodes] for nodes in (ours, theirs)]
     yield from deviations_in(name, *domains)

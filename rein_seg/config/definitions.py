@@ -164,6 +164,7 @@ class Benchmark:
         batch_size: Images of a training batch, where the protocol does not say.
         test_batch_size: Images of a test batch.
         workers: Processes of each loader.
+        bands: Description of images of other bands than RGB, see `rein_seg.bands.Bands`.
         train_pipeline: Transforms of the sources, where the protocol does not say.
         test_pipeline: Transforms of all other domains, where the protocol does not say.
     """
@@ -191,6 +192,7 @@ class Benchmark:
     batch_size: int | None = None
     test_batch_size: int = 1
     workers: int = 4
+    bands: Node | None = None
     train_pipeline: Pipeline | None = None
     test_pipeline: Pipeline | None = None
 
@@ -260,6 +262,7 @@ class Benchmark:
             'class_weights': self.class_weights,
             'unseen': list(self.unseen) or None,
             'names': {name: list(words) for name, words in self.names.items()},
+            'bands': self.bands,
         }
         said = {
             'protocol': self.protocols[0] if self.protocols else None,

@@ -143,7 +143,9 @@ def _is_fixed(steps: Sequence[Any]) -> bool:
 
 def _blank_size(info: Mapping[str, Any], size: Size, steps: Sequence[Any]) -> Size:
     label = {'gt_seg_map': np.zeros(size, np.uint8), 'seg_fields': ['gt_seg_map']}
-    image = {'img': np.zeros((*size, 3), np.uint8), 'img_shape': size, 'ori_shape': size}
+    bands = info.get('bands')
+    channels = 3 if bands is None else len(bands.use)
+    image = {'img': np.zeros((*size, channels), np.uint8), 'img_shape': size, 'ori_shape': size}
     results = {**info, **image, **(label if 'seg_map_path' in info else {})}
     for step in steps:
         if not isinstance(step, (LoadDomainImage, LoadLabels)):

@@ -17,6 +17,7 @@ from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
 from rein_seg.config.adversary import check_adversary
+from rein_seg.config.bands import fill_bands
 from rein_seg.config.class_names import fill_class_names
 from rein_seg.config.class_weights import fill_class_weights
 from rein_seg.config.config_paths import Parts
@@ -98,8 +99,8 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
     4. run: protocol, work folder, weights to start from, outputs of the command.
     5. protocol: fills gaps; the values of another protocol that filled them before go first.
     6. sizes: classes of several tasks; unseen classes of the benchmark, for training labels and
-        metrics; classes, crop and windows of a model without its own; names of classes for its
-        text; the ignored label of all.
+        metrics; classes, crop and windows of a model without its own; bands of images for data sets
+        and encoder; names of classes for its text; the ignored label of all.
     7. roots: ``data_root`` and ``cache_dir`` of data sets without their own.
     8. selection: the benchmark's metric for hooks that say ``'benchmark'``; weights of classes.
     9. machine: launcher, autocast.
@@ -155,6 +156,7 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
     step('benchmark', fill_tasks, parts)
     step('benchmark', fill_unseen, parts, known.seen_labels)
     step('benchmark', fill_sizes, like=_size)
+    step('benchmark', fill_bands, parts)
     step('benchmark', fill_class_names, parts)
     step('ignored label', fill_ignored_label, parts)
     step('data_root', fill_roots, parts, like=_root)  # 7

@@ -9,6 +9,7 @@ from rein_seg.datasets.cityscapes_space import CITYSCAPES_LABEL_IDS, CityscapesS
 from rein_seg.datasets.coco_stuff import COCOStuff164kDataset
 from rein_seg.datasets.domain_dataset import DomainDataset, leaf_datasets
 from rein_seg.datasets.drawn_dataset import DrawnDataset
+from rein_seg.datasets.fields_dataset import MiniBandsDataset
 from rein_seg.datasets.folder_dataset import BinaryFolderDataset, FolderDataset
 from rein_seg.datasets.images import (
     AircraftDataset,
@@ -29,6 +30,7 @@ from rein_seg.datasets.sampling.stream import SampleIndex, SeededDataset, Stream
 from rein_seg.datasets.sampling.task_sampler import TaskSampler
 from rein_seg.datasets.synapse import SynapseVolumeDataset
 from rein_seg.datasets.task_datasets import TaskDatasets
+from rein_seg.datasets.transforms.band_distortion import BandDistortion
 from rein_seg.datasets.transforms.fast import FastPhotoMetricDistortion, FastRandomCrop
 from rein_seg.datasets.transforms.halve import HalveImage, HalveLabel
 from rein_seg.datasets.transforms.lab_exchange import LABExchange
@@ -46,6 +48,7 @@ __all__ = [
     'ADEChallengeDataset',
     'AircraftDataset',
     'BDD100KDrivableDataset',
+    'BandDistortion',
     'BinaryFolderDataset',
     'BlobsDataset',
     'COCOStuff164kDataset',
@@ -72,6 +75,7 @@ __all__ = [
     'LoadDomainImage',
     'LoadLabels',
     'MMPretrainImages',
+    'MiniBandsDataset',
     'MiniCamVidDataset',
     'MiniRoadsDataset',
     'MiniScapesDataset',

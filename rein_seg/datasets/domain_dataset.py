@@ -10,6 +10,7 @@ from typing import Any
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from rein_seg.bands import Bands
 from rein_seg.datasets.files.label_files import Decode
 from rein_seg.datasets.files.listing import is_there
 from rein_seg.datasets.files.pairing import (
@@ -67,6 +68,8 @@ class DomainDataset(BaseSegDataset):
         orientation: Images and labels with EXIF data that turn them are both read as
             ``displayed`` or both as ``stored``. None reads them as displayed, and refuses a turned
             image with a label that may have been drawn on either.
+        bands: Description of images of other bands than RGB, see `Bands`: names, use, mean, std,
+            axes, nodata, value_range. None reads RGB.
         skip: Names of images to leave out (damaged labels, for example), or a file that lists
             them, one a line.
         task: Name of the task whose labels these are, in a run of several tasks.
@@ -89,7 +92,8 @@ class DomainDataset(BaseSegDataset):
     Raises:
         UserError: If a folder is missing or holds no images, an image has no label, a name to skip
             is not there, ``wrong_size``, ``orientation``, ``max_value`` or ``corruption`` is not
-            known, there are not 2 to 255 classes, or ``label_map`` maps outside the classes.
+            known, there are not 2 to 255 classes, ``label_map`` maps outside the classes, or
+            ``bands`` are described wrongly.
 
     Example:
         >>> from pathlib import Path
@@ -128,6 +132,7 @@ class DomainDataset(BaseSegDataset):
         label_map: Mapping[int, int] | None = None,
         wrong_size: str = 'error',
         max_value: float | None = None,
+        bands: Mapping[str, Any] | None = None,
         orientation: str | None = None,
         skip: str | Sequence[str] = (),
         task: str | None = None,
@@ -157,6 +162,18 @@ class DomainDataset(BaseSegDataset):
             raise UserError(
                 f'domain {domain!r}: data_prefix has {unknown}: expected img_path and seg_map_path'
             )
+        self.bands = Bands.of(bands)
+        if self.bands is not None:
+            beside = dict(
+                max_value=max_value, orientation=orientation, corruption=corruption,
+                cache_dir=cache_dir,
+            )  # fmt: skip
+            given = [name for name, value in beside.items() if value is not None]
+            if given:
+                raise UserError(
+                    f'domain {domain!r}: {", ".join(given)} has no effect on images with bands: '
+                    'expected it without; leave it out'
+                )
         self.domain, self.of_task = domain, task
         self.max_value, self.orientation = max_value, orientation
         self.left_out: Counter[str] = Counter()
@@ -245,7 +262,7 @@ class DomainDataset(BaseSegDataset):
         self.left_out['pairs named by skip'] += len(pairs) - len(kept)
         kept = self.take_part(kept)
         if self.wrong_size == 'skip':
-            fitting = of_one_size(kept, self.orientation)
+            fitting = of_one_size(kept, self.orientation, bands=self.bands)
             self.left_out["pairs of two sizes (wrong_size='skip')"] += len(kept) - len(fitting)
             kept = fitting
         self.left_out = +self.left_out  # without zeros
@@ -275,6 +292,7 @@ class DomainDataset(BaseSegDataset):
             'decode': self.decode,
             'wrong_size': self.wrong_size,
             'max_value': self.max_value,
+            'bands': self.bands,
             'orientation': self.orientation,
             'corruption': self.corruption,
             'cache_dir': self.cache_dir,

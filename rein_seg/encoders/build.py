@@ -11,7 +11,9 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import nn
 
-from rein_seg.encoders.anatomy import known_classes
+from rein_seg.bands import short_list
+from rein_seg.encoders.anatomy import find_anatomy, known_classes
+from rein_seg.encoders.bands import InputBands, adapt_first_layer
 from rein_seg.encoders.checks import check_config
 from rein_seg.encoders.info import DEFAULT_MEAN, DEFAULT_STD, EncoderInfo, Published, describe
 from rein_seg.encoders.shapes_only import is_shapes_only, shapes_only
@@ -35,15 +37,15 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
             seed of random weights, for tests and demonstrations; ``init_filters=True`` beside it,
             random weights that tell textures apart (`draw_filters`); ``name``, the encoder's name
             in results; ``mean`` and ``std`` of its images (default: of the class, else
-            ImageNet's).
+            ImageNet's); ``bands``, a dict of `InputBands`, for images of other bands than RGB.
 
     Returns:
         The encoder, in eval mode, and its description.
 
     Raises:
         UserError: If not exactly one of ``checkpoint``, ``init_seed`` and ``pretrained=True`` is
-            given, the file is missing, cannot be downloaded or does not cover every tensor, or
-            `sharing` has set another encoder.
+            given, the file is missing, cannot be downloaded or does not cover every tensor,
+            `sharing` has set another encoder, or the first layer cannot take the bands.
 
     Example:
         >>> import torch
@@ -63,6 +65,7 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
     args = dict(cfg)
     name = args.pop('name', None) or str(args.get('type'))
     mean, std = args.pop('mean', None), args.pop('std', None)
+    bands = InputBands.of(args.pop('bands', None))
     source = WeightSource.take(args, name)
     check_config(args)
     encoder = _construct(name, args.pop('type', None), args)
@@ -71,7 +74,22 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
     own = isinstance(encoder, Published)
     mean = tuple(mean or (encoder.image_mean if own else DEFAULT_MEAN))
     std = tuple(std or (encoder.image_std if own else DEFAULT_STD))
-    return encoder, EncoderInfo(name, weights, describe(encoder, args), mean, std)
+    if bands is not None:
+        _check_statistics(name, bands, {'mean': mean, 'std': std})
+        adapt_first_layer(find_anatomy(encoder), bands)
+    return encoder, EncoderInfo(name, weights, describe(encoder, args), mean, std, bands)
+
+
+def _check_statistics(
+    name: str, bands: InputBands, statistics: Mapping[str, tuple[float, ...]]
+) -> None:
+    """Checks that mean and std have a number for each band."""
+    for key, values in statistics.items():
+        if len(values) != len(bands.names):
+            raise UserError(
+                f'encoder {name!r} takes {short_list(bands.names)}, and its {key} has '
+                f'{len(values)} numbers: expected one for each band; give encoder.{key}'
+            )
 
 
 def fetch_weights(cfg: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
+from rein_seg.encoders.bands import InputBands
 from rein_seg.registry import registered_name, with_defaults
 
 # of ImageNet, which DINOv2, EVA02 in Rein's recipe, SAM and ConvNeXt use; 0..255 RGB
@@ -40,8 +41,9 @@ class EncoderInfo:
         name: Its name in results.
         weights: ``sha256:...`` of the loaded tensors, ``random:seed=...``, or ``none: ...``.
         config: Its class and arguments.
-        mean: Mean of the images it was trained on, RGB, 0..255.
-        std: Their standard deviation, RGB, 0..255.
+        mean: Mean of the images it was trained on, RGB, 0..255; of each band, if it has bands.
+        std: Their standard deviation, RGB, 0..255; of each band, if it has bands.
+        bands: The bands that it takes in place of RGB, or None.
     """
 
     name: str
@@ -49,6 +51,7 @@ class EncoderInfo:
     config: dict[str, Any] = field(default_factory=dict)
     mean: tuple[float, ...] = DEFAULT_MEAN
     std: tuple[float, ...] = DEFAULT_STD
+    bands: InputBands | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -58,6 +61,7 @@ class EncoderInfo:
             'config': self.config,
             'mean': list(self.mean),
             'std': list(self.std),
+            **({} if self.bands is None else {'bands': self.bands.identity}),
         }
 
 

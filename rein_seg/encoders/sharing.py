@@ -42,6 +42,7 @@ class SharedEncoder:
         """
         shared, other = dict(self.info.config), dict(info.config)
         shared['weights'], other['weights'] = self.info.weights, self._weights_of(cfg, info.name)
+        shared['bands'], other['bands'] = self.info.bands, info.bands
         differ = [key for key in sorted(shared | other) if shared.get(key) != other.get(key)]
         if differ:
             listed = (f'{key}={other.get(key)!r}, not {shared.get(key)!r}' for key in differ[:3])

@@ -12,7 +12,7 @@ import torch
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import HOOKS
 
-from rein_seg.datasets.files.pictures import read_image
+from rein_seg.datasets.files.band_pictures import picture_of
 from rein_seg.datasets.unseen import channel_classes
 
 
@@ -34,11 +34,7 @@ class ShowPredictionsHook(SegVisualizationHook):
         for sample in outputs if self.draw else ():
             self._test_index += 1
             about = sample.metainfo
-            image = read_image(
-                sample.img_path,
-                max_value=about.get('max_value'),
-                orientation=about.get('orientation'),
-            )
+            image = picture_of(sample.img_path, about)
             with self._of_task(about.get('task')) as meta:
                 channels = channel_classes(meta['classes'], runner.cfg.get('benchmark'))
                 height, width = sample.pred_sem_seg.shape[-2:]
@@ -50,7 +46,7 @@ class ShowPredictionsHook(SegVisualizationHook):
                 )
                 self._visualizer.add_datasample(
                     name,
-                    image[..., ::-1],
+                    image,
                     data_sample=sample if same else _mapped(sample, channels),
                     show=self.show,
                     wait_time=self.wait_time,

@@ -164,7 +164,7 @@ class Details:
         wanted = [k for k in keys if len(kinds[k]) < _ROOM[k] or keys[k] < kinds[k][-1][0]]
         if not wanted:
             return
-        about = {key: sample.get(key) for key in ('max_value', 'orientation')}
+        about = {key: sample.get(key) for key in ('max_value', 'orientation', 'bands')}
         picture = Picture(path, score, _small(label), _small(pred), about)
         for kind in wanted:
             kinds[kind] = _best_placed([*kinds[kind], (keys[kind], picture)], _ROOM[kind])

@@ -20,6 +20,7 @@ from torch.utils.hooks import RemovableHandle
 
 from rein_seg.building import building
 from rein_seg.encoders import build_encoder, find_anatomy
+from rein_seg.encoders.bands import input_parameters
 from rein_seg.errors import UserError
 from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.peft import PEFTMethod, build_methods
@@ -37,13 +38,15 @@ class PEFTBackbone(BaseModule):
     The state dict leaves out the frozen tensors of the encoder, and loads without them.
 
     Args:
-        encoder: Config of the encoder; see `build_encoder` for ``checkpoint``, ``init_seed``.
+        encoder: Config of the encoder; see `build_encoder` for ``checkpoint``, ``init_seed``. With
+            ``bands`` of ``train_input=True`` its first layer trains, too.
         peft: Config of the method, or a list of configs of methods that work together.
         activation_checkpointing: Computes each block again in the backward pass instead of keeping
             its activations.
 
     Shapes:
-        (B, 3, H, W) normalised image -> `Features` with one map for each output of the encoder.
+        (B, 3, H, W) normalised image -> `Features` with one map for each output of the encoder. An
+        encoder with ``bands`` takes (B, N, H, W).
 
     Example:
         >>> import torch
@@ -293,6 +296,9 @@ class PEFTBackbone(BaseModule):
     def _freeze(self) -> None:
         # a list: a method may mark by requires_grad which of its own parameters train
         trainable = [param for _, param in self.peft.trainable_parameters() if param.requires_grad]
+        bands = self.encoder_info.bands
+        if bands is not None and bands.train_input:
+            trainable += input_parameters(self.anatomy, bands.names)
         for param in self.parameters():
             param.requires_grad_(False)
         for param in trainable:

@@ -266,18 +266,20 @@ another method
 def preprocessor_config(
     info: EncoderInfo, crop_size: Sequence[int] | None, ignore_index: int = 255
 ) -> dict[str, Any]:
-    """Returns the config of mmseg's preprocessor with the encoder's normalisation.
+    """Returns the config of mmseg's preprocessor, or of bands, with the encoder's normalisation.
 
     Args:
         info: Of the encoder.
         crop_size: (h, w) that training batches are padded to; None does not pad.
         ignore_index: Label of the padding.
     """
+    kind: dict[str, Any] = dict(type='SegDataPreProcessor', bgr_to_rgb=True)
+    if info.bands is not None:
+        kind = dict(type='BandPreProcessor', names=list(info.bands.names))
     return dict(
-        type='SegDataPreProcessor',
+        **kind,
         mean=list(info.mean),
         std=list(info.std),
-        bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=ignore_index,
         **(dict(size=tuple(crop_size)) if crop_size else dict(size_divisor=1)),

@@ -75,6 +75,11 @@ class PEFTImageModel(PEFTModel, BaseModel):
             )
         with building('model.backbone'):
             built = MODELS.build(fill_methods(backbone, num_classes))
+        if built.encoder_info.bands is not None:
+            raise UserError(
+                'the encoder has bands, and a model of whole images takes RGB: expected a model '
+                'of pixels (PEFTSegmentor); leave bands out'
+            )
         if data_preprocessor is None:
             info = built.encoder_info
             data_preprocessor = dict(

@@ -24,6 +24,7 @@ from rein_seg.errors import NotFinite, UserError
 from rein_seg.heads.cascade import heads_of
 from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.mmseg_head import as_head
+from rein_seg.models import band_preprocessor  # noqa: F401  registers it
 from rein_seg.models.base import PEFTModel
 from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.models.head_config import (

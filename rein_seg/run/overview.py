@@ -12,7 +12,7 @@ from torch import nn
 
 from rein_seg.checkpoint import write_png
 from rein_seg.datasets import leaf_datasets
-from rein_seg.datasets.files.pictures import read_image
+from rein_seg.datasets.files.band_pictures import picture_of
 from rein_seg.evaluation import score_text, unit_of
 from rein_seg.pages.legend import legend
 from rein_seg.pages.maps import colour
@@ -83,6 +83,4 @@ def sample_image(info: Mapping[str, Any]) -> np.ndarray:
     Args:
         info: Fields of a sample.
     """
-    white, orientation = info.get('max_value'), info.get('orientation')
-    image = read_image(info['img_path'], max_value=white, orientation=orientation)
-    return np.ascontiguousarray(image[..., ::-1])
+    return picture_of(info['img_path'], info)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from rein_seg.checkpoint import atomic_path
-from rein_seg.datasets.files.pictures import read_image
+from rein_seg.datasets.files.band_pictures import picture_of
 from rein_seg.errors import UserError
 from rein_seg.evaluation import DomainMetric, ImageMetric
 from rein_seg.evaluation.calibration import calibration_error
@@ -201,7 +201,7 @@ def _draw(
 ) -> dict[str, Any] | None:
     """Returns a picture for the page; None if its image cannot be read any more."""
     try:
-        image = read_image(one.path, **one.about)
+        image = np.ascontiguousarray(picture_of(one.path, one.about)[..., ::-1])
     except (OSError, UserError):
         return None
     whole = not isinstance(one.label, np.ndarray)

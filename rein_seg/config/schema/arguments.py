@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS, MODELS, TRANSFORMS, VISBACKENDS
 
 from rein_seg.config.schema import kinds
 from rein_seg.config.schema.forms import Built, Each, Form, Name, Named, OneOf, Table
-from rein_seg.config.schema.keys import SPLIT_RULE, TEST_CFG
+from rein_seg.config.schema.keys import BANDS, SPLIT_RULE, TEST_CFG
 from rein_seg.config.schema.kinds import Size, Text, Weight
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.rules import ABOVE_0, NOT_EMPTY, NotNegative, Positive, Probability, at_least, at_most
@@ -158,6 +158,13 @@ NAMES: Mapping[str, Form] = {
     'beta2': Positive,
 }
 
+_INPUT_BANDS = Table(
+    {
+        'names': Sequence[Text],
+        'first_layer': Literal['repeat', 'average'],
+        'train_input': bool,
+    }
+)
 # keys of a class's config that are read before it is built
 _ENCODER: Mapping[str, Form] = {
     'checkpoint': Text | None,
@@ -168,6 +175,7 @@ _ENCODER: Mapping[str, Form] = {
     'name': Text | None,
     'mean': _CHANNELS | None,
     'std': Sequence[Positive] | None,
+    'bands': OneOf((_INPUT_BANDS, None)),
 }
 _METAINFO = Table({'classes': Sequence[str], 'palette': Sequence[Sequence[int]]}, closed=False)
 _NEVER = kinds.OrNever
@@ -260,6 +268,7 @@ CLASSES: Mapping[str, Mapping[str, Form]] = {
         'indices': kinds.Iterations | Annotated[Sequence[kinds.Index], NOT_EMPTY] | None,
         'ignore_index': kinds.Level,
     },
+    'DomainDataset': {'bands': OneOf((BANDS, None))},
     'Resize': {
         'scale': _SCALE,
         'scale_factor': Positive | tuple[Positive, Positive] | None,

@@ -50,6 +50,18 @@ SPLIT_RULE = Table(
         'seed': kinds.Seed,
     }
 )
+# `rein_seg.bands.Bands` checks the lengths
+BANDS = Table(
+    {
+        'names': Sequence[Text],
+        'use': Sequence[Text] | None,
+        'mean': Sequence[float] | None,
+        'std': Sequence[kinds.Positive] | None,
+        'axes': Literal['HWC', 'CHW'] | None,
+        'nodata': float | Literal['nan'] | None,
+        'value_range': tuple[float, float] | None,
+    }
+)
 _SELECTION = Table({'metric': kinds.Scores, 'rule': kinds.Better})
 BENCHMARK = Table(
     {
@@ -64,6 +76,7 @@ BENCHMARK = Table(
         'unseen': Sequence[Text],
         'compact': bool,
         'names': Named(Sequence[Text]),
+        'bands': OneOf((BANDS, None)),
     }
 )
 _DATASET = Built(DATASETS)

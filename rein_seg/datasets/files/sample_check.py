@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rein_seg.datasets.files.band_files import decode_bands
 from rein_seg.datasets.files.faults import (
     BAD_IMAGE,
     BAD_LABEL,
@@ -167,6 +168,9 @@ def _check_image(info: Mapping[str, Any], found: SampleCheck, digest: bool) -> N
         data = read_bytes(path)
         if digest:
             found.digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        if info.get('bands') is not None:
+            found.size = decode_bands(data, path, info['bands']).shape[:2]
+            return
         _decode(data, path)
         white, orientation = info.get('max_value'), info.get('orientation')
         image = decode_image(data, path, max_value=white, orientation=orientation)

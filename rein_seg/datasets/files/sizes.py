@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rein_seg.bands import Bands
+from rein_seg.datasets.files.band_files import band_size
 from rein_seg.datasets.files.pairing import Pair
 from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.files.pictures import Header, read_header
@@ -20,6 +22,8 @@ def image_size(info: Mapping[str, Any]) -> tuple[int, int]:
     Raises:
         UserError: If a header cannot be read, or as `check_turn`.
     """
+    if info.get('bands') is not None:
+        return _band_size(info['img_path'], info['bands'])
     header = _header(info['img_path'], 'image')
     check_turn(info, header)
     return header.size(info.get('orientation'))
@@ -60,14 +64,33 @@ def _header(path: str, what: str) -> Header:
         ) from error
 
 
-def of_one_size(pairs: Sequence[Pair], orientation: str | None = None) -> list[Pair]:
+def _band_size(path: str, bands: Bands) -> tuple[int, int]:
+    try:
+        return band_size(path, bands)
+    except OSError as error:
+        raise UserError(
+            f'image {path!r} cannot be read: {error.strerror or error}; copy it again'
+        ) from error
+
+
+def of_one_size(
+    pairs: Sequence[Pair], orientation: str | None = None, *, bands: Bands | None = None
+) -> list[Pair]:
     """Returns the pairs whose image and label load at the same size.
+
+    Args:
+        pairs: Image and label.
+        orientation: Of the data set.
+        bands: Of the images, None for RGB.
 
     Raises:
         UserError: If a header cannot be read.
     """
 
     def fits(pair: Pair) -> bool:
+        if bands is not None:
+            size = _header(str(pair[1]), 'label').size(orientation)
+            return _band_size(str(pair[0]), bands) == size
         image, label = (_header(str(path), 'image or label') for path in pair)
         return image.size(orientation) == label.size(orientation)
 

@@ -223,9 +223,9 @@ class PackDomainInputs(PackSegInputs):
     """Packs a sample as mmseg's `PackSegInputs` does, and keeps its domain.
 
     Args:
-        meta_keys: As in mmseg, with ``domain``, ``task`` (of a run of several), ``max_value`` and
-            ``orientation`` among the defaults, and for slices of volumes ``case``, ``slice`` and
-            ``slices``.
+        meta_keys: As in mmseg, with ``domain``, ``task`` (of a run of several), ``max_value``,
+            ``bands`` and ``orientation`` among the defaults, and for slices of volumes ``case``,
+            ``slice`` and ``slices``.
 
     Example:
         >>> import numpy as np
@@ -250,6 +250,7 @@ class PackDomainInputs(PackSegInputs):
             'domain',
             'task',
             'max_value',
+            'bands',
             'orientation',
             'case',
             'slice',

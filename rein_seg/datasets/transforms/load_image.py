@@ -11,6 +11,7 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmseg.registry import TRANSFORMS
 
+from rein_seg.datasets.files.band_files import read_bands
 from rein_seg.datasets.files.decoded import cached
 from rein_seg.datasets.files.pictures import STORED, read_image
 from rein_seg.datasets.transforms.corruptions import corrupt
@@ -24,8 +25,9 @@ class LoadDomainImage(LoadImageFromFile):
     """Loads the image of a sample with `read_image`, the only reader of images here.
 
     A `DomainDataset` puts it in the place of mmcv's `LoadImageFromFile`; 8-bit images are equal bit
-    for bit. Required key: img_path; optional: max_value, orientation, cache_dir, cache_raw,
-    corruption. Added keys: img, img_shape, ori_shape, orientation.
+    for bit. Images with ``bands`` are read by `read_bands`. Required key: img_path; optional:
+    bands, max_value, orientation, cache_dir, cache_raw, corruption. Added keys: img, img_shape,
+    ori_shape, orientation.
 
     Args:
         to_float32: Whether to convert to float32, 0..255.
@@ -61,7 +63,9 @@ class LoadDomainImage(LoadImageFromFile):
         super().__init__(to_float32=to_float32, color_type=color_type, backend_args=backend_args)
 
     def transform(self, results: dict) -> dict:
-        """Adds ``img``, (H, W, 3) uint8 BGR."""
+        """Adds ``img``, (H, W, 3) uint8 BGR; with ``bands`` (H, W, C) uint8 or float32."""
+        if results.get('bands') is not None:
+            return self._load_bands(results)
         path, folder = results['img_path'], results.get('cache_dir')
         corruption, white = results.get('corruption'), results.get('max_value')
         orientation = _COLOR_TYPES[self.color_type] or results.get('orientation')
@@ -77,6 +81,12 @@ class LoadDomainImage(LoadImageFromFile):
         else:
             flavour = f'image {corruption} {white} {orientation}'
             image = cached(folder, path, flavour, make, raw=results.get('cache_raw', False))
+        results['img'] = image.astype(np.float32) if self.to_float32 else image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
+
+    def _load_bands(self, results: dict) -> dict:
+        image = read_bands(results['img_path'], results['bands'])
         results['img'] = image.astype(np.float32) if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results

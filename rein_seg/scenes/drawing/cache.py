@@ -1,7 +1,7 @@
 """Keeps drawn pictures and their labels on disk, so that they are made once.
 
-Each PNG carries a digest of its content and of its place in a text chunk before its end: a picture
-that was changed, damaged or put in another place is drawn again.
+Each PNG carries a digest of its content and of its place in a text chunk before its end, each TIFF
+behind its end: a picture that was changed, damaged or put in another place is drawn again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 
 from rein_seg.errors import UserError
 from rein_seg.scenes.drawing.request import check_request
+from rein_seg.scenes.drawing.tiff import encode_tiff
 
 _REPORT_EVERY = 20
 _KEYWORD = b'tEXtrein_seg digest\0'
@@ -34,19 +35,21 @@ def fill_folder(
     *,
     draw: Callable[[int], Sequence[np.ndarray]],
     kinds: Sequence[str] = ('images', 'labels'),
+    suffixes: Sequence[str] = ('.png', '.png'),
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Draws missing and changed pictures among the first of a split; returns its folder.
 
-    The folder holds {kind}/{index:05d}.png for each kind. Files appear complete or not at all, so
-    killed runs and parallel processes do no harm.
+    The folder holds {kind}/{index:05d}{suffix} for each kind. Files appear complete or not at all,
+    so killed runs and parallel processes do no harm.
 
     Args:
         folder: Folder of the split; its name must contain everything that its pictures depend on.
         count: Number of pictures, >= 1.
         draw: Returns a picture of each kind of an index: image (H, W, 3), uint8, BGR, and label
-            (H, W), uint8.
+            (H, W), uint8; a TIFF takes (H, W, N) of any bands.
         kinds: Folders of the pictures.
+        suffixes: Of the files of each kind, ``.png`` or ``.tif``.
         progress: Called regularly with (pictures done, pictures to make), if any is missing.
 
     Raises:
@@ -68,7 +71,8 @@ def fill_folder(
         (folder / kind).mkdir(parents=True, exist_ok=True)
 
     def places(index: int) -> list[Path]:
-        return [folder / kind / f'{index:05d}.png' for kind in kinds]
+        named = zip(kinds, suffixes, strict=False)
+        return [folder / kind / f'{index:05d}{suffix}' for kind, suffix in named]
 
     missing = [i for i in range(count) if not all(_is_whole(path) for path in places(i))]
     for done, index in enumerate(missing, start=1):
@@ -91,6 +95,7 @@ def draw_split(
     seed: int,
     size: tuple[int, int],
     labelled: bool = True,
+    image_suffix: str = '.png',
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Draws missing pictures of a world; see `fill_folder`.
@@ -106,6 +111,7 @@ def draw_split(
         seed: Seed of the data set.
         size: (width, height) in pixels.
         labelled: Whether what ``render`` returns has a label picture beside the image.
+        image_suffix: Of image files; ``.tif`` for images of several bands.
         progress: As `fill_folder`.
 
     Returns:
@@ -122,7 +128,8 @@ def draw_split(
 
     folder = Path(root) / f'v{version}-seed{seed}-{size[0]}x{size[1]}' / domain / split
     kinds = ('images', 'labels') if labelled else ('images',)
-    return fill_folder(folder, count, draw=draw, kinds=kinds, progress=progress)
+    suffixes = (image_suffix, '.png')
+    return fill_folder(folder, count, draw=draw, kinds=kinds, suffixes=suffixes, progress=progress)
 
 
 def _is_whole(path: Path) -> bool:
@@ -141,7 +148,8 @@ def _has_digest(path: Path, changed: int, size: int) -> bool:
         data = path.read_bytes()
     except OSError:
         return False
-    body, chunk = data[: -_END - _CHUNK], data[-_END - _CHUNK : -_END]
+    end = _END if path.suffix == '.png' else 0
+    body, chunk = data[: len(data) - end - _CHUNK], data[len(data) - end - _CHUNK : len(data) - end]
     return chunk == _chunk(body, path)
 
 
@@ -155,13 +163,19 @@ def _chunk(body: bytes, path: Path) -> bytes:
 
 
 def _write(path: Path, picture: np.ndarray) -> None:
-    """Writes a PNG under a temporary name in the same folder, then moves it into place."""
+    """Writes a picture under a temporary name in the same folder, then moves it into place."""
+    if path.suffix == '.tif':
+        data = encode_tiff(picture)
+        return _put(path, data + _chunk(data, path))
     # a fast level, since drawing waits for the encoder
     done, code = cv2.imencode('.png', picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise OSError(f'{path}: OpenCV could not encode a {picture.shape} {picture.dtype} picture')
     data = code.tobytes()
-    data = data[:-_END] + _chunk(data[:-_END], path) + data[-_END:]
+    return _put(path, data[:-_END] + _chunk(data[:-_END], path) + data[-_END:])
+
+
+def _put(path: Path, data: bytes) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f'.{path.stem}-', suffix='.tmp', dir=path.parent)
     try:
         with os.fdopen(handle, 'wb') as file:
