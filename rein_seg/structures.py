@@ -149,12 +149,15 @@ class OpSite(Site):
         name: Module name in the encoder.
         tap: The module's output.
         parts: Named slices (name, start, end) of the output channels, such as q, k, v; or empty.
+        padding: Pads the input as a convolution with padding of its own does: ``(module, x) -> x``;
+            the plain convolution of that is the output. None: the module's input is used as it is.
     """
 
     role: str
     name: str
     tap: Tap
     parts: tuple[tuple[str, int, int], ...] = ()
+    padding: Callable[[nn.Module, Tensor], Tensor] | None = None
 
     @property
     def module(self) -> nn.Linear | nn.Conv2d:
@@ -165,11 +168,25 @@ class OpSite(Site):
 
 @dataclass(frozen=True)
 class NormSite(Site):
-    """NORM: a normalisation layer (norm1, norm2, norm, merge, final)."""
+    """NORM: a normalisation layer (norm1, norm2, norm, merge, final).
+
+    Attributes:
+        role: norm1, norm2, final, ...
+        name: Module name in the encoder.
+        tap: The output of the norm.
+        norm: The module with weight and bias, if it goes on behind the norm, as with an activation:
+            then the tap is in front of that. None: the module of the tap.
+    """
 
     role: str
     name: str
     tap: Tap
+    norm: nn.Module | None = None
+
+    @property
+    def module(self) -> nn.Module:
+        """The module with the norm's weight and bias."""
+        return self.tap.module if self.norm is None else self.norm
 
 
 @dataclass(frozen=True)
@@ -265,6 +282,7 @@ class Anatomy:
             keyword arguments.
         no_maps: Why the encoder gives no maps, and what to do; None if it gives maps.
         joint_dims: D of the joint embedding of `Features`, or None without it.
+        refused: (kind of site, reason): why there are none of this kind, or not all of them.
     """
 
     family: str
@@ -284,6 +302,7 @@ class Anatomy:
     hooks: tuple[tuple[nn.Module, Side, Callable[..., None]], ...] = ()
     no_maps: str | None = None
     joint_dims: int | None = None
+    refused: tuple[tuple[type[Site], str], ...] = ()
 
     @property
     def joint(self) -> nn.Module | None:
@@ -345,9 +364,13 @@ class Anatomy:
                 f'the {self.family!r} encoder has no {kind.__name__} with {asked}'
                 f'{"" if chosen is None else f" in blocks {sorted(chosen)}"}; '
                 f'it has: {"; ".join(filter(None, there)) or len(of_kind)}. '
-                'Choose one of these, or a method made for this family.'
+                f'{self._why(kind)}Choose one of these, or a method made for this family.'
             )
         return found
+
+    def _why(self, kind: type[Site]) -> str:
+        reasons = [reason for refused, reason in self.refused if refused is kind]
+        return ''.join(f'{reason[:1].upper()}{reason[1:]}. ' for reason in reasons)
 
     def _block_index(self, block: int) -> int:
         index = block + self.num_blocks if block < 0 else block

@@ -66,6 +66,7 @@ class OutputHook:
         self.function = function
         self.context = Context(site, site.tap.layout, anatomy)
         self.state = anatomy.state
+        self.padding = site.padding if isinstance(site, OpSite) else None
 
     def register(self, site: OpSite | NormSite) -> list[RemovableHandle]:
         """Registers on the operation or norm."""
@@ -74,7 +75,8 @@ class OutputHook:
     @unless_muted
     def on_output(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         """Replaces the output."""
-        return self.function(args[0], output, self.context)
+        x = args[0] if self.padding is None else self.padding(module, args[0])
+        return self.function(x, output, self.context)
 
 
 class InputHook:

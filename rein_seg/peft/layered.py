@@ -11,7 +11,10 @@ from rein_seg.peft.base import PEFTMethod
 from rein_seg.peft.choose import check_operations, find_operations, target_names
 from rein_seg.structures import Anatomy, BranchSite, OpSite, Site, StreamSite
 
-ALL_LINEARS = ('q', 'k', 'v', 'proj', 'fc1', 'fc2', 'fc3', 'conv1', 'conv2', 'conv3')
+ALL_LINEARS = (
+    *('q', 'k', 'v', 'proj', 'fc1', 'fc2', 'fc3'),
+    *('conv1', 'conv2', 'conv3', 'pw1', 'pw2'),
+)
 
 
 class LayerMethod(PEFTMethod):

@@ -20,7 +20,7 @@ from tests.encoders.probe import Probe
 from tests.encoders.tiny import ENCODERS, image
 
 FAMILIES = sorted(ENCODERS)
-CONVOLUTIONS = ('resnet', 'ddrnet')
+CONVOLUTIONS = ('resnet', 'ddrnet', 'efficientnet')
 TOKEN_FAMILIES = [name for name in FAMILIES if not name.startswith(('convnext', *CONVOLUTIONS))]
 FFN_FAMILIES = [name for name in FAMILIES if not name.startswith((*CONVOLUTIONS, 'hlg'))]
 # tables of absolute positions, where there is not one
@@ -69,10 +69,8 @@ def test_op_sees_input_and_output_of_every_operation(family):
     before, after = run(family, find, check)
     encoder, _ = build_encoder(ENCODERS[family])
     ops = {n for n, m in encoder.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))}
-    last = len(find_anatomy(encoder).stage_depths)
-    ops = {
-        n for n in ops if not n.startswith(('norm', f'stages.{last}', f'downsample_layers.{last}'))
-    }
+    reached = {site.name for site in find_anatomy(encoder).find(ParamSite)}
+    ops = {n for n in ops if f'{n}.weight' in reached}
     ops = {n for n in ops if '.pos_' not in n}  # networks that compute biases of positions
     # HLG's values of pixels, and of windows
     twice = {n for n in ops if n.startswith('block1.') and n.endswith('.v')}
@@ -94,7 +92,7 @@ def test_norm_output_can_be_scaled_along_its_channels(family):
     _, hooked = run(family, lambda a: a.find(NormSite), scale)
     encoder, _ = build_encoder(ENCODERS[family])
     for site in find_anatomy(encoder).find(NormSite):
-        norm = site.tap.module
+        norm = site.module
         gamma = torch.linspace(0.5, 1.5, site.channels)
         norm.weight.data *= gamma
         if hasattr(norm, 'bias'):

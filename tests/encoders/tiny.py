@@ -15,6 +15,13 @@ VIT = dict(
 _PVT = dict(
     embed_dims=[16, 32], num_heads=[2, 4], mlp_ratios=[2, 2], depths=[1, 2], sr_ratios=[4, 2]
 )
+# blocks with and without an expansion, gates, and a padding that depends on the image's size
+_EFFICIENTNET = dict(
+    type='TimmStages',
+    model='test_efficientnet',
+    model_args=dict(channel_multiplier=0.5, depth_multiplier=2.0, pad_type='same', bn_eps=1.0),
+    init_seed=0,
+)
 ENCODERS = {
     'vit': VIT,
     'vit_without_cls': {**VIT, 'with_cls_token': False},
@@ -152,6 +159,7 @@ ENCODERS = {
         arch=dict(embed_dims=[128, 128], depths=[2, 2], num_heads=[4, 4]),
         init_seed=0,
     ),
+    'efficientnet': {**_EFFICIENTNET, 'out_indices': [2, 3]},
     'resnet': dict(
         type='mmseg.ResNetV1c',
         depth=18,
@@ -233,6 +241,7 @@ ENCODERS = {
 LAYOUTS = {
     'sam': 'NHWC',
     'convnext': 'NCHW',
+    'efficientnet': 'NCHW',
     'resnet': 'NCHW',
     'resnetv2': 'NCHW',
     'ddrnet': 'NCHW',
@@ -276,6 +285,7 @@ FOUR_MAPS = {
         'arch': dict(**_STAGES, channels=[8, 8, 16, 16]),
         'out_indices': [0, 1, 2, 3],
     },
+    'efficientnet': _EFFICIENTNET,
     'dinov3': _timm('dinov3'),
     'eva02': _timm('eva02'),
     'beit': _timm('beit'),

@@ -21,6 +21,8 @@ class Case:
 
 # no operation of these can be updated: weights are standardised when they are used
 NO_OPS = ('resnetv2',)
+# no layers fc1 and fc2, no attention, no tokens
+CONVOLUTIONS = ('resnet', 'ddrnet', 'efficientnet')
 CASES = [
     Case('frozen', dict(type='Frozen')),
     Case('full', dict(type='Full')),
@@ -38,12 +40,12 @@ CASES = [
     Case(
         'lora_blocks',
         dict(type='LoRA', targets=['fc1'], rank=2, blocks=[-1]),
-        without=('resnet', 'ddrnet'),
+        without=CONVOLUTIONS,
     ),
     Case(
         'lora_patch',
         dict(type='LoRA', targets=['patch', 'fc2'], rank=2),
-        without=('resnet', 'ddrnet', 'hlg'),
+        without=(*CONVOLUTIONS, 'hlg'),
     ),
     Case(
         'lora_windows',
@@ -151,7 +153,7 @@ CASES = [
         'conv_lora',
         dict(type='ConvLoRA', num_experts=3),
         merges=False,
-        without=('convnext', 'resnet', 'ddrnet'),
+        without=('convnext', *CONVOLUTIONS),
     ),
     Case(
         'conv_lora_all',
@@ -230,7 +232,7 @@ CASES = [
         'vpt',
         dict(type='VPT', num_tokens=4),
         merges=False,
-        without=('convnext', 'resnet', 'ddrnet'),
+        without=('convnext', *CONVOLUTIONS),
         start=None,
     ),
     Case(

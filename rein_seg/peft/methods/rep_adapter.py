@@ -101,7 +101,7 @@ class RepAdapter(OperationMethod):
         >>> backbone.merge()  # costs nothing in prediction
     """
 
-    default_targets = (('q', 'k', 'v', 'fc1'), ('conv1',))
+    default_targets = (('q', 'k', 'v', 'fc1'), ('pw1',), ('conv1',))
     reads_operations = True
 
     def __init__(

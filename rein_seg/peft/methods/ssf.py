@@ -45,7 +45,7 @@ class ScaleShift(nn.Module):
 
     def merge(self, site: OpSite | NormSite) -> None:
         """Scales and shifts weight and bias; makes a bias where there was none."""
-        module = site.tap.module
+        module = site.module
         weight, bias = module.weight, module.bias
         assert isinstance(weight, Tensor)
         if bias is None:  # only where a target names an operation without a bias
@@ -123,14 +123,14 @@ class SSF(LayerMethod):
     def check_mergeable(self) -> None:
         """Checks that every scaled norm can hold a shift; an RMS norm has no bias at all."""
         for site, _ in self.site_layers():
-            if not hasattr(site.tap.module, 'bias'):
+            if not hasattr(site.module, 'bias'):
                 raise NotImplementedError(
                     f'SSF cannot be merged into weights: {site.name} is a '
-                    f'{type(site.tap.module).__name__}, which has no bias to hold the shift'
+                    f'{type(site.module).__name__}, which has no bias to hold the shift'
                 )
 
     def make_layer(self, site: OpSite | NormSite) -> nn.Module:
         """Returns scale and shift of one operation or norm."""
-        weight = site.tap.module.weight
+        weight = site.module.weight
         assert isinstance(weight, Tensor)
         return ScaleShift(weight, std=self.init_std)

@@ -109,7 +109,9 @@ class SVF(OperationMethod):
         768
     """
 
-    default_targets = (('qkv', 'proj', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3', 'downsample'),)
+    default_targets = (
+        ('qkv', 'proj', 'fc1', 'fc2', 'conv1', 'conv2', 'conv3', 'pw1', 'pw2', 'downsample'),
+    )
     no_weight_decay = ('delta',)
 
     def __init__(

@@ -128,7 +128,7 @@ class VeRA(OperationMethod):
         (torch.Size([64, 192]), torch.Size([192, 64]))
     """
 
-    default_targets = (('q', 'v'), ('fc1', 'fc2'))
+    default_targets = (('q', 'v'), ('fc1', 'fc2'), ('pw1', 'pw2'))
     no_weight_decay = ('lambda_b', 'lambda_d')
 
     def __init__(

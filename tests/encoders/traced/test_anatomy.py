@@ -1,0 +1,132 @@
+"""Anatomies found from networks of timm: beside those written by hand, and each site probed."""
+
+import pytest
+import torch
+from torch import nn
+
+from rein_seg.encoders import build_encoder, find_anatomy, shapes_only
+from rein_seg.errors import UserError
+from rein_seg.peft import PEFTMethod
+from rein_seg.structures import BranchSite, NormSite, OpSite, ParamSite, SeqSite, StreamSite
+
+MODELS = {
+    'tf_efficientnet_lite0': ((1, 2, 2, 6, 5), 16),
+    'mobilenetv4_conv_small': ((2, 2, 6, 7), 16),
+    'regnety_002': ((1, 1, 4, 7), 13),
+    'resnet18': ((2, 2, 2, 2), 8),
+    'convnextv2_atto': ((2, 2, 6, 2), 24),
+}
+
+
+def build(name, **options):
+    encoder, _ = build_encoder(dict(type='TimmStages', model=name, init_seed=0, **options))
+    return encoder, find_anatomy(encoder)
+
+
+class Everywhere(PEFTMethod):
+    """Adds a trainable zero at every site of the stream, branches, operations and norms."""
+
+    def connect(self, anatomy):
+        self.zeros = {}
+        for site in anatomy.sites:
+            if isinstance(site, (OpSite, NormSite)):
+                self.hook(site, self.add(str(site)).to_output)
+            elif isinstance(site, (StreamSite, BranchSite)):
+                self.hook(site, self.add(str(site)).delta)
+
+    def add(self, key):
+        self.zeros[key] = Zero()
+        return self.zeros[key]
+
+
+class Zero:
+    def __init__(self):
+        self.value = torch.zeros((), requires_grad=True)
+
+    def to_output(self, x, y, context):
+        return y + self.delta(y, context)
+
+    def delta(self, x, context):
+        # not the same for all channels: a norm would take that out
+        return self.value * torch.linspace(-1, 1, x.numel()).view(x.shape)
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_every_site_is_reached_and_left_as_it_was(name):
+    encoder, anatomy = build(name)
+    encoder.requires_grad_(False)
+    generator = torch.Generator().manual_seed(2)
+    for param in encoder.parameters():  # scales of branches begin at zero
+        param.add_(0.1 * torch.randn(param.shape, generator=generator))
+    image = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    before = encoder(image)
+    depths, branches = MODELS[name]
+    assert anatomy.stage_depths == depths
+    assert len(anatomy.find(BranchSite)) == branches
+    method = Everywhere()
+    method.attach(encoder, anatomy)
+    during = encoder(image)
+    assert all(torch.equal(x, y) for x, y in zip(before, during, strict=True))
+    sum((y * torch.linspace(-1, 1, y.numel()).view(y.shape)).sum() for y in during).backward()
+    silent = [key for key, zero in method.zeros.items() if not zero.value.grad]
+    assert not silent
+    method.detach()
+    assert all(torch.equal(x, y) for x, y in zip(before, encoder(image), strict=True))
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_exactly_the_parameters_behind_the_outputs_have_sites(name):
+    encoder, anatomy = build(name, out_indices=[1, 2])
+    encoder.requires_grad_(True)
+    sum(y.square().sum() for y in encoder(torch.randn(1, 3, 64, 64))).backward()
+    reached = {name for name, p in encoder.named_parameters() if p.grad is not None}
+    assert {site.name for site in anatomy.find(ParamSite)} == reached
+
+
+def tapped(anatomy, kind):
+    def ends(site):
+        if isinstance(site, BranchSite):
+            # several modules hold the same tensor
+            ends = site.entry_norm, site.conv
+            return site.branch, site.entry_raw.layout, site.exit_pre.layout, *ends
+        if isinstance(site, StreamSite):
+            return (site.where, *site.taps)
+        return (site.tap, site.parts) if isinstance(site, OpSite) else (site.tap,)
+
+    return [(site.block, *ends(site)) for site in anatomy.find(kind)]
+
+
+@pytest.mark.parametrize('name', ['resnet18', 'resnet50', 'convnext_atto', 'convnextv2_atto'])
+@pytest.mark.parametrize('kind', [OpSite, NormSite, StreamSite, BranchSite])
+def test_sites_equal_those_written_by_hand(name, kind):
+    with shapes_only():
+        encoder, traced = build(name)
+    ours, theirs = tapped(traced, kind), tapped(find_anatomy(encoder.model), kind)
+    assert set(ours) == set(theirs)
+
+
+def test_a_network_without_residual_sums_says_so():
+    _, anatomy = build('vgg11')
+    with pytest.raises(UserError, match='no StreamSite.*no module .* adds a branch to a stream'):
+        anatomy.find(StreamSite)
+    assert len(anatomy.find(OpSite)) == 8
+
+
+def test_weights_that_are_not_used_as_they_are_are_refused():
+    _, anatomy = build('resnetv2_50x1_bit')
+    with pytest.raises(UserError, match='StdConv2d does not use its weight as it is'):
+        anatomy.find(OpSite)
+
+
+def test_why_tokens_cannot_be_inserted():
+    _, anatomy = build('resnet18')
+    with pytest.raises(UserError, match='works? on maps, where tokens cannot be inserted'):
+        anatomy.find(SeqSite)
+
+
+def test_norms_with_an_activation_are_tapped_in_front_of_it():
+    encoder, anatomy = build('tf_efficientnet_lite0')
+    site = anatomy.find(NormSite, blocks=[1], role='norm1')[0]
+    assert site.module is encoder.model.blocks[1][0].bn1
+    assert site.tap.module is encoder.model.blocks[1][0].bn1.drop
+    assert isinstance(site.module.act, nn.ReLU6)
