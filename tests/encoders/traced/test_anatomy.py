@@ -11,7 +11,7 @@ from rein_seg.structures import BranchSite, NormSite, OpSite, ParamSite, SeqSite
 
 MODELS = {
     'tf_efficientnet_lite0': ((1, 2, 2, 6, 5), 16),
-    'mobilenetv4_conv_small': ((2, 2, 6, 7), 16),
+    'mobilenetv4_conv_small': ((2, 2, 6, 7), 14),
     'regnety_002': ((1, 1, 4, 7), 13),
     'resnet18': ((2, 2, 2, 2), 8),
     'convnextv2_atto': ((2, 2, 6, 2), 24),
