@@ -172,13 +172,16 @@ class TokenMethod(PEFTMethod):
         raise NotImplementedError
 
     def build(self, anatomy: Anatomy) -> None:
-        """Makes a module for each stage that has a refined block."""
+        """Makes a module for each stage that has a refined block.
+
+        A stage whose blocks differ in width (EfficientNet) has one for each width.
+        """
         sites = anatomy.find(StreamSite, where='out', blocks=self.blocks)
-        for stage in sorted({site.stage for site in sites}):
+        for stage, channels in dict.fromkeys((site.stage, site.channels) for site in sites):
             # a module holds the refined blocks of its stage only, counted from 0
-            own = [site for site in sites if site.stage == stage]
+            own = [s for s in sites if (s.stage, s.channels) == (stage, channels)]
             self._places |= {site.block: (len(self.stages), i) for i, site in enumerate(own)}
-            self.stages.append(self.make_stage(len(own), own[0].channels))
+            self.stages.append(self.make_stage(len(own), channels))
 
     def connect(self, anatomy: Anatomy) -> None:
         """Hooks to the output of every refined block."""
