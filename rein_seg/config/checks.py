@@ -18,6 +18,7 @@ from rein_seg.config.image_sizes import check_batch, test_sizes, training_sizes,
 from rein_seg.config.task import compares_images
 from rein_seg.config.tasks import metrics_of
 from rein_seg.datasets import DomainDataset, ImageDataset, leaf_datasets
+from rein_seg.datasets.files.faults import IDS
 from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.files.sample_check import SampleCheck, check_sample, faults_of_all
 from rein_seg.datasets.files.walk import describe
@@ -322,7 +323,8 @@ def check_labels(dataset: Any, *, all_classes: bool = False) -> Counter[int]:
     def check(index: int) -> SampleCheck:
         sample = check_sample(dataset.get_data_info(index))
         for fault in sample.faults:
-            if not fault.allowed:
+            # unknown ids wait: all labels together show better which ids they are
+            if not fault.allowed and fault.kind != IDS:
                 raise UserError(fault.message)
         return sample
 
@@ -338,6 +340,8 @@ def check_labels(dataset: Any, *, all_classes: bool = False) -> Counter[int]:
         return Counter()
     for _, message in faults_of_all(dataset.get_data_info(0), samples):
         raise UserError(f'domain {dataset.domain!r}: {message}')
+    for fault in (fault for sample in samples for fault in sample.faults if fault.kind == IDS):
+        raise UserError(fault.message)
     pixels: Counter[int] = Counter()
     if all_classes and step > 1:
         pixels.update(dict(enumerate(class_counts(dataset).sum(0).tolist())))

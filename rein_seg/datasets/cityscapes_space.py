@@ -79,7 +79,7 @@ class CityscapesSpaceDataset(DomainDataset):
             255, as BDD100K and ACDC come). Defaults to the ids in the layout's downloads; without a
             layout, to train.
         data_prefix: As `DomainDataset`; the layout fills in missing keys.
-        **kwargs: As `DomainDataset`.
+        **kwargs: As `DomainDataset`; a ``label_map`` stands in place of label_ids.
 
     Attributes:
         layout: The `Layout`, None without.
@@ -137,7 +137,27 @@ class CityscapesSpaceDataset(DomainDataset):
             self.decode = LastChannel()
         self.label_ids = label_ids or self.own_ids
         ids = maps[self.label_ids]
-        super().__init__(domain, label_map=ids, data_prefix=data_prefix, **{**known, **kwargs})
+        if 'label_map' in kwargs:  # ids that have no word
+            self.label_ids = None
+        super().__init__(domain, data_prefix=data_prefix, **{'label_map': ids, **known, **kwargs})
+
+    def get_data_info(self, idx: int) -> dict:
+        """Returns a sample's fields, with the word for its ids and how to write every other."""
+        words = {name: self._word(name) for name in self.label_maps}
+        return {
+            **super().get_data_info(idx),
+            'label_ids': self.label_ids,
+            'label_ids_words': words,
+        }
+
+    def _word(self, name: str) -> str:
+        """Returns the arguments that read the same files with other ids."""
+        word, known = f'label_ids={name!r}', self.layout.label_files if self.layout else {}
+        folders = self.layout.label_folders if self.layout else {}
+        if name in folders or self.label_ids in folders:
+            return word  # its labels lie in a folder of their own
+        same = self.layout is None or known.get(name) == self.seg_map_suffix
+        return word if same else f'{word}, seg_map_suffix={self.seg_map_suffix!r}'
 
     def _ids_of_layout(self, domain: str) -> str:
         """Returns the label ids of a layout's downloads."""

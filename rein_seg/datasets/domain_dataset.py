@@ -59,6 +59,8 @@ class DomainDataset(BaseSegDataset):
         ann_file: File that lists the names of the split, one a line; '' takes all images.
         label_map: Raw label id -> class index or ``ignore_index``; None if labels hold class
             indexes. Reading any other id is an error.
+        trust_ids: Whether ids of street labels are right although their shares of pixels look like
+            another convention, see `other_kind`.
         wrong_size: Treatment of a label whose size is not the image's: ``error`` when it is read,
             ``skip`` leaves the pair out (every header is read at the start), ``resize`` resizes
             the label to the image (nearest), ``keep`` does not check.
@@ -130,6 +132,7 @@ class DomainDataset(BaseSegDataset):
         seg_map_suffix: str | Sequence[str] = '.png',
         starts: Sequence[str] = ('', ''),
         label_map: Mapping[int, int] | None = None,
+        trust_ids: bool = False,
         wrong_size: str = 'error',
         max_value: float | None = None,
         bands: Mapping[str, Any] | None = None,
@@ -182,6 +185,7 @@ class DomainDataset(BaseSegDataset):
         self.corruption, self.cache_dir, self.cache_raw = corruption, cache_dir, cache_raw
         if corruption is not None:
             self.corruption = check_corruption(corruption)
+        self.trust_ids = trust_ids
         self.id_map = check_label_map(label_map, f'domain {domain!r}')
         self.hint = hint
         self.pool = ReferencePool(self._image_paths)
@@ -286,6 +290,7 @@ class DomainDataset(BaseSegDataset):
             'domain': self.domain,
             **({} if self.of_task is None else {'task': self.of_task}),
             'id_map': self.id_map,
+            'trust_ids': self.trust_ids,
             'classes': self._names,
             'num_classes': len(self._names),
             'ignore_index': self.ignore_index,

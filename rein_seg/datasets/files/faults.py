@@ -20,6 +20,7 @@ FORM = 'label not as its data set says'
 SIZE = 'label and image of two sizes'
 IDS = 'ids that map nowhere'
 INDEXES = 'class indexes where raw ids are expected'
+OTHER_IDS = 'ids of another convention'
 MASKS = 'masks where class indexes are expected'
 COUNT = 'number of images'
 IGNORED = 'no label has a pixel of a class'
@@ -28,7 +29,7 @@ DUPLICATE = 'same image in training and test'
 # in the order of reports
 KINDS = (
     MISSING, LISTING, COUNT, NO_LABEL, NO_IMAGE, BAD_IMAGE, BAD_LABEL, CHANNELS, FORM, SIZE, IDS,
-    INDEXES, MASKS, IGNORED, DUPLICATE,
+    OTHER_IDS, INDEXES, MASKS, IGNORED, DUPLICATE,
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from rein_seg.datasets.files.faults import (
     IGNORED,
     INDEXES,
     MASKS,
+    OTHER_IDS,
     SIZE,
     Fault,
 )
@@ -27,9 +28,11 @@ from rein_seg.datasets.files.label_files import read_label
 from rein_seg.datasets.files.listing import read_bytes
 from rein_seg.datasets.files.pictures import decode_image, open_picture
 from rein_seg.datasets.files.sizes import image_size
+from rein_seg.datasets.id_kinds import other_kind
 from rein_seg.datasets.transforms.labels import HINT, map_ids, other_size, size_message
 from rein_seg.errors import UserError
 
+_MOST = 40  # ids in a message
 _SMALL = 2**16  # below this a count by index is faster than sorting, and its table is small
 
 
@@ -78,6 +81,30 @@ def indexes_for_ids(info: Mapping[str, Any], samples: Iterable[SampleCheck]) -> 
         f'{labelled} pixels would be ignored: they look like class indexes, where raw '
         "ids are expected; if they are, give the data set label_ids='train' (label_map=None)"
     )
+
+
+def ids_of_another_kind(info: Mapping[str, Any], samples: Iterable[SampleCheck]) -> str | None:
+    """Returns an error text if labels of streets follow another convention of ids, else None.
+
+    Args:
+        info: Fields of any sample of the data set.
+        samples: Findings about its samples.
+    """
+    raw: Counter = Counter()
+    for sample in samples:
+        raw.update(sample.raw)
+    found = other_kind(info, raw)
+    if found is None:
+        return None
+    return (
+        f'labels such as {info["seg_map_path"]!r} hold the ids {_listed(raw)}: {found}; if they '
+        'are right as they are, give the data set trust_ids=True'
+    )
+
+
+def _listed(raw: Mapping[int, int]) -> str:
+    ids = sorted(raw)
+    return f'{ids}' if len(ids) <= _MOST else f'[{", ".join(map(str, ids[:_MOST]))}, ...]'
 
 
 def masks_for_ids(info: Mapping[str, Any], samples: Iterable[SampleCheck]) -> str | None:
@@ -130,11 +157,14 @@ def faults_of_all(
         samples: Findings about its samples.
     """
     for kind, find in (
-        (INDEXES, indexes_for_ids), (MASKS, masks_for_ids), (IGNORED, all_ignored),
+        (OTHER_IDS, ids_of_another_kind), (INDEXES, indexes_for_ids), (MASKS, masks_for_ids),
+        (IGNORED, all_ignored),
     ):  # fmt: skip
         message = find(info, samples)
         if message is not None:
             yield kind, message
+            if kind == OTHER_IDS:  # which explains the others
+                return
 
 
 def check_sample(info: Mapping[str, Any], *, digest: bool = False) -> SampleCheck:
@@ -256,7 +286,9 @@ def _check_ids(info: Mapping[str, Any], found: SampleCheck) -> None:
     try:
         known = dict(zip(found.raw, classes_of(list(found.raw)), strict=True))
     except UserError as error:
-        found.faults.append(Fault(IDS, info['seg_map_path'], str(error)))
+        kind = other_kind(info, found.raw)
+        message = str(error) if kind is None else f'{str(error).rpartition("; ")[0]}; {kind}'
+        found.faults.append(Fault(IDS, info['seg_map_path'], message))
         # one by one: known ids still count, though another id is unknown
         for raw in found.raw:
             try:
