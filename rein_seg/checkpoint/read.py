@@ -30,6 +30,8 @@ _ALLOWING = threading.Lock()
 os.register_at_fork(
     before=_ALLOWING.acquire, after_in_parent=_ALLOWING.release, after_in_child=_ALLOWING.release
 )
+# of these, the first that a file has; its averaged weights if it has no others
+_WRAPPERS = ('state_dict', 'model', 'module', 'teacher', 'model_ema', 'state_dict_ema')
 _LEGACY_START = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
 
 
@@ -107,7 +109,8 @@ def _read(file: BinaryIO, source: str, map_location: Any) -> Any:
 def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
     """Reads tensors by name from ``.safetensors`` or from a ``torch.save`` file.
 
-    The usual wrappers (``state_dict``, ``model``, ``module``, ``teacher``) are taken off.
+    The usual wrappers (``state_dict``, ``model``, ``module``, ``teacher``, ``model_ema``,
+    ``state_dict_ema``) are taken off.
 
     Raises:
         UserError: If the file cannot be read, or holds no tensors by name.
@@ -150,13 +153,13 @@ def state_dict_of(content: Any, source: str) -> dict[str, Tensor]:
         >>> state_dict_of(dict(state_dict=dict(scale=torch.ones(1)), iter=2), 'iter_2.pth')
         {'scale': tensor([1.])}
     """
-    for wrapper in ('state_dict', 'model', 'module', 'teacher'):
+    for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping) or not any(isinstance(v, Tensor) for v in content.values()):
         raise UserError(
             f'weights file {source!r} holds no tensors by name: expected a state dict, '
-            'or one under the key "state_dict", "model", "module" or "teacher"'
+            'or one under the key "state_dict", "model", "module", "teacher" or "model_ema"'
         )
     tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)}
     odd = next((name for name in tensors if not isinstance(name, str)), None)
