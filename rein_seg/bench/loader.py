@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -26,14 +26,26 @@ from rein_seg.datasets.files.listing import read_bytes
 from rein_seg.datasets.sampling.stream import seed_everything
 from rein_seg.datasets.transforms.labels import load_classes, map_ids
 from rein_seg.errors import UserError
+from rein_seg.fast import rust_png
+from rein_seg.fast.dispatch import without
 from rein_seg.scenes.streets import render
 from rein_seg.timing import compare, interleave
 
 MMSEG = 'mmseg'
 MMSEG_RAW = 'mmseg, raw ids mapped'
 OURS = 'ours, raw ids mapped'
+OURS_PLAIN = 'ours, plain png readers'
 OURS_COPIES = 'ours, decoded copies'
 OURS_RAW = 'ours, raw copies'
+READERS = ('rust_png', 'rust_png_labels')
+
+
+class Way(NamedTuple):
+    """A way to load: records of the images, transforms, and fast forms that are left out."""
+
+    infos: list[dict]
+    steps: list[Any]
+    without: tuple[str, ...] = ()
 
 
 def benchmark_loader(
@@ -47,9 +59,9 @@ def benchmark_loader(
 ) -> dict[str, Any]:
     """Measures images/s of the training pipeline of gtav_to_urban, way by way in turn.
 
-    Five ways: mmseg's transforms on labels that hold class indexes already, mmseg's mapping raw
-    ids, ours on raw ids, and ours with decoded copies, compressed and raw. The first round, which
-    is not counted, makes the copies.
+    The ways: mmseg's transforms on labels that hold class indexes already, mmseg's mapping raw
+    ids, ours on raw ids, ours with decoded copies, compressed and raw; and where the Rust decoder
+    of png is installed, ours without it. The first round, which is not counted, makes the copies.
 
     Args:
         images: Number of images, each once a round.
@@ -61,7 +73,8 @@ def benchmark_loader(
 
     Returns:
         For each way ``images_per_s``, ``ratio`` to mmseg (median of the rounds), ``ratio_range``,
-        and ``steps``: ms an image of each transform. Also ``mapping``: ms and share of ours; and
+        and ``steps``: ms an image of each transform. `OURS_PLAIN` also has ``ours``, the ratio of
+        `OURS` to it with its range. Also ``mapping``: ms and share of ours; and
         ``files``: mean MB of images, and of copies with their labels.
 
     Raises:
@@ -74,12 +87,12 @@ def benchmark_loader(
             _draw(Path(folder), images, tuple(size))
         infos = _infos(root, images)
         ways = _ways(infos, Path(folder), crop)
-        outputs = {name: [_run(*way, i) for i in range(images)] for name, way in ways.items()}
+        outputs = {name: [_run(way, i) for i in range(images)] for name, way in ways.items()}
         _check_equal(outputs)
         del outputs
 
         measured = interleave(
-            {name: partial(_run_all, *way) for name, way in ways.items()},
+            {name: partial(_run_all, way) for name, way in ways.items()},
             repeats=repeats,
             device=torch.device('cpu'),
             report=report,
@@ -90,10 +103,13 @@ def benchmark_loader(
                 'images_per_s': images / one['seconds'],
                 'ratio': 1 / one['time_ratio'],
                 'ratio_range': sorted(1 / ratio for ratio in one['time_ratio_range']),
-                'steps': _steps(*ways[name]),
+                'steps': _steps(ways[name]),
             }
             for name, one in figures.items()
         }
+        if OURS_PLAIN in ways:
+            gain = compare(measured, OURS)[OURS_PLAIN]
+            result[OURS_PLAIN]['ours'] = [gain['time_ratio'], *gain['time_ratio_range']]
         each = 1000 / result[OURS]['images_per_s']
         spent = _mapping_ms(infos)
         result['mapping'] = {'ms': spent, 'share_of_ours': spent / each}
@@ -139,8 +155,7 @@ def _infos(root: str, images: int) -> list[dict[str, Any]]:
     return [dataset.get_data_info(int(index)) for index in at]
 
 
-def _ways(infos: list[dict], folder: Path, crop: int) -> dict[str, tuple[list[dict], list[Any]]]:
-    """Returns for each way the records of the images and the transforms."""
+def _ways(infos: list[dict], folder: Path, crop: int) -> dict[str, Way]:
     resize = dict(
         type='RandomChoiceResize',
         scales=[int(crop * x * 0.1) for x in range(5, 21)],
@@ -169,25 +184,34 @@ def _ways(infos: list[dict], folder: Path, crop: int) -> dict[str, tuple[list[di
         cv2.imwrite(str(path), load_classes(info))
         converted.append({**info, 'seg_map_path': str(path), 'label_map': None})
     copies = {'cache_dir': str(folder / 'copies')}
-    return {
-        MMSEG: (converted, plain),
-        MMSEG_RAW: ([{**info, 'label_map': CITYSCAPES_LABEL_IDS} for info in infos], plain),
-        OURS: (infos, ours),
-        OURS_COPIES: ([{**info, **copies} for info in infos], ours),
-        OURS_RAW: ([{**info, **copies, 'cache_raw': True} for info in infos], ours),
+    ways = {
+        MMSEG: Way(converted, plain),
+        MMSEG_RAW: Way([{**info, 'label_map': CITYSCAPES_LABEL_IDS} for info in infos], plain),
+        OURS: Way(infos, ours),
+    }
+    if rust_png.decoder() is not None:
+        ways[OURS_PLAIN] = Way(infos, ours, without=READERS)
+    return ways | {
+        OURS_COPIES: Way([{**info, **copies} for info in infos], ours),
+        OURS_RAW: Way([{**info, **copies, 'cache_raw': True} for info in infos], ours),
     }
 
 
-def _run_all(infos: list[dict], steps: list[Any]) -> None:
-    for index in range(len(infos)):
-        _run(infos, steps, index)
+def _run_all(way: Way) -> None:
+    for index in range(len(way.infos)):
+        _run(way, index)
 
 
-def _run(infos: list[dict], steps: list[Any], index: int) -> dict[str, Any]:
+def _run(way: Way, index: int, spent: dict[str, float] | None = None) -> dict[str, Any]:
+    """Loads an image; adds the seconds of each transform to ``spent``."""
     seed_everything(index, torch_too=False)
-    results = {**infos[index], 'seg_fields': []}
-    for step in steps:
-        results = step(results)
+    results = {**way.infos[index], 'seg_fields': []}
+    with without(*way.without) if way.without else contextlib.nullcontext():
+        for step in way.steps:
+            start = time.perf_counter()
+            results = step(results)
+            if spent is not None:
+                spent[type(step).__name__] += time.perf_counter() - start
     return results
 
 
@@ -199,17 +223,12 @@ def _check_equal(outputs: Mapping[str, list[dict]]) -> None:
             assert torch.equal(*labels), f'{name}: another label'
 
 
-def _steps(infos: list[dict], steps: list[Any]) -> dict[str, float]:
+def _steps(way: Way) -> dict[str, float]:
     """Returns the ms an image of each transform."""
-    spent = dict.fromkeys((type(step).__name__ for step in steps), 0.0)
-    for index, info in enumerate(infos):
-        seed_everything(index, torch_too=False)
-        results = {**info, 'seg_fields': []}
-        for step in steps:
-            start = time.perf_counter()
-            results = step(results)
-            spent[type(step).__name__] += time.perf_counter() - start
-    return {name: 1000 * seconds / len(infos) for name, seconds in spent.items()}
+    spent = dict.fromkeys((type(step).__name__ for step in way.steps), 0.0)
+    for index in range(len(way.infos)):
+        _run(way, index, spent)
+    return {name: 1000 * seconds / len(way.infos) for name, seconds in spent.items()}
 
 
 def _mapping_ms(infos: list[dict], rounds: int = 5) -> float:

@@ -2,9 +2,9 @@
 
 The work of one worker of a loader for gtav_to_urban: read, map, resize, crop,
 distort. In turn: mmseg's transforms on converted labels, mmseg's mapping raw
-ids, ours on raw ids, and ours with decoded copies, compressed and raw. Checks
-that all make the same output. Prints images/s, ratios to mmseg, ms of each
-step, and the share of the mapping.
+ids, ours on raw ids, ours with plain png readers, and ours with decoded
+copies, compressed and raw. Checks that all make the same output. Prints
+images/s, ratios to mmseg, ms of each step, and the share of the mapping.
 """
 
 import argparse

@@ -99,7 +99,8 @@ def benchmark_speed(
                 one.update(_examine(target, one['seconds'], figures['rates']))
         first = next(iter(targets.values()))
         if mode == 'train':
-            figures['data'] = time_data(first.cfg, batch=batch, repeats=repeats)
+            left_out = {name: target.work.without for name, target in targets.items()}
+            figures['data'] = time_data(first.cfg, batch=batch, repeats=repeats, left_out=left_out)
         return {
             'config': config,
             'settings': {

@@ -22,7 +22,8 @@ def speed_tables(figures: Mapping[str, Any]) -> str:
             rate = rates[one['dtype']]['gflop_per_s']
             blocks += [f'## {name}', _floor(one), _parts(one, rate), _kinds(one), _much(one)]
     if 'data' in figures:
-        blocks.append(_data(figures['data']))
+        step = next(iter(figures['targets'].values()))['seconds']
+        blocks.append(_data(figures['data'], step))
     return '\n\n'.join(blocks)
 
 
@@ -134,13 +135,18 @@ def _much(one: Mapping[str, Any]) -> str:
     )
 
 
-def _data(data: Mapping[str, Any]) -> str:
+def _data(data: Mapping[str, Any], step: float) -> str:
     if 'not_measured' in data:
         return f'data: not measured, {data["not_measured"]}'
-    return (
-        f'data: {1000 * data["seconds"]:.1f} ms a batch in one process; the config has '
-        f'{data["workers"]} workers'
-    )
+
+    def said(seconds: float) -> str:
+        return f'{1000 * seconds:.1f} ms a batch in one process, {seconds / step:.1%} of a step'
+
+    lines = [f'data: {said(data["seconds"])}; the config has {data["workers"]} workers']
+    for name, one in data['without'].items():
+        ratio = f'{one["ratio"]:.2f} ({_range(one["ratio_range"])})'
+        lines.append(f'data, {name}: {said(one["seconds"])}; {ratio} of the time')
+    return '\n'.join(lines)
 
 
 def _in_order(parts: Mapping[str, Any]) -> list[str]:

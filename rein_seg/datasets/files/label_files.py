@@ -15,6 +15,7 @@ from PIL import Image
 from rein_seg.datasets.files.listing import read_bytes
 from rein_seg.datasets.files.pictures import check_pages, header_of, open_picture, oriented
 from rein_seg.errors import UserError
+from rein_seg.fast.dispatch import has_fast_form
 
 _COLOURS = ('RGB', 'RGBA', 'P', 'L', 'LA', '1')
 # largest difference between the channels of a grey picture stored as a colour JPEG
@@ -89,7 +90,7 @@ def read_label(
             raw = decode.from_bytes(data, path)
         else:
             _check_stored(image, data, path, decode)
-            raw = (decode or read_ids)(image, path)
+            raw = read_ids(image, path, data) if decode is None else decode(image, path)
     if raw.dtype.kind == 'f' or (raw.size and raw.min() < 0):
         raise UserError(
             f'label {path!r} holds {raw.dtype} values: expected whole numbers >= 0; save the ids '
@@ -145,11 +146,39 @@ def _is_signed_byte(image: Image.Image) -> bool:
     return _SIGNED in tuple(image.tag_v2.get(_SAMPLE_FORMAT, (1,)))
 
 
-def read_ids(image: Image.Image, path: str) -> np.ndarray:
-    """Returns the values of a single-channel picture, the indexes of a palette picture."""
-    # read by Pillow: OpenCV turns the indexes of a palette into colours
+@has_fast_form('rust_png_labels')
+def stored_values(image: Image.Image, data: bytes) -> np.ndarray:
+    """Decodes a picture with Pillow: its values, or the indexes of its palette.
+
+    (OpenCV turns indexes into colours.)
+
+    Args:
+        image: The opened picture.
+        data: The content of its file; b'' if there is none.
+
+    Returns:
+        (H, W) or (H, W, channels).
+
+    Example:
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> from rein_seg.datasets.files.label_files import stored_values
+        >>> stored_values(Image.fromarray(np.uint8([[7, 9]])), b'').tolist()
+        [[7, 9]]
+    """
+    return np.array(image)
+
+
+def read_ids(image: Image.Image, path: str, data: bytes = b'') -> np.ndarray:
+    """Returns the values of a single-channel picture, the indexes of a palette picture.
+
+    Args:
+        image: The opened picture.
+        path: Of its file, for messages.
+        data: The content of its file.
+    """
     stretched = _STRETCHED.get(_raw_mode(image), 1)
-    raw = np.array(image)
+    raw = stored_values(image, data)
     if stretched > 1:
         raw //= stretched
     if raw.ndim != 2:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from rein_seg.datasets.files.listing import read_bytes, read_heads
 from rein_seg.errors import UserError
+from rein_seg.fast.dispatch import has_fast_form
 
 FORMATS = ('PNG', 'JPEG', 'TIFF', 'BMP', 'GIF', 'WEBP', 'PPM', 'JPEG2000')
 MOST_PIXELS = 178_956_970  # Pillow's own limit; 512 MiB of RGB
@@ -266,9 +267,7 @@ def decode_image(
         raise UserError(
             f'image {path!r} has Lab colours: expected grey, RGB, a palette or CMYK; save it as RGB'
         )
-    # OpenCV converts numbers of one channel and 32 bits to colours only by failing
-    flags = cv2.IMREAD_ANYDEPTH | (0 if mode in ('I', 'F') else cv2.IMREAD_COLOR)
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    pixels = decode_pixels(data, mode)
     expected = header.size() if is_turned else header.stored
     if pixels is None or pixels.shape[:2] != expected:
         raise UserError(
@@ -281,6 +280,30 @@ def decode_image(
     if pixels.ndim == 2:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
     return oriented(pixels, header, orientation, is_turned=is_turned)
+
+
+@has_fast_form('rust_png')
+def decode_pixels(data: bytes, mode: str) -> np.ndarray | None:
+    """Decodes an image with OpenCV.
+
+    Args:
+        data: The content of a picture file.
+        mode: Pillow's name of its pixel format.
+
+    Returns:
+        (H, W, 3) BGR as stored, or (H, W) of one channel of 32 bits; None if OpenCV refuses it.
+
+    Example:
+        >>> import cv2
+        >>> import numpy as np
+        >>> from rein_seg.datasets.files.pictures import decode_pixels
+        >>> file = cv2.imencode('.png', np.uint8([[[1, 2, 3]]]))[1].tobytes()
+        >>> decode_pixels(file, 'RGB').tolist()
+        [[[1, 2, 3]]]
+    """
+    # OpenCV converts numbers of one channel and 32 bits to colours only by failing
+    flags = cv2.IMREAD_ANYDEPTH | (0 if mode in ('I', 'F') else cv2.IMREAD_COLOR)
+    return cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 def to_bytes(pixels: np.ndarray, name: str, max_value: float | None) -> np.ndarray:
