@@ -33,6 +33,7 @@ COMMANDS = (
     'test',
     'predict',
     'compare',
+    'compare-frames',
     'show-results',
     'report',
     'check-data',

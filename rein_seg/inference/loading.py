@@ -194,6 +194,23 @@ def _hub_id(source: str | Path) -> HubId | None:
         return None
 
 
+def stored_config(source: str | Path) -> tuple[Path, Config, dict[str, Any]]:
+    """Reads the config of a trained model without building it.
+
+    Args:
+        source: As `load`.
+
+    Returns:
+        The weights file, the resolved config, and ``classes`` and ``palette`` where the file says
+        them.
+
+    Raises:
+        UserError: As `load`.
+    """
+    path = find_weights(source)
+    return path, *_config_of(path)
+
+
 def _config_of(path: Path) -> tuple[Config, dict[str, Any]]:
     """Returns the config in a weights file, and classes and palette where the file says them."""
     if path.suffix == '.safetensors':

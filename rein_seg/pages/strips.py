@@ -15,8 +15,15 @@ _SIZE = 13  # of the font
 _CARD = 240  # pixels, height of an image of any shape
 
 
-def row(title: str, images: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns an image, its truth and its prediction side by side under a title.
+def row(
+    title: str | Sequence[str], images: Sequence[np.ndarray], *, width: int = WIDTH
+) -> np.ndarray:
+    """Returns an image, its truth and its predictions side by side under a title.
+
+    Args:
+        title: Of the row, or a text for each image.
+        images: (H, W, 3) each: the image, then maps of classes in colours.
+        width: Of each image, in pixels.
 
     Example:
         >>> import numpy as np
@@ -25,15 +32,15 @@ def row(title: str, images: Sequence[np.ndarray]) -> np.ndarray:
         >>> row('fog   mIoU 41.20 %', [image, image, image]).shape  # 3 x 320 and two gaps wide
         (182, 972, 3)
     """
-    height = round(images[0].shape[0] * WIDTH / images[0].shape[1])
-    # nearest: a mean of two colours would be a third class
-    modes = (cv2.INTER_AREA, cv2.INTER_NEAREST, cv2.INTER_NEAREST)
-    cells = [
-        cv2.resize(i, (WIDTH, height), interpolation=m) for i, m in zip(images, modes, strict=True)
-    ]
-    gap = np.full((height, GAP, 3), PAPER, np.uint8)
-    strip = np.hstack([cells[0], gap, cells[1], gap, cells[2]])
-    return np.vstack([text_line([title]), strip])
+    size = (width, round(images[0].shape[0] * width / images[0].shape[1]))
+    gap = np.full((size[1], GAP, 3), PAPER, np.uint8)
+    cells = [cv2.resize(images[0], size, interpolation=cv2.INTER_AREA)]
+    for each in images[1:]:
+        # nearest: a mean of two colours would be a third class
+        cells += [gap, cv2.resize(each, size, interpolation=cv2.INTER_NEAREST)]
+    words = [title] if isinstance(title, str) else title
+    line = text_line(words, columns=len(images), width=width)
+    return np.vstack([line, np.hstack(cells)])
 
 
 def cards(title: str, images: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray:
@@ -62,16 +69,22 @@ def cards(title: str, images: Sequence[np.ndarray], captions: Sequence[str]) -> 
     return np.vstack([text_line([title]), text_line(columns), strip])
 
 
-def text_line(words: Sequence[str]) -> np.ndarray:
-    """Returns a line of text: a title, or a word for each of the three columns.
+def text_line(words: Sequence[str], *, columns: int = 3, width: int = WIDTH) -> np.ndarray:
+    """Returns a line of text: a title, or a word for each column.
+
+    Args:
+        words: One, which may take the whole line, or one for each column.
+        columns: Number of columns.
+        width: Of a column, in pixels.
 
     Example:
         >>> from rein_seg.pages.strips import text_line
         >>> text_line(['image', 'truth', 'prediction']).shape
         (22, 972, 3)
     """
-    line = np.full((HEADER, STRIP_WIDTH, 3), PAPER, np.uint8)
-    room = STRIP_WIDTH if len(words) == 1 else WIDTH
+    total = columns * width + (columns - 1) * GAP
+    line = np.full((HEADER, total, 3), PAPER, np.uint8)
+    room = total if len(words) == 1 else width
     for i, word in enumerate(words):
-        write(line, shortened(word, room - 8, _SIZE), (i * (WIDTH + GAP) + 4, HEADER // 2), _SIZE)
+        write(line, shortened(word, room - 8, _SIZE), (i * (width + GAP) + 4, HEADER // 2), _SIZE)
     return line

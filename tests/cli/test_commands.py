@@ -132,11 +132,13 @@ MORE = {
     'merge': ['in.pth'],
     'convert': ['in.pth', 'out.pth'],
     'class-table': ['out.safetensors'],
+    'compare-frames': ['--domain', 'night', '--out', 'out.png'],
 }
 TOLD = {
     'benchmark-loader': 'rein-seg benchmark-loader: error: unrecognized arguments: none.py',
     'benchmark-service': "error: measuring shared failed: config 'none.py' does not exist",
     'check-data': "error: 'none.py' is neither a benchmark nor a config nor a folder",
+    'compare-frames': "error: 'none.py' does not exist: expected an adapter file",
     'init-data': "error: 'none.py' does not exist: give the folder of the images",
     'predict': "error: 'none.py' does not exist: expected an adapter file",
     'pretrain-tiny': 'rein-seg pretrain-tiny: error: unrecognized arguments: none.py',

@@ -40,8 +40,8 @@ def time_data(
 
     Returns:
         ``seconds`` of a batch, the median, and ``workers`` of the config, which share the work; or
-        ``not_measured``, the reason. ``without``: by name of ``left_out`` ``seconds``, and ``ratio``
-        to all forms with ``ratio_range``.
+        ``not_measured``, the reason. ``without``: by name of ``left_out`` ``seconds``, and
+        ``ratio`` to all forms with ``ratio_range``.
     """
     loader = cfg.get('train_dataloader')
     if not loader:
