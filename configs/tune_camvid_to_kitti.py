@@ -9,10 +9,8 @@ targets = []
 val_evaluator = dict(targets=targets)
 test_evaluator = val_evaluator
 lr = 'optim_wrapper.optimizer.lr'
-low, middle, high = [[(word, float(word)) for word in words.split()] for words in (
-    '1e-4 3e-4 1e-3', '3e-4 1e-3 3e-3', '1e-3 3e-3 1e-2')]
-spans = dict(Full=low, Scratch=middle)  # methods with few parameters need higher rates
+rates = [('1e-3', 1e-3), ('3e-3', 3e-3), ('1e-2', 1e-2)]
 ways = {{_base_.ways}}
 comparison = dict(_delete_=True, seeds=[0], peft=[
     dict(way, name=f'{name}-{word}', options={**way.get('options', {}), lr: rate})
-    for name, way in ways.items() for word, rate in spans.get(name, high)])
+    for name, way in ways.items() for word, rate in rates])
