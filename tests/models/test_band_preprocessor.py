@@ -16,9 +16,9 @@ def make(**options):
 def test_each_band_has_its_own_mean_and_deviation_and_padding_is_the_mean():
     image = torch.tensor([12, 2], dtype=torch.uint8).reshape(2, 1, 1).expand(2, 2, 3)
     sample = SegDataSample(metainfo=dict(img_shape=(2, 3)))
-    batch = make(size=(4, 4), size_divisor=None)(
-        dict(inputs=[image], data_samples=[sample]), True
-    )['inputs']
+    batch = make(size=(4, 4), size_divisor=None)(dict(inputs=[image], data_samples=[sample]), True)[
+        'inputs'
+    ]
     assert batch.shape == (1, 2, 4, 4)
     assert batch[0, :, 0, 0].tolist() == [1.0, 2.0] and batch[0, :, 3, 3].tolist() == [0.0, 0.0]
 

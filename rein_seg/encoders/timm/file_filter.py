@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch.nn.functional as F
@@ -12,28 +10,10 @@ from torch import Tensor, nn
 
 from rein_seg.checkpoint.tensors import shown
 from rein_seg.encoders.resampling import resize_positions
+from rein_seg.encoders.timm.filters import family_filter
 from rein_seg.errors import UserError
 
-# names that timm's files give to their filters
-_FILTERS = ('checkpoint_filter_fn', '_filter_fn', '_filter_torchvision_pretrained')
 _TABLE = 'relative_position_bias_table'
-
-
-def timm_filter(name: str) -> Callable[..., dict[str, Tensor]] | None:
-    """Returns timm's function that reads weights files of a model; None if it reads its own only.
-
-    Args:
-        name: timm's name.
-
-    Example:
-        >>> from rein_seg.encoders.timm.file_filter import timm_filter
-        >>> timm_filter('pvt_v2_b0').__name__, timm_filter('resnet18')
-        ('checkpoint_filter_fn', None)
-    """
-    from timm.models import model_entrypoint
-
-    module = sys.modules[model_entrypoint(name.partition('.')[0]).__module__]
-    return next((vars(module)[key] for key in _FILTERS if key in vars(module)), None)
 
 
 def filter_file(
@@ -63,12 +43,10 @@ def filter_file(
         >>> {k: tuple(v.shape) for k, v in filter_file(file, model, 'hiera_tiny_224').items()}
         {'pos_embed': (1, 256, 96)}
     """
-    read = timm_filter(name)
-    filtered = dict(state)
+    read, filtered = family_filter(name), dict(state)
     if read is not None:
-        more = [whole] if len(inspect.signature(read).parameters) > 1 else []
         try:
-            filtered = dict(read(filtered, *more))
+            filtered = dict(read(filtered, whole))
         except Exception as error:  # timm's filters index by name without checking
             raise UserError(
                 f'timm cannot read the weights file for {name!r} ({type(error).__name__}: '

@@ -7,7 +7,10 @@ import torch
 from rein_seg.encoders import build_encoder, shapes_only
 from rein_seg.encoders.timm import TimmStages
 from rein_seg.errors import UserError
+from tests.named_models import NAMED, of_kind
 
+STAGED = of_kind('convolutional') + of_kind('hierarchical')
+QUICK = ('tf_efficientnet_lite0', 'swin_tiny_patch4_window7_224', 'pvt_v2_b0', 'hiera_tiny_224')
 LITE0 = dict(type='TimmStages', model='tf_efficientnet_lite0', init_seed=0)
 
 
@@ -85,3 +88,39 @@ def test_random_weights_are_of_timms_rule_and_keep_the_size_of_maps():
     again, other = (build_encoder({**LITE0, 'init_seed': seed})[0] for seed in (0, 1))
     first, second, third = (e.model.conv_stem.weight for e in (encoder, again, other))
     assert torch.equal(first, second) and not torch.equal(first, third)
+
+
+def twin(name, size):
+    """Ours, and timm's own network of stages for one size with the same weights."""
+    model = NAMED[name]
+    encoder, _ = build_encoder(model.config(name, size))
+    sizes = dict(img_size=size) if model.sized and name != 'sam2_hiera_tiny' else {}
+    reference = timm.create_model(name, features_only=True, **model.args, **sizes).eval()
+    state = {k.removeprefix('model.'): v for k, v in encoder.state_dict().items()}
+    reference.load_state_dict(state)
+    return encoder, reference
+
+
+def assert_maps_of_timm(name, size):
+    encoder, reference = twin(name, size)
+    image = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        ours, theirs = encoder(image), reference(image)
+    last = str(getattr(reference, 'output_fmt', 'NCHW')).endswith('NHWC')
+    for x, y, channels in zip(ours, theirs[-len(ours) :], encoder.out_channels, strict=True):
+        first = y.permute(0, 3, 1, 2) if last else y
+        assert x.shape[1] == channels
+        assert torch.isfinite(x).all()
+        assert torch.equal(x, first), (x - first).abs().max()
+
+
+@pytest.mark.parametrize('name', QUICK)
+def test_maps_are_those_of_timm(name):
+    assert_maps_of_timm(name, 224)
+
+
+@pytest.mark.whole_matrix
+@pytest.mark.parametrize('size', ['native', '512'])
+@pytest.mark.parametrize('name', STAGED)
+def test_maps_of_every_named_model_are_those_of_timm(name, size):
+    assert_maps_of_timm(name, 512 if size == '512' else NAMED[name].native)
