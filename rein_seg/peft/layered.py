@@ -84,7 +84,7 @@ class OperationMethod(LayerMethod):
 
     Attributes:
         default_targets: Groups of names. The default is the first group of which the encoder has
-            any, without the names that it lacks.
+            any, without the names that it lacks, and without operations that `takes` refuses.
     """
 
     default_targets: tuple[tuple[str, ...], ...] = (ALL_LINEARS,)
@@ -97,15 +97,24 @@ class OperationMethod(LayerMethod):
         """Returns the blocks to take operations from; None also takes operations outside blocks."""
         return self.blocks
 
+    def takes(self, site: OpSite) -> bool:
+        """Says whether the default takes an operation; a named target of another kind is an error.
+
+        Grouped convolutions (of a RegNet or ResNeXt) are left out.
+        """
+        return getattr(site.module, 'groups', 1) == 1
+
     def find_sites(self, anatomy: Anatomy) -> Sequence[OpSite]:
         """Returns the chosen operations; see `find_operations`."""
         blocks, targets = self.chosen_blocks(anatomy), self.targets
-        if targets is None:
-            check_operations(anatomy, type(self).__name__)
-            known = target_names(anatomy, blocks=blocks)
-            groups = (tuple(t for t in group if t in known) for group in self.default_targets)
-            targets = next((group for group in groups if group), self.default_targets[0])
-        return find_operations(anatomy, type(self).__name__, targets=targets, blocks=blocks)
+        if targets is not None:
+            return find_operations(anatomy, type(self).__name__, targets=targets, blocks=blocks)
+        check_operations(anatomy, type(self).__name__)
+        known = target_names(anatomy, blocks=blocks)
+        groups = (tuple(t for t in group if t in known) for group in self.default_targets)
+        targets = next((group for group in groups if group), self.default_targets[0])
+        sites = find_operations(anatomy, type(self).__name__, targets=targets, blocks=blocks)
+        return [site for site in sites if self.takes(site)] or sites
 
 
 def site_key(site: Site) -> str:

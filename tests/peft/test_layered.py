@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 import rein_seg.peft
-from rein_seg.peft import methods
+from rein_seg.encoders import build_encoder, find_anatomy
+from rein_seg.errors import UserError
+from rein_seg.peft import build_methods, methods
 from rein_seg.peft.layered import LayerMethod, site_key
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import BranchSite, NormSite, OpSite, ParamSite, StreamSite
@@ -74,3 +76,15 @@ def test_every_file_of_the_folder_is_a_method_and_an_attribute_of_the_package():
     assert set(ours) <= set(dir(rein_seg.peft))
     with pytest.raises(AttributeError, match="no attribute 'Lora'"):
         rein_seg.peft.Lora  # noqa: B018
+
+
+def test_default_targets_leave_out_grouped_convolutions():
+    """Naming their role is an error, as for every target that a method cannot change."""
+    encoder, _ = build_encoder(dict(type='TimmStages', model='regnetx_002', init_seed=0))
+    anatomy = find_anatomy(encoder)
+    for name in ('LoRA', 'DoRA', 'SVF'):
+        sites = build_methods(dict(type=name)).find_sites(anatomy)
+        assert {site.role for site in sites} >= {'conv1', 'conv3'}
+        assert all(site.module.groups == 1 for site in sites)
+    with pytest.raises(UserError, match='grouped convolution'):
+        build_methods(dict(type='LoRA', targets=['conv2'])).attach(encoder, anatomy)
