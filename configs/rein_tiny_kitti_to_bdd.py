@@ -1,6 +1,6 @@
 # Rein on a tiny ViT, real streets in 19 classes: trained on KITTI, tested on 24 frames of BDD100K.
 #   python tools/train.py configs/rein_tiny_kitti_to_bdd.py --cfg-options data_root=DIR
-# DIR holds kitti/ and bdd_taste/: docs/guides/real-streets.md.
+# DIR holds kitti/ and bdd_taste/: docs/guides/street-data.md.
 _base_ = [
     './_base_/encoders/vit_tiny.py', './_base_/heads/linear.py',
     './_base_/benchmarks/kitti_to_bdd.py', './_base_/schedules/adamw_tiny.py',
