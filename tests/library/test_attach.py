@@ -325,3 +325,12 @@ def test_prompts_leave_the_attention_as_it_was():
 def test_modules_that_cannot_be_taken(change, words):
     with pytest.raises(UserError, match=words):
         rein_seg.attach(change(build('timm ViT')), 'LoRA')
+
+
+def test_batch_norms_keep_their_statistics_in_a_users_own_loop():
+    model = build('timm ResNet')
+    attached = rein_seg.attach(model, dict(type='Full', norm_eval=True))
+    before = {name: b.clone() for name, b in model.named_buffers() if 'running_' in name}
+    train(model, attached)
+    assert before and all(torch.equal(model.get_buffer(n), b) for n, b in before.items())
+    assert model.train().training and not model.bn1.training
