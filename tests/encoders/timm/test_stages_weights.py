@@ -5,12 +5,15 @@ import time
 import pytest
 import timm
 import torch
+from safetensors.torch import save
 from timm.layers import resample_abs_pos_embed
 
+from rein_seg.checkpoint import tensors_sha256
 from rein_seg.encoders import build_encoder, convert_weights
 from rein_seg.encoders.timm.sizes import create_sized
 from rein_seg.encoders.timm.stages_names import stage_names
 from rein_seg.errors import UserError
+from tests.download.server import Answer
 from tests.encoders.files import from_file, load, renamed
 
 SWIN = dict(embed_dim=16, depths=(2, 2), num_heads=(1, 2))
@@ -230,3 +233,16 @@ def test_names_are_the_names_of_the_same_tensors(key):
     with torch.device('meta'):
         whole = create_sized(name, side, args)
     assert stage_names(network, whole) == truth
+
+
+def test_published_weights_are_fetched_and_loaded(server):
+    model = randomised('test_resnet', None, {})
+    path = '/timm/test_resnet.r160_in1k/resolve/main/model.safetensors'
+    server.answers[path] = Answer(save(model.state_dict()))
+    encoder, info = build_encoder(
+        dict(type='TimmStages', model='test_resnet.r160_in1k', pretrained=True)
+    )
+    assert [asked for asked, _ in server.asked] == [path]
+    assert info.weights == f'sha256:{tensors_sha256(model.state_dict())}'
+    for key, value in encoder.state_dict().items():
+        assert torch.equal(value, model.state_dict()[key.removeprefix('model.')]), key
