@@ -40,7 +40,10 @@ def test_a_model_that_cannot_serve(command, model, parts, tmp_path):
 
 
 def test_a_crop_that_the_network_is_not_built_for(tmp_path):
-    parts = ("'coatnet_pico_rw_224' is built for images of (64, 64)", 'set encoder.img_size=[32, 64]')
+    parts = (
+        "'coatnet_pico_rw_224' is built for images of (64, 64)",
+        'set encoder.img_size=[32, 64]',
+    )
     refused(tmp_path, 'coatnet_pico_rw_224', *parts, img_size=(64, 64))
 
 
