@@ -13,6 +13,7 @@ from rein_seg.inference.tiles import Read
 
 SCALES = (0.75, 1.0, 1.25)
 _MOST_SIDE = 32_000  # OpenCV's warpAffine takes sides below 32767
+_MOST_CHANNELS = 4  # of warpAffine
 Size = tuple[int, int]
 View = tuple[float, bool]  # scale, mirrored
 
@@ -110,11 +111,20 @@ def resample(
     """Returns pixels at other places, bilinear: new (y, x) lies at old (y, x) * rate + shift.
 
     Args:
-        pixels: (H, W, 3) uint8.
+        pixels: (H, W, 3) uint8, or (H, W, C) of bands.
         rate: Old pixels a new pixel, down and across.
         shift: Place of the first new pixel in old pixels, down and across.
         size: (h, w) of the result.
     """
+    if pixels.shape[2] > _MOST_CHANNELS or pixels.shape[2] == 1:  # OpenCV drops an axis of one
+        parts = [pixels[..., i] for i in range(pixels.shape[2])]
+        return np.stack([_resample(part, rate, shift, size) for part in parts], -1)
+    return _resample(pixels, rate, shift, size)
+
+
+def _resample(
+    pixels: np.ndarray, rate: tuple[float, float], shift: list[float], size: Size
+) -> np.ndarray:
     move = np.array([[rate[1], 0, shift[1]], [0, rate[0], shift[0]]], np.float64)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(

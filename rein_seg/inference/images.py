@@ -14,6 +14,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from rein_seg.bands import Bands, short_list
+from rein_seg.datasets.files.band_files import clean_bands, read_bands
 from rein_seg.datasets.files.listing import file_on_disk
 from rein_seg.datasets.files.pictures import read_image, to_bytes
 from rein_seg.errors import UserError
@@ -83,6 +85,46 @@ def to_rgb(
     if isinstance(source, np.ndarray):
         return from_array(source, name), name
     raise UserError(f'{name or "source"} is of type {type(source).__name__}: expected {EXPECTED}')
+
+
+def to_bands(source: Any, name: str, bands: Bands) -> tuple[np.ndarray, str]:
+    """Returns one image as (H, W, C) of a model's bands, and its name.
+
+    Args:
+        source: A path, an array (H, W, N) or a tensor (N, H, W), of all bands of the files or of
+            the used bands alone.
+        name: Of an image that is no file.
+        bands: Of the model.
+
+    Raises:
+        UserError: If it is of another type or another number of bands.
+
+    Example:
+        >>> import numpy as np
+        >>> from rein_seg.bands import Bands
+        >>> from rein_seg.inference.images import to_bands
+        >>> bands = Bands(('red', 'nir'), use=('nir',))
+        >>> to_bands(np.zeros((4, 6, 2), np.uint8), 'field', bands)[0].shape
+        (4, 6, 1)
+    """
+    if isinstance(source, (str, os.PathLike)):
+        path = os.fspath(source)
+        if not Path(file_on_disk(path)).exists():
+            raise UserError(f'image {path!r} does not exist: expected {short_list(bands.names)}')
+        return read_bands(path, bands), path
+    array = source
+    if isinstance(source, Tensor) and source.ndim == 3:
+        array = source.detach().cpu().permute(1, 2, 0).numpy()
+    whole, used = len(bands.names), len(bands.use)
+    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[2] not in (whole, used):
+        shape = tuple(getattr(source, 'shape', ()))
+        raise UserError(
+            f'{name or "image"} is {type(source).__name__} of shape {shape}: expected a path, an '
+            f'array (H, W, N) or a tensor (N, H, W) of {short_list(bands.names)}'
+        )
+    if array.shape[2] == whole != used:
+        array = array[..., list(bands.indexes)]
+    return clean_bands(array, bands, name or 'image'), name
 
 
 def from_array(array: np.ndarray, name: str = '') -> np.ndarray:

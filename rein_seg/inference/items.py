@@ -18,6 +18,8 @@ import numpy as np
 from PIL import Image
 
 from rein_seg.checkpoint import atomic_path
+from rein_seg.bands import Bands, short_list
+from rein_seg.datasets.files.band_files import read_bands
 from rein_seg.datasets.files.pictures import read_image
 from rein_seg.datasets.files.walk import check_name
 from rein_seg.errors import UserError
@@ -88,24 +90,40 @@ class Item:
 Content = np.ndarray | str | Exception
 
 
-def open_item(item: Item, settings: Settings) -> tuple[Item, Content, tuple[int, int]]:
+def open_item(
+    item: Item, settings: Settings, bands: Bands | None = None
+) -> tuple[Item, Content, tuple[int, int]]:
     """Returns an input, its content, and size and time of its file.
+
+    Args:
+        item: The input.
+        settings: For all inputs.
+        bands: That the model takes, None for RGB.
 
     The content is the pixels of an image, `VIDEO`, `RASTER`, or the reason why it cannot be read.
     """
-    content, stamp = _content(item.source, settings)
+    content, stamp = _content(item.source, settings, bands)
     return item, content, stamp
 
 
-def _content(source: Source, settings: Settings) -> tuple[Content, tuple[int, int]]:
+def _content(
+    source: Source, settings: Settings, bands: Bands | None
+) -> tuple[Content, tuple[int, int]]:
     stamp = (0, 0)
     try:
         stamp = source.stamp
         check_name(source.path)
+        if source.is_video and bands is not None:
+            raise UserError(
+                f'video {source.path!r} is in colours: the model takes {short_list(bands.names)}; '
+                'give images of these bands'
+            )
         if source.is_video:
             return VIDEO, stamp
         if source.suffix in RASTERS and rasters.is_raster(source.path):
             return RASTER, stamp
+        if bands is not None:
+            return read_bands(source.path, bands), stamp
         image = read_image(source.path, max_value=settings.max_value)
         return np.ascontiguousarray(image[..., ::-1]), stamp
     except OSError as error:
@@ -239,7 +257,11 @@ class ItemPredictor:
             yield writer
 
     def _raster(self, item: Item, about: dict[str, Any], renew: bool) -> int:
-        options = dict(bands=self.settings.bands, max_value=self.settings.max_value)
+        options: dict[str, Any] = dict(
+            bands=self.settings.bands, max_value=self.settings.max_value
+        )
+        if self.predictor.bands is not None:
+            options = dict(described=self.predictor.bands)
         palette, total = self.predictor.palette, Total(self.predictor.classes)
         with rasters.open_raster(item.source.path, **options) as raster:
             self._begin(item, about, ('.tif', '.jpg', '.npy'), renew)

@@ -152,12 +152,13 @@ def _work(
     for item in items:
         if 'fault' in earlier.get(item.name, ()):
             _skip(item, earlier[item.name]['fault'], summary, record)
+    bands = getattr(predictor, 'bands', None)  # of a model of whole images there are none
     todo = [item for item in items if item.name not in earlier]
     with Meter(sum(map(_length(settings), todo)), what='predict', silent_end=True) as meter:
         worker = ItemPredictor(
             predictor, out, settings, record, lambda n, note: meter.advance(n, note=note)
         )
-        for item, content, stamp in ahead(open_item(item, settings) for item in todo):
+        for item, content, stamp in ahead(open_item(item, settings, bands) for item in todo):
             try:
                 begun = record.begun.get(item.name)
                 old = renew or (begun is not None and 'source' not in begun)

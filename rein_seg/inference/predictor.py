@@ -17,10 +17,12 @@ from mmcv.image import rescale_size
 from mmengine.logging import print_log
 from torch import nn
 
+from rein_seg.bands import Bands
+from rein_seg.datasets.files.band_pictures import as_rgb
 from rein_seg.errors import NotFinite, UserError
 from rein_seg.inference.augment import PLAIN, View, mirrored, scaled, scaled_size, views
 from rein_seg.inference.class_list import Choice, read_class_list
-from rein_seg.inference.images import is_batch, to_rgb
+from rein_seg.inference.images import is_batch, to_bands, to_rgb
 from rein_seg.inference.result import Prediction
 from rein_seg.inference.rows import Strip, apply_rows, label_rows, mean_rows, resize_rows
 from rein_seg.inference.sources import find_sources, is_many
@@ -43,6 +45,9 @@ class Predictor:
     to the encoder's patch with mirrored pixels; above it, in overlapping tiles that are blended. A
     model that was tested with windows keeps its windows; a model whose test pipeline resizes images
     resizes them. Results have the image's own size, as displayed.
+
+    A model of bands takes files, (H, W, C) arrays and (C, H, W) tensors of its bands, in the units of
+    its training.
 
     `rein_seg.load` makes one.
 
@@ -69,6 +74,7 @@ class Predictor:
         self._colours = {
             spoken(name): colour for name, colour in zip(self.classes, self.palette, strict=True)
         }
+        self.bands: Bands | None = getattr(model, 'image_bands', None)
         self._said: set[str] = set()
         self._lock = threading.Lock()
 
@@ -144,7 +150,11 @@ class Predictor:
 
     def _single(self, source: Any, name: str, options: dict[str, Any]) -> Prediction:
         rest = dict(options)
-        image, name = to_rgb(source, name, max_value=rest.pop('max_value'))
+        white = rest.pop('max_value')
+        if self.bands is not None:
+            image, name = to_bands(source, name, self.bands)
+        else:
+            image, name = to_rgb(source, name, max_value=white)
         return self.predict_image(image, name=name, **rest)
 
     def predict_image(
@@ -157,7 +167,7 @@ class Predictor:
         tta: Any = False,
         max_tokens: int | None = None,
     ) -> Prediction:
-        """Predicts an (H, W, 3) uint8 RGB image; see `predict`."""
+        """Predicts an (H, W, 3) uint8 RGB image, or (H, W, C) of bands; see `predict`."""
         # the encoder keeps the size of the image that passes, so threads wait for each other
         with self._lock:
             return self._predict_image(
@@ -183,8 +193,11 @@ class Predictor:
             confidence=sum(part.confidence for part in parts) / (size[0] * size[1]),
             seconds=time.perf_counter() - start,
             name=name,
-            image=image if overlay else None,
+            image=self._picture(image) if overlay else None,
         )
+
+    def _picture(self, image: np.ndarray) -> np.ndarray:
+        return image if self.bands is None else as_rgb(image, self.bands)
 
     def predict_strips(
         self,
@@ -311,13 +324,14 @@ def resized(image: np.ndarray, model: Any) -> np.ndarray:
     """Returns an image after the resizes of the model's test pipeline.
 
     Args:
-        image: (H, W, 3) uint8.
+        image: (H, W, 3) uint8, or (H, W, C) of bands.
         model: From `rein_seg.apis.init_model`.
     """
     results = dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
     for step in getattr(model, 'image_steps', ()):
         results = step(results) if _keeps_pixels(step, results['img']) else results
-    return results['img']
+    seen = results['img']
+    return seen[..., None] if seen.ndim == 2 else seen  # OpenCV drops an axis of one band
 
 
 def _keeps_pixels(step: Any, image: np.ndarray) -> bool:

@@ -16,7 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rein_seg.bands import NAN, Bands
 from rein_seg.checkpoint import atomic_path
+from rein_seg.datasets.files.axes import wrong_count
+from rein_seg.datasets.files.band_files import clean_bands
+from rein_seg.datasets.files.band_pictures import as_rgb
 from rein_seg.datasets.files.listing import PREFIX
 from rein_seg.datasets.files.pictures import MOST_PIXELS, to_bytes
 from rein_seg.errors import UserError
@@ -83,14 +87,23 @@ class Raster:
 
     Attributes:
         size: (H, W).
-        bands: Indexes from 1 of red, green and blue; of grey three times the same.
+        bands: Indexes from 1 of red, green and blue; of grey three times the same; of a model of
+            bands all that it takes.
     """
 
     def __init__(
-        self, file: Any, path: str, bands: Sequence[int] | None, max_value: float | None
+        self,
+        file: Any,
+        path: str,
+        bands: Sequence[int] | None,
+        max_value: float | None,
+        described: Bands | None = None,
     ) -> None:
-        self.file, self.path = file, path
+        self.file, self.path, self.described = file, path, described
         self.size = (file.height, file.width)
+        if described is not None:
+            self._open_bands(described)
+            return
         self.bands = _bands(file) if bands is None else tuple(bands)
         self.white = max_value
         self.is_masked = file.dtypes[0].startswith('float') or any(
@@ -102,13 +115,49 @@ class Raster:
             self.thumbnail()  # refuses numbers that do not use the range, before hours of work
             self.white = 65535 if max_value is None else max_value
 
+    def _open_bands(self, described: Bands) -> None:
+        if self.file.count != len(described.names):
+            raise wrong_count(self.path, self.file.count, described)
+        self.bands = tuple(index + 1 for index in described.indexes)
+        self.is_masked, self._colours = True, None  # what has no data is marked
+        # other units are refused before hours of work
+        self._band_pixels(described, out_shape=look_size(self.size), checked=True)
+
+    def _band_pixels(
+        self, described: Bands, *, checked: bool = False, **where: Any
+    ) -> np.ndarray:
+        """Returns (h, w, C) float32; pixels without data have the mean of their band."""
+        counted = {}
+        if 'out_shape' in where:
+            counted = {'out_shape': (len(self.bands), *where.pop('out_shape'))}
+        with _reading(self.path):
+            pixels = self.file.read(list(self.bands), **counted, **where)
+            masks = self.file.read_masks(list(self.bands), **counted, **where)
+        pixels = pixels.astype(np.float32)
+        missing = (masks == 0) | ~np.isfinite(pixels)
+        if described.nodata not in (None, NAN):
+            missing |= pixels == described.nodata
+        means = described.used_mean or (0.0,) * len(self.bands)
+        pixels = np.where(missing, np.float32(means)[:, None, None], pixels).transpose(1, 2, 0)
+        if checked and missing.all():
+            return pixels
+        if checked:
+            return clean_bands(pixels, described, self.path)
+        low, high = described.value_range or (-np.inf, np.inf)
+        return np.clip(pixels, low, high).astype(np.float32)
+
     def read(self, y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
-        """Returns (y1 - y0, x1 - x0, 3) uint8 RGB pixels; pixels without data are black."""
+        """Returns (y1 - y0, x1 - x0, 3) uint8 RGB pixels, black without data; or all bands."""
+        if self.described is not None:
+            return self._band_pixels(self.described, window=((y0, y1), (x0, x1)))
         return self._pixels(window=((y0, y1), (x0, x1)))
 
     def thumbnail(self) -> np.ndarray:
         """Returns the whole raster in RGB, with at most 2048 pixels a side."""
-        return self._pixels(out_shape=look_size(self.size))
+        look = look_size(self.size)
+        if self.described is not None:
+            return as_rgb(self._band_pixels(self.described, out_shape=look), self.described)
+        return self._pixels(out_shape=look)
 
     def mark(self, label: np.ndarray, y0: int) -> np.ndarray:
         """Returns classes of rows with the largest number where the raster has no data.
@@ -125,10 +174,19 @@ class Raster:
     def _valid(self, y0: int, y1: int) -> np.ndarray:
         window = ((y0, y1), (0, self.size[1]))
         with _reading(self.path):
+            if self.described is not None:
+                return self._valid_bands(self.described, window)
             valid = self.file.dataset_mask(window=window) > 0
             if self.file.dtypes[0].startswith('float'):
                 valid &= np.isfinite(self.file.read(list(set(self.bands)), window=window)).all(0)
         return valid
+
+    def _valid_bands(self, described: Bands, window: Any) -> np.ndarray:
+        pixels = self.file.read(list(self.bands), window=window).astype(np.float32)
+        valid = (self.file.read_masks(list(self.bands), window=window) > 0) & np.isfinite(pixels)
+        if described.nodata not in (None, NAN):
+            valid &= pixels != described.nodata
+        return valid.any(0)  # without any band nothing is known
 
     def _pixels(self, *, out_shape: tuple[int, int] | None = None, **where: Any) -> np.ndarray:
         shape = {} if out_shape is None else {'out_shape': out_shape}
@@ -186,7 +244,11 @@ def look_size(size: tuple[int, int]) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def open_raster(
-    path: str, *, bands: Sequence[int] | None = None, max_value: float | None = None
+    path: str,
+    *,
+    bands: Sequence[int] | None = None,
+    max_value: float | None = None,
+    described: Bands | None = None,
 ) -> Iterator[Raster]:
     """Opens a raster.
 
@@ -195,6 +257,7 @@ def open_raster(
         bands: Indexes from 1 of red, green and blue; default the bands named so, else the first
             three, else the first.
         max_value: White, where numbers have more than 8 bits and not the full range of 16.
+        described: Bands of a model that takes others than RGB, in place of the two.
 
     Raises:
         UserError: If it is damaged, or has no such bands or no known white.
@@ -204,7 +267,7 @@ def open_raster(
     with _quiet(), contextlib.ExitStack() as stack:
         with _reading(path):
             file = stack.enter_context(rasterio.open(os.path.abspath(path), driver=_driver(path)))
-        yield Raster(file, path, bands, max_value)
+        yield Raster(file, path, bands, max_value, described)
 
 
 @contextlib.contextmanager

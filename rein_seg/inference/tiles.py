@@ -17,6 +17,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from rein_seg.errors import UserError
+from rein_seg.models.band_preprocessor import BandPreProcessor
 from rein_seg.models.padding import pad_reflecting, pad_with_mean
 from rein_seg.models.postprocess import unpad
 from rein_seg.models.windows import BATCH_WINDOWS, Window, window_places
@@ -159,10 +160,11 @@ def normalised(model: Any, image: np.ndarray) -> tuple[Tensor, dict[str, Any]]:
 
     Args:
         model: The segmentor; its preprocessor may pad.
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB, or (H, W, C) of bands.
     """
-    # (H, W, 3) RGB -> (3, H, W) BGR, as mmseg's loaders give it
-    tensor = torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1)))
+    # (H, W, 3) RGB -> (3, H, W) BGR, as mmseg's loaders give it; bands keep their order
+    ordered = image if isinstance(model.data_preprocessor, BandPreProcessor) else image[..., ::-1]
+    tensor = torch.from_numpy(np.ascontiguousarray(ordered.transpose(2, 0, 1)))
     size = image.shape[:2]
     sample = SegDataSample(metainfo=dict(img_shape=size, ori_shape=size))
     data = model.data_preprocessor(dict(inputs=[tensor], data_samples=[sample]), False)

@@ -17,6 +17,7 @@ from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 from mmseg.structures import SegDataSample
 from torch import nn
 
+from rein_seg.bands import Bands, short_list
 from rein_seg.config.load import load_config
 from rein_seg.config.request import start_heads_from_no_file
 from rein_seg.config.task import compares_images
@@ -66,6 +67,7 @@ def make_ready(model: nn.Module, cfg: Config, *, device: str | None) -> nn.Modul
     """
     model.dataset_meta = dataset_meta(cfg)
     model.image_steps = _image_steps(cfg)
+    model.image_bands = image_bands(cfg)
     if task_of(cfg.model.type) == 'pixels':
         model.cfg = _for_mmseg(cfg)
     return model.to(device or ('cuda:0' if torch.cuda.is_available() else 'cpu')).eval()
@@ -95,6 +97,19 @@ def dataset_meta(cfg: Config, task: str | None = None) -> dict[str, Any]:
     if task is not None:
         data = next(one for one in loader.dataset.datasets if one.get('task') == task)
     return channel_metainfo(classes_of(data), cfg.get('benchmark'))
+
+
+def image_bands(cfg: Config) -> Bands | None:
+    """Returns the bands of the images of a config's first test domain, None for RGB.
+
+    Example:
+        >>> from rein_seg.apis import load_config
+        >>> from rein_seg.run.predict import image_bands
+        >>> image_bands(load_config('rein_tiny_minibands_rgb')).use
+        ('red', 'green', 'blue')
+    """
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+    return Bands.of(_first_of(loader.dataset).get('bands'))
 
 
 def classes_of(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +159,8 @@ def predict(model: nn.Module, image: np.ndarray) -> np.ndarray:
     is uint8, above 255 classes uint16.
 
     Raises:
-        UserError: If the image is of another shape or type, or the model is of whole images.
+        UserError: If the image is of another shape or type, or the model is of whole images or of
+            bands.
 
     Example:
         >>> import numpy as np
@@ -158,6 +174,12 @@ def predict(model: nn.Module, image: np.ndarray) -> np.ndarray:
         raise UserError(
             f'predict returns the class of each pixel, and {type(model).__name__} gives one result '
             'for a whole image: use rein_seg.load(adapter).predict(image)'
+        )
+    bands = getattr(model, 'image_bands', None)
+    if bands is not None:
+        raise UserError(
+            f'predict takes images in BGR, and the model takes {short_list(bands.use)}: use '
+            'rein_seg.load(adapter).predict(path)'
         )
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise UserError(

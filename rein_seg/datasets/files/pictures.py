@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from rein_seg.datasets.files.listing import read_bytes, read_heads
 from rein_seg.errors import UserError
@@ -25,7 +26,7 @@ STORED, DISPLAYED = 'stored', 'displayed'
 
 _LOWEST_RANGE = 4096  # 16 bits with smaller values alone may be 8, 10 or 12 bits of a sensor
 
-_ORIENTATION, _SUBFILE = 274, 254  # EXIF and TIFF tags
+_ORIENTATION, _SUBFILE, _SAMPLES = 274, 254, 277  # EXIF and TIFF tags
 _SMALLER_COPY, _MASK = 1, 4  # bits of _SUBFILE
 _LIES, _INVERSE = (5, 6, 7, 8), {6: 8, 8: 6}
 
@@ -85,12 +86,32 @@ def open_picture(data: bytes, path: str, *, what: str = 'image') -> Iterator[Ima
     except Exception as error:  # noqa: BLE001  a parser of a damaged file may raise anything
         reason = str(error).replace('\n', ' ')
         known = 'cannot identify' not in reason
+        bands = _bands_of_tiff(data)
+        if bands > 4 or (bands > 1 and not known):
+            raise UserError(
+                f'{what} {path!r} has {bands} bands: expected grey or RGB; a model of bands reads '
+                'it: name them with bands in the data file (docs/guides/bands.md)'
+            ) from error
         raise UserError(
             f'{what} {path!r} cannot be read: '
             f'{reason or type(error).__name__ if known else "not a picture"} '
             f'({len(data)} bytes); expected {", ".join(FORMATS)}; mend the file, or leave it out '
             'with skip=[NAME, ...] in the data set'
         ) from error
+
+
+def _bands_of_tiff(data: bytes) -> int:
+    """Returns the number of bands that the tags of a TIFF say, 0 for another or a damaged file."""
+    if data[:4] not in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'):
+        return 0
+    try:
+        directory = ImageFileDirectory_v2(data[: 16 if b'+' in data[2:4] else 8])
+        file = io.BytesIO(data)
+        file.seek(directory.next)
+        directory.load(file)
+        return int(directory.get(_SAMPLES, 1))
+    except Exception:  # noqa: BLE001  the file's own error says more
+        return 0
 
 
 def read_header(path: str) -> Header:
