@@ -28,8 +28,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--duplicates', action='store_true', help='look for training images among the others, too'
     )
+    parser.add_argument(
+        '--statistics',
+        action='store_true',
+        help='compute mean and std of the bands of a data file over its training images, and write '
+        'them into the file',
+    )
     parser.add_argument('--json', action='store_true', help='print the report as json')
     add_options(parser)
+
+
+def _write_statistics(args: argparse.Namespace) -> None:
+    from rein_seg.config.data_file import is_data_file
+    from rein_seg.errors import UserError
+    from rein_seg.own_data.band_statistics import write_statistics
+
+    if not is_data_file(args.name) or args.data_root or args.cfg_options:
+        raise UserError(
+            f'--statistics with {args.name!r}: expected a data file alone, which they are written '
+            'into, such as data.yaml'
+        )
+    bands = write_statistics(args.name)
+    for name, mean, std in zip(bands.names, bands.mean, bands.std, strict=True):
+        print(f'band {name}: mean {mean:g}, std {std:g}')
 
 
 def main(args: argparse.Namespace) -> int:
@@ -40,6 +61,8 @@ def main(args: argparse.Namespace) -> int:
     from rein_seg import data_check as doctor
 
     name = Path(args.name).resolve().stem
+    if args.statistics:
+        _write_statistics(args)
     parts = doctor.read_parts(args.name, data_root=args.data_root, cfg_options=args.cfg_options)
     checks = doctor.check_data(parts, workers=args.workers, duplicates=args.duplicates)
     paths = doctor.write_report(args.out or f'work_dirs/check_data/{name}', name, checks)

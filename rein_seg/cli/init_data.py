@@ -9,14 +9,19 @@ at it, and correct the names.
 import argparse
 import posixpath
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from rein_seg.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from rein_seg.bands import Bands
 
 _MANY, _MOST_LINES = 3, 40
 EXAMPLES = """examples:
   rein-seg init-data my_images
   rein-seg init-data my_images --classes names.txt --source day
   rein-seg init-data coco_export --unlabelled ignore
+  rein-seg init-data my_fields --bands red,green,blue,nir,height
   rein-seg train --data my_images/data.yaml"""
 
 
@@ -42,6 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--source', metavar='DOMAIN', help='domain that trains (default: those with a train split)'
     )
+    parser.add_argument(
+        '--bands',
+        metavar='NAME,NAME,...',
+        help='names of the bands of images that are not RGB, in the order of the files; mean and '
+        'std of each are computed and written, too',
+    )
+    parser.add_argument(
+        '--axes',
+        choices=['HWC', 'CHW'],
+        help='order of the axes in .npy files and in TIFF files that are stacks of pages',
+    )
+    parser.add_argument('--nodata', help="value of pixels without data, or 'nan'")
 
 
 def _left_out(skipped: Mapping[str, str]) -> list[str]:
@@ -60,6 +77,28 @@ def _left_out(skipped: Mapping[str, str]) -> list[str]:
     return lines if more <= 0 else [*lines[:_MOST_LINES], f'  ... and {more} more lines']
 
 
+def _bands(args: argparse.Namespace) -> 'Bands | None':
+    from rein_seg.bands import Bands
+    from rein_seg.errors import UserError
+
+    beside = {key: getattr(args, key) for key in ('axes', 'nodata')}
+    if args.bands is None:
+        for key, value in beside.items():
+            if value is not None:
+                raise UserError(
+                    f'--{key} {value} without --bands has no effect: expected the names of the '
+                    'bands, such as --bands red,green,blue,nir'
+                )
+        return None
+    try:
+        beside['nodata'] = beside['nodata'] and float(beside['nodata'])
+    except ValueError:
+        raise UserError(f"--nodata {args.nodata}: expected a number, or 'nan'") from None
+    if beside['nodata'] is not None and beside['nodata'] != beside['nodata']:
+        beside['nodata'] = 'nan'  # as data files have it
+    return Bands.of({'names': [name.strip() for name in args.bands.split(',')], **beside})
+
+
 def main(args: argparse.Namespace) -> int:
     """Looks and writes; returns 3 if images or labels were left out."""
     from rein_seg.own_data import init_data
@@ -71,6 +110,7 @@ def main(args: argparse.Namespace) -> int:
         classes=args.classes,
         unlabelled=args.unlabelled,
         source=args.source,
+        bands=_bands(args),
     )
     print(done.report)
     if done.skipped:

@@ -65,6 +65,14 @@ def fill_bands(cfg: Config, parts: Parts) -> None:
     encoder.mean, encoder.std = list(bands.used_mean), list(bands.used_std)
 
 
+def fill_data_bands(cfg: Config, parts: Parts) -> None:
+    """Gives data sets the bands of the benchmark, in place; a config may lack a model."""
+    benchmark = cfg.get('benchmark')
+    described = benchmark.get('bands') if isinstance(benchmark, Mapping) else None
+    for dataset in (*parts.datasets['train'], *parts.tested) if described else ():
+        dataset.setdefault('bands', dict(described))
+
+
 def _check_model(model: Any) -> None:
     if task_of(model.get('type')) == 'images':
         raise UserError(

@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
 from rein_seg.config.adversary import check_adversary
-from rein_seg.config.bands import fill_bands
+from rein_seg.config.bands import fill_bands, fill_data_bands
 from rein_seg.config.class_names import fill_class_names
 from rein_seg.config.class_weights import fill_class_weights
 from rein_seg.config.config_paths import Parts
@@ -144,6 +144,7 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
     resume_from = take_start(cfg, request) if request.training else None
     if request.data_only:
         step('data_root', fill_roots, parts, like=_root)
+        step('benchmark', fill_data_bands, parts)
         return Resolved(cfg, Protocol(), NO_DEVIATIONS, step.origins)
     for key in ('model', 'benchmark'):
         if not isinstance(cfg.get(key), dict):

@@ -10,12 +10,14 @@ from typing import Any
 from mmseg.registry import DATASETS
 
 from rein_seg.datasets.domain_dataset import DomainDataset
+from rein_seg.datasets.files.band_files import ARRAY
 from rein_seg.datasets.files.label_files import BinaryMask, ColourLabels
 from rein_seg.datasets.files.pairing import Pair, pair_csv
 from rein_seg.datasets.files.split_rule import divide
 from rein_seg.errors import UserError, near_misses
 
 _IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+_OF_BANDS = (*_IMAGES, ARRAY)
 _LABELS = ('.png', '.tif', '.tiff', '.bmp', '.gif')
 _PARTS = ('train', 'val')
 
@@ -36,7 +38,8 @@ class FolderDataset(DomainDataset):
             ``data_prefix`` without ``{split}`` gets the split as its sub-folder.
         csv: File with an image and a label a row, instead of folders; see `pair_csv`.
         csv_columns: Names of its two columns.
-        img_suffix: End of an image's file name, or several; defaults to the usual formats.
+        img_suffix: End of an image's file name, or several; defaults to the usual formats, of
+            images with bands ``.npy``, too.
         seg_map_suffix: End of the label's file name, such as ``_segmentation.png``.
         part: For data without a validation split: ``train`` leaves out every ``hold_out``-th
             image, ``val`` takes only these; None takes all.
@@ -113,7 +116,7 @@ class FolderDataset(DomainDataset):
                 for key, folder in {**folders, **(data_prefix or {})}.items()
             },
             ann_file=_at_split(ann_file, split),
-            img_suffix=img_suffix or _IMAGES,
+            img_suffix=img_suffix or (_IMAGES if kwargs.get('bands') is None else _OF_BANDS),
             seg_map_suffix=seg_map_suffix or self.suffixes,
             **kwargs,
         )

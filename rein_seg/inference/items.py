@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from rein_seg.checkpoint import atomic_path
 from rein_seg.bands import Bands, short_list
+from rein_seg.checkpoint import atomic_path
 from rein_seg.datasets.files.band_files import read_bands
 from rein_seg.datasets.files.pictures import read_image
 from rein_seg.datasets.files.walk import check_name
@@ -257,9 +257,7 @@ class ItemPredictor:
             yield writer
 
     def _raster(self, item: Item, about: dict[str, Any], renew: bool) -> int:
-        options: dict[str, Any] = dict(
-            bands=self.settings.bands, max_value=self.settings.max_value
-        )
+        options: dict[str, Any] = dict(bands=self.settings.bands, max_value=self.settings.max_value)
         if self.predictor.bands is not None:
             options = dict(described=self.predictor.bands)
         palette, total = self.predictor.palette, Total(self.predictor.classes)

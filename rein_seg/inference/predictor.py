@@ -46,8 +46,8 @@ class Predictor:
     model that was tested with windows keeps its windows; a model whose test pipeline resizes images
     resizes them. Results have the image's own size, as displayed.
 
-    A model of bands takes files, (H, W, C) arrays and (C, H, W) tensors of its bands, in the units of
-    its training.
+    A model of bands takes files, (H, W, C) arrays and (C, H, W) tensors of its bands, in the units
+    of its training.
 
     `rein_seg.load` makes one.
 

@@ -123,9 +123,7 @@ class Raster:
         # other units are refused before hours of work
         self._band_pixels(described, out_shape=look_size(self.size), checked=True)
 
-    def _band_pixels(
-        self, described: Bands, *, checked: bool = False, **where: Any
-    ) -> np.ndarray:
+    def _band_pixels(self, described: Bands, *, checked: bool = False, **where: Any) -> np.ndarray:
         """Returns (h, w, C) float32; pixels without data have the mean of their band."""
         counted = {}
         if 'out_shape' in where:

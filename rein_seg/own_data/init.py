@@ -10,16 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rein_seg.bands import Bands
 from rein_seg.checkpoint import write_new, write_text
 from rein_seg.config.data_file import read_benchmark
 from rein_seg.config.data_file.benchmark import clean_name
+from rein_seg.datasets.files.band_files import ARRAY, band_size
 from rein_seg.datasets.files.parallel import in_parallel
 from rein_seg.datasets.files.pictures import read_header
 from rein_seg.errors import UserError, near_misses
+from rein_seg.own_data.band_statistics import band_keys, write_statistics
 from rein_seg.own_data.class_names import Names, find_names, read_names
 from rein_seg.own_data.contents import Contents, count_labels
 from rein_seg.own_data.groups import Group, choose_rule, make_groups
-from rein_seg.own_data.layouts import Found, Pair, find_pairs
+from rein_seg.own_data.layouts import PICTURES, Found, Pair, find_pairs
 from rein_seg.own_data.lists import with_lists
 from rein_seg.own_data.places import place_of, root_of
 from rein_seg.own_data.polygons import MASKS, draw_export, find_export
@@ -54,6 +57,7 @@ def init_data(
     classes: str | None = None,
     unlabelled: str = 'background',
     source: str | None = None,
+    bands: Bands | None = None,
 ) -> Initialised:
     """Looks at a folder of images and labels, and writes a data file.
 
@@ -64,6 +68,8 @@ def init_data(
         classes: File with the names of the classes.
         unlabelled: Pixels outside of polygons: ``background``, a class, or ``ignore``.
         source: Domain that trains; default the domain with a training split, else the largest.
+        bands: Of the images; their mean and std over the training images are written, too. None
+            for RGB.
 
     Raises:
         UserError: If the data file exists, the folder holds no images with labels, or the labels
@@ -102,8 +108,8 @@ def init_data(
             'what lies outside of them: leave it out, and correct ignore in the data file'
         )
     else:
-        found = find_pairs(root)
-    found, sizes = _readable(root, found)
+        found = find_pairs(root, PICTURES if bands is None else (*PICTURES, ARRAY))
+    found, sizes = _readable(root, found, bands)
     contents, broken = count_labels([str(root / pair.label) for pair in found.pairs])
     _leave_out(root, found, broken)
     proposal, note = _proposal(root, contents, named)
@@ -123,8 +129,11 @@ def init_data(
         size=_size([sizes[os.path.realpath(root / pair.image)] for pair in found.pairs]),
         sources=sources,
         root=root_of(root, file),
+        bands=None if bands is None else band_keys(bands),
     )
     _write(root, file, groups, text)
+    if bands is not None:
+        write_statistics(file)
     report = f'{_report(file, proposal, contents, sizes)}\n{note}'
     return Initialised(file, report, found.skipped)
 
@@ -144,18 +153,19 @@ def _check_places(root: Path, file: Path) -> None:
         raise UserError(f'--out {str(file)!r}: its folder does not exist: make it, or name another')
 
 
-def _readable(root: Path, found: Found) -> tuple[Found, dict[str, Size]]:
+def _readable(root: Path, found: Found, bands: Bands | None) -> tuple[Found, dict[str, Size]]:
     """Returns the pairs whose headers are read and have one size; real path -> size of images."""
 
     def look(pair: Pair) -> Size | str:
         try:
-            image = read_header(str(root / pair.image))
+            place = str(root / pair.image)
+            image = read_header(place).size() if bands is None else band_size(place, bands)
             label = read_header(str(root / pair.label))
         except (UserError, OSError) as error:
             return ' '.join(str(error).split())
-        if image.size() == label.size():
-            return image.size()
-        return f'image {image.size()} and label {label.size()} have two sizes (height, width)'
+        if image == label.size():
+            return image
+        return f'image {image} and label {label.size()} have two sizes (height, width)'
 
     looks = in_parallel(look, found.pairs)
     good: list[Pair] = []
@@ -288,7 +298,7 @@ def _report(file: Path, proposal: Proposal, contents: Contents, sizes: dict[str,
     rows = []
     for use in ('train', 'val', 'test'):
         for domain in benchmark.domains(use):
-            node = {**domain.node, 'data_root': benchmark.data_root}
+            node = {**domain.node, 'data_root': benchmark.data_root, 'bands': benchmark.bands}
             dataset = DATASETS.build(node)
             infos = [dataset.get_data_info(i) for i in range(len(dataset))]
             met = Counter(_shown(sizes, info['img_path']) for info in infos)

@@ -49,24 +49,28 @@ class Found:
     skipped: dict[str, str] = field(default_factory=dict)
 
 
-def pictures(folder: Path) -> dict[str, str]:
+def pictures(folder: Path, suffixes: tuple[str, ...] = PICTURES) -> dict[str, str]:
     """Returns the pictures of a folder, but for written files: path below it -> path."""
     files = walk(str(folder), Counter())
     return {
         name: path
         for name, path in sorted(files.items())
-        if PurePosixPath(name).suffix.lower() in PICTURES
+        if PurePosixPath(name).suffix.lower() in suffixes
         and PurePosixPath(name).parts[0] not in WRITTEN
     }
 
 
-def find_pairs(folder: Path) -> Found:
+def find_pairs(folder: Path, suffixes: tuple[str, ...] = PICTURES) -> Found:
     """Returns the images of a folder with their labels.
+
+    Args:
+        folder: The folder.
+        suffixes: Ends of the names of images and labels.
 
     Raises:
         UserError: If there are no pictures, or none is a label.
     """
-    files = pictures(folder)
+    files = pictures(folder, suffixes)
     if not files:
         raise UserError(
             f'{str(folder)!r} holds no picture ({", ".join(PICTURES)}): expected images and their '

@@ -23,6 +23,7 @@ def data_text(
     size: int,
     sources: Sequence[str],
     root: str | None,
+    bands: Mapping[str, Any] | None = None,
 ) -> str:
     """Returns the YAML of a data file.
 
@@ -34,6 +35,7 @@ def data_text(
         size: Short side that images are resized to.
         sources: Domains that train.
         root: Folder that the others are relative to; None is the file's.
+        bands: Keys that describe the bands of the images; None for RGB.
     """
     keys = proposal.as_keys()
     lines = ['# Written by rein-seg init-data: correct what is wrong, above all the names.']
@@ -47,6 +49,8 @@ def data_text(
     if 'ignore' in keys:
         lines += [f'ignore: {_flow(keys["ignore"])}  # pixels without a class']
     lines += [] if root is None else [f'root: {_flow(root)}']
+    for key, value in (bands or {}).items():
+        lines += ['', f'{key}: {_flow(value)}'] if key == 'bands' else [f'{key}: {_flow(value)}']
     lines += ['', f'size: {size}  # short side that images are resized to; more sees small things']
     lines += ['domains:']
     for domain in dict.fromkeys(group.domain for group in groups):

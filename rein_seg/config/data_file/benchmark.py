@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rein_seg.bands import KEYS, Bands
 from rein_seg.config.class_weights import read_class_weights
 from rein_seg.config.data_file.classes import LabelSpace, read_classes
 from rein_seg.config.data_file.keys import CHANGES, FILE
@@ -72,6 +73,7 @@ def read_benchmark(path: str, changes: Mapping[str, Any] | None = None) -> Bench
         )
     space, domains = read_classes(content, path), read_domains(content, path)
     size, crop = _sizes(content, path)
+    bands = _bands(content, path)
     try:
         weights = read_class_weights(content.get('class_weights'), space.names)
     except ValueError as error:
@@ -100,7 +102,8 @@ def read_benchmark(path: str, changes: Mapping[str, Any] | None = None) -> Bench
         class_weights=weights,
         batch_size=content.get('batch_size', 2),
         workers=content.get('workers', 2),
-        train_pipeline=_training(size, crop),
+        bands=bands,
+        train_pipeline=_training(size, crop, of_bands=bands is not None),
         test_pipeline=(_LOAD, _fit(size), _LABELS, _PACK),
     )
 
@@ -133,6 +136,25 @@ def _sizes(content: Mapping[str, Any], file: str) -> tuple[int, tuple[int, int]]
             f'that images are resized to; correct it in {file}'
         )
     return size, (crop, crop)
+
+
+def _bands(content: Mapping[str, Any], file: str) -> dict[str, Any] | None:
+    """Returns the description of the bands, None for RGB."""
+    beside = {key: content[key] for key in KEYS[1:] if content.get(key) is not None}
+    names = content.get('bands')
+    if names is None and not beside:
+        return None
+    if names is None:
+        raise UserError(
+            f'{", ".join(beside)} without bands has no effect: expected the names of the bands, '
+            f'such as bands: [red, green, blue, nir]; add them to {file}, or leave the others out'
+        )
+    described = {'names': list(names), **beside}
+    try:
+        Bands.of(described)
+    except UserError as error:
+        raise UserError(f'{error}; correct it in {file}') from None
+    return described
 
 
 def _use(
@@ -169,7 +191,7 @@ def _fit(size: int) -> dict[str, Any]:
     return {'type': 'Resize', 'scale': (_LONGEST, size), 'keep_ratio': True}
 
 
-def _training(size: int, crop: tuple[int, int]) -> Pipeline:
+def _training(size: int, crop: tuple[int, int], *, of_bands: bool = False) -> Pipeline:
     resize = {
         'type': 'RandomChoiceResize',
         'scales': [max(crop[0], int(size * factor)) for factor in _SCALES],
@@ -178,4 +200,5 @@ def _training(size: int, crop: tuple[int, int]) -> Pipeline:
     }
     cut = {'type': 'FastRandomCrop', 'crop_size': crop, 'cat_max_ratio': 0.75}
     flip = {'type': 'RandomFlip', 'prob': 0.5}
-    return (_LOAD, _LABELS, resize, cut, flip, {'type': 'FastPhotoMetricDistortion'}, _PACK)
+    colours = {'type': 'BandDistortion' if of_bands else 'FastPhotoMetricDistortion'}
+    return (_LOAD, _LABELS, resize, cut, flip, colours, _PACK)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from rein_seg.config.schema import kinds
 from rein_seg.config.schema.forms import Form, Named, OneOf, Table
-from rein_seg.config.schema.keys import SPLIT_RULE
+from rein_seg.config.schema.keys import BANDS, SPLIT_RULE
 from rein_seg.rules import NOT_EMPTY, Rule, at_least, at_most
 
 # it becomes part of file names and of the protocol's name
@@ -61,6 +61,8 @@ FILE: Mapping[str, Form] = {
     'source': kinds.Text | Annotated[Sequence[kinds.Text], NOT_EMPTY],
     'batch_size': kinds.Batch,
     'workers': kinds.Workers,
+    'bands': Annotated[Sequence[kinds.Text], NOT_EMPTY],
+    **{key: form for key, form in BANDS.keys.items() if key != 'names'},
     'domains': Named(Table(DOMAIN)),
     **DOMAIN,
 }

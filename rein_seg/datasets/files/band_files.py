@@ -82,10 +82,8 @@ def clean_bands(
         image = image.astype(np.float32)
     if missing is not None:
         means = bands.used_mean
-        if means is None:  # before statistics are known: they leave these out
-            image[missing] = np.nan
-            return image
-        for index, mean in enumerate(means):
+        # before statistics are known: they leave NaN out
+        for index, mean in enumerate(means or (np.nan,) * image.shape[2]):
             image[..., index][missing[..., index]] = mean
     _check_units(image, bands, path)
     if bands.value_range is not None:

@@ -27,6 +27,7 @@ STORED, DISPLAYED = 'stored', 'displayed'
 _LOWEST_RANGE = 4096  # 16 bits with smaller values alone may be 8, 10 or 12 bits of a sensor
 
 _ORIENTATION, _SUBFILE, _SAMPLES = 274, 254, 277  # EXIF and TIFF tags
+_MOST_CHANNELS = 4  # of colours, with alpha or in CMYK
 _SMALLER_COPY, _MASK = 1, 4  # bits of _SUBFILE
 _LIES, _INVERSE = (5, 6, 7, 8), {6: 8, 8: 6}
 
@@ -75,6 +76,8 @@ def open_picture(data: bytes, path: str, *, what: str = 'image') -> Iterator[Ima
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise Image.DecompressionBombError(f'{width} x {height} pixels')
+            if image.format == 'TIFF':
+                _check_bands(int(image.tag_v2.get(_SAMPLES, 1)), path, what)
             yield image
     except (UserError, MemoryError):
         raise
@@ -86,18 +89,22 @@ def open_picture(data: bytes, path: str, *, what: str = 'image') -> Iterator[Ima
     except Exception as error:  # noqa: BLE001  a parser of a damaged file may raise anything
         reason = str(error).replace('\n', ' ')
         known = 'cannot identify' not in reason
-        bands = _bands_of_tiff(data)
-        if bands > 4 or (bands > 1 and not known):
-            raise UserError(
-                f'{what} {path!r} has {bands} bands: expected grey or RGB; a model of bands reads '
-                'it: name them with bands in the data file (docs/guides/bands.md)'
-            ) from error
+        _check_bands(_bands_of_tiff(data), path, what)
         raise UserError(
             f'{what} {path!r} cannot be read: '
             f'{reason or type(error).__name__ if known else "not a picture"} '
             f'({len(data)} bytes); expected {", ".join(FORMATS)}; mend the file, or leave it out '
             'with skip=[NAME, ...] in the data set'
         ) from error
+
+
+def _check_bands(bands: int, path: str, what: str) -> None:
+    """Refuses a TIFF of more bands than colours have, whatever Pillow or OpenCV make of it."""
+    if bands > _MOST_CHANNELS:
+        raise UserError(
+            f'{what} {path!r} has {bands} bands: expected grey or RGB; name the bands, for a model '
+            'that takes them: rein-seg init-data DIR --bands NAME,NAME,...'
+        )
 
 
 def _bands_of_tiff(data: bytes) -> int:
