@@ -65,7 +65,7 @@ def test_other_bands_other_units_and_colours_are_refused(predictor, path, image,
 
 def test_each_input_of_a_command_is_read_by_its_bands(predictor, path, tmp_path, image):
     def content(file):
-        item = Item(Source(str(file), file.name), file.stem)
+        item = Item(Source(str(file), file.name, str(tmp_path)), file.stem)
         return open_item(item, Settings(), predictor.bands)[1]
 
     (tmp_path / 'three.tif').write_bytes(encode_tiff(image[..., :3]))
