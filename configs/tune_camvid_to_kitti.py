@@ -9,9 +9,9 @@ targets = []
 val_evaluator = dict(targets=targets)
 test_evaluator = val_evaluator
 lr = 'optim_wrapper.optimizer.lr'
-rates = [('3e-4', 3e-4), ('1e-3', 1e-3), ('3e-3', 3e-3), ('1e-2', 1e-2)]
-ways = {{_base_.ways}}
+slower = {'optim_wrapper.paramwise_cfg.prefix_lr_mult': {'backbone.': 0.1}}  # the encoder's rate
+rates = [('1e-3', 1e-3), ('3e-3', 3e-3), ('1e-2', 1e-2)]
+ways = dict({{_base_.ways}}, FullSlow=dict({{_base_.full}}, options=slower))
 comparison = dict(_delete_=True, seeds=[0], peft=[
     dict(way, name=f'{name}-{word}', options={**way.get('options', {}), lr: rate})
-    for name, way in ways.items()
-    for word, rate in (rates[:3] if way['type'] == 'Full' else rates[1:])])
+    for name, way in ways.items() for word, rate in rates])
