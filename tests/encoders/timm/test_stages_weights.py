@@ -9,7 +9,7 @@ from safetensors.torch import save
 from timm.layers import resample_abs_pos_embed
 
 from rein_seg.checkpoint import tensors_sha256
-from rein_seg.encoders import build_encoder, convert_weights
+from rein_seg.encoders import build_encoder, convert_weights, to_file_layout
 from rein_seg.encoders.timm.sizes import create_sized
 from rein_seg.encoders.timm.stages_names import stage_names
 from rein_seg.errors import UserError
@@ -70,7 +70,11 @@ def assert_same_maps(encoder, reference, size=(64, 64)):
         assert torch.equal(x, turned)
 
 
-@pytest.mark.parametrize('key', NAMED)
+QUICK = ('resnet', 'efficientnet', 'convnext', 'swin', 'pvt', 'hiera')
+LONG = [pytest.param(key, marks=pytest.mark.whole_matrix) for key in NAMED if key not in QUICK]
+
+
+@pytest.mark.parametrize('key', [*QUICK, *LONG])
 def test_timm_own_file_gives_the_maps_of_timm(key, tmp_path):
     name, side, args = NAMED[key]
     state = randomised(name, side, args).state_dict()
@@ -246,3 +250,22 @@ def test_published_weights_are_fetched_and_loaded(server):
     assert info.weights == f'sha256:{tensors_sha256(model.state_dict())}'
     for key, value in encoder.state_dict().items():
         assert torch.equal(value, model.state_dict()[key.removeprefix('model.')]), key
+
+
+@pytest.mark.parametrize(('key', 'resized'), [('resnet', 0), ('swin', 2)])
+def test_changed_weights_go_back_into_the_layout_of_timm(key, resized):
+    name, side, args = NAMED[key]
+    state = {f'module.{k}': v for k, v in randomised(name, side, args).state_dict().items()}
+    other = {**args, **(dict(window_size=8) if key == 'swin' else {})}
+    encoder, _ = build_encoder(config(name, side and 128, **other))
+    encoder.load_state_dict(convert_weights(encoder, dict(state)).tensors)
+    assert to_file_layout(encoder, state).changed == ()
+    with torch.no_grad():
+        for param in encoder.parameters():
+            param.mul_(1.5)
+    made = to_file_layout(encoder, state)
+    assert made.tensors.keys() == state.keys()
+    assert len(made.resized) == 2 * resized  # tables of two blocks, in each of two stages
+    back = convert_weights(encoder, dict(made.tensors)).tensors
+    for own, value in encoder.state_dict().items():
+        assert torch.equal(back[own], value), own
