@@ -54,12 +54,15 @@ def test_tiny_models_build_and_predict(path):
     if 'init_seed' not in encoder and not str(encoder.get('checkpoint')).startswith('package:'):
         pytest.skip('needs downloaded weights')
     model = MODELS.build(with_classes(cfg.model)).eval()
+    taken = cfg.model.backbone.encoder.get('bands') or dict(names=['red', 'green', 'blue'])
+    channels = len(taken['names'])
+    assert (channels == 5) == ('minibands' in path.stem and 'rgb' not in path.stem)
     with torch.no_grad():
         if model.task == 'images':
             result = model.predict(torch.randn(1, 3, 64, 64))[0]
             assert 'embedding' in result or result.pred_score.shape == (model.num_classes,)
             return
-        logits = model.encode_decode(torch.randn(1, 3, 64, 128), [dict(img_shape=(64, 128))])
+        logits = model.encode_decode(torch.randn(1, channels, 64, 128), [dict(img_shape=(64, 128))])
     assert logits.shape[:2] == (1, model.out_channels)
 
 

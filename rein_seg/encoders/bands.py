@@ -153,7 +153,8 @@ def adapt_first_layer(anatomy: Anatomy, bands: InputBands) -> None:
         >>> import torch
         >>> from rein_seg.encoders import build_encoder
         >>> bands = dict(names=['red', 'green', 'blue', 'nir', 'height'])
-        >>> encoder, _ = build_encoder(dict(type='TinyViT', init_seed=0, bands=bands))
+        >>> cfg = dict(type='TinyViT', init_seed=0, mean=[0] * 5, std=[1] * 5, bands=bands)
+        >>> encoder, _ = build_encoder(cfg)
         >>> encoder(torch.zeros(1, 5, 32, 32))[0].shape
         torch.Size([1, 192, 4, 4])
     """

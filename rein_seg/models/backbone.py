@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 from torch.utils.hooks import RemovableHandle
 
+from rein_seg.bands import short_list
 from rein_seg.building import building
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.encoders.bands import input_parameters
@@ -175,8 +176,10 @@ class PEFTBackbone(BaseModule):
             fixed_text: (K, D), as in `Features`.
 
         Raises:
-            UserError: If H or W is not a multiple of the encoder's divisor.
+            UserError: If H or W is not a multiple of the encoder's divisor, or the channels are not
+                the encoder's bands.
         """
+        self._check_bands(image)
         self.check_size(image.shape[-2:])
         first, state = None, self.anatomy.state
         state.prepared = {}
@@ -189,6 +192,15 @@ class PEFTBackbone(BaseModule):
             state.prepared = {}
         queries = self.peft.queries()
         return replace(features, queries=queries, text=text, fixed_text=fixed_text, first=first)
+
+    def _check_bands(self, image: Tensor) -> None:
+        bands = self.encoder_info.bands
+        if bands is not None and image.shape[1] != len(bands.names):
+            raise UserError(
+                f'an image of {image.shape[1]} channels reached encoder '
+                f'{self.encoder_info.name!r}, which takes {short_list(bands.names)}: expected '
+                'images of these bands'
+            )
 
     @torch.no_grad()
     def alone(self, image: Tensor) -> Features:

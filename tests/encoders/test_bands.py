@@ -66,6 +66,12 @@ def test_the_first_layer_trains_by_a_word_and_is_in_the_state_then(row, train_in
     other.load_state_dict(backbone.state_dict())
 
 
+def test_an_image_of_other_channels_is_refused_in_words():
+    backbone = PEFTBackbone(with_bands('vit'), dict(type='Frozen'))
+    with pytest.raises(UserError, match='3 channels reached encoder .* takes 5 bands'):
+        backbone(torch.zeros(1, 3, 32, 32))
+
+
 def test_mean_std_and_words_are_checked():
     with pytest.raises(UserError, match='takes 5 bands .*its mean has 3 numbers'):
         build_encoder({**ENCODERS['vit'], 'bands': dict(names=NAMES)})
