@@ -81,6 +81,8 @@ class Rein(TokenMethod):
         torch.Size([10, 256])
     """
 
+    reads_grid = False
+
     def __init__(
         self,
         num_tokens: TokenCount = 100,

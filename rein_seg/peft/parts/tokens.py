@@ -148,8 +148,13 @@ class TokenMethod(PEFTMethod):
         rank: r.
         blocks: Blocks to refine after; None takes all, negative indexes count from the end.
         query_dims: Q; None makes no queries.
+
+    Attributes:
+        reads_grid: Whether modules read (H, W), which some encoders do not show (Hiera's tokens
+            lie in another order); else they get (0, 0).
     """
 
+    reads_grid = True
     why_not_mergeable = 'its softmax over tokens depends on the features'
     no_weight_decay = ('learnable_tokens', 'learnable_tokens_a', 'learnable_tokens_b', 'scale')
 
@@ -191,7 +196,8 @@ class TokenMethod(PEFTMethod):
     def refine(self, x: Tensor, context: Context) -> Tensor:
         """Returns the delta of one block output, in its layout."""
         module, layer = self._places[context.site.block]
-        delta = self.stages[module](context.to_tokens(x), layer, context.grid(x))
+        grid = context.grid(x) if self.reads_grid else (0, 0)
+        delta = self.stages[module](context.to_tokens(x), layer, grid)
         return context.from_tokens(delta, x)
 
     def queries(self) -> Tensor | None:

@@ -4,7 +4,9 @@ import torch
 
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.peft import build_methods
+from rein_seg.peft.context import Context
 from rein_seg.structures import StreamSite
+from tests.encoders.tiny import ENCODERS, image
 
 
 def test_blocks_of_two_widths_in_one_stage_have_a_module_each():
@@ -28,3 +30,17 @@ def test_blocks_of_two_widths_in_one_stage_have_a_module_each():
     assert all(len(set(places)) == 1 for places in widths.values())
     assert {channels for ((_, channels), *_) in widths.values()} >= {80, 112}
     assert method.queries().shape == (3, 4)
+
+
+def test_rein_does_not_read_the_grid_and_set_does(monkeypatch):
+    """Hiera's tokens lie in another order than the image's."""
+    asked = []
+    monkeypatch.setattr(Context, 'grid', lambda self, x: asked.append(x.shape) or (4, 6))
+    for name, times in (('Rein', 0), ('SET', 2)):
+        encoder, _ = build_encoder(ENCODERS['vit_tiny'])
+        method = build_methods(dict(type=name, num_tokens=3, rank=2, query_dims=4))
+        method.attach(encoder, find_anatomy(encoder))
+        asked.clear()
+        with torch.no_grad():
+            encoder(image())
+        assert len(asked) == times, name
