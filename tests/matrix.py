@@ -21,6 +21,7 @@ from mmseg.structures import SegDataSample
 
 from rein_seg.errors import UserError
 from rein_seg.registry import PEFT_METHODS
+from tests import named_matrix
 from tests.encoders.tiny import ENCODERS, FOUR_MAPS, with_joint
 from tests.heads.tiny import HEADS, reads_joint
 from tests.paths import REPO
@@ -30,7 +31,7 @@ DOCUMENT = REPO / 'docs/reference/support.md'
 HEAD, METHOD, FAMILY = 'Linear', 'LoRA', 'vit'  # what stands still while two others vary
 INSTEAD = {'resnetv2': 'Full'}  # a family without operations, which LoRA changes
 ON = {'DenseCLIP': 'tiny', 'ZegCLIP': 'tiny'}  # heads that the family above cannot feed
-UNLINKED, TRAINS = 'unlinked', 'Trains with'
+UNLINKED, TRAINS = 'unlinked', named_matrix.TRAINS
 UNREACHED = 'which is not reached from'
 COMMAND = 'make support'
 OPTIONAL = {case.cfg['type'] for case in CASES if case.needs}  # may or may not be installed
@@ -191,8 +192,13 @@ def _row(columns: dict[str, list[str]], probe: Callable[[str], str | None]) -> d
     return row
 
 
-def document() -> str:
-    """Returns the text of docs/reference/support.md."""
+def document(named: dict[str, dict] | None = None) -> str:
+    """Returns the text of docs/reference/support.md.
+
+    Args:
+        named: What was found out about named models; see `named_matrix.table`, which is the
+            default.
+    """
     reasons: list[str] = []
     groups = families()
     tables = [
@@ -200,6 +206,9 @@ def document() -> str:
         _table('Head', HEADS, groups, heads_by_encoder, reasons),
         _table('Method', methods(), HEADS, by_head, reasons),
     ]
+    found = named_matrix.section(
+        named_matrix.table() if named is None else named, lambda why: _numbered(why, reasons)
+    )
     tried = '; '.join(f'{name}: {", ".join(members)}' for name, members in groups.items())
     notes = [f'{i}. {reason}' for i, reason in enumerate(reasons, start=1)]
     return '\n'.join(
@@ -220,6 +229,7 @@ def document() -> str:
             'heads on ' + ', '.join(f'{f} with {method}' for f, method in INSTEAD.items()) + ';',
             ', '.join(f'{head} on {family}' for head, family in ON.items()) + ').',
             'Not every combination of the three was tried, and the tables do not tell accuracy.',
+            f'[{named_matrix.TITLE}](#{named_matrix.TITLE.lower().replace(" ", "-")}) are below.',
             '',
             f'Not tried, because they need an optional library: {", ".join(sorted(OPTIONAL))}.',
             '',
@@ -227,6 +237,7 @@ def document() -> str:
             *('', f'## Method and encoder, with the {HEAD} head', '', *tables[0]),
             *('', f'## Head and encoder, with {METHOD}', '', *tables[1]),
             *('', f'## Method and head, on {FAMILY}', '', *tables[2]),
+            *('', f'## {named_matrix.TITLE}', '', *found),
             *('', '## Messages', '', *notes, ''),
         ]
     )
@@ -246,12 +257,17 @@ def _table(
             if reason in ('', UNLINKED):
                 cells.append(reason or 'yes')
                 continue
-            if reason not in reasons:
-                reasons.append(reason)
-            answer = 'options' if TRAINS in reason else 'no'
-            cells.append(f'{answer} ({reasons.index(reason) + 1})')
+            cells.append(_numbered(reason, reasons))
         lines.append(f'| {name} | {" | ".join(cells)} |')
     return lines
+
+
+def _numbered(reason: str, reasons: list[str]) -> str:
+    """Returns the text of a cell, and puts its message on the list."""
+    if reason not in reasons:
+        reasons.append(reason)
+    answer = 'options' if TRAINS in reason else 'no'
+    return f'{answer} ({reasons.index(reason) + 1})'
 
 
 def main() -> None:

@@ -11,18 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.encoders.checks import check_out_indices, default_out_indices
 from rein_seg.encoders.timm.biased import biased_maps, take_any_size
-from rein_seg.encoders.timm.build import (
-    create_timm,
-    fetch_timm,
-    join_biases,
-    normalisation,
-    published_cfg,
-)
+from rein_seg.encoders.timm.build import create_timm, fetch_timm, normalisation, published_cfg
 from rein_seg.errors import UserError
 
 _MODELS = ('VisionTransformer', 'VisionTransformerDistilled', 'Eva', 'Beit')
@@ -57,8 +52,9 @@ class TimmEncoder(nn.Module):
 
     Args:
         model: timm's name, such as ``vit_large_patch16_dinov3_qkvb``.
-        img_size: Side of the images, or (H, W), for the stored grid of absolute positions; other
-            sizes are taken too, with positions resized by timm's rule. None keeps the model's.
+        img_size: Side of the images, or (H, W), for the stored grid of absolute positions, or
+            tables of relative positions (BEiT); other sizes are taken too, with positions resized
+            by timm's rule. None keeps the model's.
         patch_size: Side in pixels; None keeps the model's.
         out_indices: Blocks whose outputs are returned; default: `default_out_indices`.
         resample: Rule for resizing a weights file's patch kernel and positions: ``timm``, or
@@ -105,7 +101,7 @@ class TimmEncoder(nn.Module):
         self.grid = ReportGrid(_square_patch(self.model))
         self.biased = is_biased(self.model)
         for block in self.model.blocks:
-            join_biases(block.attn)
+            _join_biases(block.attn)
             if hasattr(block.attn, 'num_prefix_tokens'):
                 block.attn.register_forward_pre_hook(count_prefix, with_kwargs=True)
         if self.biased:
@@ -187,3 +183,15 @@ def _square_patch(model: nn.Module) -> int:
     if height != width:
         raise UserError(f'TimmEncoder takes square patches, not {(height, width)} pixels')
     return int(height)
+
+
+def _join_biases(attention: nn.Module) -> None:
+    if getattr(attention, 'qkv', None) is None or getattr(attention, 'q_bias', None) is None:
+        return
+    fused = attention.qkv
+    joined = nn.Linear(fused.in_features, fused.out_features, device='meta')
+    joined.weight = fused.weight
+    biases = (attention.q_bias, attention.k_bias, attention.v_bias)
+    joined.bias = nn.Parameter(torch.cat(biases).detach())
+    attention.qkv = joined
+    attention.q_bias = attention.k_bias = attention.v_bias = None
