@@ -122,7 +122,7 @@ def other_kind(info: Mapping[str, Any], raw: Mapping[int, int]) -> str | None:
         >>> from rein_seg.datasets.id_kinds import other_kind
         >>> info = dict(classes=CITYSCAPES_CLASSES, id_map=None, ignore_index=255)
         >>> other_kind(info, {7: 30, 8: 10, 11: 20, 21: 25, 23: 15})[:31]
-        'they look like Cityscapes label '
+        'they look like Cityscapes label'
         >>> other_kind(info, {0: 30, 1: 10, 2: 20, 8: 25, 10: 15})
     """
     declared, total = _declared(info), sum(raw.values())
