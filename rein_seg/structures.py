@@ -87,11 +87,20 @@ class RunState:
 
 @dataclass(frozen=True)
 class Tap:
-    """One tensor inside the encoder: the first input, or the output, of a module."""
+    """One tensor inside the encoder: the first input, or the output, of a module.
+
+    Attributes:
+        module: The module.
+        side: input or output.
+        layout: Order of the dimensions.
+        grid: For tokens: (N, state) -> (H, W); raises a `UserError` where it is not known. None:
+            the state's grid.
+    """
 
     module: nn.Module
     side: Side
     layout: Layout
+    grid: Callable[[int, RunState], tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True)

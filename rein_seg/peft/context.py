@@ -5,11 +5,13 @@ B batch, N patch tokens, P prefix tokens (class, registers, prompts), C channels
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from rein_seg.prompt_rows import prompt_rows
-from rein_seg.structures import Anatomy, Layout, Site
+from rein_seg.structures import Anatomy, Layout, RunState, Site
 
 
 class Context:
@@ -35,9 +37,16 @@ class Context:
         torch.Size([1, 129, 192])
     """
 
-    def __init__(self, site: Site, layout: Layout, anatomy: Anatomy) -> None:
+    def __init__(
+        self,
+        site: Site,
+        layout: Layout,
+        anatomy: Anatomy,
+        grid: Callable[[int, RunState], tuple[int, int]] | None = None,
+    ) -> None:
         self.site = site
         self.layout = layout
+        self._grid = grid  # of `Tap`
         self._state = anatomy.state
         self._num_prefix = anatomy.num_prefix
 
@@ -63,7 +72,13 @@ class Context:
             self._state.carried = tokens
 
     def grid(self, x: Tensor) -> tuple[int, int]:
-        """Returns (H, W) of the patches in ``x``."""
+        """Returns (H, W) of the patches in ``x``.
+
+        Raises:
+            UserError: If the encoder does not show it.
+        """
+        if self.layout == 'NLC' and self._grid is not None:
+            return self._grid(x.shape[1] - self.num_prefix, self._state)
         if self.layout == 'NLC':
             return self._state.grid
         if self.layout == 'NCHW':

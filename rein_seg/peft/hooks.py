@@ -64,7 +64,7 @@ class OutputHook:
         self, site: OpSite | NormSite, function: Callable[..., Tensor], anatomy: Anatomy
     ) -> None:
         self.function = function
-        self.context = Context(site, site.tap.layout, anatomy)
+        self.context = Context(site, site.tap.layout, anatomy, site.tap.grid)
         self.state = anatomy.state
         self.padding = site.padding if isinstance(site, OpSite) else None
 
@@ -106,7 +106,7 @@ class StreamHook:
 
     def __init__(self, site: StreamSite, function: Callable[..., Tensor], anatomy: Anatomy) -> None:
         self.function = function
-        self.context = Context(site, site.taps[0].layout, anatomy)
+        self.context = Context(site, site.taps[0].layout, anatomy, site.taps[0].grid)
         self.state = anatomy.state
         self._delta: Tensor | None = None
 
@@ -176,7 +176,8 @@ class BranchHook:
         if source != 'exit' and entry is None:
             raise ValueError(f'{site} has no {source}: use entry_raw')
         self.entry: Tap | None = entry
-        self.context = Context(site, (entry or self.exit).layout, anatomy)
+        seen = entry or self.exit
+        self.context = Context(site, seen.layout, anatomy, seen.grid)
         self.state = anatomy.state
         self._entered: Tensor | None = None
 
@@ -296,7 +297,7 @@ class SeqHook:
     ) -> None:
         self.function = function
         self.collect = collect
-        self.context = Context(site, site.entry.layout, anatomy)
+        self.context = Context(site, site.entry.layout, anatomy, site.entry.grid)
         self.state = anatomy.state
         self._count = 0
 

@@ -242,10 +242,13 @@ LAYOUTS = {
     'sam': 'NHWC',
     'convnext': 'NCHW',
     'efficientnet': 'NCHW',
+    'regnet': 'NCHW',
     'resnet': 'NCHW',
     'resnetv2': 'NCHW',
     'ddrnet': 'NCHW',
     'swin': 'windows',
+    'swinv2': 'windows',
+    'pvtv2': 'NLC without prompts',
 }
 
 

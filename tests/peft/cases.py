@@ -22,7 +22,7 @@ class Case:
 # no operation of these can be updated: weights are standardised when they are used
 NO_OPS = ('resnetv2',)
 # no layers fc1 and fc2, no attention, no tokens
-CONVOLUTIONS = ('resnet', 'ddrnet', 'efficientnet')
+CONVOLUTIONS = ('resnet', 'ddrnet', 'efficientnet', 'regnet')
 CASES = [
     Case('frozen', dict(type='Frozen')),
     Case('full', dict(type='Full')),

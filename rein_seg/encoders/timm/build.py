@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from rein_seg.encoders.locate import locate
@@ -88,3 +89,22 @@ def published_cfg(model: nn.Module) -> dict[str, Any]:
     """Returns the description that timm keeps of a model's published weights."""
     found = getattr(model, 'pretrained_cfg', None)
     return dict(found.to_dict() if hasattr(found, 'to_dict') else found or {})
+
+
+def join_biases(attention: nn.Module) -> None:
+    """Makes the separate biases of q and v into one bias of qkv, zero for k.
+
+    That computes the same, and a hook on qkv then sees its whole output.
+
+    Args:
+        attention: Attention of timm; it stays as it is if it has no such biases.
+    """
+    if getattr(attention, 'qkv', None) is None or getattr(attention, 'q_bias', None) is None:
+        return
+    fused = attention.qkv
+    joined = nn.Linear(fused.in_features, fused.out_features, device='meta')
+    joined.weight = fused.weight
+    biases = (attention.q_bias, attention.k_bias, attention.v_bias)
+    joined.bias = nn.Parameter(torch.cat(biases).detach())
+    attention.qkv = joined
+    attention.q_bias = attention.k_bias = attention.v_bias = None

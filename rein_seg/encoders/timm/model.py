@@ -11,13 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.encoders.checks import check_out_indices, default_out_indices
 from rein_seg.encoders.timm.biased import biased_maps, take_any_size
-from rein_seg.encoders.timm.build import create_timm, fetch_timm, normalisation, published_cfg
+from rein_seg.encoders.timm.build import (
+    create_timm,
+    fetch_timm,
+    join_biases,
+    normalisation,
+    published_cfg,
+)
 from rein_seg.errors import UserError
 
 _MODELS = ('VisionTransformer', 'VisionTransformerDistilled', 'Eva', 'Beit')
@@ -101,7 +106,7 @@ class TimmEncoder(nn.Module):
         self.grid = ReportGrid(_square_patch(self.model))
         self.biased = is_biased(self.model)
         for block in self.model.blocks:
-            _join_biases(block.attn)
+            join_biases(block.attn)
             if hasattr(block.attn, 'num_prefix_tokens'):
                 block.attn.register_forward_pre_hook(count_prefix, with_kwargs=True)
         if self.biased:
@@ -183,15 +188,3 @@ def _square_patch(model: nn.Module) -> int:
     if height != width:
         raise UserError(f'TimmEncoder takes square patches, not {(height, width)} pixels')
     return int(height)
-
-
-def _join_biases(attention: nn.Module) -> None:
-    if getattr(attention, 'qkv', None) is None or getattr(attention, 'q_bias', None) is None:
-        return
-    fused = attention.qkv
-    joined = nn.Linear(fused.in_features, fused.out_features, device='meta')
-    joined.weight = fused.weight
-    biases = (attention.q_bias, attention.k_bias, attention.v_bias)
-    joined.bias = nn.Parameter(torch.cat(biases).detach())
-    attention.qkv = joined
-    attention.q_bias = attention.k_bias = attention.v_bias = None

@@ -93,6 +93,7 @@ class StageSizes:
         args: Mapping[str, Any],
     ) -> None:
         self.name, self.img_size, self.args = name, img_size, dict(args)
+        self.levels = tuple(network.feature_info.out_indices)  # which an argument may have cut
         published = network.pretrained_cfg
         self.native = as_size(published['input_size'][-2:])
         one_size = published.get('fixed_input_size') and not _takes_any(network)
@@ -140,7 +141,7 @@ class StageSizes:
         """Returns whether the network, built for a size where it has one, takes such images."""
         if size not in self._fits:
             built = size if self.built else self.img_size
-            self._fits[size] = _runs(self.name, built, self.args, size)
+            self._fits[size] = _runs(self.name, built, self.args, size, self.levels)
         return self._fits[size]
 
     def nearest(self, size: Size) -> Size:
@@ -193,12 +194,17 @@ def as_size(size: int | Sequence[int]) -> Size:
 
 
 def _runs(
-    name: str, img_size: int | Sequence[int] | None, args: Mapping[str, Any], size: Size
+    name: str,
+    img_size: int | Sequence[int] | None,
+    args: Mapping[str, Any],
+    size: Size,
+    levels: tuple[int, ...],
 ) -> bool:
     """Returns whether a network of stages can be built for ``img_size``, and runs at ``size``."""
     try:
         with torch.device('meta'), torch.no_grad():
-            network = create_sized(name, img_size, args, features_only=True).eval()
+            asked = dict(features_only=True, out_indices=levels)
+            network = create_sized(name, img_size, args, **asked).eval()
             if not any(isinstance(module, nn.RNNBase) for module in network.modules()):
                 network(torch.zeros(1, _bands(network), *size))  # a meta RNN takes minutes
     except NotImplementedError:  # it reads values: no error of the size

@@ -13,7 +13,12 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein_seg.encoders.checks import check_image_size, check_listed, check_out_indices
-from rein_seg.encoders.timm.build import fetch_timm, normalisation, published_cfg
+from rein_seg.encoders.timm.build import (
+    fetch_timm,
+    join_biases,
+    normalisation,
+    published_cfg,
+)
 from rein_seg.encoders.timm.sizes import TAKES, StageSizes, check_buildable, create_sized
 from rein_seg.errors import UserError
 
@@ -70,6 +75,7 @@ class TimmStages(nn.Module):
             check_image_size(img_size, 1)
         self.model_name, self.img_size = model, img_size
         self.model_args = dict(model_args or {})
+        self.image = nn.Identity()  # where a method sees the size of the image
         self.model = build_stages(model, img_size, self.model_args, out_indices)
         self.sizes = StageSizes(model, self.model, img_size, self.model_args)
         if img_size is not None:
@@ -85,7 +91,7 @@ class TimmStages(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Returns the maps of the chosen stages."""
-        maps = self.model(image)
+        maps = self.model(self.image(image))
         return tuple(self._channels_first(maps[i]) for i in self._chosen)
 
     def reset_parameters(self) -> None:
@@ -146,6 +152,8 @@ def build_stages(
             _check_stages(name, whole, out_indices)
         raise
     _check_stages(name, network, out_indices)
+    for part in network.modules():
+        join_biases(part)
     return network
 
 

@@ -34,6 +34,10 @@ def timm_stages_anatomy(encoder: nn.Module) -> Anatomy:
         sizes.append((side, side) if isinstance(side, int) else (side[0], side[1]))
     sizes.append(tuple(encoder.pretrained_cfg['input_size'][1:]))
     found = traced_anatomy(
-        encoder, family=encoder.model_name, strides=encoder.out_strides, sizes=sizes
+        encoder,
+        family=encoder.model_name,
+        strides=encoder.out_strides,
+        sizes=sizes,
+        image=encoder.image,
     )
     return replace(found, check_size=encoder.sizes.check)

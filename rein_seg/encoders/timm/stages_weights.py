@@ -12,10 +12,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from rein_seg.encoders.timm.build import join_biases
 from rein_seg.encoders.timm.file_filter import filter_file
 from rein_seg.encoders.timm.sizes import create_sized
 from rein_seg.encoders.timm.stages import TimmStages
 from rein_seg.encoders.timm.stages_names import is_classifier, stage_names, timm_names
+from rein_seg.encoders.timm.weights import joined_biases
 from rein_seg.encoders.timm.which_model import check_architecture
 from rein_seg.encoders.weights import HEADS, Converted
 from rein_seg.registry import register_key_map
@@ -34,6 +36,8 @@ def timm_stages_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Convert
     name = encoder.model_name
     with torch.device('meta'):
         whole = create_sized(name, encoder.img_size, encoder.model_args)
+        for part in whole.modules():  # as in the encoder
+            join_biases(part)
     done = convert_stages_weights(state, encoder.model, whole, name=name)
     tensors = {f'model.{key}': value for key, value in done.tensors.items()}
     check_architecture(state, encoder, tensors)
@@ -74,6 +78,8 @@ def convert_stages_weights(
     unused = _unused(whole)
     tensors: dict[str, Tensor] = {}
     left_out = set(_dropped(file, filtered))
+    if not any(key.endswith('.q_bias') for key in names):
+        filtered = joined_biases(filtered)
     for key, value in filtered.items():
         if key in names:
             tensors[names[key]] = value

@@ -88,7 +88,7 @@ def convert_timm_weights(
     filtered = _square_to_grid(filtered, sized, reference, same_grid=settled)
     if own_names:  # timm takes a table for that of a square grid where it can
         filtered |= _tables_that_fit(sized, reference)
-    tensors = {f'model.{key}': value for key, value in _joined(filtered).items()}
+    tensors = {f'model.{key}': value for key, value in joined_biases(filtered).items()}
     unused = [key for key in tensors if key not in wanted and _is_unused(key[6:])]
     for key in unused:
         del tensors[key]
@@ -192,8 +192,16 @@ def _without_lost_biases(
     return {key: value for key, value in state.items() if key not in lost}, lost
 
 
-def _joined(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Joins the biases of q and v into one bias for qkv; see `TimmEncoder`."""
+def joined_biases(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Joins the biases of q and v into one bias for qkv; see `join_biases`.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.encoders.timm.weights import joined_biases
+        >>> state = {'attn.q_bias': torch.ones(2), 'attn.v_bias': torch.ones(2)}
+        >>> joined_biases(state)
+        {'attn.qkv.bias': tensor([1., 1., 0., 0., 1., 1.])}
+    """
     result = dict(state)
     for key in [key for key in state if key.endswith('attn.q_bias')]:
         query = result.pop(key)

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from rein_seg.encoders.traced.blocks import Block, find_blocks
+from rein_seg.encoders.traced.attention import Roles
+from rein_seg.encoders.traced.blocks import Block, find_blocks, parallel_operations
 from rein_seg.encoders.traced.branches import BlockSites
-from rein_seg.encoders.traced.flow import Flow
+from rein_seg.encoders.traced.flow import Flow, nearest_operations
+from rein_seg.encoders.traced.grids import Grids
 from rein_seg.encoders.traced.layouts import Layouts
 from rein_seg.encoders.traced.operations import Place, Refusals, norm_site, op_site
 from rein_seg.encoders.traced.params import nearest, used_params
@@ -23,7 +25,12 @@ from rein_seg.structures import Anatomy, BranchSite, OpSite, SeqSite, Site, Stre
 
 
 def traced_anatomy(
-    network: nn.Module, *, family: str, strides: Sequence[int], sizes: Sequence[tuple[int, int]]
+    network: nn.Module,
+    *,
+    family: str,
+    strides: Sequence[int],
+    sizes: Sequence[tuple[int, int]],
+    image: nn.Module | None = None,
 ) -> Anatomy:
     """Returns the anatomy of a network that returns a list of maps (B, C, H, W).
 
@@ -32,11 +39,12 @@ def traced_anatomy(
         family: Name for messages.
         strides: Stride of each map in pixels.
         sizes: (H, W) of the images to try; the first one that the network takes is used.
+        image: Module of the network whose output is the image, for networks of tokens.
 
     Raises:
         UserError: If the network takes none of the sizes.
     """
-    return _Tracer(network, Flow(_record(network, sizes))).anatomy(family, strides)
+    return _Tracer(network, Flow(_record(network, sizes)), family).anatomy(strides, image)
 
 
 def _record(network: nn.Module, sizes: Sequence[tuple[int, int]]) -> Record:
@@ -53,18 +61,26 @@ def _record(network: nn.Module, sizes: Sequence[tuple[int, int]]) -> Record:
     raise UserError(f'the network takes no image of {list(sizes)} (height, width): {error}')
 
 
+# roles of operations whose norms are inside an attention
+_INSIDE = {'q', 'k', 'v', 'qkv', 'kv', 'qk', 'sr'}
+
+
 @dataclass
 class _Tracer:
     network: nn.Module
     flow: Flow
+    family: str
     refusals: Refusals = field(default_factory=Refusals)
 
     def __post_init__(self) -> None:
         self.layouts = Layouts(self.flow)
+        self.grids = Grids(self.flow, self.layouts, self.family)
         self.blocks = self._staged(find_blocks(self.flow))
         self.places = self._places()
+        self.residual = any(block.sums for block in self.blocks)
+        self.parallel = set() if self.residual else parallel_operations(self.flow)
 
-    def anatomy(self, family: str, strides: Sequence[int]) -> Anatomy:
+    def anatomy(self, strides: Sequence[int], image: nn.Module | None) -> Anatomy:
         """Returns the anatomy."""
         outputs = self.flow.record.outputs
         depths = [0] * (1 + max((b.stage for b in self.blocks), default=0))
@@ -77,7 +93,7 @@ class _Tracer:
         self._explain(sites)
         largest = max(strides)
         return Anatomy(
-            family=family,
+            family=self.family,
             sites=tuple(sites),
             num_prefix=0,
             patch_size=max(1, largest // 2 ** (len(depths) - 1)),
@@ -85,6 +101,7 @@ class _Tracer:
             out_strides=tuple(strides),
             stage_depths=tuple(depths),
             stage_channels=tuple(widths),
+            grid_module=image,
             least_side=largest,
             refused=self.refusals.listed(),
         )
@@ -157,9 +174,10 @@ class _Tracer:
 
     def _block_sites(self, block: Block, ops: set[int]) -> list[Site]:
         place = self.places[block.name]
-        makes = BlockSites(self.flow, self.layouts, block, place, self.refusals)
-        into, mid, out = makes.streams()
-        skipped = shortcut_ops(block)
+        makes = BlockSites(self.flow, self.grids, block, place, self.refusals)
+        into, mid, out = makes.streams() if self.residual else ([], [], [])
+        made = {n for found in block.sums for n in found.branch_ops}
+        skipped = shortcut_ops(block) - made
         roles: dict[int, tuple[str, tuple[str, ...]]] = {}
         branches: list[Site] = []
         parts: list[Any] = [found.branch_ops for found in block.sums] or [ops]
@@ -167,8 +185,8 @@ class _Tracer:
         for index, part in enumerate(parts):
             attends = any(kind == 'attn' for kind in kinds)
             chain = find_chain(self.flow, part, with_attention=attends)
-            roles |= chain_roles(self.flow, chain)
-            if chain.kind == 'conv':
+            roles |= chain_roles(self.flow, chain, part)
+            if chain.kind == 'conv' and self.residual:
                 branches += makes.spatial(chain)
             if block.sums and (chain.kind != 'conv' or chain.tail):
                 branches += makes.residual(
@@ -177,26 +195,39 @@ class _Tracer:
         roles |= dict.fromkeys(self.flow.operations(skipped & ops), ('downsample', ()))
         missing = [n for n in self.flow.operations(ops) if n not in roles]
         roles |= dict.fromkeys(missing, ('other', ()))
-        roles |= self._norm_roles(ops, skipped)
+        roles |= self._norm_roles(ops, skipped, roles)
         return [*into, *self._made(roles, place), *branches, *mid, *out]
 
-    def _norm_roles(self, ops: set[int], skipped: set[int]) -> dict[int, tuple[str, tuple]]:
+    def _norm_roles(self, ops: set[int], skipped: set[int], known: Roles) -> Roles:
+        roles: Roles = {}
         norms = self.flow.norms(ops)
-        own = [n for n in norms if n not in skipped]
-        return {n: ('downsample', ()) for n in norms if n in skipped} | {
-            n: (f'norm{i}', ()) for i, n in enumerate(own, start=1)
-        }
+        own = 0
+        for number in norms:
+            value = self.flow.record.ops[number].inputs[0]
+            before = {known[n][0] for n in nearest_operations(self.flow, value, ops) if n in known}
+            if number in skipped and not before - {'downsample'}:
+                roles[number] = ('downsample', ())
+            elif before & _INSIDE:
+                roles[number] = ('sr' if 'sr' in before else 'attn_norm', ())
+            else:
+                own += 1
+                roles[number] = (f'norm{own}', ())
+        return roles
 
     def _made(self, roles: dict[int, tuple[str, tuple[str, ...]]], place: Place) -> list[Site]:
         sites: list[Site] = []
         for number, (role, parts) in sorted(roles.items()):
             norm = number in self.flow.norms([number])
             make = norm_site if norm else op_site
+            if number in self.parallel:
+                name = self.flow.record.calls[self.flow.record.ops[number].call].name
+                self.refusals.add(OpSite, 'it is one of parallel operations with one sum', name)
+                continue
             own = place
             if place[0] < 0:
                 width = self.flow.record.weights[self.flow.record.ops[number].params[0]][0]
                 own = (*place[:3], width)
-            site: Any = make(self.flow, self.layouts, number, role, own, self.refusals)
+            site: Any = make(self.flow, self.grids, number, role, own, self.refusals)
             if site is not None and parts:
                 width = site.module.weight.shape[0] // len(parts)
                 slices = tuple((p, i * width, (i + 1) * width) for i, p in enumerate(parts))
@@ -207,13 +238,14 @@ class _Tracer:
 
     def _explain(self, sites: Sequence[Site]) -> None:
         self._explain_operations({site.name for site in sites if isinstance(site, OpSite)})
-        if not any(block.sums for block in self.blocks):
+        if not self.residual:
             reason = 'no module of the network adds a branch to a stream'
             for kind in (StreamSite, BranchSite):
                 self.refusals.add(kind, reason, type(self.network).__name__)
-        if not any(self.layouts.of(block.input) == 'NLC' for block in self.blocks):
-            reason = 'its blocks work on maps, where tokens cannot be inserted'
-            self.refusals.add(SeqSite, reason, type(self.network).__name__)
+        reason = 'its blocks work on maps, where tokens cannot be inserted'
+        if any(self.layouts.of(block.input) == 'NLC' for block in self.blocks):
+            reason = 'its blocks make maps of their tokens, where none can be inserted'
+        self.refusals.add(SeqSite, reason, type(self.network).__name__)
 
     def _explain_operations(self, known: set[str]) -> None:
         """Says why the other linears and convolutions that run have no sites."""

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from rein_seg.encoders.traced.flow import Flow
+from rein_seg.encoders.traced.flow import Flow, nearest_operations
 
 _SUMS = ('add', 'iadd', 'radd')
 
@@ -73,6 +73,8 @@ def find_blocks(flow: Flow) -> list[Block]:
     sums = _find_sums(flow)
     held = {call: tuple(found) for call, found in sums.items() if _takes_stream(flow, call)}
     held = {call: found for call, found in held.items() if not _is_part(flow, call, held)}
+    if not held:
+        return _single_operations(flow)
     patterns = {_pattern(flow.record.calls[call].name) for call in held}
     for number, call in enumerate(flow.record.calls):
         alike = _pattern(call.name) in patterns and number not in held
@@ -86,6 +88,41 @@ def find_blocks(flow: Flow) -> list[Block]:
         assert call.inputs[0] is not None and call.output is not None
         blocks.append(Block(call.name, number, call.inputs[0], call.output, found))
     return blocks
+
+
+def _single_operations(flow: Flow) -> list[Block]:
+    """Returns each operation of a network without residual sums as a block."""
+    blocks = []
+    for number in flow.operations(flow.used):
+        index = flow.record.ops[number].call
+        call = flow.record.calls[index]
+        if _takes_stream(flow, index) and call.inputs[0] is not None and call.output is not None:
+            blocks.append(Block(call.name, index, call.inputs[0], call.output, ()))
+    return blocks
+
+
+def parallel_operations(flow: Flow) -> set[int]:
+    """Returns operations that read the same tensor, and are summed without a residual sum."""
+    found: set[int] = set()
+    for number in flow.used:
+        op = flow.record.ops[number]
+        operands = flow.dependent(op)
+        if op.name in _SUMS and len(operands) == 2:
+            first, second = (nearest_operations(flow, value, flow.used) for value in operands)
+            read = [{flow.record.ops[n].inputs[0] for n in side} for side in (first, second)]
+            if not set(first) & set(second) and read[0] & read[1]:
+                found |= {n for n in (*first, *second) if _single(flow, n, number)}
+    return found
+
+
+def _single(flow: Flow, operation: int, total: int) -> bool:
+    """Returns whether only norms lie between an operation and a sum."""
+    value = flow.record.ops[operation].outputs[0]
+    readers = [n for n in flow.readers[value] if n in flow.used]
+    while len(readers) == 1 and readers[0] != total and readers[0] in flow.norms(readers):
+        value = flow.record.ops[readers[0]].outputs[0]
+        readers = [n for n in flow.readers[value] if n in flow.used]
+    return readers == [total]
 
 
 def _find_sums(flow: Flow) -> dict[int, list[Sum]]:

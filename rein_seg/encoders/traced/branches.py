@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from rein_seg.encoders.traced.blocks import Block, Sum
-from rein_seg.encoders.traced.flow import Flow
-from rein_seg.encoders.traced.layouts import Layouts
+from rein_seg.encoders.traced.flow import ARRANGING, Flow
+from rein_seg.encoders.traced.grids import Grids
 from rein_seg.encoders.traced.operations import Place, Refusals
 from rein_seg.encoders.traced.record import Call
 from rein_seg.encoders.traced.roles import Chain, is_spatial
@@ -21,22 +21,22 @@ class BlockSites:
 
     Args:
         flow: The record.
-        layouts: Its layouts.
+        grids: Its layouts and grids.
         block: The block.
         place: Block, stage, depth, channels of its output.
         refusals: Takes reasons.
     """
 
     flow: Flow
-    layouts: Layouts
+    grids: Grids
     block: Block
     place: Place
     refusals: Refusals
 
     def tap(self, module: nn.Module, side: Side, value: int) -> Tap | None:
         """Returns a tap; None if the layout of its tensor is not known."""
-        layout = self.layouts.of(value)
-        return None if layout is None else Tap(module, side, layout)
+        layout = self.grids.layouts.of(value)
+        return None if layout is None else Tap(module, side, layout, self.grids.of(value))
 
     def streams(self) -> tuple[list[Site], list[Site], list[Site]]:
         """Returns the sites in, mid and out."""
@@ -46,7 +46,7 @@ class BlockSites:
         if into is None or out is None:
             self.refusals.add(StreamSite, 'the layout of its stream is not known', self.block.name)
             return [], [], []
-        width = self.layouts.channels(self.block.input) or 0
+        width = self.grids.layouts.channels(self.block.input) or 0
         first = StreamSite(*self.place[:3], width, 'in', (into,))
         last = StreamSite(*self.place, 'out', (out,))
         return [first], self._mid(out), [last]
@@ -54,16 +54,11 @@ class BlockSites:
     def _mid(self, out: Tap) -> list[Site]:
         if len(self.block.sums) != 2:
             return []
-        flow, record = self.flow, self.flow.record
+        flow = self.flow
         first, second = self.block.sums
         value = first.out
         ends = flow.same(self.block.output) == second.out
-        entries = flow.read_by(value, self.block.call) or [
-            call
-            for reader in flow.readers[value]
-            for made in record.ops[reader].outputs
-            for call in flow.read_by(made, self.block.call)
-        ]
+        entries = self._readers(value)
         tap = None
         if entries and entries[0].inputs[0] is not None:
             tap = self.tap(entries[0].module, 'input', entries[0].inputs[0])
@@ -81,7 +76,7 @@ class BlockSites:
             self.refusals.add(BranchSite, 'an end of its branch cannot be reached', self.block.name)
             return []
         raw, normed = entry
-        width = self.layouts.channels(found.base) or 0
+        width = self.grids.layouts.channels(found.base) or 0
         if (
             self.flow.record.tensor(found.base).numel()
             != self.flow.record.tensor(found.branch).numel()
@@ -107,9 +102,19 @@ class BlockSites:
         if found.base == self.block.input:
             raw = self.tap(record.calls[self.block.call].module, 'input', found.base)
             return None if raw is None else (raw, self._first_norm(found))
-        readers = flow.read_by(found.base, self.block.call)
-        raw = self.tap(readers[0].module, 'input', found.base) if readers else None
+        readers = self._readers(found.base)
+        if not readers or readers[0].inputs[0] is None:
+            return None
+        raw = self.tap(readers[0].module, 'input', readers[0].inputs[0])
         return None if raw is None else (raw, None)
+
+    def _readers(self, value: int) -> list[Call]:
+        """Returns the calls in the block that get a value first, as it is or arranged anew."""
+        flow, arranged = self.flow, [value]
+        for reader in flow.readers[value]:
+            op = flow.record.ops[reader]
+            arranged += op.outputs if op.name in ARRANGING else ()
+        return [call for each in arranged for call in flow.read_by(each, self.block.call)]
 
     def _first_norm(self, found: Sum) -> Tap | None:
         """Returns the norm in front of the feed-forward of a block that begins spatially."""

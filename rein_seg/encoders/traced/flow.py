@@ -109,3 +109,20 @@ ARRANGING = (
     *('permute', 'transpose', 'view', 'reshape', 'flatten', 'contiguous', 'swapaxes', 'movedim'),
     *('unflatten', 'squeeze', 'unsqueeze', 'clone'),
 )
+
+
+def nearest_operations(flow: Flow, value: int, ops: Collection[int]) -> list[int]:
+    """Returns the operations that a value is made of without another operation between."""
+    found: set[int] = set()
+    seen: set[int] = set()
+    todo = [value]
+    while todo:
+        number = flow.record.values[todo.pop()].op
+        if number < 0 or number in seen or number not in ops:
+            continue
+        seen.add(number)
+        if flow.operations([number]):
+            found.add(number)
+        else:
+            todo += flow.record.ops[number].inputs
+    return sorted(found)

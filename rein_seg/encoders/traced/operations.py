@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from rein_seg.encoders.traced.flow import NORMS, OPERATIONS, Flow
-from rein_seg.encoders.traced.layouts import Layouts
+from rein_seg.encoders.traced.grids import Grids
 from rein_seg.encoders.traced.padding import pad_same, same_amounts
 from rein_seg.encoders.traced.record import Call, Op
 from rein_seg.structures import NormSite, OpSite, Site, Tap
@@ -42,13 +42,13 @@ class Refusals:
 
 
 def op_site(
-    flow: Flow, layouts: Layouts, number: int, role: str, place: Place, refusals: Refusals
+    flow: Flow, grids: Grids, number: int, role: str, place: Place, refusals: Refusals
 ) -> OpSite | None:
     """Returns the OP site of a recorded linear or convolution; None if it is refused.
 
     Args:
         flow: The record.
-        layouts: Its layouts.
+        grids: Its layouts and grids.
         number: Index of the function.
         role: Role of the site.
         place: Block, stage, depth, channels.
@@ -58,15 +58,15 @@ def op_site(
     call, name = holder(flow, op)
     module: Any = flow.record.calls[op.call].module if call is None else call.module
     reason = _why_not(flow, op, call)
-    layout = None if call is None or call.output is None else layouts.of(call.output)
+    layout = None if call is None or call.output is None else grids.layouts.of(call.output)
     if reason is None and layout is None:
         reason = 'it is not known which dimension of its output are the channels'
     if reason is not None:
         refusals.add(OpSite, reason, name)
         return None
-    assert call is not None and layout is not None
+    assert call is not None and call.output is not None and layout is not None
     padded = _padded(flow, op, call)
-    tap = Tap(module, 'output', layout)
+    tap = Tap(module, 'output', layout, grids.of(call.output))
     return OpSite(*place, role, name, tap, padding=pad_same if padded else None)
 
 
@@ -105,7 +105,7 @@ def _padded(flow: Flow, op: Op, call: Call) -> bool:
 
 
 def norm_site(
-    flow: Flow, layouts: Layouts, number: int, role: str, place: Place, refusals: Refusals
+    flow: Flow, grids: Grids, number: int, role: str, place: Place, refusals: Refusals
 ) -> NormSite | None:
     """Returns the NORM site of a recorded norm; None if it is refused. Arguments as `op_site`."""
     op = flow.record.ops[number]
@@ -117,12 +117,12 @@ def norm_site(
         refusals.add(NormSite, 'the norm has no weight or no bias', name)
         return None
     tap, out = _norm_tap(flow, op, call)
-    layout = None if out is None else layouts.of(out)
+    layout = None if out is None else grids.layouts.of(out)
     width = flow.record.calls[op.call].module.weight.shape[0]  # type: ignore[index]
-    if tap is None or layout is None or out is None or layouts.channels(out) != width:
+    if tap is None or layout is None or out is None or grids.layouts.channels(out) != width:
         refusals.add(NormSite, 'its output in front of what follows cannot be changed', name)
         return None
-    where = Tap(tap, 'output', layout)
+    where = Tap(tap, 'output', layout, grids.of(out))
     norm = None if tap is call.module else call.module
     return NormSite(*place[:3], int(width), role, name, where, norm)
 

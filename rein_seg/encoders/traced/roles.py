@@ -50,11 +50,13 @@ def find_chain(flow: Flow, ops: Collection[int], *, with_attention: bool) -> Cha
     return Chain('conv', main, gates, tail=_has_tail(flow, main, ops))
 
 
-def chain_roles(flow: Flow, chain: Chain) -> dict[int, tuple[str, tuple[str, ...]]]:
-    """Returns function -> (role, parts) of the operations of a chain."""
+def chain_roles(
+    flow: Flow, chain: Chain, ops: Collection[int]
+) -> dict[int, tuple[str, tuple[str, ...]]]:
+    """Returns function -> (role, parts) of the operations of a chain, found in ``ops``."""
     roles: dict[int, tuple[str, tuple[str, ...]]]
     if chain.kind == 'attn':
-        roles = attention_roles(flow, chain.ops)
+        roles = attention_roles(flow, ops, chain.ops)
     else:
         roles = {n: (role, ()) for n, role in _plain_roles(flow, chain).items()}
     gates = {n: (f'se{i}', ()) for i, n in enumerate(chain.gates, start=1)}

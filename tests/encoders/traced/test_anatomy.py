@@ -7,7 +7,15 @@ from torch import nn
 from rein_seg.encoders import build_encoder, find_anatomy, shapes_only
 from rein_seg.errors import UserError
 from rein_seg.peft import PEFTMethod
-from rein_seg.structures import BranchSite, NormSite, OpSite, ParamSite, SeqSite, StreamSite
+from rein_seg.structures import (
+    BranchSite,
+    NormSite,
+    OpSite,
+    ParamSite,
+    RunState,
+    SeqSite,
+    StreamSite,
+)
 
 MODELS = {
     'tf_efficientnet_lite0': ((1, 2, 2, 6, 5), 16),
@@ -15,10 +23,20 @@ MODELS = {
     'regnety_002': ((1, 1, 4, 7), 13),
     'resnet18': ((2, 2, 2, 2), 8),
     'convnextv2_atto': ((2, 2, 6, 2), 24),
+    'pvt_v2_b0': ((2, 2, 2, 2), 16),
+    'swinv2_tiny_window8_256': ((2, 2, 2, 1), 14),
+    'sam2_hiera_tiny': ((1, 2, 7, 2), 21),
+}
+# fewer blocks than the models have
+ARGS = {
+    'swinv2_tiny_window8_256': dict(
+        embed_dim=16, depths=(2, 2, 2, 1), num_heads=(1, 2, 2, 4), window_size=4
+    )
 }
 
 
 def build(name, **options):
+    options = dict(options, model_args=ARGS.get(name, {}))
     encoder, _ = build_encoder(dict(type='TimmStages', model=name, init_seed=0, **options))
     return encoder, find_anatomy(encoder)
 
@@ -130,3 +148,42 @@ def test_norms_with_an_activation_are_tapped_in_front_of_it():
     assert site.module is encoder.model.blocks[1][0].bn1
     assert site.tap.module is encoder.model.blocks[1][0].bn1.drop
     assert isinstance(site.module.act, nn.ReLU6)
+
+
+def test_queries_keys_and_values_are_the_rows_that_they_are_made_of():
+    for name, role, parts in (
+        ('pvt_v2_b0', 'kv', ('k', 'v')),
+        ('swinv2_tiny_window8_256', 'qkv', ('q', 'k', 'v')),
+        ('sam2_hiera_tiny', 'qkv', ('q', 'k', 'v')),
+    ):
+        with shapes_only():
+            _, anatomy = build(name)
+        site = anatomy.find(OpSite, role=role)[0]
+        assert tuple(part for part, _, _ in site.parts) == parts
+        assert site.parts[-1][2] == site.module.weight.shape[0]
+
+
+def test_tokens_show_their_grid_where_the_pass_does():
+    _, anatomy = build('pvt_v2_b0')
+    grid = anatomy.find(StreamSite, where='out', blocks=[-1])[0].taps[0].grid
+    assert grid(2 * 3, RunState(grid=(64, 96))) == (2, 3)
+    keys = anatomy.find(OpSite, role='kv', blocks=[0])[0].tap.grid
+    assert keys(2 * 3, RunState(grid=(64, 96))) == (2, 3)
+    with pytest.raises(UserError, match='are no map of stride 32'):
+        grid(7, RunState(grid=(64, 96)))
+
+
+def test_tokens_of_windows_have_the_grid_of_a_window():
+    _, anatomy = build('swinv2_tiny_window8_256')
+    site = anatomy.find(OpSite, role='qkv', blocks=[0])[0]
+    assert site.tap.grid(16, RunState(grid=(64, 96))) == (4, 4)
+    inner = anatomy.find(StreamSite, where='mid', blocks=[0])[0].taps[0]
+    assert inner.grid(16 * 24, RunState(grid=(64, 96))) == (16, 24)
+
+
+def test_tokens_in_another_order_have_no_grid_when_a_method_asks():
+    with shapes_only():
+        _, anatomy = build('hiera_tiny_224', img_size=128)
+    tap = anatomy.find(StreamSite, where='out')[0].taps[0]
+    with pytest.raises(UserError, match='does not keep its 1024 tokens in the order of the image'):
+        tap.grid(1024, RunState(grid=(128, 128)))

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from rein_seg.encoders.traced import record
-from rein_seg.encoders.traced.blocks import find_blocks
+from rein_seg.encoders.traced.blocks import find_blocks, parallel_operations
 from rein_seg.encoders.traced.flow import Flow
 
 
@@ -67,7 +67,12 @@ def test_a_like_module_without_a_shortcut_is_a_block_without_a_sum():
 
 
 def test_a_sum_of_parallel_convolutions_is_no_residual_sum():
-    assert blocks(Parallel(4), Parallel(4)) == []
+    assert not any(block.sums for block in blocks(Parallel(4), Parallel(4)))
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), Parallel(4))
+    flow = Flow(record(network, torch.randn(1, 3, 8, 8)))
+    assert [
+        flow.record.calls[flow.record.ops[n].call].name for n in sorted(parallel_operations(flow))
+    ] == ['1.a', '1.b']
 
 
 def test_sums_inside_a_branch_are_no_residual_sums():
