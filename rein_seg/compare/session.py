@@ -146,6 +146,9 @@ class Session:
 
     def _ended(self, child: processes.Child, stopped: bool) -> None:
         folder, exit_code = child.folder, child.process.returncode
+        if not disk.read_run(folder):
+            self._vanished(child.job, folder, stopped=stopped)
+            return
         disk.end_session(folder, child.seconds, exit_code)
         run = self._look(child.job, None)
         if not stopped and run.state != 'finished':
@@ -156,6 +159,14 @@ class Session:
         comparison = self._write(strict=False)
         if run.state == 'finished':
             self.say(f'{self._title(run)}: {_outcome(comparison, run)}{self._left()}')
+
+    def _vanished(self, run: Run, folder: Path, *, stopped: bool) -> None:
+        """Notes a run whose folder was deleted while it ran; nothing is written after a stop."""
+        error = f'{folder} was deleted while the run worked; the same command starts it anew'
+        self.say(f'{self._title(run)}: {error}')
+        if not stopped:
+            self._update(replace(run, state='failed', error=error))
+            self._write(strict=False)
 
     def _update(self, run: Run) -> None:
         self.runs[run.variant, run.seed] = run

@@ -16,7 +16,8 @@ from rein_seg.bands import MOST_BANDS, short_list
 from rein_seg.errors import UserError, near_misses
 from rein_seg.structures import Anatomy, OpSite
 
-RULES = ('repeat', 'average')
+STORED = 'stored'
+RULES = ('repeat', 'average', STORED)
 _KEYS = ('names', 'first_layer', 'train_input')
 _RGB = 3
 _FIRST_ROLES = ('patch', 'stem')
@@ -29,7 +30,7 @@ class InputBands:
     Attributes:
         names: Of the N bands, in the order of the input's channels.
         first_layer: How the first layer's weights of three channels become weights of N:
-            ``repeat`` or ``average``, see `adapt_weight`.
+            ``repeat`` or ``average``, see `adapt_weight`; ``stored``: the weights file has N.
         train_input: Whether the first layer trains beside the method.
 
     Example:
@@ -143,7 +144,7 @@ def adapt_first_layer(anatomy: Anatomy, bands: InputBands) -> None:
     """Gives an encoder's first layer the channels of other bands, in place.
 
     Args:
-        anatomy: Of the encoder, with its weights.
+        anatomy: Of the encoder, with its weights; without them for ``stored``.
         bands: The bands.
 
     Raises:
@@ -160,10 +161,14 @@ def adapt_first_layer(anatomy: Anatomy, bands: InputBands) -> None:
     """
     conv = first_layer(anatomy).module
     assert isinstance(conv, nn.Conv2d)
+    count = len(bands.names)
     with torch.no_grad():
-        weight = adapt_weight(conv.weight, len(bands.names), bands.first_layer)
+        if bands.first_layer == STORED:  # the file fills it
+            weight = conv.weight.new_zeros(conv.out_channels, count, *conv.kernel_size)
+        else:
+            weight = adapt_weight(conv.weight, count, bands.first_layer)
     conv.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
-    conv.in_channels = len(bands.names)
+    conv.in_channels = count
 
 
 def input_parameters(anatomy: Anatomy, names: Sequence[str]) -> list[nn.Parameter]:

@@ -13,7 +13,7 @@ from torch import nn
 
 from rein_seg.bands import short_list
 from rein_seg.encoders.anatomy import find_anatomy, known_classes
-from rein_seg.encoders.bands import InputBands, adapt_first_layer
+from rein_seg.encoders.bands import STORED, InputBands, adapt_first_layer
 from rein_seg.encoders.checks import check_config
 from rein_seg.encoders.info import DEFAULT_MEAN, DEFAULT_STD, EncoderInfo, Published, describe
 from rein_seg.encoders.shapes_only import is_shapes_only, shapes_only
@@ -69,6 +69,14 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
     source = WeightSource.take(args, name)
     check_config(args)
     encoder = _construct(name, args.pop('type', None), args)
+    stored = bands is not None and bands.first_layer == STORED
+    if bands is not None and stored:
+        if source.seed is not None:
+            raise UserError(
+                f'encoder {name!r}: bands.first_layer={STORED!r} reads the first layer from a '
+                'weights file, and init_seed draws it: give checkpoint=FILE, or first_layer=repeat'
+            )
+        adapt_first_layer(find_anatomy(encoder), bands)
     weights = 'none: shapes only' if is_shapes_only() else source.fill(encoder)
     encoder.eval()
     own = isinstance(encoder, Published)
@@ -76,7 +84,8 @@ def build_encoder(cfg: Mapping[str, Any]) -> tuple[nn.Module, EncoderInfo]:
     std = tuple(std or (encoder.image_std if own else DEFAULT_STD))
     if bands is not None:
         _check_statistics(name, bands, {'mean': mean, 'std': std})
-        adapt_first_layer(find_anatomy(encoder), bands)
+        if not stored:
+            adapt_first_layer(find_anatomy(encoder), bands)
     return encoder, EncoderInfo(name, weights, describe(encoder, args), mean, std, bands)
 
 

@@ -109,8 +109,12 @@ class _Layout:
     def place_renamed(self, waiting: dict[str, Tensor]) -> None:
         """Places tensors with only another name, or shape; takes them out of ``waiting``."""
         for name in [name for name in waiting if name in self.renamed]:
-            source = self.renamed[name]
-            self.result[source] = waiting.pop(name).reshape(self.state[source].shape).clone()
+            source, tensor = self.renamed[name], waiting.pop(name)
+            # a first layer of other bands has another number of elements
+            same = tensor.numel() == self.state[source].numel()
+            self.result[source] = (
+                tensor.reshape(self.state[source].shape) if same else tensor
+            ).clone()
 
     def place_traced(self, waiting: dict[str, Tensor]) -> None:
         """Places tensors that the key map permutes, joins or resizes."""

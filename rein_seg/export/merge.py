@@ -23,6 +23,7 @@ from rein_seg.checkpoint import (
 from rein_seg.config.request import Request
 from rein_seg.config.resolve import resolve
 from rein_seg.encoders import SOURCE_KEYS, WeightSource, to_file_layout, to_mmpretrain
+from rein_seg.encoders.bands import STORED
 from rein_seg.errors import UserError
 from rein_seg.models.two_stage import TwoStageSegmentor
 from rein_seg.run.results import adapter_metadata
@@ -141,7 +142,9 @@ def _fold(model: Any) -> float:
     sides = getattr(model.data_preprocessor, 'size', None) or (224, 224)
     # encoders take multiples of their patch size or stride only
     sides = [max(1, round(side / divisor)) * divisor for side in sides]
-    image = torch.randn(1, 3, *sides, generator=torch.Generator().manual_seed(0))
+    bands = backbone.encoder_info.bands
+    channels = 3 if bands is None else len(bands.names)
+    image = torch.randn(1, channels, *sides, generator=torch.Generator().manual_seed(0))
     before = backbone(image).maps
     try:
         backbone.merge()
@@ -167,6 +170,8 @@ def _lay_out(
     encoder, info = model.backbone.encoder, model.backbone.encoder_info
     if layout == 'mmpretrain':
         tensors, config = to_mmpretrain(encoder, info.config)
+        if info.bands is not None:
+            config = {**config, 'in_channels': len(info.bands.names)}
         return tensors, {'mmpretrain': config}, ()
     state = WeightSource.take(dict(encoder_cfg), info.name).read(encoder)
     made = to_file_layout(encoder, state)
@@ -187,6 +192,8 @@ def _frozen_config(cfg: Config, checkpoint: str, name: str) -> Config:
     encoder = cfg.model.backbone.encoder.to_dict()
     # the merged file takes the place of every other source
     kept = {key: value for key, value in encoder.items() if key not in SOURCE_KEYS}
+    if kept.get('bands'):
+        kept['bands'] = {**kept['bands'], 'first_layer': STORED, 'train_input': False}
     options = {
         'model.backbone.encoder': {**kept, 'checkpoint': checkpoint, 'name': name},
         'model.backbone.peft': {'type': 'Frozen'},

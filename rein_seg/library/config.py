@@ -71,7 +71,8 @@ def encoder_config(
     """Returns the config of an encoder with one source of weights; see `build_model`.
 
     Raises:
-        UserError: If the encoder is unknown, several sources are given, or ``size`` has no effect.
+        UserError: If the encoder is unknown or has bands, several sources are given, or ``size``
+            has no effect.
 
     Example:
         >>> import rein_seg.apis
@@ -81,6 +82,12 @@ def encoder_config(
         {'name': 'TinyViT', 'type': 'TinyViT', 'init_seed': 0}
     """
     cfg = read_base('encoders', encoder, 'encoder')['encoder']
+    if cfg.get('bands'):
+        raise UserError(
+            f'encoder {cfg.get("name", cfg.get("type"))!r} has bands, and models of the library '
+            'normalise RGB: leave bands out, or train with a config of benchmark.bands '
+            '(rein-seg train), whose run rein_seg.load reads'
+        )
     given = [checkpoint is not None, init_seed is not None or not pretrained]
     if all(given):
         raise UserError(

@@ -21,7 +21,7 @@ from torch.utils.hooks import RemovableHandle
 from rein_seg.bands import short_list
 from rein_seg.building import building
 from rein_seg.encoders import build_encoder, find_anatomy
-from rein_seg.encoders.bands import input_parameters
+from rein_seg.encoders.bands import STORED, input_parameters
 from rein_seg.errors import UserError
 from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.peft import PEFTMethod, build_methods
@@ -276,12 +276,17 @@ class PEFTBackbone(BaseModule):
     def merge(self) -> None:
         """Merges the method into the encoder's weights, which leaves a backbone of method Frozen.
 
-        `encoder_info` still describes the weights as they were before.
+        `encoder_info` still describes the weights as they were before; a first layer of bands is
+        ``stored`` in them.
 
         Raises:
             NotImplementedError: If the method cannot be merged exactly; the message says why.
         """
         self.peft.merge()
+        bands = self.encoder_info.bands
+        if bands is not None:
+            bands = replace(bands, first_layer=STORED, train_input=False)
+            self.encoder_info = replace(self.encoder_info, bands=bands)
         self.peft_cfg = {'type': 'Frozen'}
         self.peft = build_methods(self.peft_cfg)
         self.peft.attach(self.encoder, self.anatomy)

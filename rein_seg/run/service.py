@@ -15,11 +15,12 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from torch import nn
 
+from rein_seg.bands import short_list
 from rein_seg.config.load import load_config
 from rein_seg.config.task import check_segments
 from rein_seg.encoders import SharedEncoder, sharing
 from rein_seg.errors import UserError, near_misses
-from rein_seg.run.predict import make_ready, predict
+from rein_seg.run.predict import image_bands, make_ready, predict
 from rein_seg.run.weights import load_weights
 
 _HOOKS = (
@@ -82,14 +83,16 @@ class AdapterService:
                 values.
 
         Raises:
-            UserError: If the name is taken, the encoder differs, the weights do not fit, or the
-                method trains the encoder's own weights (Full). The service does not change then.
+            UserError: If the name is taken, the encoder differs or has bands, the weights do not
+                fit, or the method trains the encoder's own weights (Full). The service does not
+                change then.
         """
         with self._lock:
             if name in self._models:
                 raise UserError(f'adapter {name!r} is there already: remove() it, or take a name')
             cfg = load_config(config) if isinstance(config, str) else config
             check_segments(cfg, 'AdapterService')
+            _check_colours(name, cfg)
             self._leave()
             with sharing(self._shared), self._clean_on_error():
                 model: Any = MODELS.build(_unwrapped(cfg.model))
@@ -186,6 +189,15 @@ def _unwrapped(model: Any) -> dict[str, Any]:
     aside = 'activation_checkpointing'
     backbone = {key: value for key, value in model['backbone'].items() if key != aside}
     return {**model, 'backbone': backbone}
+
+
+def _check_colours(name: str, cfg: Config) -> None:
+    bands = image_bands(cfg)
+    if bands is not None:
+        raise UserError(
+            f'adapter {name!r} takes {short_list(bands.use)}, and AdapterService takes images in '
+            'BGR: load it with rein_seg.load'
+        )
 
 
 def _check_frozen(name: str, backbone: Any) -> None:

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -13,7 +14,7 @@ import rein_seg.compare as package
 from rein_seg.cli import main
 from rein_seg.compare import compare
 from rein_seg.compare.processes import exit_reason, locked, slot_environment, tail
-from rein_seg.compare.session import duration, seconds_left
+from rein_seg.compare.session import Session, duration, seconds_left
 from rein_seg.errors import UserError
 
 
@@ -87,6 +88,41 @@ def test_stopping_leaves_runs_that_go_on(fake, tmp_path, number, request):
     said = '--cfg-options randomness.seed=8 --inference-cost'
     assert calls(work / 'LoRA/seed_8') == [said, f'{said} --resume']
     assert calls(work / 'Frozen/seed_8') == [said]
+
+
+def test_a_folder_deleted_while_its_run_works_ends_in_a_line(fake, tmp_path, monkeypatch):
+    call, said = fake
+    ended = Session._ended
+
+    def delete(self, child, stopped):
+        if child.job.variant == 'LoRA':
+            shutil.rmtree(child.folder)
+        ended(self, child, stopped)
+
+    monkeypatch.setattr(Session, '_ended', delete)
+    found = call(seeds=[0])
+    assert [run['state'] for run in found['runs']] == ['failed', 'finished']
+    folder = tmp_path / 'work/LoRA/seed_0'
+    assert f'[1/2] LoRA, seed 0: {folder} was deleted while the run worked; the same' in '\n'.join(
+        said
+    )
+
+
+def test_a_work_folder_deleted_before_a_stop_stays_deleted(fake, tmp_path, monkeypatch):
+    call, said = fake
+    ended = Session._ended
+
+    def delete(self, child, stopped):
+        shutil.rmtree(tmp_path / 'work')
+        ended(self, child, True)  # as after Ctrl-C
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, '_ended', delete)
+    with pytest.raises(KeyboardInterrupt):
+        call(seeds=[0])
+    assert 'was deleted while the run worked' in '\n'.join(said)
+    assert not (tmp_path / 'work/LoRA').exists()
+    assert not (tmp_path / 'work/comparison.json').exists()
 
 
 def test_several_at_a_time(fake):

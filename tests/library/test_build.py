@@ -179,6 +179,14 @@ def test_errors_of_images(images, words):
         small().predict(images)
 
 
+@pytest.mark.parametrize('build', [rein_seg.build_model, rein_seg.build_backbone])
+def test_an_encoder_of_bands_is_refused(build):
+    bands = dict(names=['red', 'nir'])
+    encoder = dict(type='TinyViT', init_seed=0, mean=[0, 0], std=[1, 1], bands=bands)
+    with pytest.raises(UserError, match=r"'TinyViT' has bands.*benchmark.bands"):
+        build(encoder, 'LoRA')
+
+
 @pytest.mark.parametrize(
     ('labels', 'words'),
     [

@@ -186,6 +186,11 @@ def test_refusals_leave_the_service_as_it_was(served, tmp_path):
     assert not any(p.requires_grad for p in service.model('lora').backbone.encoder.parameters())
 
 
+def test_an_encoder_of_bands_is_refused():
+    with pytest.raises(UserError, match=r"'land' takes 5 bands .*load it with rein_seg.load"):
+        AdapterService(device='cpu').add('land', 'frozen_tiny_minibands')
+
+
 def test_full_first_is_refused_too():
     service = AdapterService(device='cpu')
     with pytest.raises(UserError, match='encoder of its own'):

@@ -16,6 +16,7 @@ from rein_seg.compare.frames.source import Domain, Frame, frames_of_domain, fram
 from rein_seg.errors import UserError
 from rein_seg.evaluation.confusion import confusion_matrix
 from rein_seg.evaluation.details import image_iou
+from rein_seg.progress import Meter, make_room
 
 WIDTH, NUMBER = 320, 3
 
@@ -48,7 +49,7 @@ def compare_frames(
         data_root: Folder of the domain's data; None takes the place in the first run's file.
         width: Of each cell, in pixels.
         device: Such as ``cuda:0``; default the first GPU, else the CPU.
-        say: Gets lines of progress.
+        say: Gets a line at the start of each run; stderr shows the rate and the remaining time.
 
     Returns:
         ``rule`` in words, and ``frames``: name -> ``why`` and ``scores``, the mIoU in % by run over
@@ -77,9 +78,13 @@ def compare_frames(
     wanted = list(known.values()) if choice is None else [known[name] for name in choice.frames]
     maps: dict[str, dict[str, np.ndarray]] = {}
     scores: dict[str, dict[str, float | None]] = {}
-    for run in read:
-        say(f'{run.name}: {len(wanted)} frames')
-        maps[run.name], scores[run.name] = _predict(run, wanted, subject, width, device)
+    with Meter(len(read) * len(wanted), what='predict', unit='frames') as meter:
+        for run in read:
+            make_room()
+            say(f'{run.name}: {len(wanted)} frames')
+            maps[run.name], scores[run.name] = _predict(
+                run, wanted, subject, width=width, device=device, advance=meter.advance
+            )
     choice = choice or choose_frames(scores, number)
     rows = [_row(known[name], why, maps, scores, width) for name, why in choice.frames.items()]
     notes = [f'{subject.name}: {choice.rule}'] if choice.rule else []
@@ -115,7 +120,13 @@ def _check(
 
 
 def _predict(
-    run: FrameRun, frames: Sequence[Frame], subject: Domain, width: int, device: str | None
+    run: FrameRun,
+    frames: Sequence[Frame],
+    subject: Domain,
+    *,
+    width: int,
+    device: str | None,
+    advance: Callable[[], object],
 ) -> tuple[dict[str, np.ndarray], dict[str, float | None]]:
     """Returns maps at the width of a cell, and scores at full size, by frame."""
     predictor = run.load(device)
@@ -134,6 +145,7 @@ def _predict(
         pred = indexes[predictor.predict_image(image, name=frame.name).map]
         maps[frame.name] = small(pred, width, is_map=True)
         scores[frame.name] = None if label is None else _score(pred, label, subject)
+        advance()
     return maps, scores
 
 

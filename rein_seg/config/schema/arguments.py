@@ -161,7 +161,7 @@ NAMES: Mapping[str, Form] = {
 _INPUT_BANDS = Table(
     {
         'names': Sequence[Text],
-        'first_layer': Literal['repeat', 'average'],
+        'first_layer': Literal['repeat', 'average', 'stored'],
         'train_input': bool,
     }
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rein_seg
+from rein_seg import progress
 from rein_seg.cli import main
 from rein_seg.compare.frames import compare_frames, session, source
 from rein_seg.compare.frames.runs import _check_same, read_runs
@@ -98,9 +99,9 @@ def test_scores_and_order_follow_the_maps(draw, runs, night, tmp_path):
 def test_named_frames_alone_are_predicted(draw, night, tmp_path, monkeypatch):
     seen, predict = [], session._predict
 
-    def record(run, frames, *rest):
+    def record(run, frames, subject, **options):
         seen.append([frame.name for frame in frames])
-        return predict(run, frames, *rest)
+        return predict(run, frames, subject, **options)
 
     monkeypatch.setattr(session, '_predict', record)
     name = night.frames[1].name
@@ -119,12 +120,14 @@ def test_image_files_are_shown_without_truth(runs, tmp_path):
     assert cv2.imread(str(tmp_path / 'out.png')).shape[1] == 3 * WIDTH + 2 * GAP
 
 
-def test_the_command_prints_what_it_drew(runs, scenes, tmp_path, capsys):
+def test_the_command_prints_what_it_drew(runs, scenes, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress._Lines, 'between', 0.0)
     out = tmp_path / 'deep/streets.jpg'
     words = ['compare-frames', *runs, '--domain', 'clear', '--out', str(out)]
     words += ['--data-root', scenes]
     assert main(words) == 0
-    said = capsys.readouterr().out
+    said, shown = capsys.readouterr()
+    assert 'predict: 4/6 frames' in shown and 'left' in shown
     assert 'among 3: lowest, median, highest' in said
     assert f'wrote {out}' in said
     assert out.is_file()
