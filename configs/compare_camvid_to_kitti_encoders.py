@@ -15,4 +15,5 @@ runs += [('Random-Full', dict(type='Full'), {encoder: {{_base_.scratch}}, lr: ra
 runs += [(f'Random-{n}', dict(type=n), {encoder: {{_base_.scratch}}, lr: rates[n]})
     for n in ('Frozen', 'LoRA', 'Rein')]
 comparison = dict(_delete_=True, seeds=[0, 1, 2], peft=[
-    dict(way, name=name, options=options) for name, way, options in runs])
+    dict(way, name=name, options={**way.get('options', {}), **options})
+    for name, way, options in runs])

@@ -10,3 +10,4 @@ model = dict(
         encoder=dict({{_base_.encoder}}, out_indices=[2, 3, 4]),  # strides 8, 16, 32
         peft=dict(type='Rein')),
     decode_head={{_base_.decode_head}})
+optim_wrapper = dict(optimizer=dict(lr=1e-2))

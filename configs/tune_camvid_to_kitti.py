@@ -9,9 +9,8 @@ targets = []
 val_evaluator = dict(targets=targets)
 test_evaluator = val_evaluator
 lr = 'optim_wrapper.optimizer.lr'
-slower = {'optim_wrapper.paramwise_cfg.prefix_lr_mult': {'backbone.': 0.1}}  # the encoder's rate
 rates = [('1e-3', 1e-3), ('3e-3', 3e-3), ('1e-2', 1e-2)]
-ways = dict({{_base_.ways}}, FullSlow=dict({{_base_.full}}, options=slower))
+ways = dict({{_base_.ways}}, FullOneRate={{_base_.full}})
 comparison = dict(_delete_=True, seeds=[0], peft=[
     dict(way, name=f'{name}-{word}', options={**way.get('options', {}), lr: rate})
     for name, way in ways.items() for word, rate in rates])
