@@ -43,6 +43,10 @@ def test_a_resolved_config_resolves_to_itself():
             {'train_dataloader.dataset.pipeline.3.type': 'FastPhotoMetricDistortion'},
             'made for RGB of 8 bits.*BandDistortion',
         ),
+        (
+            {'train_dataloader.dataset.pipeline.3': dict(type='Pad', size=(8, 8))},
+            'step Pad of its pipeline is made for RGB of 8 bits.*leave it out',
+        ),
         ({'benchmark.bands.mean': [1, 2]}, 'mean has 2 numbers for 5 bands'),
         ({'benchmark.bands.std': [1, 1, 1, 0, 1]}, 'each above 0'),
         ({'benchmark.bands.mean': None, 'benchmark.bands.std': None}, '--statistics'),

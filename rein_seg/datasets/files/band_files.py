@@ -6,6 +6,7 @@ H x W image, N bands of the file, C bands that are used.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -140,7 +141,8 @@ def _pixels(opened: Image.Image, data: bytes, path: str) -> np.ndarray:
     if pixels is None or pixels.shape[:2] != opened.size[::-1]:
         raise UserError(f'image {path!r} cannot be decoded: expected a whole file; copy it again')
     if deep:
-        order = (2, 1, 0, 3)[: pixels.shape[2]]
+        # a colour that a PNG declares as transparent makes OpenCV add a channel
+        order = (2, 1, 0, 3)[: _MODES[opened.mode]]
         pixels = pixels[..., order]
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
@@ -196,29 +198,35 @@ def _npy_header(data: bytes, path: str) -> tuple[tuple[int, ...], np.dtype]:
 
 def _missing(image: np.ndarray, bands: Bands, path: str, declared: str | None) -> np.ndarray | None:
     """Returns where (H, W, C) has no data, None if it has data everywhere."""
-    known = None
+    known, tag = None, _declared_value(declared)
     if bands.nodata is not None and bands.nodata != NAN:
         known = image == bands.nodata
+    if bands.nodata is not None and tag is not None:  # of rasters, too, GDAL masks it
+        known = (image == tag) if known is None else known | (image == tag)
     odd = ~np.isfinite(image) if image.dtype.kind == 'f' else None
     if odd is not None and odd.any():
-        if bands.nodata != NAN:
+        by_tag = bands.nodata is not None and tag is not None and math.isnan(tag)
+        if bands.nodata != NAN and not by_tag:
             at = int(odd.any((0, 1)).argmax())
             raise UserError(
                 f'image {path!r} has {int(odd.sum())} values that are NaN or infinite, the first '
                 f"in band {bands.use[at]!r}: expected numbers; set nodata: 'nan' in the data file "
                 'to take the mean of the band there'
             )
-        known = odd
-    elif bands.nodata is None and declared is not None:
-        _check_declared(image, declared, path)
+        known = odd if known is None else known | odd
+    elif bands.nodata is None and tag is not None:
+        _check_declared(image, tag, path)
     return known if known is not None and known.any() else None
 
 
-def _check_declared(image: np.ndarray, declared: str, path: str) -> None:
+def _declared_value(declared: str | None) -> float | None:
     try:
-        value = float(declared)
+        return None if declared is None else float(declared)
     except ValueError:
-        return
+        return None
+
+
+def _check_declared(image: np.ndarray, value: float, path: str) -> None:
     count = int((image == value).sum())
     if count:
         raise UserError(

@@ -33,6 +33,7 @@ _CODECS = {
 }
 _PLAIN, _SEPARATE = 1, 2
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _CODEC, _COLOURS = 254, 256, 257, 258, 259, 262
+_FILL_ORDER = 266
 _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANES, _PREDICTOR = 273, 277, 278, 279, 284, 317
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _FORMAT = 322, 323, 324, 325, 339
 _NODATA = 42113  # of GDAL, a text
@@ -140,6 +141,11 @@ def _page(tags: dict[int, Any], data: bytes, path: str) -> Page:
         )
     if tags.get(_COLOURS) == _PALETTE:
         raise UserError(f'image {path!r} has a palette: expected bands; save it as RGB')
+    if int(tags.get(_FILL_ORDER) or 1) != 1:
+        raise UserError(
+            f'image {path!r} has the bits of its bytes in reverse (TIFF FillOrder '
+            f'{tags[_FILL_ORDER]}): expected FillOrder 1; save it again'
+        )
     order = '<' if data[:2] == b'II' else '>'
     page = Page(size, samples, np.dtype(order + kind), tags)
     _check_bounds(math.prod(size), math.prod(size) * samples * page.dtype.itemsize, path)

@@ -59,6 +59,10 @@ def test_pictures_of_one_to_four_channels_in_the_order_of_their_names(tmp_path):
     Image.fromarray(colours).save(tmp_path / 'b.png')
     found = read_bands(str(tmp_path / 'b.png'), dict(names=['red', 'green', 'blue', 'nir']))
     assert found.dtype == np.uint8 and np.array_equal(found, colours)
+    three = Image.fromarray(colours[..., :3].copy())
+    three.save(tmp_path / 'see_through.png', transparency=(1, 2, 3))
+    found = read_bands(str(tmp_path / 'see_through.png'), dict(names=['red', 'green', 'blue']))
+    assert np.array_equal(found, colours[..., :3])
     cv2.imwrite(str(tmp_path / 'c.png'), colours[..., 2::-1])
     found = read_bands(str(tmp_path / 'c.png'), dict(names=['red', 'green', 'blue']))
     assert np.array_equal(found, colours[..., :3])
@@ -103,6 +107,9 @@ def test_a_declared_value_without_data_must_be_confirmed(tmp_path):
         read_bands(path, dict(names=['a']))
     known = dict(names=['a'], nodata=-32768, mean=[2], std=[1])
     assert read_bands(path, known).ravel().tolist() == [1, 2, 3, 2]
+    # other files of the data set declare nothing, and have another value
+    for nodata, expected in ((3, [1, 2, 2, 2]), ('nan', [1, 2, 3, 2])):
+        assert read_bands(path, {**known, 'nodata': nodata}).ravel().tolist() == expected
 
 
 @pytest.mark.parametrize('factor, mean, std', [(1 / 255, 120, 50), (255, 0.45, 0.2)])

@@ -1,10 +1,12 @@
 """TIFF of any bands: rasterio and a writer of our own say the same as the reader."""
 
+import io
 import itertools
 import struct
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rein_seg.datasets.files.tiff import pages_of, read_page
 from rein_seg.errors import UserError
@@ -99,6 +101,15 @@ def test_a_damaged_or_foreign_file_is_one_line(tmp_path):
     doubles = write(tmp_path / 'b.tif', numbers('float32').astype('float64'))
     with pytest.raises(UserError, match='numbers of .64. bits.*float32'):
         pages_of(doubles, 'b.tif')
+
+
+def test_bits_in_reverse_are_refused(tmp_path):
+    file = io.BytesIO()
+    Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3)).save(
+        file, 'TIFF', tiffinfo={266: 2}
+    )
+    with pytest.raises(UserError, match="'a.tif' has the bits of its bytes in reverse"):
+        pages_of(file.getvalue(), 'a.tif')
 
 
 def test_a_file_that_lies_about_its_size_fills_no_memory():
