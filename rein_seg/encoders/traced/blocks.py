@@ -7,6 +7,7 @@ it (a convolution and a norm, where a block changes the map's size or width).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,7 @@ def find_blocks(flow: Flow) -> list[Block]:
     patterns = {_pattern(flow.record.calls[call].name) for call in held}
     for number, call in enumerate(flow.record.calls):
         alike = _pattern(call.name) in patterns and number not in held
+        alike = alike and call.inputs[:1] != (flow.record.image,)  # a stem
         if alike and not _near(flow, number, held) and _takes_stream(flow, number):
             inner = range(call.start, call.stop)
             if flow.operations(set(inner) & flow.used):
@@ -137,11 +139,34 @@ def _find_sums(flow: Flow) -> dict[int, list[Sum]]:
         inputs = record.calls[op.call].inputs
         if not inputs or inputs[0] is None:
             continue
-        earlier = sums.get(op.call, [])
-        found = _residual(flow, number, [inputs[0], *(s.out for s in earlier)], operands)
+        earlier = [s.out for s in sums.get(op.call, [])]
+        found = _residual(flow, number, [inputs[0], *earlier], operands)
+        if found is None:
+            stream = _with_parts(flow, op.call, inputs[0], sums)
+            found = _residual(flow, number, stream, operands)
         if found is not None:
             sums.setdefault(op.call, []).append(found)
     return sums
+
+
+def _with_parts(flow: Flow, call: int, base: int, sums: dict[int, list[Sum]]) -> list[int]:
+    """Returns the stream of a call with the small sums of its parts (convolutions of positions)."""
+    inside = [
+        found
+        for part, own in sums.items()
+        if flow.record.inside(part, call) and (part == call or _is_small(flow, own))
+        for found in own
+    ]
+    stream = [base]
+    for found in sorted(inside, key=lambda found: found.op):
+        if flow.same(found.base) == flow.same(stream[-1]):
+            stream.append(found.out)
+    return stream
+
+
+def _is_small(flow: Flow, sums: Sequence[Sum]) -> bool:
+    """Returns whether sums are one shortcut around a single operation."""
+    return len(sums) == 1 and len(flow.operations(sums[0].branch_ops)) < 2
 
 
 def _residual(flow: Flow, number: int, bases: list[int], operands: list[int]) -> Sum | None:
@@ -171,15 +196,24 @@ def _takes_stream(flow: Flow, number: int) -> bool:
 def _is_part(flow: Flow, number: int, held: dict[int, Any]) -> bool:
     """Returns whether a module with sums is a part of a block, or holds blocks itself."""
     record = flow.record
-
-    def small(call: int) -> bool:  # such as a convolution for positions, with a shortcut
-        found = held[call]
-        return len(found) == 1 and len(flow.operations(found[0].branch_ops)) < 2
-
     others = [call for call in held if call != number]
     outer = [c for c in others if record.inside(record.calls[number].parent, c)]
     inner = [c for c in others if record.inside(record.calls[c].parent, number)]
-    return (bool(outer) and small(number)) or any(not small(call) for call in inner)
+    part = _is_small(flow, held[number])
+    return any(part or not _follows(flow, number, call, held) for call in outer) or any(
+        not _is_small(flow, held[call]) and _follows(flow, call, number, held) for call in inner
+    )
+
+
+def _follows(flow: Flow, number: int, outer: int, held: dict[int, Any]) -> bool:
+    """Returns whether a module in ``outer`` works on its stream, and not on one of a branch."""
+    calls = flow.record.calls
+    before = [c for c in held if flow.record.inside(calls[c].parent, outer) and c < number]
+    stream = [calls[c].output for c in before] + [calls[outer].inputs[0]]
+    value = calls[number].inputs[0]
+    assert value is not None
+    made, touched = flow.behind(value, [v for v in stream if v is not None])
+    return bool(touched) and not flow.operations(made)
 
 
 def _near(flow: Flow, number: int, held: dict[int, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from torch import nn
@@ -33,10 +34,15 @@ class BlockSites:
     place: Place
     refusals: Refusals
 
+    def __post_init__(self) -> None:
+        self.runs = Counter(call.module for call in self.flow.record.calls)
+
     def tap(self, module: nn.Module, side: Side, value: int) -> Tap | None:
-        """Returns a tap; None if the layout of its tensor is not known."""
+        """Returns a tap; None if its tensor's layout is not known, or the module runs twice."""
         layout = self.grids.layouts.of(value)
-        return None if layout is None else Tap(module, side, layout, self.grids.of(value))
+        if layout is None or self.runs[module] != 1:
+            return None
+        return Tap(module, side, layout, self.grids.of(value))
 
     def streams(self) -> tuple[list[Site], list[Site], list[Site]]:
         """Returns the sites in, mid and out."""
@@ -82,6 +88,11 @@ class BlockSites:
             != self.flow.record.tensor(found.branch).numel()
         ):
             reason = 'its branch changes width or size on the way'
+            self.refusals.add(BranchSite, reason, self.block.name)
+            return []
+        ends = [tap.layout for tap in (raw, *exits) if tap is not None]
+        if 'NLC' in ends and len(set(ends)) > 1:
+            reason = 'its branch takes a map and gives tokens, or the other way round'
             self.refusals.add(BranchSite, reason, self.block.name)
             return []
         return [BranchSite(*self.place[:3], width, kind, raw, normed, *exits)]  # type: ignore[arg-type]

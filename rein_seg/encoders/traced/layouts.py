@@ -16,6 +16,7 @@ from rein_seg.structures import Layout
 _FIRST = ('conv2d', 'batch_norm', 'group_norm', 'instance_norm')
 _LAST = ('linear', 'layer_norm', 'rms_norm')
 _SHAPING = ('view', 'reshape', 'flatten', 'unflatten', 'squeeze', 'unsqueeze')
+_JOINING = ('cat', 'concat', 'chunk', 'split', 'tensor_split', 'narrow')
 _LAYOUTS: dict[tuple[int, int], Layout] = {(4, 1): 'NCHW', (4, 3): 'NHWC', (3, 2): 'NLC'}
 
 
@@ -67,14 +68,23 @@ class Layouts:
         order = _order(op, len(self.record.shape(source)))
         if order is not None:
             return order.index(self.axes[source])
-        return self._kept(sources, value)
+        return self._kept(sources, value, joins=op.name in _JOINING)
 
-    def _kept(self, sources: list[int], value: int) -> int | None:
-        """Returns the channels' dimension of a function that keeps rank and channels."""
+    def _kept(self, sources: list[int], value: int, *, joins: bool) -> int | None:
+        """Returns the channels' dimension of a function that keeps rank and channels.
+
+        Args:
+            sources: Values that the function takes.
+            value: Value that it makes.
+            joins: Whether it may join or cut the channels.
+        """
         shape = self.record.shape(value)
         for source in sources:
             axis, before = self.axes[source], self.record.shape(source)
-            if len(before) == len(shape) and before[axis] == shape[axis]:
+            if len(before) != len(shape):
+                continue
+            others = [i for i in range(len(shape)) if i != axis and before[i] != shape[i]]
+            if before[axis] == shape[axis] or (joins and not others):
                 return axis
         return None
 

@@ -187,3 +187,47 @@ def test_tokens_in_another_order_have_no_grid_when_a_method_asks():
     tap = anatomy.find(StreamSite, where='out')[0].taps[0]
     with pytest.raises(UserError, match='does not keep its 1024 tokens in the order of the image'):
         tap.grid(1024, RunState(grid=(128, 128)))
+
+
+def test_blocks_that_begin_with_a_convolution_of_positions():
+    """DaViT's stream is what its convolutions of positions return, in front of both branches."""
+    with shapes_only():
+        _, anatomy = build('davit_tiny')
+    assert anatomy.stage_depths == (2, 2, 6, 2)
+    roles = {site.role for site in anatomy.find(OpSite, blocks=[0])}
+    assert roles >= {'qkv', 'proj', 'fc1', 'fc2'}
+    assert {site.branch for site in anatomy.find(BranchSite, blocks=[0])} == {'attn', 'ffn'}
+
+
+def test_a_stem_is_no_block():
+    """DPN's blocks pass on two tensors, so none has a stream; its stem has the blocks' name."""
+    with shapes_only():
+        _, anatomy = build('dpn68')
+    assert anatomy.stage_depths == (3, 4, 12, 3)
+    with pytest.raises(UserError, match='layout of its stream is not known'):
+        anatomy.find(StreamSite)
+
+
+def test_a_module_with_sums_in_a_branch_is_no_block():
+    """CSATv2's blocks hold a gate, a transformer of one channel, in their branch."""
+    with shapes_only():
+        _, anatomy = build('csatv2')
+    assert anatomy.stage_channels == (32, 72, 168, 386)
+    assert min(site.channels for site in anatomy.find(StreamSite)) == 32
+    assert all(site.exit_pre.layout != 'NLC' for site in anatomy.find(BranchSite))
+
+
+def test_no_site_is_at_a_module_that_runs_twice():
+    """EdgeNeXt ends both branches of a block with the same module."""
+    with shapes_only():
+        encoder, anatomy = build('edgenext_xx_small')
+    shared = encoder.model.stages_1.blocks[1].drop_path
+    taps = [(s.exit_pre, s.exit_post) for s in anatomy.find(BranchSite)]
+    assert all(tap is None or tap.module is not shared for pair in taps for tap in pair)
+
+
+def test_halves_of_the_channels_have_the_layout_of_the_whole():
+    """CSPNet's blocks work on one half of the channels each."""
+    with shapes_only():
+        _, anatomy = build('cs3darknet_s')
+    assert len(anatomy.find(StreamSite, where='out')) == anatomy.num_blocks == 9
