@@ -77,8 +77,16 @@ class Flow:
         ]
 
     def operations(self, ops: Collection[int]) -> list[int]:
-        """Returns the linears and convolutions among functions, in order."""
-        return [n for n in self.weighted(ops) if self.record.ops[n].name in OPERATIONS]
+        """Returns the linears and convolutions among functions, in order.
+
+        Those whose weight is computed from a parameter are none, even if their bias is one.
+        """
+        record = self.record
+        return [
+            n
+            for n in self.weighted(ops)
+            if record.ops[n].name in OPERATIONS and len(record.weights[record.ops[n].params[0]]) > 1
+        ]
 
     def norms(self, ops: Collection[int]) -> list[int]:
         """Returns the norms among functions, in order."""

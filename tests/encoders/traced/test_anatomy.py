@@ -130,8 +130,11 @@ def test_a_network_without_residual_sums_says_so():
     assert len(anatomy.find(OpSite)) == 8
 
 
-def test_weights_that_are_not_used_as_they_are_are_refused():
-    _, anatomy = build('resnetv2_50x1_bit')
+@pytest.mark.parametrize('name', ['resnetv2_50x1_bit', 'nf_resnet50'])
+def test_weights_that_are_not_used_as_they_are_are_refused(name):
+    """The second's convolutions have biases, which are used as they are."""
+    with shapes_only():
+        _, anatomy = build(name)
     with pytest.raises(UserError, match='StdConv2d does not use its weight as it is'):
         anatomy.find(OpSite)
 
