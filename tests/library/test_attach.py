@@ -205,7 +205,7 @@ def two_encoders():
 @pytest.mark.parametrize(
     ('module', 'peft', 'options', 'words'),
     [
-        (Unknown, 'LoRA', {}, ('tests.Unknown', 'timm (ConvNeXt, Eva', 'your-encoder.md')),
+        (Unknown, 'LoRA', {}, ('tests.Unknown', 'timm (Beit, ConvNeXt, Eva', 'your-encoder.md')),
         (two_encoders, 'LoRA', {}, ('2 encoders', "'student'", "'teacher'", 'module.student')),
         (lambda: 'vit_small', 'LoRA', {}, ('module is a str', 'torch.nn.Module')),
         (lambda: build('timm ViT'), 'Lora', {}, ("'Lora'", "'LoRA'")),

@@ -97,6 +97,10 @@ def twin(name, size):
     sizes = dict(img_size=size) if model.sized and name != 'sam2_hiera_tiny' else {}
     reference = timm.create_model(name, features_only=True, **model.args, **sizes).eval()
     state = {k.removeprefix('model.'): v for k, v in encoder.state_dict().items()}
+    for key in [key for key in reference.state_dict() if key.endswith('attn.q_bias')]:
+        joined = state.pop(key.replace('q_bias', 'qkv.bias'))  # ours has one bias of qkv
+        query, _, value = joined.chunk(3)
+        state |= {key: query, key.replace('q_bias', 'v_bias'): value}
     reference.load_state_dict(state)
     return encoder, reference
 
