@@ -22,6 +22,19 @@ _EFFICIENTNET = dict(
     model_args=dict(channel_multiplier=0.5, depth_multiplier=2.0, pad_type='same', bn_eps=1.0),
     init_seed=0,
 )
+_SWINV2 = dict(
+    type='TimmStages',
+    model='swinv2_tiny_window8_256',
+    model_args=dict(embed_dim=32, depths=(2, 1), num_heads=(2, 4), window_size=4),
+    init_seed=0,
+)
+_PVTV2 = dict(
+    type='TimmStages',
+    model='pvt_v2_b0',
+    out_indices=[0, 1],
+    model_args=_PVT,
+    init_seed=0,
+)
 ENCODERS = {
     'vit': VIT,
     'vit_without_cls': {**VIT, 'with_cls_token': False},
@@ -160,6 +173,10 @@ ENCODERS = {
         init_seed=0,
     ),
     'efficientnet': {**_EFFICIENTNET, 'out_indices': [2, 3]},
+    'regnet': dict(type='TimmStages', model='regnety_004', out_indices=[1, 2], init_seed=0),
+    # an 8 x 12 grid of a 32 x 48 image, then 4 x 6: windows of 4 pad the second
+    'swinv2': _SWINV2,
+    'pvtv2': _PVTV2,
     'resnet': dict(
         type='mmseg.ResNetV1c',
         depth=18,
@@ -238,6 +255,8 @@ ENCODERS = {
     'pvt_v2': dict(type='PVT', arch=dict(version='v2', **_PVT), init_seed=0),
     'pvt_linear': dict(type='PVT', arch=dict(version='v2', linear=True, **_PVT), init_seed=0),
 }
+# norms behind the branches magnify rounding
+POST_NORM = ('swinv2',)
 LAYOUTS = {
     'sam': 'NHWC',
     'convnext': 'NCHW',
@@ -289,6 +308,22 @@ FOUR_MAPS = {
         'out_indices': [0, 1, 2, 3],
     },
     'efficientnet': _EFFICIENTNET,
+    'regnet': {**ENCODERS['regnet'], 'out_indices': None},
+    'swinv2': {
+        **_SWINV2,
+        'model_args': dict(embed_dim=8, depths=(1,) * 4, num_heads=(1, 1, 2, 2), window_size=4),
+    },
+    'pvtv2': {
+        **_PVTV2,
+        'out_indices': None,
+        'model_args': dict(
+            embed_dims=(8, 8, 16, 16),
+            depths=(1,) * 4,
+            num_heads=(1, 1, 2, 2),
+            mlp_ratios=(2,) * 4,
+            sr_ratios=(8, 4, 2, 1),
+        ),
+    },
     'dinov3': _timm('dinov3'),
     'eva02': _timm('eva02'),
     'beit': _timm('beit'),

@@ -101,6 +101,11 @@ class TimmStages(nn.Module):
         """
         drawn = build_stages(self.model_name, self.img_size, self.model_args, self.out_indices)
         self.model.load_state_dict(drawn.state_dict())
+        for module in self.model.modules():
+            # timm starts some branches at zero: in a frozen network they would stay so
+            norm = isinstance(module, (nn.LayerNorm, nn.BatchNorm2d)) and module.weight is not None
+            if norm and not module.weight.any():
+                nn.init.ones_(module.weight)
 
     def fetch_pretrained(self) -> str:
         """Returns the path of the model's published weights; downloads them on first use.

@@ -40,4 +40,13 @@ def timm_stages_anatomy(encoder: nn.Module) -> Anatomy:
         sizes=sizes,
         image=encoder.image,
     )
-    return replace(found, check_size=encoder.sizes.check)
+    return replace(found, check_size=encoder.sizes.check, divisor=_divisor(encoder))
+
+
+def _divisor(encoder: nn.Module) -> int:
+    """Returns the side of patches that are not padded, as in Swin; 1 without them."""
+    for module in encoder.modules():
+        free = getattr(module, 'strict_img_size', None) is False
+        if free and not getattr(module, 'dynamic_img_pad', False):
+            return int(max(module.patch_size))
+    return 1

@@ -102,9 +102,21 @@ class _Tracer:
             stage_depths=tuple(depths),
             stage_channels=tuple(widths),
             grid_module=image,
-            least_side=largest,
+            least_side=max(largest, self._least_side()),
             refused=self.refusals.listed(),
         )
+
+    def _least_side(self) -> int:
+        """Returns the side in pixels that a convolution without padding needs at least."""
+        record, least = self.flow.record, 1
+        for number in self.flow.operations(self.flow.used):
+            module = record.calls[record.ops[number].call].module
+            plain = isinstance(module, nn.Conv2d) and module.padding == (0, 0)
+            shape = record.shape(record.ops[number].inputs[0])
+            if plain and max(module.kernel_size) > 1 and len(shape) == 4:
+                step = -(-record.shape(record.image)[2] // shape[2])
+                least = max(least, max(module.kernel_size) * step)
+        return least
 
     def _staged(self, blocks: list[Block]) -> list[Block]:
         """Returns the blocks with their stages: one ends where an output of the network is made."""

@@ -124,19 +124,21 @@ class Grids:
             # in a square image any two factors could be the sides of a map
             square = len(set(self.flow.record.shape(self.flow.record.image)[2:])) == 1
             if not square or self.layouts.of(after) == 'NCHW':
-                self._note(before, after, first)
+                self._note(before, after, first, windows=False)
         elif name in ARRANGING and second is not None and self.layouts.of(before) is not None:
-            self._note(after, before, second)
+            self._note(after, before, second, windows=True)
 
     def _tokens(self, value: int) -> tuple[int, int] | None:
         """Returns (B, N) of a sequence, (B, N, C) or (B, C, N)."""
         shape, axis = self.flow.record.shape(value), self.layouts.axes.get(value)
         return (shape[0], shape[3 - axis]) if len(shape) == 3 and axis in (1, 2) else None
 
-    def _note(self, tokens: int, map_: int, sequence: tuple[int, int]) -> None:
+    def _note(self, tokens: int, map_: int, sequence: tuple[int, int], *, windows: bool) -> None:
         shape = self.flow.record.shape(map_)
         grid = (shape[2], shape[3]) if self.layouts.of(map_) == 'NCHW' else (shape[1], shape[2])
         rule = self._rule(grid, shape[0])
+        if rule is None and windows:  # one window holds the whole map and its padding
+            rule = WindowGrid(grid)
         known = isinstance(self.found.get(tokens), MapGrid)
         if (shape[0], grid[0] * grid[1]) == sequence and rule is not None and not known:
             self.found[tokens] = rule
@@ -147,8 +149,11 @@ class Grids:
         if batch > image[0]:
             return WindowGrid(grid)
         stride = max(1, round(image[2] / grid[0]))
-        whole = tuple(-(-side // stride) for side in image[2:]) == grid
-        return MapGrid(stride) if whole else None
+        whole = (
+            tuple(-(-side // stride) for side in image[2:]),
+            tuple(side // stride for side in image[2:]),
+        )
+        return MapGrid(stride) if grid in whole else None
 
     def _root(self, value: int) -> int:
         while value in self.same and self.same[value] != value:

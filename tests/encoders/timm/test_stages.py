@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 
-from rein_seg.encoders import build_encoder, shapes_only
+from rein_seg.encoders import build_encoder, find_anatomy, shapes_only
 from rein_seg.encoders.timm import TimmStages
 from rein_seg.errors import UserError
 from tests.named_models import NAMED, of_kind
@@ -128,3 +128,16 @@ def test_maps_are_those_of_timm(name):
 @pytest.mark.parametrize('name', STAGED)
 def test_maps_of_every_named_model_are_those_of_timm(name, size):
     assert_maps_of_timm(name, 512 if size == '512' else NAMED[name].native)
+
+
+def test_images_of_patches_without_padding_are_multiples_of_a_patch():
+    swin = dict(type='TimmStages', model='swin_tiny_patch4_window7_224', init_seed=0)
+    with shapes_only():
+        assert find_anatomy(build_encoder(swin)[0]).divisor == 4
+        assert find_anatomy(build_encoder({**swin, 'model': 'resnet18'})[0]).divisor == 1
+
+
+def test_random_branches_do_not_begin_at_zero():
+    encoder, _ = build_encoder(dict(type='TimmStages', model='resnet18', init_seed=0))
+    assert encoder.model.layer1[0].bn2.weight.all()
+    assert not timm.create_model('resnet18').layer1[0].bn2.weight.any()

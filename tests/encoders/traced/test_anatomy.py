@@ -234,3 +234,9 @@ def test_halves_of_the_channels_have_the_layout_of_the_whole():
     with shapes_only():
         _, anatomy = build('cs3darknet_s')
     assert len(anatomy.find(StreamSite, where='out')) == anatomy.num_blocks == 9
+
+
+def test_a_reduction_without_padding_needs_a_larger_image():
+    with shapes_only():
+        _, anatomy = build('pvt_v2_b0', out_indices=[0])
+    assert anatomy.smallest_side == 32  # 8 x 8 places of stride 4, whatever the last output
