@@ -59,8 +59,8 @@ def fill_bands(cfg: Config, parts: Parts) -> None:
             'compute and write them with rein-seg check-data FILE --statistics'
         )
     _check_model(cfg.model)
+    fill_data_bands(cfg, parts)
     for dataset in (*parts.datasets['train'], *parts.tested):
-        dataset.setdefault('bands', dict(described))
         _check_steps(dataset)
     encoder = cfg.model.backbone.encoder
     own = dict(encoder.get('bands') or {})

@@ -132,9 +132,7 @@ class Raster:
             pixels = self.file.read(list(self.bands), **counted, **where)
             masks = self.file.read_masks(list(self.bands), **counted, **where)
         pixels = pixels.astype(np.float32)
-        missing = (masks == 0) | ~np.isfinite(pixels)
-        if described.nodata not in (None, NAN):
-            missing |= pixels == described.nodata
+        missing = ~_has_data(pixels, masks, described)
         means = described.used_mean or (0.0,) * len(self.bands)
         pixels = np.where(missing, np.float32(means)[:, None, None], pixels).transpose(1, 2, 0)
         if checked and missing.all():
@@ -181,10 +179,8 @@ class Raster:
 
     def _valid_bands(self, described: Bands, window: Any) -> np.ndarray:
         pixels = self.file.read(list(self.bands), window=window).astype(np.float32)
-        valid = (self.file.read_masks(list(self.bands), window=window) > 0) & np.isfinite(pixels)
-        if described.nodata not in (None, NAN):
-            valid &= pixels != described.nodata
-        return valid.any(0)  # without any band nothing is known
+        masks = self.file.read_masks(list(self.bands), window=window)
+        return _has_data(pixels, masks, described).any(0)  # without any band nothing is known
 
     def _pixels(self, *, out_shape: tuple[int, int] | None = None, **where: Any) -> np.ndarray:
         shape = {} if out_shape is None else {'out_shape': out_shape}
@@ -226,6 +222,14 @@ def _colour_table(file: Any) -> np.ndarray | None:
     for index, colour in file.colormap(1).items():
         table[index] = colour[:3]
     return table
+
+
+def _has_data(pixels: np.ndarray, masks: np.ndarray, described: Bands) -> np.ndarray:
+    """Returns where (C, h, w) numbers are data, by the file's masks and the described bands."""
+    valid = (masks > 0) & np.isfinite(pixels)
+    if described.nodata not in (None, NAN):
+        valid &= pixels != described.nodata
+    return valid
 
 
 def look_size(size: tuple[int, int]) -> tuple[int, int]:

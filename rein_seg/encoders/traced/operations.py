@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from rein_seg.encoders.traced.flow import NORMS, OPERATIONS, Flow
+from rein_seg.encoders.traced.flow import Flow
 from rein_seg.encoders.traced.grids import Grids
 from rein_seg.encoders.traced.padding import pad_same, same_amounts
 from rein_seg.encoders.traced.record import Call, Op
@@ -135,13 +135,3 @@ def _norm_tap(flow: Flow, op: Op, call: Call) -> tuple[nn.Module | None, int | N
     number = flow.record.calls.index(call)
     parts = flow.made_by(made, number)  # such as an identity in front of the activation
     return (parts[0].module, made) if parts else (None, None)
-
-
-def is_norm(op: Op) -> bool:
-    """Returns whether a function is a norm with parameters."""
-    return op.name in NORMS and bool(op.params)
-
-
-def is_operation(op: Op) -> bool:
-    """Returns whether a function is a linear or convolution with parameters."""
-    return op.name in OPERATIONS and bool(op.params)

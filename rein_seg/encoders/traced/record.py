@@ -6,7 +6,7 @@ tensor. B batch, C channels, H x W grid.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -192,12 +192,13 @@ class _Recorder(TorchFunctionMode):
         operands = tuple(self._operand(arg) for arg in args)
         result = func(*args, **kwargs)
         made = list(_tensors(result))
-        if made and (given or inputs):
+        if made and given:
             number = len(self.record.ops)
             name = getattr(func, '__name__', str(func)).strip('_')
             params = tuple(self.params[id(t)] for t in given if id(t) in self.params)
             # a function that changed nothing, such as contiguous(), returns its own input
-            new = [t for t in made if not self._same(name, t, given, kwargs)]
+            own = given if name in _UNCHANGED else []
+            new = [t for t in made if not any(t is mine for mine in own)]
             if new or params:
                 self.record.ops.append(
                     Op(name, inputs, params, (), self.stack[-1], _plain((args, kwargs)), operands)
@@ -208,12 +209,6 @@ class _Recorder(TorchFunctionMode):
     def _operand(self, arg: Any) -> int | None:
         known = isinstance(arg, Tensor) and id(arg) not in self.params
         return self.value(arg) if known else None
-
-    @staticmethod
-    def _same(name: str, made: Tensor, given: Sequence[Tensor], kwargs: Mapping[str, Any]) -> bool:
-        if not any(made is t for t in given):
-            return False
-        return name in _UNCHANGED
 
     def register(self, name: str, module: nn.Module) -> list[Any]:
         def enter(module: nn.Module, args: tuple, kwargs: dict) -> None:
