@@ -8,6 +8,7 @@ from rein_seg.heads.cascade import CascadeHead
 from rein_seg.heads.contract import DecodeHead, HeadInputs
 from rein_seg.heads.ddrnet_head import DDRNetHead
 from rein_seg.heads.duat import DuATHead
+from rein_seg.heads.eomt import EoMTHead
 from rein_seg.heads.fpt import FPTHead
 from rein_seg.heads.hlg import HLGHead
 from rein_seg.heads.identity_head import IdentityHead
@@ -28,6 +29,7 @@ __all__ = [
     'DDRNetHead',
     'DecodeHead',
     'DuATHead',
+    'EoMTHead',
     'FPTHead',
     'HLGHead',
     'HeadInputs',
