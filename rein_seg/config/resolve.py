@@ -17,6 +17,7 @@ from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
 from rein_seg.config.adversary import check_adversary
+from rein_seg.config.annealing import fill_annealing
 from rein_seg.config.bands import fill_bands, fill_data_bands
 from rein_seg.config.class_names import fill_class_names
 from rein_seg.config.class_weights import fill_class_weights
@@ -102,7 +103,8 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
         metrics; classes, crop and windows of a model without its own; bands of images for data sets
         and encoder; names of classes for its text; the ignored label of all.
     7. roots: ``data_root`` and ``cache_dir`` of data sets without their own.
-    8. selection: the benchmark's metric for hooks that say ``'benchmark'``; weights of classes.
+    8. selection: the benchmark's metric for hooks that say ``'benchmark'``; weights of classes; the
+       hook that opens the masks of a head.
     9. machine: launcher, autocast.
     10. names and values: checks of registered names, arguments, types and ranges.
     11. schedule, of a training run: epochs become iterations; checks of schedules and choices.
@@ -163,6 +165,7 @@ def resolve(source: str | Config | Generated, request: Request = NOTHING) -> Res
     step('data_root', fill_roots, parts, like=_root)  # 7
     step('benchmark', fill_selection)  # 8
     step('benchmark', fill_class_weights, request.training)
+    step('decode head', fill_annealing, parts)
     step('command', set_machine, request)  # 9
     check_values(cfg.to_dict(), step.author, complete=True)  # 10
     if request.training:

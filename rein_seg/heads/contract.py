@@ -107,6 +107,8 @@ class DecodeHead(ABC):
         open_vocabulary: Whether `set_classes` works: no tensor of the head belongs to a class. Such
             a head lists ``text_dims`` and reads the embeddings of the classes.
         reads_scores: Whether it reads ``scores`` of `Features`, which a neck must make.
+        anneals_masks: Whether masked attention is opened during training: the head has a buffer
+            ``attn_mask_probs``, and a config without `MaskAnnealingHook` gets one.
 
     Example:
         >>> import torch
@@ -145,6 +147,7 @@ class DecodeHead(ABC):
     align_corners: bool = False
     open_vocabulary: ClassVar[bool] = False
     reads_scores: ClassVar[bool] = False
+    anneals_masks: ClassVar[bool] = False
     __call__: Callable[..., Any]
 
     @classmethod

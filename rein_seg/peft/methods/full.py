@@ -65,13 +65,18 @@ class Full(PEFTMethod):
         """Yields the encoder's own parameters."""
         yield from ((site.name, site.param) for site in self._sites)
 
+    @property
+    def changed(self) -> bool:
+        """Whether a weight was changed, by training or loading, since the method was attached."""
+        return [site.param._version for site in self._sites] != self._versions
+
     def detach(self) -> None:
         """Leaves the encoder, if its weights are unchanged.
 
         Raises:
             RuntimeError: If a weight was changed: Full keeps no copy to restore it from.
         """
-        if [site.param._version for site in self._sites] != self._versions:
+        if self.changed:
             raise RuntimeError(
                 'Full has trained the encoder: its former weights cannot be restored; '
                 'build the encoder again'

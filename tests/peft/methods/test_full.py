@@ -9,8 +9,10 @@ from tests.peft.build import backbone, image
 
 def test_gives_up_when_its_weights_have_moved():
     model = backbone(type='Full')
+    assert not model.peft.changed
     with torch.no_grad():
         model.encoder.pos_embed.add_(1)
+    assert model.peft.changed
     with pytest.raises(RuntimeError, match='trained the encoder'):
         model.peft.detach()
 

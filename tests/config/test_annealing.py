@@ -1,0 +1,46 @@
+"""A head whose masks are opened in training gets the hook that opens them, once."""
+
+import pytest
+from mmengine.config import Config
+from mmseg.registry import MODELS
+
+from rein_seg.config.annealing import HOOK, anneals, fill_annealing
+from rein_seg.config.config_paths import Parts
+from rein_seg.heads import LinearHead
+
+SEEDS = dict(type='IterationSeedHook')
+
+
+@pytest.fixture
+def opening():
+    """The name of a head that asks for the hook."""
+
+    @MODELS.register_module()
+    class OpeningHead(LinearHead):
+        anneals_masks = True
+
+    yield 'OpeningHead'
+    MODELS.module_dict.pop('OpeningHead')
+
+
+def filled(head, **hooks):
+    cfg = Config(dict(model=dict(decode_head=head), **hooks))
+    fill_annealing(cfg, Parts(cfg))
+    return [hook['type'] for hook in cfg.get('custom_hooks') or []]
+
+
+def test_the_hook_is_added_behind_the_others(opening):
+    assert filled(dict(type=opening)) == [HOOK]
+    assert filled(dict(type=opening), custom_hooks=[SEEDS]) == [SEEDS['type'], HOOK]
+
+
+def test_a_hook_that_is_named_stays_the_only_one(opening):
+    named = dict(type=HOOK, power=1.0)
+    assert filled(dict(type=opening), custom_hooks=[named]) == [HOOK]
+    assert filled(dict(type=opening), default_hooks=dict(masks=named)) == []
+
+
+@pytest.mark.parametrize('head', [dict(type='LinearHead'), dict(type='FCNHead'), [], None])
+def test_other_heads_get_none(head):
+    assert not anneals(head)
+    assert filled(head, custom_hooks=[SEEDS]) == [SEEDS['type']]
