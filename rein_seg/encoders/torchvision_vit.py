@@ -57,6 +57,7 @@ def torchvision_vit_anatomy(encoder: nn.Module) -> Anatomy:
         stage_depths=(depth,),
         stage_channels=(channels,),
         grid_module=encoder.conv_proj,
+        num_heads=encoder.encoder.layers[0].num_heads,
     )
 
 

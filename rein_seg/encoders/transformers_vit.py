@@ -78,6 +78,8 @@ def transformers_anatomy(encoder: nn.Module) -> Anatomy:
         stage_depths=(depth,),
         stage_channels=(channels,),
         grid_module=projection,
+        num_heads=encoder.config.num_attention_heads,
+        rotary=_has(encoder, 'rope_embeddings'),
     )
 
 

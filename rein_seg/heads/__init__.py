@@ -16,6 +16,7 @@ from rein_seg.heads.linear_head import LinearHead
 from rein_seg.heads.mask2former import Mask2FormerHead
 from rein_seg.heads.maskformer import MaskFormerHead
 from rein_seg.heads.ohem_loss import OHEMLoss
+from rein_seg.heads.pmt import PMTHead
 from rein_seg.heads.repsep import RepSepHead
 from rein_seg.heads.sam import SAMHead
 from rein_seg.heads.setr import SETRHead
@@ -38,6 +39,7 @@ __all__ = [
     'Mask2FormerHead',
     'MaskFormerHead',
     'OHEMLoss',
+    'PMTHead',
     'RepSepHead',
     'SAMHead',
     'SETRHead',

@@ -35,6 +35,8 @@ class HeadInputs:
         text_dims: Width of the text embedding of a class, or None without text.
         unseen: Indexes of the classes that training never labels, of a model with text.
         text_scale: Factor of cosines that the text tower was trained with, or None.
+        encoder_heads: Heads of the encoder's attention, or None where blocks differ or have none.
+        encoder_rotary: Whether the encoder's attention has rotary positions.
 
     Example:
         >>> from rein_seg.heads.contract import HeadInputs
@@ -53,6 +55,8 @@ class HeadInputs:
     text_dims: int | None = None
     unseen: tuple[int, ...] = ()
     text_scale: float | None = None
+    encoder_heads: int | None = None
+    encoder_rotary: bool = False
 
     def arguments(self, in_index: Index) -> dict[str, Any]:
         """Returns the facts as constructor arguments, for a head that reads the given maps.
@@ -76,6 +80,8 @@ class HeadInputs:
             'text_dims': self.text_dims,
             'unseen': self.unseen,
             'text_scale': self.text_scale,
+            'encoder_heads': self.encoder_heads,
+            'encoder_rotary': self.encoder_rotary,
         }
 
 
@@ -109,13 +115,6 @@ class DecodeHead(ABC):
         reads_scores: Whether it reads ``scores`` of `Features`, which a neck must make.
         anneals_masks: Whether masked attention is opened during training: the head has a buffer
             ``attn_mask_probs``, and a config without `MaskAnnealingHook` gets one.
-        reads_norm: Whether it reads maps behind the encoder's own final norm, which the encoder
-            then keeps: ``final_norm=True``. Encoders without such a norm are refused.
-        reads_prefix: Whether it reads ``prefix`` of `Features`, class and register tokens of each
-            map, which the backbone then keeps. Encoders whose maps are not made of tokens are
-            refused.
-        joins_encoder: Whether its queries pass through the last blocks of the encoder, beside the
-            patches; see `PEFTBackbone.join`.
 
     Example:
         >>> import torch
@@ -155,9 +154,6 @@ class DecodeHead(ABC):
     open_vocabulary: ClassVar[bool] = False
     reads_scores: ClassVar[bool] = False
     anneals_masks: ClassVar[bool] = False
-    reads_norm: ClassVar[bool] = False
-    reads_prefix: ClassVar[bool] = False
-    joins_encoder: ClassVar[bool] = False
     __call__: Callable[..., Any]
 
     @classmethod

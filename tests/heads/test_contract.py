@@ -132,7 +132,7 @@ def test_predictions_have_the_shape_and_kind_that_the_head_says(name):
 def test_an_image_of_ignored_pixels_adds_nothing(name):
     head = build(name)
     for norm in module_of(head).modules():
-        if isinstance(norm, nn.BatchNorm2d):  # its statistics are of all images
+        if isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d)):  # its statistics are of all images
             norm.eval()
     labels, features = draw_labels(head.num_classes), draw_features()
     labels[1] = 255
@@ -314,7 +314,7 @@ def test_a_batch_that_is_all_ignored_has_no_loss_and_no_gradient(name):
     assert all((gradient == 0).all() for gradient in wanted)
 
 
-@pytest.mark.parametrize('name', ['Mask2Former', 'SAM, classes'])
+@pytest.mark.parametrize('name', ['Mask2Former', 'PMT', 'SAM, classes'])
 def test_ignored_images_hold_no_object(name):
     """Sets of masks learn from such images that nothing is there, as in the official code."""
     torch.manual_seed(0)

@@ -42,6 +42,9 @@ HEADS = {
             loss=dict(num_points=20),
         )
     ),
+    'PMT': dict(
+        decode_head=dict(type='PMTHead', num_queries=5, num_blocks=2, loss=dict(num_points=20))
+    ),
     'SAM, classes': dict(
         decode_head=dict(
             type='SAMHead',

@@ -43,6 +43,7 @@ def sam_anatomy(encoder: SAMViT) -> Anatomy:
         stage_channels=(channels,),
         divisor=patch,
         state=encoder.state,
+        num_heads=encoder.layers[0].attn.num_heads,
     )
 
 

@@ -128,6 +128,8 @@ def _model_anatomy(model: nn.Module, *, depth: int, inside: str = '') -> Anatomy
         stage_depths=(depth,),
         stage_channels=(channels,),
         grid_module=model.patch_embed.proj,
+        num_heads=model.blocks[0].attn.num_heads,
+        rotary=getattr(model, 'rope', None) is not None,
     )
 
 
