@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
@@ -25,7 +26,8 @@ class Features:
 
     Attributes:
         maps: One (B, C_i, H_i, W_i) tensor for each output of the encoder.
-        queries: (Q, C_q) object queries made by the method, the same for every image, or None.
+        queries: (Q, C_q) object queries made by the method, the same for every image, or
+            (B, Q, C_q) of each image, from inside the encoder; or None.
         embedding: (B, C, H, W) patches of a plain ViT before positions are added, if the model
             keeps them for a head; else None.
         joint: The image in the space that it shares with text: global (B, D) and dense
@@ -38,6 +40,9 @@ class Features:
             has such words, as `ClassTable`, or beside a learned prompt; else None.
         first: The features of the frozen encoder alone, of the image as it came, if the method
             makes such a pass first; without gradients. Else None.
+        prefix: (B, P, C) class and register tokens of each map, normed where the map is, if the
+            model keeps them for a head; P may be 0. Else None.
+        early: The predictions that a head made between the encoder's blocks, in their order.
 
     Example:
         >>> import torch
@@ -59,6 +64,34 @@ class Features:
     early: tuple[Any, ...] = ()
 
 
+@dataclass(frozen=True)
+class RowMask:
+    """The tokens that some rows of an attention may attend to; all other rows see every token.
+
+    Attributes:
+        start: Place of the first of M rows in a sequence of T tokens.
+        allowed: (B, M, T) bool, the same for all heads.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.structures import RowMask
+        >>> RowMask(1, torch.tensor([[[True, True, False]]])).dense().int()
+        tensor([[[1, 1, 1],
+                 [1, 1, 0],
+                 [1, 1, 1]]], dtype=torch.int32)
+    """
+
+    start: int
+    allowed: Tensor
+
+    def dense(self) -> Tensor:
+        """Returns the (B, T, T) mask of all rows."""
+        batch, rows, length = self.allowed.shape
+        ahead = self.allowed.new_ones(batch, self.start, length)
+        behind = self.allowed.new_ones(batch, length - self.start - rows, length)
+        return torch.cat((ahead, self.allowed, behind), dim=1)
+
+
 @dataclass
 class RunState:
     """State of the running forward pass; one object for each anatomy.
@@ -68,6 +101,7 @@ class RunState:
         num_prompts: Tokens inserted by methods at this moment: after the prefix tokens, or in rows
             below a map; see `rein_seg.prompt_rows`.
         carried: (B, M, C) tokens that came out of one block, on their way into the next.
+        row_mask: Rows of the running block's attention that do not see every token, or None.
         recomputing: Whether a block runs a second time, for the backward pass of activation
             checkpointing.
         muted: Whether hooks change nothing: the frozen encoder alone runs.
@@ -78,13 +112,14 @@ class RunState:
     grid: tuple[int, int] = (0, 0)
     num_prompts: int = 0
     carried: Tensor | None = None
+    row_mask: RowMask | None = None
     recomputing: bool = False
     muted: bool = False
     prepared: dict[Any, Any] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Forgets what an earlier pass left behind, if it ended with an error."""
-        self.num_prompts, self.carried = 0, None
+        self.num_prompts, self.carried, self.row_mask = 0, None, None
 
 
 @dataclass(frozen=True)
@@ -238,6 +273,13 @@ class BranchSite(Site):
     beside: str = ''
 
 
+class Undo(Protocol):
+    """A handle that undoes a change, such as PyTorch's `RemovableHandle`."""
+
+    def remove(self) -> None:
+        """Undoes the change."""
+
+
 @dataclass(frozen=True)
 class SeqSite(Site):
     """SEQ: the token sequence of one block, for tokens inserted at entry and taken out at exit.
@@ -248,11 +290,21 @@ class SeqSite(Site):
         exit: The output of the block.
         merging: For the first block of a later stage, the module that merges the patches in front
             of it, (B, H, W, C) -> (B, H/2, W/2, D); else None.
+        masking: Has the block's attention obey ``row_mask`` of the state from now on, and returns
+            what undoes that; None where the attention takes no mask.
+        why_no_mask: The reason of that, for messages.
     """
 
     entry: Tap
     exit: Tap
     merging: nn.Module | None = None
+    masking: Callable[[RunState], Undo] | None = None
+    why_no_mask: str = 'its attention has no place for a mask'
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether the block's attention obeys ``row_mask`` of the state."""
+        return self.masking is not None
 
 
 @dataclass(frozen=True)
@@ -294,6 +346,9 @@ class Anatomy:
         no_maps: Why the encoder gives no maps, and what to do; None if it gives maps.
         joint_dims: D of the joint embedding of `Features`, or None without it.
         refused: (kind of site, reason): why there are none of this kind, or not all of them.
+        out_taps: The tensor that each output map is made of: (B, P+N, C) behind a block, before the
+            final norm. Empty where maps are not made of tokens.
+        norms_maps: Whether every output map has passed the final norm.
         num_heads: Heads of the attention, the same in all blocks; None where blocks differ or have
             no attention.
         rotary: Whether the attention has rotary positions of the patches.
@@ -317,8 +372,16 @@ class Anatomy:
     no_maps: str | None = None
     joint_dims: int | None = None
     refused: tuple[tuple[type[Site], str], ...] = ()
+    out_taps: tuple[Tap, ...] = ()
+    norms_maps: bool = False
     num_heads: int | None = None
     rotary: bool = False
+
+    @property
+    def final_norm(self) -> nn.Module | None:
+        """The encoder's own last norm, of the NORM site with the role final; None without it."""
+        norms = (site for site in self.sites if isinstance(site, NormSite))
+        return next((site.tap.module for site in norms if site.role == 'final'), None)
 
     @property
     def joint(self) -> nn.Module | None:

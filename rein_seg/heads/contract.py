@@ -115,6 +115,13 @@ class DecodeHead(ABC):
         reads_scores: Whether it reads ``scores`` of `Features`, which a neck must make.
         anneals_masks: Whether masked attention is opened during training: the head has a buffer
             ``attn_mask_probs``, and a config without `MaskAnnealingHook` gets one.
+        reads_norm: Whether it reads maps behind the encoder's own final norm, which the encoder
+            then keeps: ``final_norm=True``. Encoders without such a norm are refused.
+        reads_prefix: Whether it reads ``prefix`` of `Features`, class and register tokens of each
+            map, which the backbone then keeps. Encoders whose maps are not made of tokens are
+            refused.
+        joins_encoder: Whether its queries pass through the last blocks of the encoder, beside the
+            patches; see `PEFTBackbone.join`.
 
     Example:
         >>> import torch
@@ -154,6 +161,9 @@ class DecodeHead(ABC):
     open_vocabulary: ClassVar[bool] = False
     reads_scores: ClassVar[bool] = False
     anneals_masks: ClassVar[bool] = False
+    reads_norm: ClassVar[bool] = False
+    reads_prefix: ClassVar[bool] = False
+    joins_encoder: ClassVar[bool] = False
     __call__: Callable[..., Any]
 
     @classmethod

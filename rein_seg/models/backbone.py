@@ -86,7 +86,8 @@ class PEFTBackbone(BaseModule):
         self._freeze()
         # stored: a copy for weight averaging switches all gradients off, and would find more
         self.frozen_names = self._find_frozen()
-        self.keeps_embedding = False
+        self.keeps_embedding = self.keeps_prefix = False
+        self._prefix: list[Tensor] = []
         self._embedding: Tensor | None = None
         self._joint: tuple[Tensor, Tensor] | None = None
         self._notes: list[RemovableHandle] = []
@@ -126,6 +127,22 @@ class PEFTBackbone(BaseModule):
             self.keeps_embedding = True
             self._take_notes()
 
+    def keep_prefix(self) -> None:
+        """Has `forward` return the prefix tokens of each map, too, for a head that reads them.
+
+        Raises:
+            UserError: If the encoder's maps are not made of tokens.
+        """
+        if not self.anatomy.out_taps:
+            raise UserError(
+                f'encoder {self.encoder_info.name!r} ({self.anatomy.family}) has no class and '
+                'register tokens beside the patches of its maps: expected a plain vision '
+                'transformer, such as DINOv2'
+            )
+        if not self.keeps_prefix:
+            self.keeps_prefix = True
+            self._take_notes()
+
     def attach(self) -> None:
         """Puts the hooks of `detach` back."""
         self.peft.attach(self.encoder, self.anatomy)
@@ -153,6 +170,13 @@ class PEFTBackbone(BaseModule):
         if self.keeps_embedding:
             assert self._patches is not None
             self._notes.append(self._patches.register_forward_hook(self._note_embedding))
+        # behind the hooks of the method, which have taken their tokens out
+        for tap in self.anatomy.out_taps if self.keeps_prefix else ():
+            self._notes.append(tap.module.register_forward_hook(self._note_prefix))
+
+    def _note_prefix(self, module: nn.Module, args: Any, output: Tensor) -> None:
+        if not self.anatomy.state.recomputing:
+            self._prefix.append(output[:, : self.anatomy.num_prefix])
 
     def _note_embedding(self, module: nn.Module, args: Any, output: Tensor) -> None:
         self._embedding = output
@@ -222,7 +246,12 @@ class PEFTBackbone(BaseModule):
         finally:  # not stored any longer: a copy of the model cannot copy a part of a graph
             embedding, self._embedding = self._embedding, None
             joint, self._joint = self._joint, None
-        return Features(maps=maps, embedding=embedding, joint=joint)
+            prefix, self._prefix = tuple(self._prefix), []
+        norm = self.anatomy.final_norm
+        if norm is not None and self.anatomy.norms_maps:
+            prefix = tuple(norm(tokens) for tokens in prefix)
+        kept = prefix if self.keeps_prefix else None
+        return Features(maps, embedding=embedding, joint=joint, prefix=kept)
 
     def check_size(self, size: Sequence[int]) -> None:
         """Checks that the encoder takes images of a size.

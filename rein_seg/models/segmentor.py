@@ -29,9 +29,11 @@ from rein_seg.models.base import PEFTModel
 from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.models.head_config import (
     build_head,
+    check_final_norm,
     check_keeps_pixels,
     fill_methods,
     head_inputs,
+    keep_final_norm,
     preprocessor_config,
 )
 from rein_seg.models.multi_scale import RATIOS, MultiScale
@@ -81,8 +83,9 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
     Raises:
         UserError: If the method moves pixels, or makes queries that the head does not read, a given
             ``in_channels`` differs from the encoder's, text or a joint space is missing that a part
-            reads, or text or a joint space is there that no part reads, ``test_cfg`` is not one of
-            the two modes, or there is no single foreground class to keep scores of.
+            reads, or text or a joint space is there that no part reads, a head reads the final norm
+            or prefix tokens and the encoder has none, ``test_cfg`` is not one of the two modes, or
+            there is no single foreground class to keep scores of.
 
     Example:
         >>> import torch
@@ -121,7 +124,9 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
     ) -> None:
         with building('model.backbone'):
             check_keeps_pixels(backbone['peft'])
+            backbone = keep_final_norm(backbone, (decode_head, auxiliary_head))
             built = MODELS.build(fill_methods(backbone, num_classes))
+            check_final_norm(built.anatomy, (decode_head, auxiliary_head))
         if data_preprocessor is None:
             ignored = heads_of(decode_head)[-1].get('ignore_index', 255)
             data_preprocessor = preprocessor_config(built.encoder_info, crop_size, ignored)
@@ -158,6 +163,8 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
             if 'embedding_dims' in each.filled_in:
                 built.keep_embedding()
             with building(place):
+                if each.reads_prefix:
+                    built.keep_prefix()
                 built.restrict_sides(type(each).__name__, *each.image_sides(strides))
         self.multi_scale: MultiScale | None = None
         if multi_scale is not None:

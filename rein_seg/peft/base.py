@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from rein_seg.peft.arguments import checked
 from rein_seg.peft.hooks import HOOKS, GridHook
-from rein_seg.structures import Anatomy, Features, OpSite, Site
+from rein_seg.structures import Anatomy, Features, OpSite, Site, Undo
 
 
 class PEFTMethod(nn.Module):
@@ -69,7 +68,7 @@ class PEFTMethod(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self._handles: list[RemovableHandle] = []
+        self._handles: list[Undo] = []
         self._hooks: list[Any] = []
         self.hooked_sites: list[Site] = []
         self._anatomy: Anatomy | None = None

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from rein_seg.errors import UserError
 from rein_seg.peft.context import Context
 from rein_seg.prompt_rows import join_prompts, split_prompts
 from rein_seg.structures import (
@@ -26,11 +27,13 @@ from rein_seg.structures import (
     NormSite,
     OpSite,
     ParamSite,
+    RowMask,
     RunState,
     SeqSite,
     Site,
     StreamSite,
     Tap,
+    Undo,
 )
 
 
@@ -285,6 +288,12 @@ class SeqHook:
         function: Returns the (B, M, C) tokens to insert.
         anatomy: The encoder's anatomy.
         collect: Gets the (B, M, C) tokens that leave the block: ``collect(tokens, context)``.
+        mask: Returns (B, M, T) bool, the tokens of the joined sequence that each inserted token may
+            attend to, or None for all: ``mask(x, context)``, where x is the (B, T, C) sequence:
+            prefix tokens, tokens of earlier hooks, the inserted tokens, patches.
+
+    Raises:
+        UserError: If the block's attention takes no mask.
     """
 
     def __init__(
@@ -294,18 +303,27 @@ class SeqHook:
         anatomy: Anatomy,
         *,
         collect: Callable[[Tensor, Context], None] | None = None,
+        mask: Callable[[Tensor, Context], Tensor | None] | None = None,
     ) -> None:
+        if mask is not None and not site.takes_mask:
+            raise UserError(
+                f'{site} of the {anatomy.family!r} encoder takes no mask: {site.why_no_mask}; '
+                'expected a plain vision transformer such as DINOv2'
+            )
         self.function = function
         self.collect = collect
+        self.mask = mask
         self.context = Context(site, site.entry.layout, anatomy, site.entry.grid)
         self.state = anatomy.state
         self._count = 0
 
-    def register(self, site: SeqSite) -> list[RemovableHandle]:
-        """Registers on the block's entry and exit."""
+    def register(self, site: SeqSite) -> list[Undo]:
+        """Registers on the block's entry and exit, and has its attention obey the mask."""
+        masking = [] if self.mask is None or site.masking is None else [site.masking(self.state)]
         return [
             site.entry.module.register_forward_pre_hook(self.on_entry),
             site.exit.module.register_forward_hook(self.on_exit),
+            *masking,
         ]
 
     @unless_muted
@@ -315,13 +333,47 @@ class SeqHook:
         ahead, held, after = self._split(args[0])
         self._count = inserted.shape[1]
         self.state.num_prompts += self._count
-        return (self._join(ahead, torch.cat((held, inserted), dim=1), after), *args[1:])
+        joined = self._join(ahead, torch.cat((held, inserted), dim=1), after)
+        self._take_mask(joined)
+        return (joined, *args[1:])
+
+    def _take_mask(self, joined: Tensor) -> None:
+        """Sets the mask of the running block, or widens an earlier hook's by this hook's tokens."""
+        start, earlier = self.context.num_prefix - self._count, self.state.row_mask
+        allowed = None if self.mask is None else self.mask(joined, self.context)
+        if allowed is not None:
+            expected = (len(joined), self._count, joined.shape[1])
+            if (
+                earlier is not None
+                or tuple(allowed.shape) != expected
+                or allowed.dtype != torch.bool
+            ):
+                raise UserError(
+                    f'{self.context.site}: a mask of {tuple(allowed.shape)}, {allowed.dtype}, came '
+                    f'from {self.mask}: expected {expected}, torch.bool, and one mask a block'
+                )
+            self.state.row_mask = RowMask(start, allowed)
+        elif earlier is not None:
+            seen = earlier.allowed.new_ones(*earlier.allowed.shape[:2], self._count)
+            parts = earlier.allowed[..., :start], seen, earlier.allowed[..., start:]
+            self.state.row_mask = RowMask(earlier.start, torch.cat(parts, dim=2))
+
+    def _check_mask(self, allowed: Tensor, expected: tuple[int, int, int]) -> None:
+        site = self.context.site
+        if tuple(allowed.shape) != expected or allowed.dtype != torch.bool:
+            raise UserError(
+                f'{site}: the mask of the inserted tokens is {tuple(allowed.shape)} of '
+                f'{allowed.dtype}: expected {expected} (images, tokens, sequence) of torch.bool'
+            )
+        if self.state.row_mask is not None:
+            raise UserError(f'{site}: two hooks give a mask: expected one mask a block')
 
     @unless_muted
     def on_exit(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         """Removes the tokens."""
         ahead, tokens, after = self._split(output)
         self.state.num_prompts -= self._count
+        self.state.row_mask = None
         if self.collect is not None:
             self.collect(tokens[:, : self._count], self.context)
         # hooks run in the order of their registration: earlier ones have removed their tokens

@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import nn
 
 from rein_seg.encoders.checks import check_out_indices
+from rein_seg.encoders.masked_attention import MaskedFunction
 from rein_seg.encoders.plain_vit.joint import joint_sites
 from rein_seg.encoders.plain_vit.model import PlainViT
 from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
@@ -70,6 +71,8 @@ def vit_anatomy(encoder: nn.Module) -> Anatomy:
         divisor=patch,
         no_maps=None if encoder.out_type == 'featmap' else _no_maps(encoder.out_type),
         joint_dims=None if joint is None else joint.dims,
+        out_taps=tuple(Tap(encoder.layers[i], 'output', 'NLC') for i in sorted(outputs)),
+        norms_maps=encoder.final_norm and (ours or outputs == (depth - 1,) and norm_acts),
         num_heads=encoder.layers[0].attn.num_heads,
     )
 
@@ -101,6 +104,11 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
         op_site(encoder, f'{name}.{fc1}', 'fc1', place, ('gate', 'value') if swiglu else ()),
         op_site(encoder, f'{name}.{fc2}', 'fc2', place),
         branch('ffn', 'ln2', 'ffn.gamma2'),
-        SeqSite(*place, entry=tap('', 'input'), exit=tap('', 'output')),
+        SeqSite(
+            *place,
+            entry=tap('', 'input'),
+            exit=tap('', 'output'),
+            masking=MaskedFunction(block.attn, 'scaled_dot_product_attention'),
+        ),
         StreamSite(*place, 'out', (tap('', 'output'),)),
     ]
