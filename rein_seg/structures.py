@@ -92,6 +92,20 @@ class RowMask:
         return torch.cat((ahead, self.allowed, behind), dim=1)
 
 
+@dataclass(frozen=True)
+class JoinedPass:
+    """Queries of a head on their way through the last blocks.
+
+    Attributes:
+        tokens: (B, Q, C) queries in front of the next block.
+        plan: For each of the blocks the probability that a query is masked, None where nothing is
+            predicted in front of it.
+    """
+
+    tokens: Tensor
+    plan: tuple[float | None, ...]
+
+
 @dataclass
 class RunState:
     """State of the running forward pass; one object for each anatomy.
@@ -101,6 +115,7 @@ class RunState:
         num_prompts: Tokens inserted by methods at this moment: after the prefix tokens, or in rows
             below a map; see `rein_seg.prompt_rows`.
         carried: (B, M, C) tokens that came out of one block, on their way into the next.
+        joined: The queries of a head that joined the encoder, while its backbone runs; else None.
         row_mask: Rows of the running block's attention that do not see every token, or None.
         recomputing: Whether a block runs a second time, for the backward pass of activation
             checkpointing.
@@ -112,6 +127,7 @@ class RunState:
     grid: tuple[int, int] = (0, 0)
     num_prompts: int = 0
     carried: Tensor | None = None
+    joined: JoinedPass | None = None
     row_mask: RowMask | None = None
     recomputing: bool = False
     muted: bool = False

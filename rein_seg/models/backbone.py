@@ -16,7 +16,6 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
-from torch.utils.hooks import RemovableHandle
 
 from rein_seg.bands import short_list
 from rein_seg.building import building
@@ -24,8 +23,9 @@ from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.encoders.bands import STORED, input_parameters
 from rein_seg.errors import UserError
 from rein_seg.models.batch_norm import guard_batch_norms
+from rein_seg.models.joined_queries import JoinedQueries
 from rein_seg.peft import PEFTMethod, build_methods
-from rein_seg.structures import Anatomy, Features, OpSite, StreamSite
+from rein_seg.structures import Anatomy, Features, JoinedPass, OpSite, StreamSite, Undo
 
 
 @MODELS.register_module()
@@ -90,7 +90,8 @@ class PEFTBackbone(BaseModule):
         self._prefix: list[Tensor] = []
         self._embedding: Tensor | None = None
         self._joint: tuple[Tensor, Tensor] | None = None
-        self._notes: list[RemovableHandle] = []
+        self._notes: list[Undo] = []
+        self.joined: JoinedQueries | None = None  # of a head; `join` sets it
         self._take_notes()
         if activation_checkpointing:
             checkpoint_blocks(self.anatomy)
@@ -143,6 +144,21 @@ class PEFTBackbone(BaseModule):
             self.keeps_prefix = True
             self._take_notes()
 
+    def join(self, head: Any) -> None:
+        """Has the queries of a head pass through the last blocks of the encoder.
+
+        `forward` then returns the head's queries behind the last block, and its early predictions.
+
+        Args:
+            head: With ``joins_encoder``; see `JoinedQueries`. The model holds it and its state,
+                not this module.
+
+        Raises:
+            UserError: If the encoder is no plain transformer, or not as the head needs it.
+        """
+        self.joined = JoinedQueries(head, self.anatomy)
+        self._take_notes()
+
     def attach(self) -> None:
         """Puts the hooks of `detach` back."""
         self.peft.attach(self.encoder, self.anatomy)
@@ -170,7 +186,9 @@ class PEFTBackbone(BaseModule):
         if self.keeps_embedding:
             assert self._patches is not None
             self._notes.append(self._patches.register_forward_hook(self._note_embedding))
-        # behind the hooks of the method, which have taken their tokens out
+        if self.joined is not None:  # behind the hooks of the method, whose tokens come first
+            self._notes += self.joined.register()
+        # behind all hooks that insert tokens, which have taken their tokens out
         for tap in self.anatomy.out_taps if self.keeps_prefix else ():
             self._notes.append(tap.module.register_forward_hook(self._note_prefix))
 
@@ -214,7 +232,7 @@ class PEFTBackbone(BaseModule):
             features = self._encode(image)
         finally:
             state.prepared = {}
-        queries = self.peft.queries()
+        queries = self.peft.queries() if self.joined is None else features.queries
         return replace(features, queries=queries, text=text, fixed_text=fixed_text, first=first)
 
     def _check_bands(self, image: Tensor) -> None:
@@ -242,7 +260,7 @@ class PEFTBackbone(BaseModule):
     def _encode(self, image: Tensor) -> Features:
         self.anatomy.state.begin()
         try:
-            maps = tuple(self.encoder(image))
+            maps, queries, early = self._run(image)
         finally:  # not stored any longer: a copy of the model cannot copy a part of a graph
             embedding, self._embedding = self._embedding, None
             joint, self._joint = self._joint, None
@@ -251,7 +269,14 @@ class PEFTBackbone(BaseModule):
         if norm is not None and self.anatomy.norms_maps:
             prefix = tuple(norm(tokens) for tokens in prefix)
         kept = prefix if self.keeps_prefix else None
-        return Features(maps, embedding=embedding, joint=joint, prefix=kept)
+        return Features(maps, queries, embedding=embedding, joint=joint, prefix=kept, early=early)
+
+    def _run(self, image: Tensor) -> tuple[tuple[Tensor, ...], Tensor | None, tuple[Any, ...]]:
+        """Returns the maps, and queries and early predictions of a head that has joined."""
+        if self.joined is None or self.anatomy.state.muted:
+            return tuple(self.encoder(image)), None, ()
+        with self.joined.running(len(image), self.peft.queries()):
+            return tuple(self.encoder(image)), *self.joined.result()
 
     def check_size(self, size: Sequence[int]) -> None:
         """Checks that the encoder takes images of a size.
@@ -355,8 +380,8 @@ class CheckpointedCall:
     """Calls a block, hooks included, under non-reentrant activation checkpointing.
 
     Re-entrant checkpointing silently loses the gradient of adapters that pass a tensor from hook to
-    hook. Grid, carried tokens and prepared tensors are arguments, so that the second pass sees the
-    same values as the first.
+    hook. Grid, carried tokens, prepared tensors and joined queries are arguments, so that the
+    second pass sees the same values as the first.
     """
 
     def __init__(self, block: nn.Module, anatomy: Anatomy) -> None:
@@ -372,6 +397,7 @@ class CheckpointedCall:
                 self.state.grid,
                 self.state.carried,
                 self.state.prepared,
+                self.state.joined,
                 *args,
                 use_reentrant=False,
                 context_fn=self._passes,
@@ -387,17 +413,19 @@ class CheckpointedCall:
         try:
             yield
         finally:
-            self.state.recomputing, self.state.prepared = False, {}
+            self.state.recomputing, self.state.prepared, self.state.joined = False, {}, None
 
     def _run(
         self,
         grid: tuple[int, int],
         carried: Tensor | None,
         prepared: dict[Any, Any],
+        joined: JoinedPass | None,
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        self.state.grid, self.state.carried, self.state.prepared = grid, carried, prepared
+        self.state.grid, self.state.carried = grid, carried
+        self.state.prepared, self.state.joined = prepared, joined
         return nn.Module._call_impl(self.block, *args, **kwargs)
 
 

@@ -22,6 +22,7 @@ from rein_seg.errors import UserError, near_misses
 from rein_seg.heads.contract import HeadInputs
 from rein_seg.heads.mmseg_head import as_head
 from rein_seg.models.head_config import build_head
+from rein_seg.models.joining import refuse_joining
 from rein_seg.models.segmentor import PEFTSegmentor, build_all
 from rein_seg.registry import PEFT_METHODS
 from rein_seg.structures import Features
@@ -305,6 +306,8 @@ def check_tasks(tasks: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _check_heads(tasks: Mapping[str, Mapping[str, Any]], shared: Any) -> None:
+    own = {f'model.tasks.{name}.decode_head': one.get('decode_head') for name, one in tasks.items()}
+    refuse_joining({'model.decode_head': shared, **own})
     for name, one in tasks.items():
         if shared is None and one.get('decode_head') is None:
             raise UserError(

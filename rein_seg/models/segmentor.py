@@ -36,6 +36,7 @@ from rein_seg.models.head_config import (
     keep_final_norm,
     preprocessor_config,
 )
+from rein_seg.models.joining import check_joining, joins_encoder
 from rein_seg.models.multi_scale import RATIOS, MultiScale
 from rein_seg.models.neck_config import build_neck
 from rein_seg.models.open_vocabulary import labelled_words, set_classes, why_closed
@@ -84,8 +85,9 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
         UserError: If the method moves pixels, or makes queries that the head does not read, a given
             ``in_channels`` differs from the encoder's, text or a joint space is missing that a part
             reads, or text or a joint space is there that no part reads, a head reads the final norm
-            or prefix tokens and the encoder has none, ``test_cfg`` is not one of the two modes, or
-            there is no single foreground class to keep scores of.
+            or prefix tokens and the encoder has none, a head joins the encoder (see `JoinedQueries`)
+            that is not the decode head alone, ``test_cfg`` is not one of the two modes, or there is
+            no single foreground class to keep scores of.
 
     Example:
         >>> import torch
@@ -122,6 +124,8 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
         multi_scale_ratios: Sequence[float] = RATIOS,
         init_cfg: dict | None = None,
     ) -> None:
+        with building('model.decode_head'):
+            check_joining(decode_head, auxiliary_head, neck)
         with building('model.backbone'):
             check_keeps_pixels(backbone['peft'])
             backbone = keep_final_norm(backbone, (decode_head, auxiliary_head))
@@ -153,6 +157,9 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
         head = as_head(self.head_modules()['decode'])
         self.num_classes, self.out_channels = head.num_classes, head.out_channels
         self._trained_classes = head.num_classes
+        if head.joins_encoder:
+            with building('model.decode_head'):
+                built.join(head)
         self.labelled = labelled_words(self.text)
         self.align_corners = head.align_corners
         self.train_cfg = train_cfg
@@ -189,6 +196,8 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
         with building('model.decode_head'):
             self.decode_head = build_head(decode_head, inputs)
         if auxiliary_head is not None:
+            if joins_encoder(decode_head):  # it takes the queries of the method
+                inputs = replace(inputs, query_dims=None)
             with building('model.auxiliary_head'):
                 self.auxiliary_head = build_all(auxiliary_head, inputs)
 
@@ -289,9 +298,10 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
         if decode.unseen_label is not None:  # which no other part can read
             assert ignored is not None
             known = labels.masked_fill(labels == decode.unseen_label, ignored)
+        alone = features if self.backbone.joined is None else replace(features, queries=None)
         for name, head in self.heads.items():
-            marked = head.unseen_label is not None
-            losses.update(add_prefix(head.loss(features, labels if marked else known), name))
+            seen, marked = alone if name != 'decode' else features, head.unseen_label is not None
+            losses.update(add_prefix(head.loss(seen, labels if marked else known), name))
         losses.update(add_prefix(method.aux_losses(), 'peft'))
         ignored = 255 if ignored is None else ignored  # a number that no label has
         losses.update(add_prefix(method.label_losses(known, ignore_index=ignored), 'peft'))
