@@ -153,8 +153,8 @@ def _last_sites(name: str, number: int, anatomy: Anatomy) -> tuple[SeqSite, ...]
     if not plain or not anatomy.out_taps or any(site.entry.layout != 'NLC' for site in sites):
         raise UserError(
             f'{name} passes its queries through the last blocks of the encoder, and the '
-            f'{anatomy.family!r} encoder holds no plain sequence of tokens: expected a plain vision '
-            'transformer, such as DINOv2; take one, or Mask2FormerHead'
+            f'{anatomy.family!r} encoder holds no plain sequence of tokens: expected a plain '
+            'vision transformer, such as DINOv2; take one, or Mask2FormerHead'
         )
     if number > len(sites):
         raise UserError(

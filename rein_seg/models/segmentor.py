@@ -85,9 +85,9 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
         UserError: If the method moves pixels, or makes queries that the head does not read, a given
             ``in_channels`` differs from the encoder's, text or a joint space is missing that a part
             reads, or text or a joint space is there that no part reads, a head reads the final norm
-            or prefix tokens and the encoder has none, a head joins the encoder (see `JoinedQueries`)
-            that is not the decode head alone, ``test_cfg`` is not one of the two modes, or there is
-            no single foreground class to keep scores of.
+            or prefix tokens and the encoder has none, a head that joins the encoder cannot, or is
+            not the decode head (see `JoinedQueries`), ``test_cfg`` is not one of the two modes, or
+            there is no single foreground class to keep scores of.
 
     Example:
         >>> import torch

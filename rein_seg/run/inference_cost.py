@@ -94,7 +94,7 @@ def _frozen(backbone: nn.Module) -> nn.Module:
     if backbone.peft.trains_encoder:  # has no other weights than the trained: as fast, no copy
         return backbone.encoder
     twin = copy.deepcopy(backbone)
-    twin.peft.detach()
+    twin.detach()
     return twin.encoder
 
 
