@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
 from rein_seg.encoders.plain_vit.joint import check_joint, joint_space
-from rein_seg.encoders.plain_vit.tiny_vit import TinyViT
+from rein_seg.encoders.plain_vit.tiny_vit import TinyViT, fill_final_norm
 from rein_seg.encoders.plain_vit.weights import PATCH, fit_plain_vit
 from rein_seg.encoders.weights import Converted, leave_out, rename, strip_prefix
 from rein_seg.errors import UserError
@@ -39,7 +39,7 @@ class TinyCLIP(TinyViT):
         patch_size: Side in pixels.
         out_indices: Blocks whose outputs are returned; default: every second block.
         out_type: ``featmap``, or ``raw`` for whole sequences.
-        final_norm: Applies the final norm to each output; the package's weights have none.
+        final_norm: As for `TinyViT`.
         joint_dims: D; None leaves the joint space out, for heads that read maps alone.
 
     Shapes:
@@ -111,4 +111,5 @@ def convert_tiny_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted
         text = (*text, *unused)
     elif PATCH in tensors:
         check_joint(encoder, tensors, 'joint.proj')
-    return fit_plain_vit(encoder, tensors, text, own_names=True) or Converted(state)
+    fitted = fit_plain_vit(encoder, tensors, text, own_names=True)
+    return Converted(state) if fitted is None else fill_final_norm(encoder, fitted)
