@@ -20,7 +20,7 @@ from rein_seg.errors import UserError
 from rein_seg.models.band_preprocessor import BandPreProcessor
 from rein_seg.models.padding import pad_reflecting, pad_with_mean
 from rein_seg.models.postprocess import unpad
-from rein_seg.models.windows import BATCH_WINDOWS, Window, window_places
+from rein_seg.models.windows import Window, window_places, windows_at_once
 
 # a frame of Cityscapes, 1024 x 2048, in patches of 16 pixels: models of street scenes are tested
 # on such frames whole. Attention grows with the square of this number
@@ -180,7 +180,9 @@ def _predict_tiles(
     model: Any, read: Read, places: list[Window], plan: Plan
 ) -> Iterator[tuple[Window, Tensor]]:
     """Yields each tile of a row with its (K, h, w) predictions; they go in batches."""
-    at_once = int(model.test_cfg.get('batch_windows', BATCH_WINDOWS))
+    device = next(model.parameters()).device
+    top, bottom, left, right = places[0]
+    at_once = windows_at_once((bottom - top, right - left), model.test_cfg, device)
     anatomy = model.backbone.anatomy
     pad = pad_reflecting if any(plan.ramp) else pad_with_mean  # as mmseg's windows
     for start in range(0, len(places), at_once):

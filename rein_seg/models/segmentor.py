@@ -43,7 +43,7 @@ from rein_seg.models.open_vocabulary import labelled_words, set_classes, why_clo
 from rein_seg.models.padding import pad_reflecting
 from rein_seg.models.postprocess import postprocess, unpad
 from rein_seg.models.text_config import text_for
-from rein_seg.models.windows import BATCH_WINDOWS, check_test_cfg, slide
+from rein_seg.models.windows import check_test_cfg, slide, windows_at_once
 from rein_seg.necks.contract import FeaturesNeck
 from rein_seg.structures import Features
 from rein_seg.text.names import Names
@@ -67,7 +67,9 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
         text: Config of a `TextBranch`, for parts that read the embeddings of the classes.
         train_cfg: Handed to heads of mmseg.
         test_cfg: ``mode`` whole or slide; with slide ``crop_size`` and ``stride`` (h, w) in pixels
-            and ``batch_windows``, the number of windows in one pass (default 4);
+            and ``batch_windows``, the most windows in one pass (default 4), fewer where
+            ``window_memory`` holds no more, MiB at 1 KiB a pixel (default 256 on a CPU, 4096 on a
+            GPU);
             ``keep_logits`` keeps (K, H, W) logits in the results; ``keep_scores`` the probability
             of the foreground, of two classes, as ``pred_scores``; ``resize='nearest'`` enlarges
             labels to the size of the image, not predictions.
@@ -346,13 +348,14 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
             inputs: (B, 3, H, W) normalised images.
             batch_img_metas: Not read; mmseg passes them.
         """
+        crop = self.test_cfg['crop_size']
         return slide(
             inputs,
             self.encode_decode,
             self.out_channels,
-            crop_size=self.test_cfg['crop_size'],
+            crop_size=crop,
             stride=self.test_cfg['stride'],
-            batch_windows=int(self.test_cfg.get('batch_windows', BATCH_WINDOWS)),
+            at_once=windows_at_once(crop, self.test_cfg, inputs.device, images=len(inputs)),
             divisor=self.backbone.anatomy.divisor,
             least=self.backbone.anatomy.smallest_side,
         )

@@ -18,6 +18,10 @@ from rein_seg.models.padding import padded_side
 
 Window = tuple[int, int, int, int]
 BATCH_WINDOWS = 4
+# MiB that windows in one pass may take; measured with DINOv2-S and -B and Mask2Former, a window of
+# 512x512 takes 220 to 290 MiB above the model, so one of these goes through a CPU at a time
+WINDOW_MEMORY = {'cpu': 256, 'cuda': 4096}
+BYTES_PER_PIXEL = 1024
 
 
 def window_places(image: Sequence[int], crop: Sequence[int], stride: Sequence[int]) -> list[Window]:
@@ -44,6 +48,35 @@ def window_places(image: Sequence[int], crop: Sequence[int], stride: Sequence[in
     return [(*rows, *columns) for rows in spans[0] for columns in spans[1]]
 
 
+def windows_at_once(
+    crop: Sequence[int], test_cfg: Mapping[str, Any], device: torch.device, *, images: int = 1
+) -> int:
+    """Returns how many windows of each image go through the model together, at least one.
+
+    As many as the budget holds, at 1 KiB for a pixel, and at most ``batch_windows``.
+
+    Args:
+        crop: (h, w) in pixels.
+        test_cfg: With ``batch_windows`` (default 4) and ``window_memory`` in MiB (default 256 on a
+            CPU, 4096 on a GPU).
+        device: Of the model.
+        images: B.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.models.windows import windows_at_once
+        >>> cpu = torch.device('cpu')
+        >>> windows_at_once((512, 512), {}, cpu), windows_at_once((256, 256), {}, cpu)
+        (1, 4)
+        >>> windows_at_once((512, 512), {'window_memory': 768}, cpu)
+        3
+    """
+    budget = test_cfg.get('window_memory') or WINDOW_MEMORY.get(device.type, WINDOW_MEMORY['cuda'])
+    fitting = int(budget * 2**20) // (BYTES_PER_PIXEL * crop[0] * crop[1])
+    most = int(test_cfg.get('batch_windows', BATCH_WINDOWS))
+    return max(1, min(most, fitting) // images)
+
+
 def slide(
     image: Tensor,
     predict: Callable[[Tensor], Tensor],
@@ -51,7 +84,7 @@ def slide(
     *,
     crop_size: Sequence[int],
     stride: Sequence[int],
-    batch_windows: int = BATCH_WINDOWS,
+    at_once: int = BATCH_WINDOWS,
     divisor: int = 1,
     least: int = 1,
 ) -> Tensor:
@@ -63,7 +96,7 @@ def slide(
         channels: K.
         crop_size: (h, w) in pixels.
         stride: (h, w) in pixels.
-        batch_windows: Crops in one call of ``predict``; at least one window of each image.
+        at_once: Windows of each image in one call of ``predict``; see `windows_at_once`.
         divisor: A side shorter than the crop is padded with zeros to a multiple of it.
         least: A shorter side is padded with zeros to it.
 
@@ -84,7 +117,6 @@ def slide(
     places = window_places(image.shape[-2:], crop_size, stride)
     total = image.new_zeros(batch, channels, *image.shape[-2:])
     count = image.new_zeros(image.shape[-2:])
-    at_once = max(1, batch_windows // batch)
     for start in range(0, len(places), at_once):
         chunk = places[start : start + at_once]
         # (n B, C, h, w): the crops of a window are neighbours

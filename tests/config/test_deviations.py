@@ -92,6 +92,7 @@ def test_what_an_evaluation_deviations_is_named(path):
         return evaluation_deviations(load(path, **options), use)
 
     assert changed() == changed(model__test_cfg__batch_windows=2) == []
+    assert changed(model__test_cfg__window_memory=999) == []
     assert changed(model__test_cfg__stride=[256, 256]) == [
         'test_cfg.stride 256x256 instead of 341x341'
     ]

@@ -60,6 +60,7 @@ RIGHT = {
     'model.backbone.peft.rank': 0,
     'model.backbone.encoder.img_size': 64,
     'model.test_cfg.batch_windows': 3,
+    'model.test_cfg.window_memory': 512,
     'val_evaluator.targets': ['night'],
     'randomness.deterministic': True,
     'randomness.seed': None,

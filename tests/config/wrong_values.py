@@ -77,6 +77,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     'model.crop_size': ('32', '[32]', '[0,32]', '[-32,64]', '[32.5,64]', 'small'),
     'model.test_cfg.mode': ('slied', '3', 'None', '[whole]'),
     'model.test_cfg.batch_windows': _NOT_COUNT,
+    'model.test_cfg.window_memory': _NOT_COUNT,
     'model.test_cfg.stride': ('16', '[0,16]', '[-1,16]', '[a,b]'),
     'model.test_cfg.crop_size': ('32', '[32]', '[0,0]'),
     'model.test_cfg.keep_scores': ('yes', '1'),

@@ -5,7 +5,7 @@ import torch
 from mmseg.models.segmentors import EncoderDecoder
 
 from rein_seg.errors import UserError
-from rein_seg.models.windows import window_places
+from rein_seg.models.windows import slide, window_places, windows_at_once
 from tests.models.tiny import REIN, build, mask2former
 
 
@@ -35,6 +35,40 @@ def test_windows_of_the_published_protocol():
     lefts = [left for _, _, left, _ in window_places((512, 1024), (512, 512), (341, 341))]
     assert lefts == [0, 341, 512]
     assert len(window_places((720, 1280), (512, 512), (341, 341))) == 2 * 4
+
+
+@pytest.mark.parametrize(
+    ('crop', 'test_cfg', 'images', 'device', 'expected'),
+    [
+        ((512, 512), {}, 1, 'cpu', 1),  # 256 MiB a window
+        ((512, 512), {}, 1, 'cuda', 4),
+        ((512, 512), dict(window_memory=511), 1, 'cpu', 1),
+        ((512, 512), dict(window_memory=512), 1, 'cpu', 2),
+        ((512, 512), dict(window_memory=4096, batch_windows=3), 1, 'cpu', 3),
+        ((512, 512), dict(window_memory=4096, batch_windows=8), 3, 'cpu', 2),
+        ((256, 256), {}, 1, 'cpu', 4),
+        ((256, 256), {}, 4, 'cpu', 1),
+        ((2048, 2048), {}, 1, 'cpu', 1),  # at least one, whatever the budget
+        ((2048, 2048), {}, 1, 'cuda', 1),
+    ],
+)
+def test_a_budget_of_memory_chooses_the_windows_at_once(crop, test_cfg, images, device, expected):
+    assert windows_at_once(crop, test_cfg, torch.device(device), images=images) == expected
+
+
+@pytest.mark.parametrize(('memory', 'calls'), [(1, 6), (2, 3), (256, 2)])
+def test_the_budget_changes_the_calls_and_not_the_predictions(memory, calls, monkeypatch):
+    # a window of 32x32 pixels is 1 MiB
+    test_cfg = dict(mode='slide', crop_size=(32, 32), stride=(32, 32), window_memory=memory)
+    model = build(test_cfg=test_cfg).eval()
+    image, seen = torch.randn(1, 3, 64, 96), []
+    predict = model.encode_decode
+    monkeypatch.setattr(model, 'encode_decode', lambda x: seen.append(len(x)) or predict(x))
+    with torch.no_grad():
+        ours = model.slide_inference(image)
+        expected = slide(image, predict, 4, crop_size=(32, 32), stride=(32, 32), at_once=6)
+    assert len(seen) == calls
+    torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ TEST_CFG = Table(
         'crop_size': kinds.Area | None,
         'stride': kinds.Area | None,
         'batch_windows': kinds.Batch,
+        'window_memory': Count,
         'resize': Literal['bilinear', 'nearest'],
         'keep_scores': bool,
         'keep_logits': bool,
