@@ -60,6 +60,7 @@ KINDS = {
     'hlg': ('hlg_backbone', 'hlg_head', 'hlg_layer'),
     'lora': ('',),
     'mask2former': ('head', 'mask2former_loss', 'pixel'),
+    'mask_loss': ('mask_classification_loss',),
     'mona': ('module', 'swin'),
     'pego': ('',),
     'pvt': ('pvt_v1', 'pvt_v2'),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import product
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +63,12 @@ class SetLoss(MatchedLoss):
         num_points: P.
         oversample: Candidates for each mask, in units of P.
         uncertain_share: Part of the P loss points that are the most uncertain candidates.
+        divisor: Of the mask and dice losses. ``pairs`` is the number of pairs of a prediction of
+            the batch, at least 1. ``images`` counts an image without a class as one more pair, as
+            Mask2Former's code does.
+
+    Raises:
+        UserError: If a number is out of range, or ``divisor`` is unknown.
 
     Shapes:
         class logits (L, B, Q, K+1), mask logits (L, B, Q, h, w), labels (B, H, W) -> dict of
@@ -96,6 +103,7 @@ class SetLoss(MatchedLoss):
         num_points: int = 12544,
         oversample: float = 3.0,
         uncertain_share: float = 0.75,
+        divisor: Literal['images', 'pairs'] = 'images',
     ) -> None:
         super().__init__(
             num_classes,
@@ -110,6 +118,9 @@ class SetLoss(MatchedLoss):
                 f'{uncertain_share}; expected at least one point, and a share of 0..1 that is not '
                 'above oversample'
             )
+        if divisor not in ('images', 'pairs'):
+            raise UserError(f'SetLoss: divisor={divisor!r}, expected images or pairs')
+        self.least_pairs = 1 if divisor == 'images' else 0  # of an image
         self.leave_out_ignored = leave_out_ignored
         self.num_points = num_points
         self.num_candidates = int(num_points * oversample)
@@ -154,7 +165,7 @@ class SetLoss(MatchedLoss):
             draws: Source of random points.
         """
         matched = [min(len(ids), classes.shape[2]) for ids in present]
-        count = classes.new_full((), float(sum(max(m, 1) for m in matched)))
+        count = classes.new_full((), float(sum(max(m, self.least_pairs) for m in matched)))
         normaliser = dist_mean(count).clamp(min=1)
         each = {
             'loss_cls': self.class_loss(classes, matches),

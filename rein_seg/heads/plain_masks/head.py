@@ -40,7 +40,7 @@ class PlainMaskHead(DecodeHead, BaseModule):
             its query; see `open_patches`. False predicts after the last block only.
         upscale_channels: D: a linear brings the patches to this width in front of the upscale
             blocks. None leaves them at C, as officially.
-        loss: Arguments of `SetLoss`.
+        loss: Arguments of `SetLoss`; ``divisor`` defaults to ``pairs`` here.
         ignore_index: Label of pixels that belong to no mask.
 
     Attributes:
@@ -91,7 +91,7 @@ class PlainMaskHead(DecodeHead, BaseModule):
         )
         self.narrow = None if upscale_channels is None else nn.Conv2d(channels, width, 1)
         self.upscale = nn.Sequential(*[UpscaleBlock(width) for _ in range(num_upscales(stride))])
-        self.set_loss = SetLoss(num_classes, **(loss or {}))
+        self.set_loss = SetLoss(num_classes, **{'divisor': 'pairs', **(loss or {})})
 
     def first_queries(self, batch: int, given: Tensor | None = None) -> Tensor:
         """Returns the (B, Q, C) queries that enter the first block.

@@ -4,6 +4,7 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from rein_seg.errors import UserError
 from rein_seg.heads.mask2former.losses import Draws, SetLoss
 from rein_seg.heads.processes import dist_mean
 
@@ -25,6 +26,32 @@ def test_images_of_nothing_cost_only_class_loss_and_keep_the_graph():
     sum(losses.values()).backward()
     assert classes.grad.any()
     assert masks.grad is not None and not masks.grad.any()
+
+
+def test_an_image_of_nothing_counts_as_a_pair_or_not():
+    classes, masks, labels = inputs()
+    labels[1] = 255
+    pairs = len(labels[0].unique())
+    images, alone = (
+        SetLoss(CLASSES, num_points=32, divisor=divisor)(classes, masks, labels, Corners())
+        for divisor in ('images', 'pairs')
+    )
+    assert images['loss_cls'] == alone['loss_cls']
+    for name in ('d0.loss_mask', 'loss_mask', 'loss_dice'):
+        expected = images[name] * (pairs + 1) / pairs
+        torch.testing.assert_close(alone[name], expected, rtol=1e-6, atol=0)
+
+
+def test_a_batch_of_nothing_has_a_divisor_of_pairs_too():
+    classes, masks, labels = inputs()
+    loss = SetLoss(CLASSES, num_points=32, divisor='pairs')
+    losses = loss(classes, masks, torch.full_like(labels, 255))
+    assert losses['loss_mask'] == losses['loss_dice'] == 0
+
+
+def test_an_unknown_divisor_is_named():
+    with pytest.raises(UserError, match="divisor='masks', expected images or pairs"):
+        SetLoss(CLASSES, divisor='masks')
 
 
 def test_perfect_masks_cost_almost_nothing():
