@@ -372,5 +372,12 @@ def with_joint(cfg, dims):
     return {**cfg, 'joint_dims': dims} if able else cfg
 
 
+def with_norm(cfg):
+    """Returns the config of a plain ViT behind its final norm, with the map of its last block."""
+    sizes = cfg.get('arch', {}) | cfg.get('model_args', {})
+    last = sizes.get('num_layers', sizes.get('depth')) - 1
+    return {**cfg, 'final_norm': True, 'out_indices': [last]}
+
+
 def image(height=32, width=48):
     return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(5))

@@ -40,8 +40,8 @@ on_every_pair = pytest.mark.parametrize(('case', 'family'), PAIRS)
 
 def build(case, family, **options):
     torch.manual_seed(1)
-    cfg = dict(type='PEFTBackbone', encoder=ENCODERS[family], peft=case.cfg, **options)
-    backbone = MODELS.build(cfg)
+    cfg = dict(type='PEFTBackbone', encoder=ENCODERS[family], peft=case.cfg)
+    backbone = MODELS.build({**cfg, **options})
     if case.classes is not None:
         shape = case.classes, backbone.joint_dims
         text = torch.randn(shape, generator=torch.Generator().manual_seed(2))
