@@ -18,6 +18,7 @@ from rein_seg.structures import Features
 
 Output = Literal['logits', 'scores', 'sigmoids']
 Index = int | Sequence[int]
+Reads = bool | Literal['if_there']
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,11 @@ class DecodeHead(ABC):
         anneals_masks: Whether masked attention is opened during training: the head has a buffer
             ``attn_mask_probs``, and a config without `MaskAnnealingHook` gets one.
         reads_norm: Whether it reads maps behind the encoder's own final norm, which the encoder
-            then keeps: ``final_norm=True``. Encoders without such a norm are refused.
+            then keeps: ``final_norm=True``. Encoders without such a norm are refused, unless it is
+            ``if_there``.
         reads_prefix: Whether it reads ``prefix`` of `Features`, class and register tokens of each
             map, which the backbone then keeps. Encoders whose maps are not made of tokens are
-            refused.
+            refused; with ``if_there`` they give none.
         joins_encoder: Whether its queries pass through the last blocks of the encoder, beside the
             patches; see `PEFTBackbone.join`.
 
@@ -161,8 +163,8 @@ class DecodeHead(ABC):
     open_vocabulary: ClassVar[bool] = False
     reads_scores: ClassVar[bool] = False
     anneals_masks: ClassVar[bool] = False
-    reads_norm: ClassVar[bool] = False
-    reads_prefix: ClassVar[bool] = False
+    reads_norm: ClassVar[Reads] = False
+    reads_prefix: ClassVar[Reads] = False
     joins_encoder: ClassVar[bool] = False
     __call__: Callable[..., Any]
 

@@ -17,7 +17,7 @@ from rein_seg.encoders import WeightSource
 from rein_seg.encoders.build import EncoderInfo
 from rein_seg.errors import UserError
 from rein_seg.heads.cascade import CascadeHead, heads_of
-from rein_seg.heads.contract import DecodeHead, HeadInputs, Index, check_several
+from rein_seg.heads.contract import DecodeHead, HeadInputs, Index, Reads, check_several
 from rein_seg.heads.image import ImageHead
 from rein_seg.heads.mmseg_head import (
     MMSegHead,
@@ -259,9 +259,9 @@ def keep_final_norm(backbone: Mapping[str, Any], heads: Sequence[Any]) -> dict[s
     """
     encoder, reader = backbone['encoder'], _reader_of_norm(heads)
     cls = MODELS.get(str(encoder.get('type')))
-    if reader is None or not isinstance(cls, type):
+    if not isinstance(cls, type) or (reader or _reader_of_norm(heads, 'if_there')) is None:
         return dict(backbone)
-    if encoder.get('final_norm', True) is False:
+    if reader is not None and encoder.get('final_norm', True) is False:
         raise UserError(
             f'{reader} reads the encoder behind its final norm, and encoder.final_norm=False takes '
             'the norm off: expected True; set it, or leave it out'
@@ -296,12 +296,12 @@ def check_final_norm(anatomy: Anatomy, heads: Sequence[Any]) -> None:
     )
 
 
-def _reader_of_norm(heads: Sequence[Any]) -> str | None:
-    """Returns the name of the first head that reads maps behind the final norm."""
+def _reader_of_norm(heads: Sequence[Any], how: Reads = True) -> str | None:
+    """Returns the name of the first head whose ``reads_norm`` is ``how``."""
     every = [each for head in heads if head is not None for each in _listed(head)]
     for cfg in (each for head in every for each in heads_of(head)):
         cls = MODELS.get(cfg['type'])
-        if isinstance(cls, type) and issubclass(cls, DecodeHead) and cls.reads_norm:
+        if isinstance(cls, type) and issubclass(cls, DecodeHead) and cls.reads_norm == how:
             return cfg['type']
     return None
 

@@ -172,7 +172,7 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
             if 'embedding_dims' in each.filled_in:
                 built.keep_embedding()
             with building(place):
-                if each.reads_prefix:
+                if each.reads_prefix is True or (each.reads_prefix and built.anatomy.out_taps):
                     built.keep_prefix()
                 built.restrict_sides(type(each).__name__, *each.image_sides(strides))
         self.multi_scale: MultiScale | None = None

@@ -102,7 +102,7 @@ class PMTHead(PlainMaskHead):
         'encoder_heads',
         'encoder_rotary',
     )
-    reads_prefix = True
+    reads_norm = reads_prefix = 'if_there'
     scale_draws = ScaleDraws()
 
     @checked
@@ -183,7 +183,8 @@ class PMTHead(PlainMaskHead):
         for level, index in enumerate(self.in_index):
             prefix = None if features.prefix is None else features.prefix[index]
             tokens = level_tokens(features.maps[index], prefix, (height, width))
-            tokens = self.bn[level](tokens.transpose(1, 2)).transpose(1, 2)
+            # as rows: statistics are of all images and tokens
+            tokens = self.bn[level](tokens.flatten(0, 1)).view_as(tokens)
             tokens = self.widening[level](tokens)
             projected = self.lateral_projections[level](tokens)
             if self.residual:
