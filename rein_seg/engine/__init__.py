@@ -4,6 +4,7 @@ from rein_seg.engine.adversarial_optim import AdversarialOptimConstructor
 from rein_seg.engine.checkpoint_hook import CheckpointHook
 from rein_seg.engine.ema import TrainableEMAHook
 from rein_seg.engine.hooks import AutocastHook, IterationSeedHook, PatienceHook
+from rein_seg.engine.mask_annealing import MaskAnnealingHook
 from rein_seg.engine.optim import AutocastOptimWrapper, TrainableOptimConstructor
 from rein_seg.engine.runner import PEFTRunner
 from rein_seg.engine.show import ShowPredictionsHook
@@ -16,6 +17,7 @@ __all__ = [
     'AutocastOptimWrapper',
     'CheckpointHook',
     'IterationSeedHook',
+    'MaskAnnealingHook',
     'PEFTRunner',
     'PatienceHook',
     'RunMLflowBackend',
