@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from rein_seg.errors import UserError
 from rein_seg.structures import RowMask, RunState
 
 
@@ -93,3 +95,52 @@ class ObeyingFunction:
         while at.plain is not self:
             at = at.plain
         at.plain = self.plain
+
+
+@dataclass(frozen=True)
+class MaskedKeyword:
+    """`SeqSite.masking` of an attention that takes a mask as an argument of its call.
+
+    Attributes:
+        module: The attention.
+        name: Of the argument: a (B, 1, T, T) bool tensor, True where a token is seen.
+    """
+
+    module: nn.Module
+    name: str
+
+    def __call__(self, state: RunState) -> RemovableHandle:
+        """Hands the mask of ``state`` to the attention."""
+        given = GivenMask(self.name, state)
+        return self.module.register_forward_pre_hook(given.on_input, with_kwargs=True)
+
+
+class GivenMask:
+    """Hands the row mask of a pass to an attention, as an argument.
+
+    Args:
+        name: Of the argument.
+        state: With the mask.
+    """
+
+    def __init__(self, name: str, state: RunState) -> None:
+        self.name, self.state = name, state
+
+    def on_input(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Adds the argument.
+
+        Raises:
+            UserError: If the call has such a mask already.
+        """
+        rows = self.state.row_mask
+        if rows is None:
+            return None
+        if kwargs.get(self.name) is not None:
+            raise UserError(
+                f'{type(module).__name__} is called with {self.name}, and a method inserts tokens '
+                f'with a mask of their own: expected one mask; call the encoder without '
+                f'{self.name}, or take another method'
+            )
+        return args, {**kwargs, self.name: rows.dense()[:, None]}
