@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from rein_seg.encoders.masked_attention import MaskedKeyword
+from rein_seg.encoders.masked_attention import MaskedKeyword, seen
 from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
 from rein_seg.encoders.timm.model import TimmEncoder, check_plain, count_prefix, is_biased
 from rein_seg.registry import register_anatomy
@@ -167,7 +167,7 @@ def _masking(attention: nn.Module) -> dict[str, Any]:
     """Returns whether a block's attention takes a mask, as arguments of its SEQ site."""
     kind = type(attention).__name__
     if kind in _MASKED:
-        return dict(masking=MaskedKeyword(attention, 'attn_mask'))
+        return dict(masking=MaskedKeyword(attention, 'attn_mask', seen))
     return dict(why_no_mask=f'attention of the class {kind} is not known to take a mask')
 
 
