@@ -36,6 +36,7 @@ class PeakMemory:
 
     Attributes:
         mib: Peak over the memory at its start, in MiB; None where the system does not report it.
+        start_mib: Memory at its start.
 
     Example:
         >>> import torch
@@ -49,22 +50,23 @@ class PeakMemory:
     def __init__(self, device: torch.device) -> None:
         self.cuda = device.type == 'cuda'
         self.mib: float | None = None
+        self.start_mib = 0.0
 
     def __enter__(self) -> PeakMemory:
         if self.cuda:
             torch.cuda.reset_peak_memory_stats()
-            self._start = torch.cuda.memory_allocated() / 2**20
+            self.start_mib = torch.cuda.memory_allocated() / 2**20
         elif _STATUS.exists():
             return_free_memory()
             Path('/proc/self/clear_refs').write_text('5')  # the peak starts again from here
-            self._start = status_mib('VmRSS')
+            self.start_mib = status_mib('VmRSS')
         return self
 
     def __exit__(self, *args: object) -> None:
         if self.cuda:
-            self.mib = torch.cuda.max_memory_allocated() / 2**20 - self._start
+            self.mib = torch.cuda.max_memory_allocated() / 2**20 - self.start_mib
         elif _STATUS.exists():
-            self.mib = status_mib('VmHWM') - self._start
+            self.mib = status_mib('VmHWM') - self.start_mib
 
 
 def in_turn(

@@ -43,6 +43,7 @@ COMMANDS = (
     'class-table',
     'count',
     'benchmark',
+    'benchmark-heads',
     'benchmark-loader',
     'benchmark-sam',
     'benchmark-service',

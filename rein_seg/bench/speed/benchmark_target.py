@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -105,8 +106,27 @@ class BenchmarkTarget:
         self.model.backbone.check_size(self.model.test_cfg.crop_size if slides else self.size)
         self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper) if train else None
         self._data = _draw_batch(self.model, self.size, work)
+        # masks that open in training are all in force in it, and all open after it
+        head = self.model.decode_head
+        anneals = getattr(head, 'anneals_masks', False)
+        self._mask_probs = head.attn_mask_probs if anneals else None
         if work.merged or work.mmseg:
             self._rebuild()
+
+    def doing(self, work: Work) -> BenchmarkTarget:
+        """Returns a target that does other work with the same model: train, or predict.
+
+        Args:
+            work: With a size. Its training, if any, needs a target that was built for it.
+        """
+        other = copy.copy(self)
+        other.__dict__.pop('step', None)
+        assert work.size is not None
+        other.work, other.size = work, work.size
+        if work.mode == 'predict':
+            other.optim_wrapper = None
+        other._data = _draw_batch(other.model, other.size, work)
+        return other
 
     def _rebuild(self) -> None:
         if self.work.mode == 'train':
@@ -150,6 +170,10 @@ class BenchmarkTarget:
         return self.model.test_step if self.optim_wrapper is None else self.model.train_step
 
     def _call(self, function: Callable[..., Any]) -> Any:
+        train = self.optim_wrapper is not None
+        self.model.train(train)
+        if self._mask_probs is not None:
+            self._mask_probs.fill_(1.0 if train else 0.0)
         # copies: a step writes into its samples
         data = {
             'inputs': list(self._data['inputs']),

@@ -10,6 +10,8 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rein_seg.fast.dispatch import has_fast_form
+
 
 class UpscaleBlock(nn.Module):
     """Doubles the sides: transposed convolution, GELU, depthwise convolution, norm over channels.
@@ -36,6 +38,7 @@ class UpscaleBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
         self.norm = nn.LayerNorm(channels, eps=1e-6)
 
+    @has_fast_form('upscaled_rows')
     def forward(self, x: Tensor) -> Tensor:
         """Returns the map with twice the sides."""
         x = self.conv2(F.gelu(self.conv1(x)))
