@@ -50,6 +50,23 @@ def check_count(name: str, value: Any, *, least: int = 1) -> int:
     return value
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """Returns the argument ``name``, which must be True or False.
+
+    Raises:
+        UserError: If it is not.
+
+    Example:
+        >>> from rein_seg.encoders.checks import check_flag
+        >>> check_flag('final_norm', 'yes')
+        Traceback (most recent call last):
+        rein_seg.errors.UserError: encoder.final_norm='yes': expected True or False
+    """
+    if not isinstance(value, bool):
+        raise UserError(f'encoder.{name}={value!r}: expected True or False')
+    return value
+
+
 def check_number(name: str, value: Any) -> float:
     """Returns the argument ``name``, which must be a number.
 

@@ -106,7 +106,14 @@ def map_block_sites(
         op('ffn.layers.0.0', 'fc1'),
         op('ffn.layers.1', 'fc2'),
         branch('ffn', norm2, 'ffn.gamma2'),
-        SeqSite(*place, entry=tap('', 'input'), exit=tap('', 'output'), merging=merging),
+        SeqSite(
+            *place,
+            entry=tap('', 'input'),
+            exit=tap('', 'output'),
+            merging=merging,
+            why_no_mask='its attention has windows and tables of relative positions, and a mask '
+            'has no rule for them',
+        ),
         StreamSite(*place, 'out', (tap('', 'output'),)),
     ]
 

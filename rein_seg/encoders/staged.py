@@ -87,7 +87,13 @@ def token_block_sites(
         norm_site(encoder, f'{name}.{norms[1]}', 'norm2', place),
         *ffn,
         branch('ffn', norms[1], exits[1]),
-        SeqSite(*place, entry=tap('', 'input'), exit=tap('', 'output'), merging=merging),
+        SeqSite(
+            *place,
+            entry=tap('', 'input'),
+            exit=tap('', 'output'),
+            merging=merging,
+            why_no_mask='its keys are not the patches themselves (a smaller map, or groups)',
+        ),
         StreamSite(*place, 'out', (tap('', 'output'),)),
     ]
 

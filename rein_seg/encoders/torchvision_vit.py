@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from torch import nn
 
+from rein_seg.encoders.masked_attention import MaskedKeyword, hidden
 from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
 from rein_seg.registry import register_anatomy
 from rein_seg.structures import (
@@ -89,6 +90,11 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
             for i, role in zip(linears, ('fc1', 'fc2'), strict=True)
         ),
         branch('ffn', 'ln_2', 'mlp'),
-        SeqSite(*place, entry=tap('', 'input'), exit=tap('', 'output')),
+        SeqSite(
+            *place,
+            entry=tap('', 'input'),
+            exit=tap('', 'output'),
+            masking=MaskedKeyword(block.self_attention, 'attn_mask', hidden),
+        ),
         StreamSite(*place, 'out', (tap('', 'output'),)),
     ]

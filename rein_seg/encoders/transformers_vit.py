@@ -6,8 +6,11 @@ imported by who builds the module.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
+from rein_seg.encoders.masked_attention import MaskedKeyword, added
 from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
 from rein_seg.errors import UserError
 from rein_seg.registry import register_anatomy
@@ -32,6 +35,7 @@ _PRE_NORM, _FINAL_NORM = ('pre_layrnorm',), ('layernorm', 'post_layernorm', 'nor
 _NORM1 = ('norm1', 'layernorm_before', 'layer_norm1')
 _NORM2 = ('norm2', 'layernorm_after', 'layer_norm2')
 _ATTENTION = ('attention', 'self_attn')
+_MASKED = ('eager', 'sdpa')
 _OUT = ('o_proj', 'out_proj')
 
 
@@ -119,6 +123,14 @@ def _attention_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     return [*parts, op_site(encoder, f'{name}.{_part(attention, _OUT)}', 'proj', place)]
 
 
+def _masking(encoder: nn.Module, attention: nn.Module) -> dict[str, Any]:
+    """Returns whether a block's attention takes a mask, as arguments of its SEQ site."""
+    kind = encoder.config._attn_implementation
+    if kind in _MASKED:
+        return dict(masking=MaskedKeyword(attention, 'attention_mask', added, place=1))
+    return dict(why_no_mask=f'attn_implementation={kind!r} takes none; "sdpa" does')
+
+
 def _ffn_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
     ffn = encoder.get_submodule(name)
     gated = _has(ffn, 'gate_proj')
@@ -160,6 +172,11 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
         norm_site(encoder, f'{name}.{norm2}', 'norm2', place),
         *_ffn_sites(encoder, f'{name}.mlp', place),
         branch('ffn', norm2, 'mlp', 'layer_scale2'),
-        SeqSite(*place, entry=tap('', 'input'), exit=tap('', 'output')),
+        SeqSite(
+            *place,
+            entry=tap('', 'input'),
+            exit=tap('', 'output'),
+            **_masking(encoder, block.get_submodule(attention)),
+        ),
         StreamSite(*place, 'out', (tap('', 'output'),)),
     ]

@@ -30,6 +30,7 @@ from rein_seg.fast import (
     rust_png,
     short_draws,
     short_softmax,
+    split_rows,
     upscaled_rows,
     winograd,
 )
@@ -192,6 +193,13 @@ _FORMS = (
             'rein_seg.encoders.sam.attention.attend_with_positions': appended_positions.attend,
         },
         why='memory: relative positions in queries and keys instead of a bias of all pairs',
+    ),
+    Switch(
+        'split_rows',
+        {'rein_seg.encoders.masked_attention.attend': split_rows.attend},
+        why='attention masks the rows of queries alone',
+        where="blocks of mmpretrain's form, without dropout",
+        applies=split_rows.applies,
     ),
     Switch(
         'kept_positions',

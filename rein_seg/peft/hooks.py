@@ -342,16 +342,7 @@ class SeqHook:
         start, earlier = self.context.num_prefix - self._count, self.state.row_mask
         allowed = None if self.mask is None else self.mask(joined, self.context)
         if allowed is not None:
-            expected = (len(joined), self._count, joined.shape[1])
-            if (
-                earlier is not None
-                or tuple(allowed.shape) != expected
-                or allowed.dtype != torch.bool
-            ):
-                raise UserError(
-                    f'{self.context.site}: a mask of {tuple(allowed.shape)}, {allowed.dtype}, came '
-                    f'from {self.mask}: expected {expected}, torch.bool, and one mask a block'
-                )
+            self._check_mask(allowed, (len(joined), self._count, joined.shape[1]))
             self.state.row_mask = RowMask(start, allowed)
         elif earlier is not None:
             seen = earlier.allowed.new_ones(*earlier.allowed.shape[:2], self._count)

@@ -11,9 +11,10 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from rein_seg.encoders.checks import check_flag
 from rein_seg.encoders.clip.names import SYSTEM, without_text
 from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
-from rein_seg.encoders.plain_vit.joint import check_joint, joint_space
+from rein_seg.encoders.plain_vit.joint import check_joint, joint_space, keep_final_norm
 from rein_seg.encoders.plain_vit.model import PlainViT, make_arch
 from rein_seg.encoders.plain_vit.weights import PATCH, fit_plain_vit
 from rein_seg.encoders.weights import Converted, leave_out, rename
@@ -28,8 +29,8 @@ _ACTS = {'quick_gelu': 'mmpretrain.QuickGELU', 'gelu': 'GELU'}
 class CLIPViT(PlainViT):
     """CLIP's vision transformer: a norm before the blocks, QuickGELU, no patch bias.
 
-    Without the last norm and projection, which turn tokens into the space shared with text, unless
-    ``joint_dims`` is given.
+    Without the last norm, unless ``final_norm`` keeps it, and without the projection behind it,
+    which turns tokens into the space shared with text, unless ``joint_dims`` is given.
 
     Args:
         arch: base or large, or a dict; see `PlainViT`.
@@ -44,6 +45,8 @@ class CLIPViT(PlainViT):
             no joint embedding.
         act: quick_gelu (OpenAI's towers), or gelu (OpenCLIP's, trained on LAION).
         drop_path_rate: As `PlainViT`; of a tower that trains whole.
+        final_norm: Applies the file's ``ln_post`` to each output. Beside ``joint_dims`` it is a
+            module of its own, with the same values.
 
     Shapes:
         (B, 3, H p, W p) -> (B, C, H, W) for each output; ``raw``: (B, 1+N, C).
@@ -76,13 +79,11 @@ class CLIPViT(PlainViT):
         joint_dims: int | None = None,
         act: str = 'quick_gelu',
         drop_path_rate: float = 0.0,
+        final_norm: bool = False,
     ) -> None:
         if act not in _ACTS:
             raise UserError(f'encoder.act={act!r}: expected one of {tuple(_ACTS)}')
-        if not isinstance(class_embedding_twice, bool):
-            raise UserError(
-                f'encoder.class_embedding_twice={class_embedding_twice!r}: expected True or False'
-            )
+        check_flag('class_embedding_twice', class_embedding_twice)
         super().__init__(
             arch,
             archs=ARCHS,
@@ -90,6 +91,7 @@ class CLIPViT(PlainViT):
             patch_size=patch_size,
             out_indices=out_indices,
             out_type=out_type,
+            final_norm=final_norm,
             interpolate_mode='bilinear',
             norm_cfg=dict(type='LN', eps=1e-5),
             pre_norm=True,
@@ -135,11 +137,12 @@ def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
 
     A whole CLIP of mmpretrain has its last norm as ``visual.ln1``, its projection beside the tower.
     Names can have a prefix such as ``module.``, which OpenCLIP's training writes, or ``backbone.``
-    in checkpoints of DenseCLIP and ZegCLIP. The text tower is left out, and without ``joint_dims``
-    the last norm and projection of the image tower.
+    in checkpoints of DenseCLIP and ZegCLIP. The text tower is left out, without ``joint_dims`` the
+    projection of the image tower, and its last norm, if the encoder has none.
 
     Raises:
-        UserError: If the file is of another size, or lacks a joint space that the encoder needs.
+        UserError: If the file is of another size, or lacks a joint space or last norm that the
+            encoder needs.
     """
     official = any(name.endswith('class_embedding') for name in state)
     tensors, text = without_text(state, 'class_embedding' if official else 'cls_token')
@@ -147,9 +150,12 @@ def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     if 'visual_proj.proj' in tensors:
         tensors = rename(tensors, ((r'^ln1\.', 'ln_post.'), (r'^visual_proj\.', '')))
     own_names = PATCH in tensors
+    if encoder.final_norm:
+        tensors = keep_final_norm(tensors, 'ln_post', 'joint.ln_post')
     if encoder.joint is not None:
         tensors = rename(tensors, ((r'^(ln_post\.|proj$)', r'joint.\1'),))
-    tensors, unused = leave_out(tensors, rf'proj$|(ln_post|ln1|head)\.|{SYSTEM}')
+    norms = 'ln_post' if encoder.final_norm else 'ln_post|ln1'
+    tensors, unused = leave_out(tensors, rf'proj$|({norms}|head)\.|{SYSTEM}')
     if encoder.joint is None:
         tensors, joint = leave_out(tensors, r'joint\.')
         unused = (*unused, *joint)

@@ -97,7 +97,13 @@ def _layer_sites(encoder: HLGTransformer, name: str, place: Place) -> list[Site]
             exit_pre=tap('attn_out', 'output'),
             exit_post=None,
         ),
-        SeqSite(*place, entry=tap('middle', 'input'), exit=tap('', 'output'), merging=merging),
+        SeqSite(
+            *place,
+            entry=tap('middle', 'input'),
+            exit=tap('', 'output'),
+            merging=merging,
+            why_no_mask='its attention has windows, local and over the whole image',
+        ),
         StreamSite(*place, 'out', (tap('', 'output'),)),
     ]
 

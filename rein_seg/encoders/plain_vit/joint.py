@@ -73,6 +73,36 @@ def joint_sites(encoder: nn.Module) -> list[Site]:
     return [JointSite(*place, tap), norm_site(encoder, 'joint.ln_post', 'joint', place)]
 
 
+def keep_final_norm(tensors: Mapping[str, Tensor], *sources: str) -> dict[str, Tensor]:
+    """Adds the norm in front of a joint space as the encoder's final norm, ``ln1``.
+
+    Args:
+        tensors: Of a file; with an ``ln1`` they stay as they are.
+        sources: Names that the norm can have in the file.
+
+    Raises:
+        UserError: If the file has neither.
+
+    Example:
+        >>> from rein_seg.encoders.plain_vit.joint import keep_final_norm
+        >>> keep_final_norm({'ln_post.weight': 1, 'ln_post.bias': 2}, 'ln_post')
+        {'ln_post.weight': 1, 'ln_post.bias': 2, 'ln1.weight': 1, 'ln1.bias': 2}
+    """
+    if 'ln1.weight' in tensors:
+        return dict(tensors)
+    source = next((name for name in sources if f'{name}.weight' in tensors), None)
+    if source is None:
+        raise UserError(
+            f'the weights file has no final norm ({" or ".join(sources)}), which '
+            'encoder.final_norm=True keeps: take a file of the whole image tower, or set '
+            'encoder.final_norm=False'
+        )
+    return {
+        **tensors,
+        **{f'ln1.{leaf}': tensors[f'{source}.{leaf}'] for leaf in ('weight', 'bias')},
+    }
+
+
 def check_joint(encoder: nn.Module, tensors: Mapping[str, Tensor], last: str) -> None:
     """Checks that a file holds the joint space of an encoder, in its width.
 

@@ -16,6 +16,7 @@ from rein_seg.encoders.checks import (
     arch_sizes,
     check_arch,
     check_count,
+    check_flag,
     check_image_size,
     check_listed,
     check_number,
@@ -102,6 +103,7 @@ class PlainViT(VisionTransformer):
         sizes = _sizes(arch, archs)
         if out_type not in _OUT_TYPES:
             raise UserError(f'encoder.out_type={out_type!r}: expected one of {_OUT_TYPES}')
+        check_flag('final_norm', final_norm)
         check_count('patch_size', patch_size)
         check_image_size(img_size, patch_size)
         check_listed('out_indices', out_indices)

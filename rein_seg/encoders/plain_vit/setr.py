@@ -28,7 +28,7 @@ ARCHS = {'base': make_arch(768, 12, 12), 'large': make_arch(1024, 24, 16)}
 
 @MODELS.register_module()
 class SETRViT(PlainViT):
-    """A vision transformer without a final norm, whose positions are resized bilinearly.
+    """A vision transformer whose positions are resized bilinearly, by default without final norm.
 
     Args:
         arch: base or large, or a dict; see `PlainViT`.
@@ -40,6 +40,8 @@ class SETRViT(PlainViT):
         out_type: ``featmap``, or ``raw`` for whole sequences.
         align_corners: How positions are resized, in a file and for an image of another size.
         norm_eps: Of all layer norms.
+        final_norm: Applies the final norm to each output, which SETR does not have and files of
+            vision transformers do.
 
     Shapes:
         (B, 3, H p, W p) -> (B, C, H, W) for each output; ``raw``: (B, 1+N, C), or (B, N, C).
@@ -71,6 +73,7 @@ class SETRViT(PlainViT):
         out_type: str = 'featmap',
         align_corners: bool = False,
         norm_eps: float = 1e-6,
+        final_norm: bool = False,
     ) -> None:
         super().__init__(
             arch,
@@ -79,6 +82,7 @@ class SETRViT(PlainViT):
             patch_size=patch_size,
             out_indices=out_indices,
             out_type=out_type,
+            final_norm=final_norm,
             interpolate_mode='bilinear',
             norm_cfg=dict(type='LN', eps=norm_eps),
         )

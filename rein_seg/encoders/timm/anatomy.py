@@ -6,9 +6,11 @@ The token sequence is (B, P+N, C) with the prefix first; blocks are pre-norm.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
+from rein_seg.encoders.masked_attention import MaskedKeyword, seen
 from rein_seg.encoders.sites import Place, norm_site, op_site, param_sites
 from rein_seg.encoders.timm.model import TimmEncoder, check_plain, count_prefix, is_biased
 from rein_seg.registry import register_anatomy
@@ -23,6 +25,8 @@ from rein_seg.structures import (
     Tap,
 )
 
+# classes of attention with an argument attn_mask: PyTorch's, True where a token is seen
+_MASKED = ('Attention', 'AttentionRope', 'EvaAttention', 'DiffAttention', 'BiasedAttention')
 _HEADS = ('head.', 'head_dist.', 'fc_norm.', 'attn_pool.')
 
 
@@ -31,7 +35,12 @@ def timm_anatomy(encoder: nn.Module) -> Anatomy:
     """Returns the anatomy of a `TimmEncoder`."""
     patch, outputs = encoder.grid.patch_size, len(encoder.out_indices)
     # blocks behind the last output change nothing: without a site nothing trains there
-    bare = _model_anatomy(encoder.model, depth=encoder.out_indices[-1] + 1, inside='model.')
+    bare = _model_anatomy(
+        encoder.model,
+        depth=encoder.out_indices[-1] + 1,
+        inside='model.',
+        norm=encoder.final_norm,
+    )
     channels = encoder.model.embed_dim
     # TimmEncoder calls a method of the model, not the model: hooks on the model would not run
     sites = tuple(
@@ -48,6 +57,8 @@ def timm_anatomy(encoder: nn.Module) -> Anatomy:
         out_strides=(patch,) * outputs,
         grid_module=encoder.grid,
         divisor=patch,
+        out_taps=tuple(Tap(encoder.model.blocks[i], 'output', 'NLC') for i in encoder.out_indices),
+        norms_maps=encoder.final_norm,
     )
 
 
@@ -100,7 +111,7 @@ def timm_model_anatomy(model: nn.Module) -> Anatomy:
     )
 
 
-def _model_anatomy(model: nn.Module, *, depth: int, inside: str = '') -> Anatomy:
+def _model_anatomy(model: nn.Module, *, depth: int, inside: str = '', norm: bool = True) -> Anatomy:
     """Returns the anatomy of the first blocks; names in it begin with ``inside``."""
     channels, patch = model.embed_dim, model.patch_embed.patch_size[0]
     places = {f'blocks.{i}': (i, 0, i, channels) for i in range(depth)}
@@ -115,7 +126,7 @@ def _model_anatomy(model: nn.Module, *, depth: int, inside: str = '') -> Anatomy
     sites += _norms(model, 'norm_pre', 'pre', outside)
     for name, place in places.items():
         sites += _block_sites(model, name, place)
-    if depth == len(model.blocks):
+    if norm:
         sites += _norms(model, 'norm', 'final', outside)
     named = (replace(s, name=inside + s.name) if hasattr(s, 'name') else s for s in sites)
     return Anatomy(
@@ -150,6 +161,14 @@ def _attention_ops(encoder: nn.Module, name: str, place: Place) -> list[Site]:
         ops.insert(0, op_site(encoder, f'{name}.gate', 'attn_gate', place))
     norm = _norms(encoder, f'{name}.norm', 'attn_norm', place)
     return [*ops, *norm, op_site(encoder, f'{name}.proj', 'proj', place)]
+
+
+def _masking(attention: nn.Module) -> dict[str, Any]:
+    """Returns whether a block's attention takes a mask, as arguments of its SEQ site."""
+    kind = type(attention).__name__
+    if kind in _MASKED:
+        return dict(masking=MaskedKeyword(attention, 'attn_mask', seen))
+    return dict(why_no_mask=f'attention of the class {kind} is not known to take a mask')
 
 
 def _ffn_ops(encoder: nn.Module, name: str, place: Place) -> list[Site]:
@@ -197,6 +216,6 @@ def _block_sites(encoder: nn.Module, name: str, place: Place) -> list[Site]:
         *_norms(encoder, f'{name}.norm2', 'norm2', place),
         *_ffn_ops(encoder, f'{name}.mlp', place),
         branch('ffn', 'norm2', 'mlp', 2),
-        SeqSite(*place, entry=tap('', 'input'), exit=tap('', 'output')),
+        SeqSite(*place, entry=tap('', 'input'), exit=tap('', 'output'), **_masking(block.attn)),
         StreamSite(*place, 'out', (tap('', 'output'),)),
     ]

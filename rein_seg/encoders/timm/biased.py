@@ -69,13 +69,23 @@ class BiasedAttention(nn.Module):
         self.qkv, self.proj, self.proj_drop = attention.qkv, attention.proj, attention.proj_drop
         self.relative_position_bias_table = attention.relative_position_bias_table
 
-    def forward(self, x: Tensor, shared_rel_pos_bias: Offsets) -> Tensor:
-        """Returns (B, 1+M+N, C); the second argument has the name that timm's block gives it."""
+    def forward(
+        self, x: Tensor, shared_rel_pos_bias: Offsets, attn_mask: Tensor | None = None
+    ) -> Tensor:
+        """Returns (B, 1+M+N, C).
+
+        Args:
+            x: (B, 1+M+N, C).
+            shared_rel_pos_bias: Under the name that timm's block gives it.
+            attn_mask: (B, 1, 1+M+N, 1+M+N) bool, the tokens that each token attends to; None: all.
+        """
         batch, length, _ = x.shape
         q, k, v = self.qkv(x).reshape(batch, length, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         bias = self._bias(shared_rel_pos_bias)
         if bias is not None:
             bias = _spare_prompts(bias, length - bias.shape[-1])
+        if attn_mask is not None:
+            bias = attn_mask if bias is None else bias.masked_fill(~attn_mask, float('-inf'))
         dropout = self.attn_drop.p if self.training else 0.0
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
         return self.proj_drop(self.proj(out.transpose(1, 2).reshape(batch, length, -1)))
@@ -98,7 +108,7 @@ def take_any_size(model: nn.Module) -> None:
 
 
 def biased_maps(model: nn.Module, image: Tensor, out_indices: Sequence[int]) -> list[Tensor]:
-    """Returns (B, C, H, W) outputs of chosen blocks of a BEiT that takes any size.
+    """Returns (B, C, H, W) normed outputs of chosen blocks of a BEiT that takes any size.
 
     Args:
         model: After `take_any_size`.
@@ -121,7 +131,8 @@ def biased_maps(model: nn.Module, image: Tensor, out_indices: Sequence[int]) -> 
     for i, block in enumerate(model.blocks[: out_indices[-1] + 1]):
         x = block(x, shared_rel_pos_bias=places)
         if i in out_indices:
-            maps.append(x[:, 1:].transpose(1, 2).reshape(len(x), -1, height, width).contiguous())
+            patches = model.norm(x)[:, 1:].transpose(1, 2)  # the norm may be taken off
+            maps.append(patches.reshape(len(x), -1, height, width).contiguous())
     return maps
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein_seg.encoders.checks import check_out_indices, default_out_indices
+from rein_seg.encoders.checks import check_flag, check_out_indices, default_out_indices
 from rein_seg.encoders.timm.biased import biased_maps, take_any_size
 from rein_seg.encoders.timm.build import (
     create_timm,
@@ -52,8 +52,9 @@ class ReportGrid(nn.Module):
 class TimmEncoder(nn.Module):
     """Block outputs of a timm vision transformer, as maps.
 
-    Pooling, head and final norm are taken off. A qkv with separate q and v biases becomes a linear
-    with one bias (zero for k, which computes the same), so that hooks see its whole output.
+    Pooling and head are taken off, and the final norm, unless ``final_norm`` keeps it. A qkv with
+    separate q and v biases becomes a linear with one bias (zero for k, which computes the same), so
+    that hooks see its whole output.
 
     Args:
         model: timm's name, such as ``vit_large_patch16_dinov3_qkvb``.
@@ -65,13 +66,15 @@ class TimmEncoder(nn.Module):
         resample: Rule for resizing a weights file's patch kernel and positions: ``timm``, or
             ``bicubic`` as in Rein's conversion of EVA02.
         model_args: Further arguments of the timm model.
+        final_norm: Applies the model's final norm to each output; the stream stays as it is.
 
     Shapes:
         (B, 3, H p, W p) normalised image -> (B, C, H, W) for each of ``out_indices``.
 
     Raises:
         UserError: If timm has no such model or argument, the model is not a plain pre-norm vision
-            transformer, or an out index lies outside its depth.
+            transformer, an out index lies outside its depth, or the model has no final norm to
+            keep.
 
     Example:
         >>> import torch
@@ -91,6 +94,7 @@ class TimmEncoder(nn.Module):
         out_indices: Sequence[int] | None = None,
         resample: str = 'timm',
         model_args: Mapping[str, Any] | None = None,
+        final_norm: bool = False,
     ) -> None:
         super().__init__()
         if resample not in ('timm', 'bicubic'):
@@ -98,8 +102,8 @@ class TimmEncoder(nn.Module):
         args = dict(model_args or {}, img_size=img_size, patch_size=patch_size)
         self.model_name = model
         self.model_args = {key: value for key, value in args.items() if value is not None}
-        self.resample = resample
-        self.model = build_timm(model, self.model_args)
+        self.resample, self.final_norm = resample, check_flag('final_norm', final_norm)
+        self.model = build_timm(model, self.model_args, final_norm=final_norm)
         depth = len(self.model.blocks)
         chosen = default_out_indices(depth) if out_indices is None else out_indices
         self.out_indices = check_out_indices(chosen, depth, unit='blocks')
@@ -115,12 +119,16 @@ class TimmEncoder(nn.Module):
         self.image_mean, self.image_std = normalisation(self.pretrained_cfg)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Returns the raw outputs of the chosen blocks, without prefix tokens."""
+        """Returns the outputs of the chosen blocks, without prefix tokens."""
         image, _ = self.grid(image)
         if self.biased:
             return tuple(biased_maps(self.model, image, self.out_indices))
         maps = self.model.forward_intermediates(
-            image, indices=list(self.out_indices), stop_early=True, intermediates_only=True
+            image,
+            indices=list(self.out_indices),
+            norm=self.final_norm,
+            stop_early=True,
+            intermediates_only=True,
         )
         return tuple(maps)
 
@@ -133,15 +141,28 @@ class TimmEncoder(nn.Module):
         return fetch_timm(self.model_name, self.pretrained_cfg)
 
 
-def build_timm(name: str, args: Mapping[str, Any]) -> nn.Module:
-    """Builds a timm model without weights, pooling, head and final norm.
+def build_timm(name: str, args: Mapping[str, Any], *, final_norm: bool = False) -> nn.Module:
+    """Builds a timm model without weights, pooling and head.
+
+    Args:
+        name: timm's name.
+        args: Arguments of the model.
+        final_norm: Keeps the norm behind the last block.
 
     Raises:
         UserError: See `TimmEncoder`.
     """
     model = create_timm(name, {**_OURS, **_any_size(name), **args}, given=args, takes=_TAKES)
     check_plain(model, f'timm model {name!r}')
-    model.norm = model.fc_norm = nn.Identity()
+    model.fc_norm = nn.Identity()
+    if not final_norm:
+        model.norm = nn.Identity()
+    elif isinstance(model.norm, nn.Identity):
+        raise UserError(
+            f'TimmEncoder final_norm=True keeps the norm behind the last block, and timm model '
+            f'{name!r} has none: expected a model with such a norm, such as '
+            'vit_small_patch16_dinov3; leave final_norm out, or take such a model'
+        )
     return model
 
 

@@ -19,6 +19,7 @@ from rein_seg.errors import UserError
 from rein_seg.registry import register_key_map
 
 _TABLE = 'relative_position_bias_table'
+_NORM = ('norm.weight', 'norm.bias')
 _RESIZED = ('patch_embed.proj.weight', 'pos_embed', _TABLE)
 _UNUSED = (
     *('head.', 'head_dist.', 'fc_norm.', 'norm.', 'attn_pool.', 'lm_head.', 'mask_token'),
@@ -36,7 +37,9 @@ _ANCHORS = (
 def timm_weights(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
     """Returns a weights file under the encoder's names; see `convert_timm_weights`."""
     with torch.device('meta'):
-        reference = build_timm(encoder.model_name, encoder.model_args)
+        reference = build_timm(
+            encoder.model_name, encoder.model_args, final_norm=encoder.final_norm
+        )
     return convert_timm_weights(
         state,
         reference,
@@ -58,7 +61,8 @@ def convert_timm_weights(
 
     Takes the files that timm's filter for the class takes (official files of the publications,
     timm's own, OpenCLIP's) and files under this encoder's own names. Tables of rotary frequencies,
-    indices of relative positions, final norms, heads, mask tokens and text towers are left out.
+    indices of relative positions, heads, mask tokens and text towers are left out, and the final
+    norm, unless the model keeps it.
 
     Args:
         state: Tensors by name, as downloaded.
@@ -70,7 +74,8 @@ def convert_timm_weights(
     Raises:
         UserError: If timm does not know the file as a vision transformer, or the file has biases
             for qkv that this model cannot hold (timm's plain DINOv3 names), or one table of
-            relative positions for all blocks where the model has one in each.
+            relative positions for all blocks where the model has one in each, or no final norm
+            that the model keeps.
     """
     own_names = f'model.{_RESIZED[0]}' in state
     state = _unwrapped(state)
@@ -88,6 +93,7 @@ def convert_timm_weights(
     filtered = _square_to_grid(filtered, sized, reference, same_grid=settled)
     if own_names:  # timm takes a table for that of a square grid where it can
         filtered |= _tables_that_fit(sized, reference)
+    filtered = _with_final_norm(filtered, sized, wanted, name)
     tensors = {f'model.{key}': value for key, value in joined_biases(filtered).items()}
     unused = [key for key in tensors if key not in wanted and _is_unused(key[6:])]
     for key in unused:
@@ -137,6 +143,27 @@ def _check_shared_table(state: Mapping[str, Tensor], reference: nn.Module, name:
             f'BEiT has before fine-tuning, and timm model {name!r} has one in each block: give '
             'model_args=dict(use_rel_pos_bias=False, use_shared_rel_pos_bias=True)'
         )
+
+
+def _with_final_norm(
+    filtered: dict[str, Tensor], state: Mapping[str, Tensor], wanted: Set[str], name: str
+) -> dict[str, Tensor]:
+    """Takes the final norm back from the place of a classifier's, where timm's filter puts it."""
+    missing = [key for key in _NORM if f'model.{key}' in wanted and key not in filtered]
+    if not missing:
+        return filtered
+    moved = {key: filtered.get(f'fc_{key}') for key in missing}
+    own = {value.data_ptr() for key, value in state.items() if key.endswith(_NORM)}
+    if any(value is None or value.data_ptr() not in own for value in moved.values()):
+        classifier = any(key.startswith('fc_norm.') for key in filtered)
+        raise UserError(
+            f'the weights file of timm model {name!r} has no final norm ({", ".join(missing)}), '
+            'which encoder.final_norm=True keeps'
+            + (', only the norm of a classifier (fc_norm)' if classifier else '')
+            + ': give the file of the pretraining, or set encoder.final_norm=False'
+        )
+    others = {key: value for key, value in filtered.items() if not key.startswith('fc_norm.')}
+    return others | {key: value for key, value in moved.items() if value is not None}
 
 
 def _tables_that_fit(state: Mapping[str, Tensor], reference: nn.Module) -> dict[str, Tensor]:
