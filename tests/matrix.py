@@ -22,8 +22,8 @@ from mmseg.structures import SegDataSample
 from rein_seg.errors import UserError
 from rein_seg.registry import PEFT_METHODS
 from tests import named_matrix
-from tests.encoders.tiny import ENCODERS, FOUR_MAPS, with_joint
-from tests.heads.tiny import HEADS, reads_joint
+from tests.encoders.tiny import ENCODERS, FOUR_MAPS, with_joint, with_norm
+from tests.heads.tiny import HEADS, reads_joint, reads_norm
 from tests.paths import REPO
 from tests.peft.cases import CASES
 
@@ -113,6 +113,8 @@ def _step(peft: dict, encoder: dict, head: dict) -> None:
     peft = {key: value for key, value in peft.items() if key != 'num_classes'}  # is filled in
     words = PEFT_METHODS.get(peft['type']).reads_text
     encoder = with_joint(encoder, 8 if words or reads_joint(head) else None)
+    if reads_norm(head) and 'final_norm' in encoder:  # mmpretrain's own class norms its last map
+        encoder = with_norm(encoder)
     if words:
         names = [f'class {i}' for i in range(head.get('num_classes', 3))]
         head = {'text': dict(type='ClassTable', classes=names, init_seed=0), **head}

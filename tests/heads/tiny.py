@@ -42,6 +42,10 @@ HEADS = {
             loss=dict(num_points=20),
         )
     ),
+    # in the last two blocks of a plain vision transformer
+    'EoMT': dict(
+        decode_head=dict(type='EoMTHead', num_queries=5, num_blocks=2, loss=dict(num_points=20))
+    ),
     'PMT': dict(
         decode_head=dict(type='PMTHead', num_queries=5, num_blocks=2, loss=dict(num_points=20))
     ),
@@ -170,8 +174,21 @@ HEADS = {
     'FPN, FPT': dict(neck=dict(type='FPN', out_channels=8, num_outs=4), decode_head=FPT),
     'TokenPyramid, FPT': dict(neck=dict(type='TokenPyramid'), decode_head=FPT),
 }
-# heads that some families cannot feed: maps of several sizes, or no joint space
-PARTIAL = ('DenseCLIP', 'ZegCLIP', 'RepSep', 'SETR, MLA', 'FPN, FPT', 'TokenPyramid, FPT')
+# heads that some families cannot feed: maps of several sizes, no joint space, no sequence of tokens
+PARTIAL = (
+    'DenseCLIP',
+    'ZegCLIP',
+    'RepSep',
+    'SETR, MLA',
+    'FPN, FPT',
+    'TokenPyramid, FPT',
+    'EoMT',
+)
+
+
+def reads_norm(model):
+    """Whether the head of a model needs the encoder's final norm."""
+    return getattr(MODELS.get(model['decode_head']['type']), 'joins_encoder', False)
 
 
 def reads_joint(model):
