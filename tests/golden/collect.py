@@ -54,6 +54,7 @@ KINDS = {
     'dinov2': ('dinoofficial',),
     'dora': ('',),
     'duat': ('glsa', 'head', 'lab_exchange', 'metrics', 'model', 'sba', 'structure_loss'),
+    'eomt': ('eomt',),
     'fada': ('',),
     'frpt': ('cah', 'recall', 'retrieval_head', 'sampler'),
     'ftn': ('', 'fpt_head'),
