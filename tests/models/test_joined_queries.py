@@ -9,7 +9,8 @@ from mmseg.registry import MODELS
 from rein_seg.errors import UserError
 from rein_seg.heads import EoMTHead
 from rein_seg.models.backbone import PEFTBackbone
-from tests.encoders.tiny import ENCODERS
+from tests.encoders.tiny import ENCODERS, with_norm
+from tests.heads.eomt.joined import PLAIN
 
 ENCODER = {**ENCODERS['dinov2_registers'], 'final_norm': True}
 WIDTH, QUERIES, PREFIX = 16, 5, 3
@@ -24,7 +25,7 @@ def build(peft=FROZEN, *, blocks=2, encoder=ENCODER, probabilities=None, head=No
     torch.manual_seed(1)
     backbone = PEFTBackbone(encoder, peft, **options)
     sizes = dict(num_classes=3, in_strides=8, num_queries=QUERIES, num_blocks=blocks)
-    head = EoMTHead(WIDTH, **{**sizes, **(head or {})})
+    head = EoMTHead(backbone.out_channels[-1], **{**sizes, **(head or {})})
     if probabilities is not None:
         head.attn_mask_probs.copy_(torch.tensor(probabilities))
     with torch.no_grad():
@@ -113,6 +114,32 @@ def test_draws_free_some_queries_of_a_block():
         masked = written_out(backbone, head, image())
     torch.testing.assert_close(found[-1], expected[-1], rtol=1e-4, atol=1e-5)
     assert (found[-1][1] - masked[-1][1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize('name', PLAIN)
+def test_a_query_depends_on_the_patches_it_may_see_alone(name):
+    backbone, head = build(encoder=with_norm(ENCODERS[name]), blocks=1, head=dict(num_queries=3))
+    entered, masks = [], []
+
+    def note(module, args):
+        entered.append(args[0].detach().requires_grad_())
+        return (entered[-1], *args[1:])
+
+    backbone.joined.sites[-1].entry.module.register_forward_pre_hook(note, prepend=True)
+    look = head.look
+    head.look = lambda *args: masks.append(look(*args)) or masks[-1]
+    features = backbone(image())
+    (inside,) = masks
+    assert 0 < inside.float().mean() < 1
+    prefix = entered[0].shape[1] - inside.shape[2]
+    for query in range(3):
+        total = features.queries[:, query, : WIDTH // 2].square().sum()
+        (gradient,) = torch.autograd.grad(total, entered[0], retain_graph=True)
+        reaches = gradient.abs().amax(-1) > 0
+        assert torch.equal(reaches[:, prefix:], inside[:, query])
+        assert reaches[:, :prefix].all()
+    (gradient,) = torch.autograd.grad(features.maps[-1][:, :, 0, 0].square().sum(), entered[0])
+    assert (gradient.abs().amax(-1) > 0).all()  # a patch sees every token
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from tests.encoders.tiny import ENCODERS, with_norm
 from tests.peft.cases import CASES
 from tests.peft.contract import build, families, needed
 
-# those without a final norm of their own are not here
+# Perception Encoder's spatial towers have no final norm
 PLAIN = (
     'vit',
     'vit_without_cls',
@@ -21,6 +21,14 @@ PLAIN = (
     'dinov2_registers',
     'vit_tiny',
     'tiny_clip',
+    'vit_setr',
+    'vit_setr_mla',
+    'clip_tower',
+    'clip_joint',
+    'dinov3',
+    'eva02',
+    'beit',
+    'aimv2',
 )
 QUERIES, CLASSES = 5, 3
 
