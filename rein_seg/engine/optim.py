@@ -15,12 +15,17 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from rein_seg.engine.layer_decay import layer_decay_of
+from rein_seg.engine.two_stage import LATE
 from rein_seg.errors import UserError
 
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 _HAVE_FUSED = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
 _PREFIXES = ('prefix_lr_mult', 'prefix_warmup')
-_OPTIONS = ('custom_keys', 'norm_decay_mult', 'bias_decay_mult', *_PREFIXES)
+_OPTIONS = (
+    *('custom_keys', 'norm_decay_mult', 'bias_decay_mult', 'decay_all', *_PREFIXES),
+    *('layer_decay', 'late_prefixes'),
+)
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -38,7 +43,9 @@ class TrainableOptimConstructor:
             starts of names -> a further factor of the learning rate, such as ``backbone.`` for the
             method; ``prefix_warmup``, starts of names -> their ``warmup`` of `WarmupCosineLR`.
             Parameters that the method exempts from decay (tokens, scales) do not decay, unless a
-            custom key covers them.
+            custom key covers them, or ``decay_all`` is True. ``layer_decay``, a dict of ``factor``
+            and ``full_blocks``, lowers the rate from block to block, see `LayerDecay`.
+            ``late_prefixes`` are starts of names whose rate rises late, see `TwoStagePolyLR`.
 
     Raises:
         UserError: If ``paramwise_cfg`` has another key, or nothing in the model trains.
@@ -61,19 +68,21 @@ class TrainableOptimConstructor:
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Returns the wrapper of the optimizer of ``model``."""
         model = model.module if is_model_wrapper(model) else model
-        # (learning rate, weight decay, own warm-up) -> parameters
-        groups: dict[tuple[float, float, float | None], list[nn.Parameter]] = {}
+        # (learning rate, weight decay, further values of the group) -> parameters
+        groups: dict[tuple[float, float, tuple], list[nn.Parameter]] = {}
+        options, place = self.paramwise.get('layer_decay'), f'{self.place}.paramwise_cfg'
+        layers = layer_decay_of(model, options, f'{place}.layer_decay')
         for name, param, owner in _trainable(model):
             lr, decay = self._hyper(model, name, owner)
             lr *= self._by_prefix('prefix_lr_mult', name, 1.0)
-            warmup = self._by_prefix('prefix_warmup', name, None)
-            groups.setdefault((lr, decay, warmup), []).append(param)
+            lr *= 1.0 if layers is None else layers[param]
+            groups.setdefault((lr, decay, self._further(name)), []).append(param)
         self._name_unused(model)
         if not groups:
             raise UserError('nothing in the model trains: choose a method or head with weights')
         params = [
-            dict(params=p, lr=lr, weight_decay=wd, **({} if warmup is None else {'warmup': warmup}))
-            for (lr, wd, warmup), p in groups.items()
+            dict(params=p, lr=lr, weight_decay=wd, **dict(further))
+            for (lr, wd, further), p in groups.items()
         ]
         for group in params:
             print_log(
@@ -93,6 +102,7 @@ class TrainableOptimConstructor:
         keys = self.paramwise.get('custom_keys', {})
         unused = [key for key in keys if not any(key in name for name in names)]
         starts = dict.fromkeys(s for key in _PREFIXES for s in self.paramwise.get(key, {}))
+        starts |= dict.fromkeys(self.paramwise.get('late_prefixes', ()))
         unused += [s for s in starts if not any(name.startswith(s) for name in names)]
         if unused:
             print_log(
@@ -113,6 +123,15 @@ class TrainableOptimConstructor:
         values = self.paramwise.get(option, {})
         return next((v for prefix, v in values.items() if name.startswith(prefix)), default)
 
+    def _further(self, name: str) -> tuple[tuple[str, Any], ...]:
+        """Returns the keys and values of a parameter's group that schedules read."""
+        warmup = self._by_prefix('prefix_warmup', name, None)
+        late = name.startswith(tuple(self.paramwise.get('late_prefixes', ())))
+        return (
+            *([] if warmup is None else [('warmup', warmup)]),
+            *([(LATE, True)] if late else []),
+        )
+
     def _hyper(self, model: nn.Module, name: str, owner: nn.Module) -> tuple[float, float]:
         """Returns learning rate and weight decay of a parameter."""
         lr = self.optimizer_cfg['lr']
@@ -125,7 +144,8 @@ class TrainableOptimConstructor:
             return lr * mult.get('lr_mult', 1.0), decay * mult.get('decay_mult', 1.0)
         leaf = name.rsplit('.', 1)[-1]
         in_method, method = name.startswith('backbone.peft.'), name.removeprefix('backbone.peft.')
-        if in_method and not model.backbone.peft.decays(method):
+        all_decay = self.paramwise.get('decay_all', False)
+        if in_method and not all_decay and not model.backbone.peft.decays(method):
             return lr, 0.0
         if isinstance(owner, _NORMS):
             return lr, decay * self.paramwise.get('norm_decay_mult', 1.0)

@@ -71,6 +71,7 @@ class PEFTMethod(nn.Module):
         self._handles: list[Undo] = []
         self._hooks: list[Any] = []
         self.hooked_sites: list[Site] = []
+        self._functions: list[Callable[..., Any]] = []  # of the hooked sites
         self._anatomy: Anatomy | None = None
         self._built = False  # stays True after detach(): attaching again keeps trained values
         self.merged = False
@@ -128,6 +129,7 @@ class PEFTMethod(nn.Module):
         self._hooks.append(hook)
         self._handles += hook.register(site)
         self.hooked_sites.append(site)
+        self._functions.append(function)
 
     def detach(self) -> None:
         """Removes all hooks; the encoder's output is again the original, bit for bit.
@@ -158,6 +160,13 @@ class PEFTMethod(nn.Module):
     def operations(self) -> set[str]:
         """Returns the names of the operations whose output the attached method changes."""
         return {site.name for site in self.hooked_sites if isinstance(site, OpSite)}
+
+    def placed_parameters(self) -> Iterator[tuple[nn.Parameter, Site]]:
+        """Yields the parameters of each hooked module, and the site that it is hooked to."""
+        for site, function in zip(self.hooked_sites, self._functions, strict=True):
+            owner = getattr(function, '__self__', function)  # of a bound method
+            if isinstance(owner, nn.Module):
+                yield from ((param, site) for param in owner.parameters())
 
     def decays(self, name: str) -> bool:
         """Says whether weight decay may act on the method's parameter ``name``."""
@@ -241,3 +250,4 @@ class PEFTMethod(nn.Module):
         self._handles.clear()
         self._hooks.clear()
         self.hooked_sites.clear()
+        self._functions.clear()

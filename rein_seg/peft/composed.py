@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError
 from rein_seg.peft.base import PEFTMethod
 from rein_seg.registry import build_method
-from rein_seg.structures import Anatomy, Features
+from rein_seg.structures import Anatomy, Features, Site
 
 
 class Composed(PEFTMethod):
@@ -104,6 +104,11 @@ class Composed(PEFTMethod):
         """Yields the trained parameters of each method."""
         for i, method in enumerate(self._each()):
             yield from ((f'methods.{i}.{name}', p) for name, p in method.trainable_parameters())
+
+    def placed_parameters(self) -> Iterator[tuple[nn.Parameter, Site]]:
+        """Yields the parameters of all methods with their sites."""
+        for method in self._each():
+            yield from method.placed_parameters()
 
     def owned_parameters(self, anatomy: Anatomy) -> set[str]:
         """Returns the encoder's parameters that any method trains or replaces."""

@@ -145,3 +145,9 @@ def test_launcher_without_torchrun_is_explained(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(UserError, match='RANK is not set; start with torchrun'):
         setup_distributed('pytorch')
+
+
+def test_every_tensor_decays_when_asked():
+    module = model(dict(type='Rein', num_tokens=5, rank=2, query_dims=8))
+    assert {decay for _, decay in hyper(module, build(module)).values()} == {0.0, 0.05}
+    assert {decay for _, decay in hyper(module, build(module, decay_all=True)).values()} == {0.05}

@@ -61,6 +61,7 @@ KINDS = {
     'hlg': ('hlg_backbone', 'hlg_head', 'hlg_layer'),
     'lora': ('',),
     'mask2former': ('head', 'mask2former_loss', 'pixel'),
+    'mask_annealing': ('mask_annealing', 'parameter_groups', 'two_stage_poly', 'warmup_cosine'),
     'mask_loss': ('mask_classification_loss',),
     'mona': ('module', 'swin'),
     'pego': ('',),

@@ -10,7 +10,6 @@ from tests.golden.collect import CLAIMED, CONTAINED, DATA, KINDS, kind_of, roots
 
 # Vectors of models that the package does not have yet: remove a family when its tests come.
 NOT_BUILT_YET = {
-    'mask_annealing',
     'pmt',
 }  # fmt: skip
 

@@ -116,6 +116,9 @@ PARAMWISE = Table(
         'bias_decay_mult': kinds.Weight,
         'prefix_lr_mult': Named(kinds.Weight),
         'prefix_warmup': Named(kinds.Share),
+        'decay_all': bool,
+        'layer_decay': OneOf((Table({'factor': kinds.Share, 'full_blocks': kinds.Index}), None)),
+        'late_prefixes': Sequence[Text],
     },
     closed=False,  # its constructor knows the others
 )
