@@ -1,7 +1,8 @@
 """Scores of the classes from the masks of all queries, at full size.
 
 Measured: masks of 100 queries, resized to 512x512, their sigmoid and the product with their
-classes, queries last in memory: 98 -> 51 ms.
+classes, queries last in memory: 98 -> 51 ms. Added up in place, 32 queries at a time, they take 34
+in place of 105 MB in 1.03 of that time.
 
 B images, Q queries, K classes, h x w mask, H x W image.
 """
@@ -13,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rein_seg.fast.channels_last import channels_last
+
+AT_ONCE = 32  # queries whose masks are held at full size
 
 
 def combine(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
@@ -41,6 +44,12 @@ def combine(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _combine_one(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
-    full = F.interpolate(channels_last(masks[None]), size=size, mode='bilinear')
-    pixels = full[0].sigmoid_().permute(1, 2, 0).flatten(0, 1)  # (HW, Q)
-    return (classes.T @ pixels.T).unflatten(1, size)
+    scores = classes.new_zeros(classes.shape[1], size[0] * size[1])
+    for weight, part in zip(classes.split(AT_ONCE), masks.split(AT_ONCE), strict=True):
+        full = F.interpolate(channels_last(part[None]), size=size, mode='bilinear')
+        pixels = full[0].sigmoid_().permute(1, 2, 0).flatten(0, 1)  # (HW, q)
+        if torch.is_grad_enabled():
+            scores = scores.addmm(weight.T, pixels.T)
+        else:
+            scores.addmm_(weight.T, pixels.T)
+    return scores.unflatten(1, size)

@@ -4,7 +4,9 @@ import contextlib
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from rein_seg.fast import combined_masks
 from rein_seg.fast.dispatch import without
 from rein_seg.heads.mask2former.masks import combine
 from tests.fast.forms import assert_form_is_plain
@@ -14,6 +16,22 @@ def test_scores_are_the_plain_ones():
     classes, masks = torch.rand(2, 5, 3), torch.randn(2, 5, 4, 6)
     assert combine(classes, masks, (9, 13)).shape == (2, 3, 9, 13)
     assert_form_is_plain(combine, [classes, masks], (9, 13), name='combined_masks')
+
+
+@pytest.mark.parametrize('queries', [1, 31, 32, 33, 100])
+def test_scores_are_added_up_in_place_some_queries_at_a_time(queries, monkeypatch):
+    classes, masks, sizes = torch.rand(1, queries, 3), torch.randn(1, queries, 4, 6), []
+    with without('combined_masks'):
+        expected = combine(classes, masks, (8, 12))
+    enlarge = F.interpolate
+    monkeypatch.setattr(
+        F, 'interpolate', lambda x, **how: sizes.append(x.shape[1]) or enlarge(x, **how)
+    )
+    with torch.no_grad():
+        found = combine(classes, masks, (8, 12))
+    assert sum(sizes) == queries
+    assert max(sizes) <= combined_masks.AT_ONCE
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize('form', [contextlib.nullcontext(), without('combined_masks')])
