@@ -25,6 +25,7 @@ from rein_seg.fast import (
     kept_positions,
     label_points,
     lazy_masks,
+    matched_masks,
     onednn_matmul,
     recomputed_sampling,
     rust_png,
@@ -181,6 +182,16 @@ _FORMS = (
         'combined_masks',
         {_HEAD + 'masks.combine': combined_masks.combine},
         why='scores of an image without copies of its masks',
+    ),
+    Switch(
+        'matched_masks',
+        {
+            'rein_seg.heads.plain_masks.head.mask_product': matched_masks.mask_product,
+            'rein_seg.heads.plain_masks.head.PlainMaskHead.loss': matched_masks.loss,
+        },
+        why='masks of plain mask heads get a gradient where they are matched',
+        where='CPU, eager mode',
+        applies=matched_masks.applies,
     ),
     Switch(
         'upscaled_rows',

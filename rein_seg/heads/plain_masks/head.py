@@ -15,6 +15,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
+from rein_seg.fast.dispatch import has_fast_form
 from rein_seg.heads.contract import DecodeHead
 from rein_seg.heads.mask2former.losses import Draws, SetLoss
 from rein_seg.heads.mask2former.masks import combine, mask_logits
@@ -126,7 +127,7 @@ class PlainMaskHead(DecodeHead, BaseModule):
             patches: (B, C, H, W), normalised.
         """
         pixels = self.upscale(patches if self.narrow is None else self.narrow(patches))
-        return self.class_head(queries), mask_logits(self.mask_head(queries), pixels)
+        return self.class_head(queries), mask_product(self.mask_head(queries), pixels)
 
     def look(
         self, masks: Tensor, grid: tuple[int, int], block: int, probability: float
@@ -155,6 +156,7 @@ class PlainMaskHead(DecodeHead, BaseModule):
         classes, masks = zip(*self.predictions(features), strict=True)
         return torch.stack(classes), torch.stack(masks)
 
+    @has_fast_form('matched_masks')
     def loss(
         self, features: Features, labels: Tensor, draws: Draws | None = None
     ) -> dict[str, Tensor]:
@@ -167,6 +169,19 @@ class PlainMaskHead(DecodeHead, BaseModule):
         """Returns (B, K, H, W) scores of the last prediction; see `combine`."""
         classes, masks = self.predictions(features)[-1]
         return combine(classes.float().softmax(-1)[..., :-1], masks, size)
+
+
+@has_fast_form('matched_masks')
+def mask_product(embeds: Tensor, pixels: Tensor) -> Tensor:
+    """Multiplies (B, Q, D) embeddings with (B, D, h, w) pixels: (B, Q, h, w).
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.heads.plain_masks.head import mask_product
+        >>> mask_product(torch.ones(1, 5, 8), torch.ones(1, 8, 2, 3)).unique()
+        tensor([8.])
+    """
+    return mask_logits(embeds, pixels)
 
 
 def last(values: Sequence[int] | int) -> int:
