@@ -15,6 +15,7 @@ from rein_seg.datasets import CropRegion, DomainDataset, ImageDataset, LoadDomai
 from rein_seg.datasets.files.sizes import image_sizes
 from rein_seg.datasets.sampling.stream import seed_everything
 from rein_seg.errors import UserError
+from rein_seg.models.windows import WINDOWED
 
 Size = tuple[int, int]
 CROP_DRAWS = 8
@@ -64,9 +65,11 @@ def window_sizes(sizes: Mapping[Size, str], test_cfg: Any, domain: str) -> dict[
     Raises:
         UserError: If the window is larger than every image.
     """
-    if test_cfg.get('mode') != 'slide':
+    if test_cfg.get('mode') not in WINDOWED:
         return dict(sizes)
     wanted = tuple(test_cfg['crop_size'])
+    if test_cfg['mode'] == 'fit_slide':  # images are resized to the window
+        return {wanted: next(iter(sizes.values()))}
     largest = tuple(max(sides) for sides in zip(*sizes, strict=True))
     if any(have < want for have, want in zip(largest, wanted, strict=True)):
         raise UserError(

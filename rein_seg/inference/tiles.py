@@ -85,10 +85,10 @@ def check_max_tokens(max_tokens: Any) -> int:
 def make_plan(model: Any, size: tuple[int, int], *, max_tokens: int = MAX_TOKENS) -> Plan:
     """Returns the plan for an image: the model's own windows, one piece, or tiles.
 
-    A model that is tested with windows (``test_cfg`` mode slide) keeps them, with plain means. An
-    image of any other model goes in one piece up to ``max_tokens`` patches, above it in tiles of
-    the size of its training crop, which it knows best. They overlap by a sixth, blended with linear
-    ramps.
+    A model that is tested with windows (``test_cfg`` mode slide or fit_slide) keeps them, with
+    plain means. An image of any other model goes in one piece up to ``max_tokens`` patches, above
+    it in tiles of the size of its training crop, which it knows best. They overlap by a sixth,
+    blended with linear ramps.
 
     Args:
         model: The segmentor.
@@ -97,6 +97,8 @@ def make_plan(model: Any, size: tuple[int, int], *, max_tokens: int = MAX_TOKENS
             pixels as a patch.
     """
     anatomy, test_cfg = model.backbone.anatomy, model.test_cfg
+    if test_cfg['mode'] == 'fit_slide':  # it resizes the whole image
+        return Plan(size)
     if test_cfg['mode'] == 'slide':
         if model.out_channels * size[0] * size[1] <= _MOST_VALUES:
             return Plan(size)

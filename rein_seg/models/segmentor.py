@@ -43,7 +43,7 @@ from rein_seg.models.open_vocabulary import labelled_words, set_classes, why_clo
 from rein_seg.models.padding import pad_reflecting
 from rein_seg.models.postprocess import postprocess, unpad
 from rein_seg.models.text_config import text_for
-from rein_seg.models.windows import check_test_cfg, slide, windows_at_once
+from rein_seg.models.windows import check_test_cfg, fit_slide, slide, windows_at_once
 from rein_seg.necks.contract import FeaturesNeck
 from rein_seg.structures import Features
 from rein_seg.text.names import Names
@@ -66,7 +66,8 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
         auxiliary_head: Config or list of configs of auxiliary heads, on the same features.
         text: Config of a `TextBranch`, for parts that read the embeddings of the classes.
         train_cfg: Handed to heads of mmseg.
-        test_cfg: ``mode`` whole or slide; with slide ``crop_size`` and ``stride`` (h, w) in pixels
+        test_cfg: ``mode`` whole, slide or fit_slide, EoMT's windows: see `fit_slide`, with square
+            ``crop_size``; with slide ``crop_size`` and ``stride`` (h, w) in pixels
             and ``batch_windows``, the most windows in one pass (default 4), fewer where
             ``window_memory`` holds no more, MiB at 1 KiB a pixel (default 256 on a CPU, 4096 on a
             GPU);
@@ -88,7 +89,7 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
             ``in_channels`` differs from the encoder's, text or a joint space is missing that a part
             reads, or text or a joint space is there that no part reads, a head reads the final norm
             or prefix tokens and the encoder has none, a head that joins the encoder cannot, or is
-            not the decode head (see `JoinedQueries`), ``test_cfg`` is not one of the two modes, or
+            not the decode head (see `JoinedQueries`), ``test_cfg`` is not one of the modes, or
             there is no single foreground class to keep scores of.
 
     Example:
@@ -358,6 +359,21 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
             at_once=windows_at_once(crop, self.test_cfg, inputs.device, images=len(inputs)),
             divisor=self.backbone.anatomy.divisor,
             least=self.backbone.anatomy.smallest_side,
+        )
+
+    def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Returns (B, K, H, W) predictions in the mode of ``test_cfg``.
+
+        Args:
+            inputs: (B, 3, H, W) normalised images.
+            batch_img_metas: With ``ori_shape``, for mmseg.
+        """
+        if self.test_cfg['mode'] != 'fit_slide':
+            return super().inference(inputs, batch_img_metas)
+        crop = self.test_cfg['crop_size']
+        at_once = windows_at_once(crop, self.test_cfg, inputs.device, images=len(inputs))
+        return fit_slide(
+            inputs, self.encode_decode, self.out_channels, side=crop[0], at_once=at_once
         )
 
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:

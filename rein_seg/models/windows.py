@@ -15,8 +15,10 @@ from torch import Tensor
 
 from rein_seg.errors import UserError
 from rein_seg.models.padding import padded_side
+from rein_seg.resize import resize_to
 
 Window = tuple[int, int, int, int]
+WINDOWED = ('slide', 'fit_slide')  # modes of a test whose network sees windows of ``crop_size``
 BATCH_WINDOWS = 4
 # MiB that windows in one pass may take; measured with DINOv2-S and -B and Mask2Former, a window of
 # 512x512 takes 220 to 290 MiB above the model, so one of these goes through a CPU at a time
@@ -113,8 +115,96 @@ def slide(
     """
     height, width = image.shape[-2:]
     image = _pad_short_sides(image, crop_size, divisor, least)
-    batch = len(image)
     places = window_places(image.shape[-2:], crop_size, stride)
+    return _mean_of_windows(image, predict, channels, places, at_once)[..., :height, :width]
+
+
+def fit_slide(
+    image: Tensor,
+    predict: Callable[[Tensor], Tensor],
+    channels: int,
+    *,
+    side: int,
+    at_once: int = BATCH_WINDOWS,
+) -> Tensor:
+    """Predicts in square windows along the long side of the image, resized to their side.
+
+    The resize is bilinear with antialiasing, as Pillow's. Windows overlap evenly and as little as
+    they can, see `fit_places`; a pixel gets the mean, which is resized bilinearly to the image.
+
+    Args:
+        image: (B, C, H, W).
+        predict: Turns (n B, C, S, S) crops into (n B, K, S, S) predictions.
+        channels: K.
+        side: S in pixels.
+        at_once: Windows of each image in one call of ``predict``; see `windows_at_once`.
+
+    Returns:
+        (B, K, H, W) predictions.
+
+    Source: the test of Kerssies et al., "Your ViT is Secretly an Image Segmentation Model" (CVPR
+    2025). Differs from it: values are not rounded to bytes after the first resize.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.models.windows import fit_slide
+        >>> fit_slide(torch.ones(1, 3, 6, 10), lambda crops: crops, 3, side=4).shape
+        torch.Size([1, 3, 6, 10])
+    """
+    size = image.shape[-2:]
+    resized = fit_image(image, side)
+    places = fit_places(resized.shape[-2:], side)
+    return resize_to(_mean_of_windows(resized, predict, channels, places, at_once), size)
+
+
+def fit_image(image: Tensor, side: int) -> Tensor:
+    """Resizes (B, C, H, W) so that the short side is S, bilinearly with antialiasing.
+
+    Example:
+        >>> import torch
+        >>> from rein_seg.models.windows import fit_image
+        >>> fit_image(torch.ones(1, 3, 75, 50), 32).shape
+        torch.Size([1, 3, 48, 32])
+    """
+    factor = max(side / length for length in image.shape[-2:])
+    size = [round(length * factor) for length in image.shape[-2:]]
+    if size == list(image.shape[-2:]):
+        return image
+    return F.interpolate(image, size=size, mode='bilinear', antialias=True)
+
+
+def fit_places(size: Sequence[int], side: int) -> list[Window]:
+    """Returns (top, bottom, left, right) of the fewest S x S windows that cover the long side.
+
+    Window j of n begins at int(j (S - (n S - long) / (n - 1))).
+
+    Args:
+        size: (H, W) of an image whose short side is S.
+        side: S in pixels.
+
+    Example:
+        >>> from rein_seg.models.windows import fit_places
+        >>> fit_places((32, 80), 32)
+        [(0, 32, 0, 32), (0, 32, 24, 56), (0, 32, 48, 80)]
+    """
+    height, width = size
+    long = max(size)
+    number = -(-long // side)
+    step = side - (number * side - long) / max(number - 1, 1)
+    starts = [int(j * step) for j in range(number)]
+    if width >= height:
+        return [(0, side, start, start + side) for start in starts]
+    return [(start, start + side, 0, side) for start in starts]
+
+
+def _mean_of_windows(
+    image: Tensor,
+    predict: Callable[[Tensor], Tensor],
+    channels: int,
+    places: Sequence[Window],
+    at_once: int,
+) -> Tensor:
+    batch = len(image)
     total = image.new_zeros(batch, channels, *image.shape[-2:])
     count = image.new_zeros(image.shape[-2:])
     for start in range(0, len(places), at_once):
@@ -125,7 +215,7 @@ def slide(
         for (y0, y1, x0, x1), each in zip(chunk, predicted, strict=True):
             total[:, :, y0:y1, x0:x1] += each
             count[y0:y1, x0:x1] += 1
-    return total.div_(count)[..., :height, :width]
+    return total.div_(count)
 
 
 def _pad_short_sides(image: Tensor, crop: Sequence[int], divisor: int, least: int) -> Tensor:
@@ -146,7 +236,8 @@ def check_test_cfg(cfg: Mapping[str, Any] | None, num_classes: int) -> ConfigDic
 
     Raises:
         UserError: If the mode or the resize is unknown, ``crop_size`` or ``stride`` is no pair of
-            pixels, windows leave gaps, or ``keep_scores`` has no single foreground class to keep.
+            pixels, windows leave gaps, a window of fit_slide is not square, or ``keep_scores`` has
+            no single foreground class to keep.
 
     Example:
         >>> from rein_seg.models.windows import check_test_cfg
@@ -162,17 +253,28 @@ def check_test_cfg(cfg: Mapping[str, Any] | None, num_classes: int) -> ConfigDic
     if test_cfg.get('resize', 'bilinear') not in ('bilinear', 'nearest'):
         raise UserError(f'test_cfg.resize={test_cfg.resize!r}: expected bilinear or nearest')
     mode = test_cfg.setdefault('mode', 'whole')
-    if mode not in ('whole', 'slide'):
-        raise UserError(f'test_cfg.mode={mode!r}: expected whole or slide')
+    if mode not in ('whole', *WINDOWED):
+        raise UserError(f'test_cfg.mode={mode!r}: expected whole, slide or fit_slide')
     if mode == 'slide':
         _check_windows(test_cfg)
+    if mode == 'fit_slide':
+        crop = test_cfg.get('crop_size')
+        if not _is_pair(crop) or crop[0] != crop[1]:
+            raise UserError(
+                f'test_cfg.crop_size={crop!r}: mode="fit_slide" resizes the short side of an image '
+                'to the side of the window, which must be square, such as (512, 512)'
+            )
     return test_cfg
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2 and min(value) >= 1
 
 
 def _check_windows(test_cfg: ConfigDict) -> None:
     for key in ('crop_size', 'stride'):
         value = test_cfg.get(key)
-        if not isinstance(value, (list, tuple)) or len(value) != 2 or min(value) < 1:
+        if not _is_pair(value):
             raise UserError(
                 f'test_cfg.{key}={value!r}: mode="slide" needs (height, width) in pixels'
             )

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rein_seg.models.windows import WINDOWED
 from rein_seg.timing import interleave
 
 _MOST_ROUNDS = 50
@@ -45,7 +46,7 @@ def time_inference(
         ``encoder_ratio``, ``encoder_ratio_merged`` to the latter, each by its fastest call, which
         other work on the machine disturbs least.
     """
-    slides = model.task == 'pixels' and model.test_cfg.mode == 'slide'
+    slides = model.task == 'pixels' and model.test_cfg.mode in WINDOWED
     height, width = model.test_cfg.crop_size if slides else size
     parameter = next(model.parameters())
     image = torch.zeros(1, 3, height, width, device=parameter.device)

@@ -62,7 +62,7 @@ KINDS = {
     'lora': ('',),
     'mask2former': ('head', 'mask2former_loss', 'pixel'),
     'mask_annealing': ('mask_annealing', 'parameter_groups', 'two_stage_poly', 'warmup_cosine'),
-    'mask_loss': ('mask_classification_loss',),
+    'mask_loss': ('mask_classification_loss', 'semantic_inference'),
     'mona': ('module', 'swin'),
     'pego': ('',),
     'pvt': ('pvt_v1', 'pvt_v2'),

@@ -111,6 +111,14 @@ def test_windows_of_a_model_are_its_tiles(monkeypatch):
     assert (rows.map == whole.map).mean() > 0.999
 
 
+def test_fitted_windows_of_a_model_see_the_whole_image(monkeypatch):
+    model = tiny_model(test_cfg=dict(mode='fit_slide', crop_size=(32, 32)))
+    monkeypatch.setattr(tiles, '_MOST_VALUES', 0)
+    assert make_plan(model, (90, 110), max_tokens=16).tile is None
+    image = np.random.default_rng(0).integers(0, 256, (90, 110, 3), dtype=np.uint8)
+    assert Predictor(model).predict(image).map.shape == (90, 110)
+
+
 def test_tiles_agree_with_the_whole_image_and_are_said_once():
     said = []
     predictor = Predictor(tiny_model(encoder='resnet'))

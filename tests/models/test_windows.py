@@ -76,6 +76,8 @@ def test_the_budget_changes_the_calls_and_not_the_predictions(memory, calls, mon
     [
         (dict(mode='slid'), "test_cfg.mode='slid'"),
         (dict(resize='cubic'), "test_cfg.resize='cubic': expected bilinear or nearest"),
+        (dict(mode='fit_slide', crop_size=(32, 48)), r'crop_size=\(32, 48\): .* must be square'),
+        (dict(mode='fit_slide'), 'test_cfg.crop_size=None: mode="fit_slide" resizes'),
         (dict(mode='slide', crop_size=(32, 32)), 'test_cfg.stride=None'),
         (dict(mode='slide', crop_size=32, stride=(8, 8)), 'test_cfg.crop_size=32'),
         (dict(mode='slide', crop_size=(32, 32), stride=(48, 32)), 'pixels between windows'),
@@ -110,3 +112,25 @@ def test_an_image_flatter_than_the_window_is_padded_to_the_patch():
     assert logits.shape == (1, 4, 37, 64)
     padded = torch.nn.functional.pad(image, (0, 0, 0, 3))
     torch.testing.assert_close(logits, model.encode_decode(padded, [{}])[:, :, :37])
+
+
+@torch.no_grad()
+def test_fitted_windows_of_a_model_give_predictions_in_the_size_of_the_image():
+    model = build(test_cfg=dict(mode='fit_slide', crop_size=(32, 32))).eval()
+    image = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    predicted = model.inference(image, [dict(ori_shape=(64, 96))])
+    half = torch.nn.functional.interpolate(image, scale_factor=0.5, mode='bilinear', antialias=True)
+    left, right = (model.encode_decode(half[..., x : x + 32]) for x in (0, 16))
+    middle = (left[..., 16:] + right[..., :16]) / 2
+    mean = torch.cat((left[..., :16], middle, right[..., 16:]), dim=-1)
+    expected = torch.nn.functional.interpolate(mean, size=(64, 96), mode='bilinear')
+    torch.testing.assert_close(predicted, expected, rtol=1e-4, atol=1e-5)
+    assert model.predict(image)[0].pred_sem_seg.shape == (64, 96)
+
+
+@torch.no_grad()
+def test_an_image_of_the_window_s_size_is_predicted_as_it_is():
+    model = build(test_cfg=dict(mode='fit_slide', crop_size=(32, 32))).eval()
+    image = torch.randn(2, 3, 32, 32)
+    predicted = model.inference(image, [dict(ori_shape=(32, 32))] * 2)
+    torch.testing.assert_close(predicted, model.encode_decode(image), rtol=1e-4, atol=1e-5)

@@ -32,6 +32,7 @@ from rein_seg.config.resolve import resolve
 from rein_seg.config.task import check_segments
 from rein_seg.errors import UserError
 from rein_seg.fast.dispatch import check_names, without
+from rein_seg.models.windows import WINDOWED
 
 MODES = ('train', 'predict')
 # keys of --compare beside the keys of a config
@@ -102,7 +103,7 @@ class BenchmarkTarget:
                 'background; the config has leave_out_ignored=True: compare with '
                 'model.decode_head.loss.leave_out_ignored=False'
             )
-        slides = not train and self.model.test_cfg.mode == 'slide'
+        slides = not train and self.model.test_cfg.mode in WINDOWED
         self.model.backbone.check_size(self.model.test_cfg.crop_size if slides else self.size)
         self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper) if train else None
         self._data = _draw_batch(self.model, self.size, work)

@@ -31,7 +31,7 @@ from rein_seg.rules import Rule, at_least, at_most
 
 TEST_CFG = Table(
     {
-        'mode': Literal['whole', 'slide'],
+        'mode': Literal['whole', 'slide', 'fit_slide'],
         'crop_size': kinds.Area | None,
         'stride': kinds.Area | None,
         'batch_windows': kinds.Batch,
