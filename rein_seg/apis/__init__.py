@@ -16,8 +16,10 @@ import rein_seg.models.adversarial  # noqa: E402, F401
 import rein_seg.models.backbone  # noqa: E402, F401
 import rein_seg.models.cavpt_file  # noqa: E402, F401
 import rein_seg.models.dense_clip_file  # noqa: E402, F401
+import rein_seg.models.eomt_file  # noqa: E402, F401
 import rein_seg.models.image_model  # noqa: E402, F401
 import rein_seg.models.multi_task  # noqa: E402, F401
+import rein_seg.models.pmt_file  # noqa: E402, F401
 import rein_seg.models.segmentor  # noqa: E402, F401
 import rein_seg.models.two_stage  # noqa: E402, F401
 import rein_seg.models.zegclip_file  # noqa: E402, F401
