@@ -1,0 +1,4 @@
+# LoRA on DINOv2-S under PMT, beside pmt_rein_dinov2_small_gtav.py; all else is equal.
+#   python tools/train.py configs/pmt_lora_dinov2_small_gtav.py
+_base_ = ['./pmt_rein_dinov2_small_gtav.py']
+model = dict(backbone=dict(peft=dict(_delete_=True, type='LoRA')))

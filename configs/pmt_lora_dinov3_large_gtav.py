@@ -1,0 +1,4 @@
+# LoRA on DINOv3-L under PMT, beside pmt_rein_dinov3_large_gtav.py; all else is equal.
+#   python tools/train.py configs/pmt_lora_dinov3_large_gtav.py
+_base_ = ['./pmt_rein_dinov3_large_gtav.py']
+model = dict(backbone=dict(peft=dict(_delete_=True, type='LoRA')))
