@@ -4,6 +4,7 @@ import pytest
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
+from rein_seg.apis import load_config
 from rein_seg.config.annealing import HOOK, anneals, fill_annealing
 from rein_seg.config.config_paths import Parts
 from rein_seg.heads import LinearHead
@@ -44,3 +45,11 @@ def test_a_hook_that_is_named_stays_the_only_one(opening):
 def test_other_heads_get_none(head):
     assert not anneals(head)
     assert filled(head, custom_hooks=[SEEDS]) == [SEEDS['type']]
+
+
+@pytest.mark.parametrize(
+    ('name', 'count'), [('eomt_tiny_miniscapes', 1), ('rein_tiny_miniscapes', 0)]
+)
+def test_a_shipped_config_has_the_hook_where_its_head_needs_it(name, count):
+    hooks = load_config(name).custom_hooks
+    assert [hook['type'] for hook in hooks].count(HOOK) == count
