@@ -20,6 +20,7 @@ from rein_seg.registry import register_key_map
 
 _TABLE = 'relative_position_bias_table'
 _NORM = ('norm.weight', 'norm.bias')
+_NORM_ENDS = tuple(f'.{name}' for name in _NORM)  # not of fc_norm
 _RESIZED = ('patch_embed.proj.weight', 'pos_embed', _TABLE)
 _UNUSED = (
     *('head.', 'head_dist.', 'fc_norm.', 'norm.', 'attn_pool.', 'lm_head.', 'mask_token'),
@@ -153,7 +154,7 @@ def _with_final_norm(
     if not missing:
         return filtered
     moved = {key: filtered.get(f'fc_{key}') for key in missing}
-    own = {value.data_ptr() for key, value in state.items() if key.endswith(_NORM)}
+    own = {value.data_ptr() for key, value in state.items() if f'.{key}'.endswith(_NORM_ENDS)}
     if any(value is None or value.data_ptr() not in own for value in moved.values()):
         classifier = any(key.startswith('fc_norm.') for key in filtered)
         raise UserError(
