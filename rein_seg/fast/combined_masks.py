@@ -39,16 +39,25 @@ def combine(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
     """
     # a sum of a hundred terms: in bfloat16, 2 % of the pixels would be ties of classes
     with torch.autocast(masks.device.type, enabled=False):
-        images = zip(classes.float(), masks.float(), strict=True)
-        return torch.stack([_combine_one(weight, mask, size) for weight, mask in images])
+        images = list(zip(classes.float(), masks.float(), strict=True))
+        if torch.is_grad_enabled():
+            return torch.stack([_combine_one(weight, mask, size) for weight, mask in images])
+        scores = masks.new_zeros(len(images), classes.shape[2], *size, dtype=torch.float32)
+        for each, (weight, mask) in zip(scores, images, strict=True):
+            _combine_one(weight, mask, size, each)
+        return scores
 
 
-def _combine_one(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
-    scores = classes.new_zeros(classes.shape[1], size[0] * size[1])
+def _combine_one(
+    classes: Tensor, masks: Tensor, size: tuple[int, int], into: Tensor | None = None
+) -> Tensor:
+    """Returns the (K, H, W) scores of an image, added up in the zeros of ``into`` if given."""
+    scores = classes.new_zeros(classes.shape[1], *size) if into is None else into
+    scores = scores.flatten(1)
     for weight, part in zip(classes.split(AT_ONCE), masks.split(AT_ONCE), strict=True):
         full = F.interpolate(channels_last(part[None]), size=size, mode='bilinear')
         pixels = full[0].sigmoid_().permute(1, 2, 0).flatten(0, 1)  # (HW, q)
-        if torch.is_grad_enabled():
+        if into is None:
             scores = scores.addmm(weight.T, pixels.T)
         else:
             scores.addmm_(weight.T, pixels.T)
