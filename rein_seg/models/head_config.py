@@ -289,7 +289,7 @@ def check_final_norm(anatomy: Anatomy, heads: Sequence[Any]) -> None:
         f'{anatomy.family!r} encoder '
         + (
             'has no such norm: take one that has, such as DINOv2, or another head'
-            if anatomy.final_norm is None
+            if anatomy.final_norm is None or not anatomy.out_taps
             else 'norms its last block alone: set encoder.out_indices to the last block, or take '
             'a class that norms each map, such as DINOv2'
         )

@@ -21,6 +21,7 @@ CASES = {
     'SAM, classes': (HEADS['SAM, classes']['decode_head'], 5),
     'Mask2Former': (HEADS['Mask2Former']['decode_head'], 5),
     'MaskFormer': (HEADS['MaskFormer']['decode_head'], 5),
+    'EoMT': (HEADS['EoMT']['decode_head'], 5),
 }
 
 

@@ -112,10 +112,11 @@ def test_one_encoder_in_memory(served):
     [
         ('clip_joint', dict(type='ATMHead', num_heads=2), {'model.text': TABLE}),
         ('vit', dict(type='RepSepHead', channels=8, num_heads=2), {}),
+        ('vit_tiny', dict(type='EoMTHead', num_queries=5, num_blocks=2), {}),
     ],
 )
 def test_a_removed_adapter_leaves_nothing_in_the_encoder(family, head, text):
-    """Heads may read what the encoder computes beside its maps: the joint or patch embedding."""
+    """Heads may read the joint or the patch embedding, or have queries inside the encoder."""
     service, both = AdapterService(device='cpu'), {}
     for name in ('frozen', 'lora'):
         both[name] = config(METHODS[name], family=family, head=head)

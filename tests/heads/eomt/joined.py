@@ -97,7 +97,7 @@ def windows(model, images, number):
         CLASSES,
         crop_size=(32, 32),
         stride=(32, 16),
-        batch_windows=number,
+        at_once=number,
         divisor=model.backbone.anatomy.divisor,
         least=model.backbone.anatomy.smallest_side,
     )
