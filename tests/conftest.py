@@ -62,18 +62,22 @@ def pytest_terminal_summary(terminalreporter):
     from tests.peft.cases import CASES
 
     passed = [report.nodeid for report in terminalreporter.stats.get('passed', [])]
-    contract = [nodeid for nodeid in passed if 'tests/peft/test_contract' in nodeid]
-    pairs = {tuple(nodeid[:-1].rpartition('[')[2].split('-')) for nodeid in contract}
-    if pairs:
-        types = {c.name: c.cfg['type'] if isinstance(c.cfg, dict) else c.name for c in CASES}
-        methods = {types[name] for name, _ in pairs}
-        families = {family for _, family in pairs}
-        single = {(types[name], family) for name, family in pairs}
-        terminalreporter.write_line(
-            f'contract: {len(single)} pairs of method and encoder ({len(methods)} methods, lists '
-            f'included, {len(families)} encoders), {len(pairs)} with variants of methods; '
-            f'{len(contract)} checks passed'
-        )
+    types = {c.name: c.cfg['type'] if isinstance(c.cfg, dict) else c.name for c in CASES}
+    for name, start in (
+        ('contract', 'tests/peft/test_contract'),
+        ('EoMT', 'tests/heads/eomt/test_with_methods'),
+    ):
+        checks = [nodeid for nodeid in passed if start in nodeid]
+        pairs = {tuple(nodeid[:-1].rpartition('[')[2].split('-')) for nodeid in checks}
+        if pairs:
+            methods = {types[method] for method, _ in pairs}
+            families = {family for _, family in pairs}
+            single = {(types[method], family) for method, family in pairs}
+            terminalreporter.write_line(
+                f'{name}: {len(single)} pairs of method and encoder ({len(methods)} methods, lists '
+                f'included, {len(families)} encoders), {len(pairs)} with variants of methods; '
+                f'{len(checks)} checks passed'
+            )
 
 
 @pytest.fixture(scope='module')
