@@ -11,7 +11,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=10, by_epoch=False),
     dict(type='PolyLR', eta_min=0.0, power=0.9, begin=10, end=max_iters, by_epoch=False)]
 lr, ways = 'optim_wrapper.optimizer.lr', {{_base_.ways}}
-rates = dict.fromkeys(ways, 1.5e-3)
+rates = dict.fromkeys(ways, 2e-3)
 comparison = dict(_delete_=True, seeds=[0], peft=[
     dict(way, name=name, options={**way['options'], lr: rates[name]})
     for name, way in ways.items()])

@@ -1,23 +1,25 @@
-# Mask decoders on the embedded benchmark: EoMT, EoMT with narrow upscaling, PMT and a linear head, each
-# x 3 ways to tune TinyViT, and Mask2Former with Rein: 13 systems x 3 seeds, 160 iterations.
+# Linear head, EoMT, EoMT with narrow upscaling and PMT x 3 ways to tune TinyViT, and Mask2Former with Rein:
+# 13 systems x 3 seeds, 160 iterations. Rates: tune_mask_decoders_miniscapes.py, on the source alone.
 #   python tools/compare.py configs/compare_mask_decoders_miniscapes.py --jobs 2
-# Rates are those of configs/tune_mask_decoders_miniscapes.py, chosen on the source's validation split.
-_base_ = ['./rein_tiny_mask2former_miniscapes.py']
-max_iters = 160
-train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, begin=0, end=20, by_epoch=False),
-    dict(type='PolyLR', eta_min=0.0, power=0.9, begin=20, end=max_iters, by_epoch=False)]
-small = dict(_delete_=True, num_queries=40, num_blocks=3, loss=dict(num_points=2048))
+_base_ = [
+    './_base_/encoders/vit_tiny.py', './_base_/benchmarks/miniscapes.py',
+    './_base_/schedules/adamw_tiny_160.py', './_base_/runtime.py']
+model = dict(
+    backbone=dict(encoder={{_base_.encoder}}, peft=dict(type='Rein')), decode_head=dict(type='LinearHead'))
+points = dict(loss=dict(num_points=2048))
+small = dict(num_queries=40, num_blocks=3, **points)
 heads = dict(
-    Linear=dict(_delete_=True, type='LinearHead'), EoMT=dict(small, type='EoMTHead'),
+    Linear=dict(type='LinearHead'), EoMT=dict(small, type='EoMTHead'),
     EoMT256=dict(small, type='EoMTHead', upscale_channels=256), PMT=dict(small, type='PMTHead'))
+full = dict(  # _base_/heads/mask2former_tiny.py
+    type='Mask2FormerHead', feat_channels=128, num_queries=40, num_heads=4, encoder_layers=3,
+    decoder_layers=3, encoder_hidden=256, decoder_hidden=512, norm_groups=16, **points)
 methods = dict(Frozen={}, LoRA={}, Rein=dict(link_to_queries=False))
 ways = {
     f'{name}-{method}': dict(type=method, **args, options={'model.decode_head': head})
     for name, head in heads.items() for method, args in methods.items()}
-ways['Mask2Former-Rein'] = dict({{_base_.model.backbone.peft}}, options={})
-lr, rates = 'optim_wrapper.optimizer.lr', dict.fromkeys(ways, 1.5e-3)
+linked = dict(type='Rein', num_tokens=40, query_dims=128)
+ways['Mask2Former-Rein'] = dict(linked, options={'model.decode_head': full})
+lr, rates = 'optim_wrapper.optimizer.lr', dict.fromkeys(ways, 2e-3)
 comparison = dict(seeds=[0, 1, 2], peft=[
-    dict(way, name=name, options={**way['options'], lr: rates[name]})
-    for name, way in ways.items()])
+    dict(way, name=n, options={**way['options'], lr: rates[n]}) for n, way in ways.items()])

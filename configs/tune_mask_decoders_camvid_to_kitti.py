@@ -9,7 +9,7 @@ targets = []
 val_evaluator = dict(targets=targets)
 test_evaluator = val_evaluator
 lr = 'optim_wrapper.optimizer.lr'
-rates = [('5e-4', 5e-4), ('1.5e-3', 1.5e-3), ('5e-3', 5e-3)]
+rates = [('5e-4', 5e-4), ('2e-3', 2e-3), ('6e-3', 6e-3)]
 comparison = dict(_delete_=True, seeds=[0], peft=[
     dict(way, name=f'{name}-{word}', options={**way['options'], lr: rate})
     for name, way in {{_base_.ways}}.items() for word, rate in rates])

@@ -8,7 +8,6 @@ from rein_seg.checkpoint import load_checkpoint
 from tests.golden.collect import cases
 from tests.golden.mask_encoders import encoder_config, normalised
 
-
 NORMALISED = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 
 
