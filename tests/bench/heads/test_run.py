@@ -70,23 +70,25 @@ def test_masks_are_in_force_in_training_and_open_after_it(config, variants):
 
 def test_steps_are_taken_in_turn_and_ratios_are_of_the_first(config, variants, monkeypatch):
     monkeypatch.setattr(run, 'Product', lambda *args: Product(*args, side=64))
-    seen, call = [], BenchmarkTarget._call
+    seen, call, crops = [], BenchmarkTarget._call, []
     names = {'LinearHead': 'L', 'EoMTHead': 'E'}
 
     def record(self, function):
         shape = 'x'.join(map(str, self.size))
         seen.append(f'{names[type(self.model.decode_head).__name__]} {self.work.mode} {shape}')
+        crops.append((self.model.test_cfg.crop_size, self.model.test_cfg.stride))
         return call(self, function)
 
     monkeypatch.setattr(BenchmarkTarget, '_call', record)
     figures = benchmark_heads(
         [config], works=('train', 'slide'), size=64, repeats=2, device='cpu', memory=(),
-        num_threads=1, cfg_options=SLIDE,
+        num_threads=1,
     )  # fmt: skip
     one_round = ['L train 64x64', 'E train 64x64', 'E train 64x64']
     slides = [each.replace('train 64x64', 'predict 64x128') for each in one_round]
     # a round to warm up, two counted, and a step of each to count FLOPs
     assert seen == one_round * 4 + slides * 4
+    assert crops == [((64, 64), (42, 42))] * len(seen)
     works = figures['configs'][config]
     assert list(works) == ['train', 'slide']
     for one in works.values():
@@ -104,13 +106,6 @@ def test_steps_are_taken_in_turn_and_ratios_are_of_the_first(config, variants, m
     text = heads_tables(figures)
     assert '| EoMT-16 |' in text
     assert 'step MiB' not in text
-
-
-SLIDE = {
-    'model.test_cfg.mode': 'slide',
-    'model.test_cfg.crop_size': [64, 64],
-    'model.test_cfg.stride': [64, 64],
-}
 
 
 def test_flops_are_the_products_of_the_model(config, variants):
@@ -136,6 +131,11 @@ def test_flops_are_the_products_of_the_model(config, variants):
 
 def test_memory_is_of_a_process_of_its_own(config, variants, tmp_path, monkeypatch):
     calls = []
+    windows = {
+        'model.test_cfg.mode': 'slide',
+        'model.test_cfg.crop_size': (64, 64),
+        'model.test_cfg.stride': (42, 42),
+    }
 
     def peak(config, variant, *, work, num_threads, cfg_options):
         calls.append((variant, work.mode, work.size, cfg_options))
@@ -147,7 +147,9 @@ def test_memory_is_of_a_process_of_its_own(config, variants, tmp_path, monkeypat
         [config], heads=['EoMT', 'linear'], works=('window',), memory=('window',), size=64,
         repeats=1, warmup=0, device='cpu', cfg_options=SMALL,
     )  # fmt: skip
-    assert calls == [(variants[name], 'predict', (64, 64), SMALL) for name in ('EoMT', 'linear')]
+    assert calls == [
+        (variants[name], 'predict', (64, 64), windows | SMALL) for name in ('EoMT', 'linear')
+    ]
     heads = figures['configs'][config]['window']['heads']
     assert [one['memory_ratio'] for one in heads.values()] == [1, 2]
     assert '| 200 | 2.00 | 1000 |' in heads_tables(figures)
