@@ -12,18 +12,21 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.decode_heads.dpt_head import DPTHead
 from mmseg.models.decode_heads.fpn_head import FPNHead
 from mmseg.models.decode_heads.sep_aspp_head import DepthwiseSeparableASPPHead
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from rein_seg.errors import UserError
-from rein_seg.heads.contract import DecodeHead, HeadInputs, Index, pixel_losses
+from rein_seg.heads.contract import DecodeHead, HeadInputs, Index, Reads, pixel_losses
 from rein_seg.structures import Features
 
 
 class MMSegHead(DecodeHead):
     """Presents a head of mmsegmentation as a `DecodeHead`; it reads the maps, no queries.
+
+    DPTHead reads pairs of a map and its class token, the first prefix token.
 
     It is no module, so the head's parameters keep their names. It holds no state of its own:
     `as_head` makes a new adapter for every use.
@@ -53,18 +56,42 @@ class MMSegHead(DecodeHead):
         if module.threshold is not None:  # None with a channel for each class
             self.threshold = module.threshold
 
+    @property
+    def reads_prefix(self) -> Reads:  # type: ignore[override]
+        """Whether DPTHead joins the class token with the patches."""
+        return 'if_there' if _readout(self.module) else False
+
     def __call__(self, features: Features) -> Any:
         """Returns the head's own result."""
         return self.forward(features)
 
+    def inputs(self, features: Features) -> tuple[Any, ...]:
+        """Returns the maps, in the form that the head reads.
+
+        Raises:
+            UserError: If DPTHead joins class tokens and the encoder has none.
+        """
+        if not isinstance(self.module, DPTHead):
+            return features.maps
+        readout, tokens = _readout(self.module), features.prefix
+        if not readout:
+            return tuple((each, None) for each in features.maps)
+        if tokens is None or any(each.shape[1] == 0 for each in tokens):
+            raise UserError(
+                f'DPTHead readout_type={readout!r} joins the class token with the patches, and the '
+                "encoder has none: set decode_head.readout_type='ignore'"
+            )
+        return tuple((x, each[:, 0]) for x, each in zip(features.maps, tokens, strict=True))
+
     def forward(self, features: Features) -> Any:
         """Returns the head's own result: logits, or a tuple of them."""
-        return self.module(features.maps)
+        return self.module(self.inputs(features))
 
     def loss(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
         """Returns the losses of ``loss_decode`` by name, and the accuracy ``acc_seg`` (%)."""
+        inputs = self.inputs(features)
         return pixel_losses(
-            lambda known: self.module.loss(features.maps, as_samples(known), self.train_cfg),
+            lambda known: self.module.loss(inputs, as_samples(known), self.train_cfg),
             labels,
             self.ignore_index,
         )
@@ -72,7 +99,7 @@ class MMSegHead(DecodeHead):
     def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
         """Returns (B, ``out_channels``, H, W) logits."""
         metas = as_metas(size, len(features.maps[0]))
-        return self.module.predict(features.maps, metas, self.test_cfg)
+        return self.module.predict(self.inputs(features), metas, self.test_cfg)
 
 
 class LogitsHead(DecodeHead, BaseDecodeHead):
@@ -164,6 +191,30 @@ def check_strides(cls: type, cfg: Mapping[str, Any], in_index: Index) -> None:
         )
 
 
+def check_tokens(cls: type, inputs: HeadInputs, in_index: Index) -> None:
+    """Checks that mmseg's DPTHead, which makes its own pyramid, reads four maps of one size.
+
+    Args:
+        cls: Of the head.
+        inputs: The facts.
+        in_index: Maps that the head reads.
+
+    Raises:
+        UserError: If there are not four, they are of several widths or strides, or behind a neck.
+    """
+    if not issubclass(cls, DPTHead):
+        return
+    strides, one = inputs.strides, len(set(inputs.channels)) == 1
+    four = len(inputs.channels) == 4 and not isinstance(in_index, int) and len(in_index) == 4
+    if not (four and one and strides is not None and len(set(strides)) == 1):
+        given = 'behind a neck' if strides is None else f'of strides {list(strides)}'
+        raise UserError(
+            f'DPTHead makes a pyramid of its own from four maps of one width and stride, and got '
+            f'maps of {list(inputs.channels)} channels, {given}: take a plain vision transformer '
+            'with four out_indices, without a neck'
+        )
+
+
 def further_arguments(cls: type, inputs: HeadInputs, in_index: Index) -> dict[str, Any]:
     """Returns facts that only some heads of mmseg take, as constructor arguments.
 
@@ -182,9 +233,17 @@ def further_arguments(cls: type, inputs: HeadInputs, in_index: Index) -> dict[st
     """
     if issubclass(cls, DepthwiseSeparableASPPHead):
         return {'c1_in_channels': inputs.channels[0]}
+    if issubclass(cls, DPTHead):
+        return {'embed_dims': inputs.channels[0], 'input_transform': 'multiple_select'}
     if issubclass(cls, FPNHead) and inputs.strides is not None:
         return {'feature_strides': inputs.arguments(in_index)['in_strides']}
     return {}
+
+
+def _readout(module: nn.Module) -> str:
+    """Returns how DPTHead joins class tokens; empty where nothing does."""
+    kind = module.reassemble_blocks.readout_type if isinstance(module, DPTHead) else 'ignore'
+    return '' if kind == 'ignore' else kind
 
 
 def as_samples(labels: Tensor) -> list[SegDataSample]:

@@ -23,6 +23,7 @@ from rein_seg.heads.mmseg_head import (
     MMSegHead,
     check_head,
     check_strides,
+    check_tokens,
     further_arguments,
 )
 from rein_seg.models.backbone import PEFTBackbone
@@ -109,6 +110,7 @@ def _build_of_mmseg(
 ) -> nn.Module:
     filled = _filled(cfg, inputs, MMSegHead.filled_in, in_index)
     check_strides(cls, cfg, in_index)
+    check_tokens(cls, inputs, in_index)
     return MODELS.build({**further_arguments(cls, inputs, in_index), **filled})
 
 

@@ -1,5 +1,7 @@
 """Heads of mmsegmentation that work as they are, on maps of one size and on a pyramid."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from rein_seg.heads.contract import HeadInputs
 from rein_seg.heads.mmseg_head import as_head
 from rein_seg.models.head_config import build_head
 from rein_seg.structures import Features
-from tests.heads.tiny import GROUPS
+from tests.heads.tiny import GROUPS, HEADS
 
 HEIGHT, WIDTH = 64, 96
 MAPS = {'plain': ((8,) * 4, (16,) * 4), 'pyramid': ((8, 8, 16, 16), (4, 8, 16, 32))}
@@ -72,6 +74,62 @@ def test_strides_and_the_channels_of_details_are_filled_in():
 def test_a_stride_for_each_map(read, maps):
     with pytest.raises(UserError, match=rf'feature_strides=\[4, 8\] for {maps}: .*2 out_indices'):
         build('FPNHead', 'pyramid', feature_strides=[4, 8], **read)
+
+
+DPT = HEADS['DPT']['decode_head']
+
+
+def draw_tokens(prefix=3):
+    generator = torch.Generator().manual_seed(0)
+    maps = tuple(torch.randn(2, 8, 4, 6, generator=generator) for _ in range(4))
+    return Features(
+        maps, prefix=tuple(torch.randn(2, prefix, 8, generator=generator) for _ in maps)
+    )
+
+
+@pytest.mark.parametrize('readout', ['ignore', 'add', 'project'])
+def test_dpt_reads_maps_with_their_class_tokens(readout):
+    module = build('DPTHead', **{**DPT, 'readout_type': readout})
+    head, features = as_head(module), draw_tokens()
+    assert bool(head.reads_prefix) == (readout != 'ignore')
+    losses = head.loss(features, torch.randint(0, 3, (2, HEIGHT, WIDTH)))
+    losses['loss_ce'].backward()
+    assert all(p.grad is not None for p in module.parameters())
+    module.eval()
+    with torch.no_grad():
+        predicted = head.predict(features, (50, 70))
+        assert predicted.shape == (2, 3, 50, 70)
+        # each image of a batch for itself, though pairs are as long as a batch of two
+        alone = Features(
+            tuple(x[:1] for x in features.maps), prefix=tuple(x[:1] for x in features.prefix)
+        )
+        torch.testing.assert_close(head.predict(alone, (50, 70)), predicted[:1])
+        first, *others = features.prefix
+        registers = torch.cat((first[:, :1], first[:, 1:] + 9), 1)
+        same = head.predict(replace(features, prefix=(registers, *others)), (50, 70))
+        other = head.predict(replace(features, prefix=(first + 9, *others)), (50, 70))
+    assert torch.equal(same, predicted)
+    assert torch.equal(other, predicted) == (readout == 'ignore')
+
+
+def test_dpt_without_class_tokens_says_so():
+    head = as_head(build('DPTHead', **DPT))
+    for features in (draw_tokens(0), replace(draw_tokens(), prefix=None)):
+        with pytest.raises(UserError, match="'project' joins .* set decode_head.readout_type='ig"):
+            head(features)
+
+
+@pytest.mark.parametrize(
+    ('inputs', 'message'),
+    [
+        (HeadInputs(*MAPS['pyramid'], 3), r'\[8, 8, 16, 16\] channels, of strides \[4, 8'),
+        (HeadInputs((8,) * 4, None, 3), 'behind a neck'),
+        (HeadInputs((8,) * 3, (16,) * 3, 3), r'got maps of \[8, 8, 8\] channels'),
+    ],
+)
+def test_dpt_makes_its_own_pyramid(inputs, message):
+    with pytest.raises(UserError, match=message):
+        build_head(DPT, inputs)
 
 
 @pytest.mark.parametrize('name', ['CCHead', 'PSAHead'])

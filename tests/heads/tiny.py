@@ -132,6 +132,16 @@ HEADS = {
             decoder=dict(channels=8, head_channels=4, norm_cfg=GROUPS),
         )
     ),
+    # of the encoders with four maps of one size and class tokens
+    'DPT': dict(
+        decode_head=dict(
+            type='DPTHead',
+            channels=8,
+            post_process_channels=[4, 4, 8, 8],
+            readout_type='project',
+            norm_cfg=GROUPS,
+        )
+    ),
     'HLG': dict(decode_head=dict(type='HLGHead', channels=32, interval=4, norm_cfg=GROUPS)),
     'FPN, Semantic FPN': dict(
         neck=dict(type='FPN', out_channels=8, num_outs=4),
@@ -180,6 +190,7 @@ PARTIAL = (
     'ZegCLIP',
     'RepSep',
     'SETR, MLA',
+    'DPT',
     'FPN, FPT',
     'TokenPyramid, FPT',
     'EoMT',
