@@ -65,6 +65,7 @@ KINDS = {
     'mask_loss': ('mask_classification_loss', 'semantic_inference'),
     'mona': ('module', 'swin'),
     'pego': ('',),
+    'pmt': ('pmt', 'pmt_decoder'),
     'pvt': ('pvt_v1', 'pvt_v2'),
     'rein': (
         'clip',

@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rein_seg.encoders.masked_attention import attend as attend_rows
 from rein_seg.heads.pmt.rotary import Table, rotate
+from rein_seg.structures import RowMask
 
 
 class LayerScale(nn.Module):
@@ -63,12 +65,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor, look: Tensor | None) -> Tensor:
         look: (B, Q, N) bool: which patches each query attends to; None for all. Everything else is
             open.
     """
-    mask = None
-    if look is not None:
-        batch, queries, patches = look.shape
-        mask = q.new_ones(batch, 1, q.shape[2], k.shape[2], dtype=torch.bool)
-        mask[:, 0, :queries, -patches:] = look
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    if look is None:
+        return F.scaled_dot_product_attention(q, k, v)
+    others = k.shape[2] - look.shape[2]
+    rows = RowMask(0, torch.cat((look.new_ones(*look.shape[:2], others), look), dim=2))
+    return attend_rows(F.scaled_dot_product_attention, q, k, v, rows)
 
 
 class MLP(nn.Module):
