@@ -1,4 +1,4 @@
-"""Files in the official layout of EoMT: what they hold computes the official outputs."""
+"""Files in the official layouts of EoMT and PMT: what they hold computes the official outputs."""
 
 import pytest
 import torch
@@ -72,4 +72,26 @@ def test_a_file_of_eomt_gives_the_official_outputs(golden, tmp_path):
     report = load(golden, model, weights)
     assert '0 unexpected; left out: network.encoder.pixel_mean' in report
     model.train()
+    assert_official(golden, model)
+
+
+@pytest.mark.parametrize('golden', cases('pmt', 'pmt'))
+def test_a_file_of_pmt_gives_the_official_outputs(golden, tmp_path):
+    config, weights = golden.meta['config'], golden.tensors('weight')
+    layers = config['interaction_indices']
+    encoder = {**encoder_config(config, weights, tmp_path, out_indices=layers), **NORMALISED}
+    head = dict(
+        type='PMTHead',
+        feedforward_channels=config['hidden_dim'],
+        lateral_projection=config['lateral_projection'],
+        lateral_bn=config['lateral_bn'],
+    )
+    model = segmentor(golden, encoder, 'Frozen', head)
+    own = {name: x for name, x in weights.items() if not name.startswith('encoder.')}
+    report = load(golden, model, own)  # as published: without the encoder
+    assert 'does not say which encoder it was trained on' in report
+    model.train()
+    if not config['train']:
+        model.decode_head.bn.eval()
+        model.decode_head.rescale_coords = 1.0
     assert_official(golden, model)
