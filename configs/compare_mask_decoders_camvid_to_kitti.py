@@ -1,7 +1,7 @@
 # Mask decoders on real streets: the systems of compare_mask_decoders_miniscapes.py trained on CamVid by
 # day and tested at dusk, on KITTI and on BDD100K, 1 seed, 80 iterations of four crops.
 #   python tools/compare.py configs/compare_mask_decoders_camvid_to_kitti.py --jobs 2 --cfg-options data_root=DIR
-# Rates are those of configs/tune_mask_decoders_camvid_to_kitti.py, chosen on the source's validation split.
+# One rate for all: configs/tune_mask_decoders_camvid_to_kitti.py was not run yet.
 _base_ = ['./compare_mask_decoders_miniscapes.py']
 benchmark = 'camvid_to_kitti'
 protocol = 'streets144'

@@ -1,5 +1,5 @@
 # Linear head, EoMT, EoMT with narrow upscaling and PMT x 3 ways to tune TinyViT, and Mask2Former with Rein:
-# 13 systems x 3 seeds, 160 iterations. Rates: tune_mask_decoders_miniscapes.py, on the source alone.
+# 13 systems x 3 seeds, 160 iterations. One rate for all: tune_mask_decoders_miniscapes.py was not run yet.
 #   python tools/compare.py configs/compare_mask_decoders_miniscapes.py --jobs 2
 _base_ = [
     './_base_/encoders/vit_tiny.py', './_base_/benchmarks/miniscapes.py',
