@@ -15,6 +15,10 @@ class UserError(ValueError):
     """
 
 
+class NoFinalNorm(UserError):
+    """An encoder is told to keep its final norm, and its model has none."""
+
+
 class RunFailed(RuntimeError):
     """A run that cannot go on, though nothing in its input was known to be wrong."""
 

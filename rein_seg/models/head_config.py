@@ -15,7 +15,7 @@ from torch import nn
 
 from rein_seg.encoders import WeightSource
 from rein_seg.encoders.build import EncoderInfo
-from rein_seg.errors import UserError
+from rein_seg.errors import NoFinalNorm, UserError
 from rein_seg.heads.cascade import CascadeHead, heads_of
 from rein_seg.heads.contract import DecodeHead, HeadInputs, Index, Reads, check_several
 from rein_seg.heads.image import ImageHead
@@ -241,6 +241,37 @@ def fill_methods(backbone: Mapping[str, Any], num_classes: int) -> dict[str, Any
     peft = backbone['peft']
     filled = fill(peft) if isinstance(peft, Mapping) else [fill(method) for method in peft]
     return {**backbone, 'peft': filled}
+
+
+def build_backbone(
+    backbone: Mapping[str, Any], heads: Sequence[Any], num_classes: int
+) -> PEFTBackbone:
+    """Builds a backbone whose encoder keeps its final norm, if a head reads it.
+
+    A head that reads it where it is there takes an encoder without.
+
+    Args:
+        backbone: Config of the backbone.
+        heads: Configs of the heads.
+        num_classes: K.
+
+    Raises:
+        UserError: As `keep_final_norm`, and if a head needs a norm that the encoder has not.
+
+    Example:
+        >>> from rein_seg.models.head_config import build_backbone
+        >>> encoder = dict(type='TinyViT', init_seed=0)
+        >>> backbone = dict(type='PEFTBackbone', encoder=encoder, peft=dict(type='Frozen'))
+        >>> heads = [dict(type='PMTHead')], [dict(type='FCNHead')]
+        >>> [build_backbone(backbone, each, 3).anatomy.norms_maps for each in heads]
+        [True, False]
+    """
+    try:
+        return MODELS.build(fill_methods(keep_final_norm(backbone, heads), num_classes))
+    except NoFinalNorm:
+        if _reader_of_norm(heads) is not None or 'final_norm' in backbone['encoder']:
+            raise
+        return MODELS.build(fill_methods(backbone, num_classes))
 
 
 def keep_final_norm(backbone: Mapping[str, Any], heads: Sequence[Any]) -> dict[str, Any]:

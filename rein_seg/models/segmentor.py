@@ -28,12 +28,11 @@ from rein_seg.models import band_preprocessor  # noqa: F401  registers it
 from rein_seg.models.base import PEFTModel
 from rein_seg.models.batch_norm import guard_batch_norms
 from rein_seg.models.head_config import (
+    build_backbone,
     build_head,
     check_final_norm,
     check_keeps_pixels,
-    fill_methods,
     head_inputs,
-    keep_final_norm,
     preprocessor_config,
 )
 from rein_seg.models.joining import check_joining, joins_encoder
@@ -131,8 +130,7 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
             check_joining(decode_head, auxiliary_head, neck)
         with building('model.backbone'):
             check_keeps_pixels(backbone['peft'])
-            backbone = keep_final_norm(backbone, (decode_head, auxiliary_head))
-            built = MODELS.build(fill_methods(backbone, num_classes))
+            built = build_backbone(backbone, (decode_head, auxiliary_head), num_classes)
             check_final_norm(built.anatomy, (decode_head, auxiliary_head))
         if data_preprocessor is None:
             ignored = heads_of(decode_head)[-1].get('ignore_index', 255)

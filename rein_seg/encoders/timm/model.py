@@ -23,7 +23,7 @@ from rein_seg.encoders.timm.build import (
     normalisation,
     published_cfg,
 )
-from rein_seg.errors import UserError
+from rein_seg.errors import NoFinalNorm, UserError
 
 _MODELS = ('VisionTransformer', 'VisionTransformerDistilled', 'Eva', 'Beit')
 _BLOCKS = ('Block', 'EvaBlock')
@@ -158,7 +158,7 @@ def build_timm(name: str, args: Mapping[str, Any], *, final_norm: bool = False) 
     if not final_norm:
         model.norm = nn.Identity()
     elif isinstance(model.norm, nn.Identity):
-        raise UserError(
+        raise NoFinalNorm(
             f'TimmEncoder final_norm=True keeps the norm behind the last block, and timm model '
             f'{name!r} has none: expected a model with such a norm, such as '
             'vit_small_patch16_dinov3; leave final_norm out, or take such a model'

@@ -173,6 +173,10 @@ def test_the_encoder_norms_its_maps_unless_the_config_says_no():
     assert [tuple(x.shape) for x in features.prefix] == [(1, 3, 16)] * 2
     raw = segmentor({**ENCODERS['dinov2_registers'], 'final_norm': False})
     assert not raw.backbone.anatomy.norms_maps
+    without = segmentor('pe_spatial')  # a model of timm without a norm at its end
+    assert not without.backbone.anatomy.norms_maps
+    with pytest.raises(UserError, match='final_norm=True keeps the norm .* has none'):
+        segmentor({**ENCODERS['pe_spatial'], 'final_norm': True})
     assert segmentor('sam').extract_feat(torch.randn(1, 3, 32, 64)).prefix is None
 
 
