@@ -20,6 +20,7 @@ CASES = {
     'SAM, foreground': (HEADS['SAM, foreground']['decode_head'], 2),
     'SAM, classes': (HEADS['SAM, classes']['decode_head'], 5),
     'Mask2Former': (HEADS['Mask2Former']['decode_head'], 5),
+    'PMT': (HEADS['PMT']['decode_head'], 5),
     'MaskFormer': (HEADS['MaskFormer']['decode_head'], 5),
     'EoMT': (HEADS['EoMT']['decode_head'], 5),
 }
