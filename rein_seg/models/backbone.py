@@ -87,7 +87,7 @@ class PEFTBackbone(BaseModule):
         # stored: a copy for weight averaging switches all gradients off, and would find more
         self.frozen_names = self._find_frozen()
         self.keeps_embedding = self.keeps_prefix = False
-        self._prefix: list[Tensor] = []
+        self._prefix: list[Tensor] | None = None  # of a running pass
         self._embedding: Tensor | None = None
         self._joint: tuple[Tensor, Tensor] | None = None
         self._notes: list[Undo] = []
@@ -193,7 +193,7 @@ class PEFTBackbone(BaseModule):
             self._notes.append(tap.module.register_forward_hook(self._note_prefix))
 
     def _note_prefix(self, module: nn.Module, args: Any, output: Tensor) -> None:
-        if not self.anatomy.state.recomputing:
+        if self._prefix is not None and not self.anatomy.state.recomputing:
             self._prefix.append(output[:, : self.anatomy.num_prefix])
 
     def _note_embedding(self, module: nn.Module, args: Any, output: Tensor) -> None:
@@ -259,12 +259,13 @@ class PEFTBackbone(BaseModule):
 
     def _encode(self, image: Tensor) -> Features:
         self.anatomy.state.begin()
+        self._prefix = []
         try:
             maps, queries, early = self._run(image)
         finally:  # not stored any longer: a copy of the model cannot copy a part of a graph
             embedding, self._embedding = self._embedding, None
             joint, self._joint = self._joint, None
-            prefix, self._prefix = tuple(self._prefix), []
+            prefix, self._prefix = tuple(self._prefix), None
         norm = self.anatomy.final_norm
         if norm is not None and self.anatomy.norms_maps:
             prefix = tuple(norm(tokens) for tokens in prefix)

@@ -59,6 +59,20 @@ def test_prefix_has_no_prompts_and_is_kept_by_copies():
         assert torch.equal(x, y)
 
 
+def test_a_run_of_the_encoder_alone_leaves_no_prefix_behind():
+    backbone = build('dinov2_registers', norm=True)
+    backbone.keep_prefix()
+    with torch.no_grad():
+        expected = backbone(image()).prefix
+    backbone.encoder(image())[-1].sum().backward()
+    copy.deepcopy(backbone)  # cannot copy a part of a graph
+    with torch.no_grad():
+        found = backbone(image()).prefix
+    assert len(found) == len(expected) == 2
+    for x, y in zip(found, expected, strict=True):
+        assert torch.equal(x, y)
+
+
 def test_prefix_under_activation_checkpointing_has_the_same_gradients():
     found = []
     for saving in (False, True):
