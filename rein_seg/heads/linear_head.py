@@ -76,6 +76,7 @@ class LinearHead(LogitsHead):
             **{'dropout_ratio': 0.0, **kwargs},
         )
         self.norm = nn.LayerNorm(width)
+        self.reads_queries = query_dims is not None
         if query_dims is not None:
             self.query_proj = nn.Conv2d(width, query_dims, 1)
             self.query_cls = nn.Linear(query_dims, self.out_channels)
@@ -87,7 +88,7 @@ class LinearHead(LogitsHead):
         x = self._transform_inputs(features.maps)
         x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         logits = self.cls_seg(x)
-        if features.queries is None:
+        if features.queries is None or not self.reads_queries:  # those of a head that joined
             return logits
         return logits + self._vote(x, features.queries)
 

@@ -1,5 +1,7 @@
 """LinearHead: the vote of the queries, ignored pixels."""
 
+from dataclasses import replace
+
 import torch
 
 from rein_seg.heads import LinearHead
@@ -33,3 +35,10 @@ def test_features_of_ignored_pixels_change_no_loss():
     values = [head.loss(Features((maps,)), labels) for maps in (x, noisy)]
     assert torch.equal(values[0]['loss_ce'], values[1]['loss_ce'])
     assert torch.equal(values[0]['acc_seg'], values[1]['acc_seg'])
+
+
+def test_queries_of_a_head_that_joined_the_encoder_are_not_read():
+    head = LinearHead(in_channels=[8], in_index=[0], num_classes=3)
+    features = Features(maps=(torch.randn(2, 8, 4, 6),))
+    joined = replace(features, queries=torch.randn(2, 5, 8))
+    assert torch.equal(head(features), head(joined))

@@ -218,10 +218,10 @@ class Mask2FormerHead(DecodeHead, BaseModule):
             content = self.querys2feat(position)
         else:
             content = self.query_feat.weight
-        if len(content) != len(position):
+        if content.shape[-2] != position.shape[-2]:  # (Q, D), or (B, Q, D) of each image
             raise UserError(
-                f'Mask2FormerHead has num_queries={len(content)}, but the method makes '
-                f'{len(position)} queries: set both to the same number'
+                f'Mask2FormerHead has num_queries={content.shape[-2]}, but the method makes '
+                f'{position.shape[-2]} queries: set both to the same number'
             )
         return content.expand(batch, -1, -1), position.expand(batch, -1, -1)
 

@@ -92,6 +92,15 @@ def test_content_table_beside_given_queries():
         head(features(queries=torch.randn(4, 16)))
 
 
+def test_queries_of_each_image_are_not_mixed():
+    head = build(query_dims=16)
+    shared = torch.randn(5, 16)
+    content, position = head.first_queries(shared, 2)
+    each = head.first_queries(torch.stack((shared, shared + 1)), 2)
+    assert torch.equal(each[0][0], content[0]) and torch.equal(each[1][0], position[0])
+    assert torch.equal(each[1][1], shared + 1)
+
+
 def test_names_with_and_without_given_queries():
     own, linked = set(build().state_dict()), set(build(query_dims=16).state_dict())
     assert own - linked == {'query_embed.weight', 'query_feat.weight'}
