@@ -176,7 +176,7 @@ def fit_image(image: Tensor, side: int) -> Tensor:
 def fit_places(size: Sequence[int], side: int) -> list[Window]:
     """Returns (top, bottom, left, right) of the fewest S x S windows that cover the long side.
 
-    Window j of n begins at int(j (S - (n S - long) / (n - 1))).
+    Window j of n begins at int(j (S - (n S - long) / (n - 1))), and the last ends with the image.
 
     Args:
         size: (H, W) of an image whose short side is S.
@@ -191,7 +191,8 @@ def fit_places(size: Sequence[int], side: int) -> list[Window]:
     long = max(size)
     number = -(-long // side)
     step = side - (number * side - long) / max(number - 1, 1)
-    starts = [int(j * step) for j in range(number)]
+    # the product for the last can round to just below long - S, which would leave a pixel out
+    starts = [*(int(j * step) for j in range(number - 1)), long - side]
     if width >= height:
         return [(0, side, start, start + side) for start in starts]
     return [(start, start + side, 0, side) for start in starts]
