@@ -31,7 +31,7 @@ class Critic(BaseModule):
 
     Args:
         encoder: Config of a plain vision transformer with ``out_type='raw'``, such as TinyViT; all
-            of it trains. It normalises its output unless ``final_norm=False`` (SETRViT never does).
+            of it trains. It normalises its output unless ``final_norm=False``.
 
     Shapes:
         (B, 3, H, W) -> (B,).
