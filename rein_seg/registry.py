@@ -223,7 +223,7 @@ def key_map(encoder: nn.Module) -> KeyMapFn | None:
         >>> from rein_seg.encoders.plain_vit import TinyViT
         >>> from rein_seg.registry import key_map
         >>> key_map(TinyViT()).__name__
-        'convert_vit'
+        'convert_tiny_vit'
     """
     return _find(KEY_MAPS, type(encoder))
 
