@@ -99,7 +99,9 @@ class TimmEncoder(nn.Module):
         super().__init__()
         if resample not in ('timm', 'bicubic'):
             raise UserError(f"TimmEncoder resample={resample!r}: expected 'timm' or 'bicubic'")
-        args = dict(model_args or {}, img_size=img_size, patch_size=patch_size)
+        sizes = dict(img_size=img_size, patch_size=patch_size)
+        given = {key: value for key, value in sizes.items() if value is not None}
+        args = dict(model_args or {}) | given
         self.model_name = model
         self.model_args = {key: value for key, value in args.items() if value is not None}
         self.resample, self.final_norm = resample, check_flag('final_norm', final_norm)

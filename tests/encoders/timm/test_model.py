@@ -51,6 +51,14 @@ def test_post_norm_blocks_are_refused():
         build_encoder({**EVA02, 'model_args': args})
 
 
+def test_sizes_among_the_model_s_arguments_are_the_model_s():
+    args = dict(depth=2, embed_dim=16, num_heads=2)
+    inside = TimmEncoder('vit_tiny_patch16_224', model_args={**args, 'patch_size': 8})
+    assert inside.grid.patch_size == 8
+    beside = TimmEncoder('vit_tiny_patch16_224', patch_size=8, model_args={**args, 'patch_size': 4})
+    assert beside.grid.patch_size == 8  # the encoder's own argument goes first
+
+
 def test_default_outputs_follow_the_depth():
     assert TimmEncoder('vit_tiny_patch16_224').out_indices == (2, 5, 8, 11)
     assert TimmEncoder('vit_tiny_patch16_224', model_args=dict(depth=4)).out_indices == (0, 1, 2, 3)
