@@ -5,7 +5,7 @@ import torch
 from mmseg.models.segmentors import EncoderDecoder
 
 from rein_seg.errors import UserError
-from rein_seg.models.windows import slide, window_places, windows_at_once
+from rein_seg.models.windows import fit_places, fit_slide, slide, window_places, windows_at_once
 from tests.models.tiny import REIN, build, mask2former
 
 
@@ -134,3 +134,13 @@ def test_an_image_of_the_window_s_size_is_predicted_as_it_is():
     image = torch.randn(2, 3, 32, 32)
     predicted = model.inference(image, [dict(ori_shape=(32, 32))] * 2)
     torch.testing.assert_close(predicted, model.encode_decode(image), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(('side', 'long'), [(224, 675), (100, 303), (32, 81), (32, 32), (32, 64)])
+def test_fitting_windows_leave_no_pixel_out_where_a_product_is_rounded(side, long):
+    ends = [window[3] for window in fit_places((side, long), side)]
+    starts = [window[2] for window in fit_places((side, long), side)]
+    assert (starts[0], ends[-1]) == (0, long)
+    assert all(start <= end for start, end in zip(starts[1:], ends, strict=False))
+    image = torch.ones(1, 3, long, side)
+    torch.testing.assert_close(fit_slide(image, lambda crops: crops, 3, side=side), image)
