@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -28,12 +28,20 @@ def anneals(head: Any) -> bool:
 
 
 def fill_annealing(cfg: Config, parts: Parts) -> None:
-    """Adds `MaskAnnealingHook` in its default form, in place, where the head needs one.
+    """Adds `MaskAnnealingHook` in its default form, in place, where a head of the model needs one.
 
     Args:
         cfg: The config.
         parts: Its parts.
     """
     named = any(hook.get('type') == HOOK for _, hook in parts.hooks())
-    if not named and anneals(cfg.model.get('decode_head')):
+    if not named and any(map(anneals, _heads(cfg.model))):
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type=HOOK)]
+
+
+def _heads(model: Mapping[str, Any]) -> Iterator[Any]:
+    """Yields the configs of decode heads and auxiliary heads, of each task, too."""
+    for part in (model, *(model.get('tasks') or {}).values()):
+        yield part.get('decode_head')
+        auxiliary = part.get('auxiliary_head')
+        yield from auxiliary if isinstance(auxiliary, Sequence) else [auxiliary]

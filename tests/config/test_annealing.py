@@ -35,6 +35,21 @@ def test_the_hook_is_added_behind_the_others(opening):
     assert filled(dict(type=opening), custom_hooks=[SEEDS]) == [SEEDS['type'], HOOK]
 
 
+@pytest.mark.parametrize('listed', [False, True])
+def test_auxiliary_heads_and_heads_of_tasks_get_it_too(opening, listed):
+    head = dict(type=opening)
+    auxiliary = [dict(type='LinearHead'), head] if listed else head
+    plain = dict(decode_head=dict(type='LinearHead'))
+    for model in (
+        dict(plain, auxiliary_head=auxiliary),
+        dict(tasks=dict(a=plain, b=dict(decode_head=head))),
+        dict(plain, tasks=dict(a=dict(auxiliary_head=auxiliary), b={})),
+    ):
+        cfg = Config(dict(model=model))
+        fill_annealing(cfg, Parts(cfg))
+        assert cfg.custom_hooks == [dict(type=HOOK)]
+
+
 def test_a_hook_that_is_named_stays_the_only_one(opening):
     named = dict(type=HOOK, power=1.0)
     assert filled(dict(type=opening), custom_hooks=[named]) == [HOOK]
