@@ -268,9 +268,12 @@ def build_backbone(
     """
     try:
         return MODELS.build(fill_methods(keep_final_norm(backbone, heads), num_classes))
-    except NoFinalNorm:
-        if _reader_of_norm(heads) is not None or 'final_norm' in backbone['encoder']:
+    except NoFinalNorm as error:
+        reader = _reader_of_norm(heads)
+        if 'final_norm' in backbone['encoder']:
             raise
+        if reader is not None:
+            raise UserError(f'{reader} needs encoder.final_norm=True: {error}') from None
         return MODELS.build(fill_methods(backbone, num_classes))
 
 
