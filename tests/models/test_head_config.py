@@ -86,5 +86,7 @@ def test_a_head_that_needs_a_final_norm_names_itself_on_models_of_timm_without_o
     with pytest.raises(UserError, match=said):
         build_backbone(backbone, heads, 3)
     asked = {**ENCODERS['pe_spatial'], 'final_norm': True}  # the author's own line is named
-    with pytest.raises(UserError, match='^(model.backbone: )?TimmEncoder final_norm=True .* leave final_norm out'):
+    with pytest.raises(
+        UserError, match='^(model.backbone: )?TimmEncoder final_norm=True .* leave final_norm out'
+    ):
         build_backbone({**backbone, 'encoder': asked}, heads, 3)
