@@ -58,11 +58,16 @@ class Queries(PEFTMethod):
 
 def built(family):
     encoder, _ = build_encoder(ENCODERS[family])
+    draw_weights(encoder)
+    return encoder, find_anatomy(encoder)
+
+
+def draw_weights(encoder):
+    """Gives every branch an effect: at their start some are almost zero."""
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for param in encoder.parameters():
             param.copy_(torch.randn(param.shape, generator=generator) * 0.2)
-    return encoder, find_anatomy(encoder)
 
 
 def run(encoder, anatomy, *, masks=True, change=0.0, pixels=None):
@@ -123,13 +128,14 @@ def bare_modules():
 @pytest.mark.parametrize('name', bare_modules())
 def test_modules_of_other_packages_obey_a_mask(name):
     encoder = copy.deepcopy(bare_modules()[name]).eval()
+    draw_weights(encoder)
     anatomy = find_anatomy(encoder)
     for module, _, hook in anatomy.hooks:
         module.register_forward_pre_hook(hook, with_kwargs=True)
     pixels = image(32, 32)
     found, changed = (run(encoder, anatomy, change=c, pixels=pixels)[0] for c in (0.0, 2.0))
     assert torch.equal(found[:, MASKED], changed[:, MASKED])
-    assert not torch.equal(found[:, 0], changed[:, 0])
+    assert (found[:, 0] - changed[:, 0]).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize('family', ['dinov3', 'eva02', 'pe_spatial'])
