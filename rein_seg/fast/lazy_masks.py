@@ -16,6 +16,7 @@ a level, H x W image.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -47,13 +48,8 @@ def loss(head: Any, features: Any, labels: Tensor, draws: Any = None) -> dict[st
     fine = fine.to(embeds.weight.dtype)  # under autocast the products of masks are lower, too
     parts = zip(*(each.split(MATCHED_AT_ONCE) for each in embeds), strict=True)
     masks = (all_masks(MaskEmbeds(*part), fine) for part in parts)
-    set_loss, labels = head.set_loss, head.without_ignored(labels)
-    draws = draws or set_loss.draws
-    with torch.autocast(classes.device.type, enabled=False):
-        classes, present = classes.float(), set_loss.present_classes(labels)
-        matches = set_loss.match(classes, masks, labels, present, draws)
-        chosen = picked_masks(embeds, fine, matches).float()
-        return set_loss.compare(classes, chosen, labels, present, matches, draws)
+    choose = partial(picked_masks, embeds, fine)
+    return head.set_loss.matched(classes, masks, head.without_ignored(labels), choose, draws)
 
 
 def predict(head: Any, features: Any, size: tuple[int, int]) -> Tensor:

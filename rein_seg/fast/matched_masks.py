@@ -10,6 +10,7 @@ L predictions, B images, Q queries, K classes, D width, M matched masks, h x w m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -64,16 +65,10 @@ class _Product(torch.autograd.Function):
 
 def loss(head: Any, features: Any, labels: Tensor, draws: Any = None) -> dict[str, Tensor]:
     """Computes `PlainMaskHead.loss` without a copy of all masks."""
-    each_classes, masks = zip(*head.predictions(features), strict=True)
-    classes, set_loss = torch.stack(each_classes), head.set_loss
-    labels = labels.masked_fill(labels == head.ignore_index, head.num_classes)
-    draws = draws or set_loss.draws
-    with torch.autocast(classes.device.type, enabled=False):
-        classes, present = classes.float(), set_loss.present_classes(labels)
-        parts = (each.detach()[None] for each in masks)
-        matches = set_loss.match(classes, parts, labels, present, draws)
-        chosen = picked_masks(masks, matches).float()
-        return set_loss.compare(classes, chosen, labels, present, matches, draws)
+    classes, masks = zip(*head.predictions(features), strict=True)
+    parts = (each.detach()[None] for each in masks)
+    labels, choose = head.without_ignored(labels), partial(picked_masks, masks)
+    return head.set_loss.matched(torch.stack(classes), parts, labels, choose, draws)
 
 
 def picked_masks(masks: Sequence[Tensor], matches: Any) -> Tensor:

@@ -213,6 +213,12 @@ class DecodeHead(ABC):
         assert self.open_vocabulary
         self.num_classes = self.out_channels = num_classes
 
+    def without_ignored(self, labels: Tensor) -> Tensor:
+        """Returns the (B, H, W) labels with K, no class, in the place of ``ignore_index``."""
+        if self.ignore_index is None:
+            return labels
+        return labels.masked_fill(labels == self.ignore_index, self.num_classes)
+
     @property
     def sigmoid(self) -> bool:
         """Whether the single output channel is the logit of the foreground."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError
 from rein_seg.fast.dispatch import has_fast_form
 from rein_seg.heads.contract import DecodeHead
+from rein_seg.heads.mask2former.checks import check_given, check_num_classes
 from rein_seg.heads.mask2former.layers import STRIDES, pyramid_scales, sine_positions
 from rein_seg.heads.mask2former.losses import Draws, SetLoss
 from rein_seg.heads.mask2former.masks import attention_mask, combine, mask_logits
@@ -110,7 +111,7 @@ class Mask2FormerHead(DecodeHead, BaseModule):
         super().__init__(init_cfg)
         _check_maps(in_channels, num_heads=num_heads, width=feat_channels, groups=norm_groups)
         _check_queries(query_dims, feat_channels)
-        _check_classes(num_classes)
+        check_num_classes('Mask2FormerHead', num_classes)
         self.in_index = tuple(range(len(in_channels)) if in_index is None else in_index)
         self.scales = pyramid_scales(in_strides, len(STRIDES))
         self.num_classes = self.out_channels = num_classes
@@ -191,10 +192,6 @@ class Mask2FormerHead(DecodeHead, BaseModule):
         """Sums class probability times mask probability over the queries; see `combine`."""
         return combine(classes.softmax(-1)[..., :-1], masks, size)
 
-    def without_ignored(self, labels: Tensor) -> Tensor:
-        """Returns the (B, H, W) labels with K in the place of ``ignore_index``."""
-        return labels.masked_fill(labels == self.ignore_index, self.num_classes)
-
     def keys_and_values(self, memory: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Returns keys and values (B, S, D) of each level."""
         keys, values = [], []
@@ -207,12 +204,7 @@ class Mask2FormerHead(DecodeHead, BaseModule):
 
     def first_queries(self, given: Tensor | None, batch: int) -> tuple[Tensor, Tensor]:
         """Returns content and position (B, Q, D)."""
-        if (given is not None) != self.linked:
-            raise UserError(
-                'Mask2FormerHead was built '
-                f'{"for" if self.linked else "without"} queries of the method, but '
-                f'{"none came" if self.linked else "some came"}: let the segmentor fill query_dims'
-            )
+        check_given('Mask2FormerHead', given, linked=self.linked)
         position = self.query_embed.weight if given is None else given
         if self.content_is_linked:
             content = self.querys2feat(position)
@@ -231,14 +223,6 @@ def _check_queries(query_dims: int | None, width: int) -> None:
         raise UserError(
             f"the method's queries have width {query_dims}, Mask2FormerHead has "
             f'feat_channels={width}: set model.backbone.peft.query_dims={width}'
-        )
-
-
-def _check_classes(number: int) -> None:
-    if not 2 <= number <= 254:
-        raise UserError(
-            f'Mask2FormerHead: num_classes={number}, expected 2 to 254 (labels are bytes): with '
-            'one foreground class, give the background a class of its own'
         )
 
 

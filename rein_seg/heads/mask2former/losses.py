@@ -137,12 +137,34 @@ class SetLoss(MatchedLoss):
             labels: Class ids; others than 0..K-1 are ignored.
             draws: Source of random points.
         """
+
+        def choose(found: Matches) -> Tensor:
+            return masks[found.layer, found.image, found.query]
+
+        return self.matched(classes, masks, labels, choose, draws)
+
+    def matched(
+        self,
+        classes: Tensor,
+        masks: Tensor | Iterable[Tensor],
+        labels: Tensor,
+        choose: Callable[[Matches], Tensor],
+        draws: Draws | None = None,
+    ) -> dict[str, Tensor]:
+        """Returns the losses, see `forward`, where not all masks need to be held together.
+
+        Args:
+            classes: (L, B, Q, K+1) logits.
+            masks: (L, B, Q, h, w) logits or parts of them, as for `match`.
+            labels: (B, H, W).
+            choose: Returns the (M, h, w) logits of the matched masks, with their gradient.
+            draws: Source of random points.
+        """
         draws = draws or self.draws
         with torch.autocast(classes.device.type, enabled=False):
-            classes, masks = classes.float(), masks.float()
-            present = self.present_classes(labels)
+            classes, present = classes.float(), self.present_classes(labels)
             matches = self.match(classes, masks, labels, present, draws)
-            chosen = masks[matches.layer, matches.image, matches.query]
+            chosen = choose(matches).float()
             return self.compare(classes, chosen, labels, present, matches, draws)
 
     def compare(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from rein_seg.errors import UserError
 from rein_seg.fast.dispatch import has_fast_form
 from rein_seg.heads.contract import DecodeHead
+from rein_seg.heads.mask2former.checks import check_given, check_num_classes
 from rein_seg.heads.mask2former.losses import Draws, SetLoss
 from rein_seg.heads.mask2former.masks import combine, mask_logits
 from rein_seg.heads.plain_masks.looking import MaskDraws, mask_plan, open_patches
@@ -104,12 +105,7 @@ class PlainMaskHead(DecodeHead, BaseModule):
         Raises:
             UserError: If the method gives queries and the head was built without, or the reverse.
         """
-        if (given is not None) != self.linked:
-            raise UserError(
-                f'{type(self).__name__} was built {"for" if self.linked else "without"} queries of '
-                f'the method, but {"none came" if self.linked else "some came"}: let the segmentor '
-                'fill query_dims'
-            )
+        check_given(type(self).__name__, given, linked=self.linked)
         queries = self.q.weight if given is None else given
         return queries.expand(batch, -1, -1)
 
@@ -162,8 +158,7 @@ class PlainMaskHead(DecodeHead, BaseModule):
     ) -> dict[str, Tensor]:
         """Returns the losses of all predictions; see `SetLoss`."""
         classes, masks = self(features)
-        ignored = labels == self.ignore_index
-        return self.set_loss(classes, masks, labels.masked_fill(ignored, self.num_classes), draws)
+        return self.set_loss(classes, masks, self.without_ignored(labels), draws)
 
     def predict(self, features: Features, size: tuple[int, int]) -> Tensor:
         """Returns (B, K, H, W) scores of the last prediction; see `combine`."""
@@ -196,11 +191,7 @@ def last(values: Sequence[int] | int) -> int:
 
 
 def _check(name: str, num_classes: int, query_dims: int | None, channels: int) -> None:
-    if not 2 <= num_classes <= 254:
-        raise UserError(
-            f'{name}: num_classes={num_classes}, expected 2 to 254 (labels are bytes): with one '
-            'foreground class, give the background a class of its own'
-        )
+    check_num_classes(name, num_classes)
     if query_dims not in (None, channels):
         raise UserError(
             f"the method's queries have width {query_dims}, but {name} puts them among tokens of "

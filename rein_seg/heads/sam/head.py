@@ -150,8 +150,8 @@ class SAMHead(DecodeHead, BaseModule):
         if self.out_channels == 1:
             logits = resize(decoded.masks, tuple(labels.shape[-2:]))
             return pixel_losses(partial(self._compare, logits), labels, self.ignore_index)
-        labels = labels.masked_fill(labels == self.ignore_index, self.num_classes)
-        return self.set_loss(self.classify(decoded)[None], decoded.masks[None], labels, draws)
+        classes, masks = self.classify(decoded)[None], decoded.masks[None]
+        return self.set_loss(classes, masks, self.without_ignored(labels), draws)
 
     def _compare(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
