@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmseg.registry import MODELS
-
 from rein_seg.config.data_file import read_benchmark
 from rein_seg.config.definitions import OWN
 from rein_seg.config.find import CONFIGS
 from rein_seg.config.read import Generated, read
 from rein_seg.errors import UserError, near_misses
-from rein_seg.heads.contract import DecodeHead
+from rein_seg.heads.cascade import head_class
 from rein_seg.models.text_config import default_text
 from rein_seg.registry import PEFT_METHODS, method_class
 
@@ -170,8 +168,8 @@ def _queries(peft: str, head: Mapping[str, Any]) -> dict[str, Any]:
     taken = inspect.signature(method_class(peft) or object).parameters
     if 'link_to_queries' not in taken:
         return {}
-    cls = MODELS.get(head['type'])
-    if not (issubclass(cls, DecodeHead) and 'query_dims' in getattr(cls, 'filled_in', ())):
+    cls = head_class(head)
+    if cls is None or 'query_dims' not in cls.filled_in:
         return {'link_to_queries': False}
     sizes = {'num_tokens': head.get('num_queries'), 'query_dims': head.get('feat_channels')}
     return {

@@ -112,6 +112,34 @@ def heads_of(cfg: Mapping[str, Any]) -> list[Any]:
     return list(heads) if heads and configs else [cfg]
 
 
+def every_head(*parts: Any) -> list[Any]:
+    """Returns the configs of all heads in parts of a model.
+
+    Args:
+        *parts: Each the config of a head or of a cascade, a list of these, or None.
+
+    Example:
+        >>> from rein_seg.heads.cascade import every_head
+        >>> every_head(dict(type='FCNHead'), None, [dict(type='OCRHead'), dict(type='PSPHead')])
+        [{'type': 'FCNHead'}, {'type': 'OCRHead'}, {'type': 'PSPHead'}]
+    """
+    listed = [part if isinstance(part, (list, tuple)) else [part] for part in parts]
+    return [head for part in listed for cfg in part if cfg is not None for head in heads_of(cfg)]
+
+
+def head_class(cfg: Mapping[str, Any]) -> type[DecodeHead] | None:
+    """Returns the class that the config of a head names; None where it is no `DecodeHead`.
+
+    Example:
+        >>> import rein_seg.apis
+        >>> from rein_seg.heads.cascade import head_class
+        >>> head_class(dict(type='LinearHead')), head_class(dict(type='FCNHead'))
+        (<class 'rein_seg.heads.linear_head.LinearHead'>, None)
+    """
+    cls = MODELS.get(str(cfg.get('type')))
+    return cls if isinstance(cls, type) and issubclass(cls, DecodeHead) else None
+
+
 def _check(heads: Sequence[nn.Module]) -> None:
     names = [type(head).__name__ for head in heads]
     if len(heads) < 2:

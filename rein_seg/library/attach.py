@@ -19,8 +19,8 @@ from rein_seg.errors import UserError
 from rein_seg.library.find import find_encoder
 from rein_seg.library.freeze import Frozen, chosen_parameters, frozen_modules
 from rein_seg.library.parameters import print_trainable_parameters
-from rein_seg.models.backbone import checkpoint_blocks
 from rein_seg.models.batch_norm import guard_batch_norms
+from rein_seg.models.checkpointing import checkpoint_blocks
 from rein_seg.peft import PEFTMethod, build_methods
 from rein_seg.registry import method_class, registered_name
 from rein_seg.structures import Anatomy, Side, StreamSite

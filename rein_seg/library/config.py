@@ -15,7 +15,7 @@ from rein_seg.config.find import CONFIGS
 from rein_seg.config.read import read
 from rein_seg.encoders import SOURCE_KEYS
 from rein_seg.errors import UserError, near_misses
-from rein_seg.heads.contract import DecodeHead
+from rein_seg.heads.cascade import head_class
 from rein_seg.library.attach import method_config
 from rein_seg.models.text_config import default_text
 from rein_seg.palettes import distinct_colours
@@ -171,8 +171,8 @@ def model_config(
 
 def reads_queries(head: Mapping[str, Any]) -> bool:
     """Says whether a head reads the queries that some methods make."""
-    cls = MODELS.get(str(head.get('type')))
-    return isinstance(cls, type) and issubclass(cls, DecodeHead) and 'query_dims' in cls.filled_in
+    cls = head_class(head)
+    return cls is not None and 'query_dims' in cls.filled_in
 
 
 def _text_config(

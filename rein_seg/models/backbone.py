@@ -6,8 +6,7 @@ B batch, H x W image, C channels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,6 @@ import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from rein_seg.bands import short_list
 from rein_seg.building import building
@@ -23,9 +21,10 @@ from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.encoders.bands import STORED, input_parameters
 from rein_seg.errors import UserError
 from rein_seg.models.batch_norm import guard_batch_norms
+from rein_seg.models.checkpointing import checkpoint_blocks
 from rein_seg.models.joined_queries import JoinedQueries
 from rein_seg.peft import PEFTMethod, build_methods
-from rein_seg.structures import Anatomy, Features, JoinedPass, OpSite, StreamSite, Undo
+from rein_seg.structures import Anatomy, Features, OpSite, Undo
 
 
 @MODELS.register_module()
@@ -375,70 +374,6 @@ class PEFTBackbone(BaseModule):
             param.requires_grad_(False)
         for param in trainable:
             param.requires_grad_(True)
-
-
-class CheckpointedCall:
-    """Calls a block, hooks included, under non-reentrant activation checkpointing.
-
-    Re-entrant checkpointing silently loses the gradient of adapters that pass a tensor from hook to
-    hook. Grid, carried tokens, prepared tensors and joined queries are arguments, so that the
-    second pass sees the same values as the first.
-    """
-
-    def __init__(self, block: nn.Module, anatomy: Anatomy) -> None:
-        self.block = block
-        self.state = anatomy.state
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs the block."""
-        # a second pass that stops early would skip the exit hooks, which remove prompts
-        with set_checkpoint_early_stop(False):
-            return checkpoint(
-                self._run,
-                self.state.grid,
-                self.state.carried,
-                self.state.prepared,
-                self.state.joined,
-                *args,
-                use_reentrant=False,
-                context_fn=self._passes,
-                **kwargs,
-            )
-
-    def _passes(self) -> tuple[AbstractContextManager, AbstractContextManager]:
-        return nullcontext(), self._second_pass()
-
-    @contextmanager
-    def _second_pass(self) -> Iterator[None]:
-        self.state.recomputing = True
-        try:
-            yield
-        finally:
-            self.state.recomputing, self.state.prepared, self.state.joined = False, {}, None
-
-    def _run(
-        self,
-        grid: tuple[int, int],
-        carried: Tensor | None,
-        prepared: dict[Any, Any],
-        joined: JoinedPass | None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
-        self.state.grid, self.state.carried = grid, carried
-        self.state.prepared, self.state.joined = prepared, joined
-        return nn.Module._call_impl(self.block, *args, **kwargs)
-
-
-def checkpoint_blocks(anatomy: Anatomy) -> None:
-    """Has every block of an encoder computed again in the backward pass.
-
-    Args:
-        anatomy: Of the encoder.
-    """
-    for site in anatomy.find(StreamSite, where='out'):
-        block = site.taps[0].module
-        block._call_impl = CheckpointedCall(block, anatomy)  # type: ignore[method-assign]
 
 
 def _drop_frozen(

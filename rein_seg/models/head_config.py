@@ -5,7 +5,6 @@ C channels, K classes.
 
 from __future__ import annotations
 
-import inspect
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,9 +14,9 @@ from torch import nn
 
 from rein_seg.encoders import WeightSource
 from rein_seg.encoders.build import EncoderInfo
-from rein_seg.errors import NoFinalNorm, UserError
-from rein_seg.heads.cascade import CascadeHead, heads_of
-from rein_seg.heads.contract import DecodeHead, HeadInputs, Index, Reads, check_several
+from rein_seg.errors import UserError
+from rein_seg.heads.cascade import CascadeHead
+from rein_seg.heads.contract import DecodeHead, HeadInputs, Index, check_several
 from rein_seg.heads.image import ImageHead
 from rein_seg.heads.mmseg_head import (
     MMSegHead,
@@ -29,7 +28,6 @@ from rein_seg.heads.mmseg_head import (
 from rein_seg.models.backbone import PEFTBackbone
 from rein_seg.peft import PEFTMethod
 from rein_seg.registry import PEFT_METHODS
-from rein_seg.structures import Anatomy
 from rein_seg.text import TextBranch
 
 # facts of the text branch and of the space that it shares with images
@@ -241,109 +239,6 @@ def fill_methods(backbone: Mapping[str, Any], num_classes: int) -> dict[str, Any
     peft = backbone['peft']
     filled = fill(peft) if isinstance(peft, Mapping) else [fill(method) for method in peft]
     return {**backbone, 'peft': filled}
-
-
-def build_backbone(
-    backbone: Mapping[str, Any], heads: Sequence[Any], num_classes: int
-) -> PEFTBackbone:
-    """Builds a backbone whose encoder keeps its final norm, if a head reads it.
-
-    A head that reads it where it is there takes an encoder without.
-
-    Args:
-        backbone: Config of the backbone.
-        heads: Configs of the heads.
-        num_classes: K.
-
-    Raises:
-        UserError: As `keep_final_norm`, and if a head needs a norm that the encoder has not.
-
-    Example:
-        >>> from rein_seg.models.head_config import build_backbone
-        >>> encoder = dict(type='TinyViT', init_seed=0)
-        >>> backbone = dict(type='PEFTBackbone', encoder=encoder, peft=dict(type='Frozen'))
-        >>> heads = [dict(type='PMTHead')], [dict(type='FCNHead')]
-        >>> [build_backbone(backbone, each, 3).anatomy.norms_maps for each in heads]
-        [True, False]
-    """
-    try:
-        return MODELS.build(fill_methods(keep_final_norm(backbone, heads), num_classes))
-    except NoFinalNorm as error:
-        reader = _reader_of_norm(heads)
-        if 'final_norm' in backbone['encoder']:
-            raise
-        if reader is not None:
-            raise UserError(f'{reader} needs encoder.final_norm=True: {error}') from None
-        return MODELS.build(fill_methods(backbone, num_classes))
-
-
-def keep_final_norm(backbone: Mapping[str, Any], heads: Sequence[Any]) -> dict[str, Any]:
-    """Returns a backbone's config whose encoder keeps its final norm, if a head reads it.
-
-    Args:
-        backbone: Config of the backbone.
-        heads: Configs of the heads.
-
-    Raises:
-        UserError: If the config of the encoder says ``final_norm=False``.
-
-    Example:
-        >>> from rein_seg.models.head_config import keep_final_norm
-        >>> backbone = dict(encoder=dict(type='TinyViT'), peft=dict(type='Frozen'))
-        >>> keep_final_norm(backbone, [dict(type='LinearHead')])['encoder']
-        {'type': 'TinyViT'}
-    """
-    encoder, reader = backbone['encoder'], _reader_of_norm(heads)
-    cls = MODELS.get(str(encoder.get('type')))
-    if not isinstance(cls, type) or (reader or _reader_of_norm(heads, 'if_there')) is None:
-        return dict(backbone)
-    if reader is not None and encoder.get('final_norm', True) is False:
-        raise UserError(
-            f'{reader} reads the encoder behind its final norm, and encoder.final_norm=False takes '
-            'the norm off: expected True; set it, or leave it out'
-        )
-    if 'final_norm' not in inspect.signature(cls).parameters:
-        return dict(backbone)  # `check_final_norm` looks at the encoder itself
-    return {**backbone, 'encoder': {'final_norm': True, **encoder}}
-
-
-def check_final_norm(anatomy: Anatomy, heads: Sequence[Any]) -> None:
-    """Checks that the maps of an encoder are normed, if a head reads them so.
-
-    Args:
-        anatomy: Of the encoder.
-        heads: Configs of the heads.
-
-    Raises:
-        UserError: If they are not.
-    """
-    reader = _reader_of_norm(heads)
-    if reader is None or (anatomy.final_norm is not None and anatomy.norms_maps):
-        return
-    raise UserError(
-        f'{reader} reads maps behind the final norm of a plain vision transformer, and the '
-        f'{anatomy.family!r} encoder '
-        + (
-            'has no such norm: take one that has, such as DINOv2, or another head'
-            if anatomy.final_norm is None or not anatomy.out_taps
-            else 'norms its last block alone: set encoder.out_indices to the last block, or take '
-            'a class that norms each map, such as DINOv2'
-        )
-    )
-
-
-def _reader_of_norm(heads: Sequence[Any], how: Reads = True) -> str | None:
-    """Returns the name of the first head whose ``reads_norm`` is ``how``."""
-    every = [each for head in heads if head is not None for each in _listed(head)]
-    for cfg in (each for head in every for each in heads_of(head)):
-        cls = MODELS.get(cfg['type'])
-        if isinstance(cls, type) and issubclass(cls, DecodeHead) and cls.reads_norm == how:
-            return cfg['type']
-    return None
-
-
-def _listed(cfg: Any) -> list[Any]:
-    return list(cfg) if isinstance(cfg, (list, tuple)) else [cfg]
 
 
 def check_keeps_pixels(peft: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mmseg.registry import MODELS
-
 from rein_seg.errors import UserError
-from rein_seg.heads.cascade import heads_of
-from rein_seg.heads.contract import DecodeHead
+from rein_seg.heads.cascade import every_head, head_class
 
 
 def joins_encoder(cfg: Mapping[str, Any]) -> bool:
@@ -23,8 +20,8 @@ def joins_encoder(cfg: Mapping[str, Any]) -> bool:
         >>> joins_encoder(dict(type='EoMTHead')), joins_encoder(dict(type='LinearHead'))
         (True, False)
     """
-    cls = MODELS.get(str(cfg.get('type')))
-    return isinstance(cls, type) and issubclass(cls, DecodeHead) and cls.joins_encoder
+    cls = head_class(cfg)
+    return cls is not None and cls.joins_encoder
 
 
 def check_joining(decode_head: Any, auxiliary_head: Any, neck: Any) -> None:
@@ -45,9 +42,7 @@ def check_joining(decode_head: Any, auxiliary_head: Any, neck: Any) -> None:
         rein_seg.errors.UserError: EoMTHead passes its queries through the encoder, which one head \
 alone can do: expected it as model.decode_head, not among auxiliary heads or in a cascade; move it
     """
-    listed = auxiliary_head if isinstance(auxiliary_head, (list, tuple)) else [auxiliary_head]
-    parts = [*heads_of(decode_head), *filter(None, listed)]
-    inside = [head for head in parts if joins_encoder(head)]
+    inside = [head for head in every_head(decode_head, auxiliary_head) if joins_encoder(head)]
     if not inside:
         return
     name = inside[0]['type']
@@ -77,7 +72,7 @@ def refuse_joining(tasks: Mapping[str, Any]) -> None:
         >>> refuse_joining({'model.tasks.road.decode_head': dict(type='LinearHead')})
     """
     for place, cfg in tasks.items():
-        if cfg is not None and any(joins_encoder(head) for head in heads_of(cfg)):
+        if any(joins_encoder(head) for head in every_head(cfg)):
             raise UserError(
                 f'{place}: {cfg["type"]} passes its queries through the encoder, and the tasks of '
                 'MultiTaskSegmentor share one pass: expected a head on its maps, such as '

@@ -27,10 +27,9 @@ from rein_seg.heads.mmseg_head import as_head
 from rein_seg.models import band_preprocessor  # noqa: F401  registers it
 from rein_seg.models.base import PEFTModel
 from rein_seg.models.batch_norm import guard_batch_norms
+from rein_seg.models.final_norm import build_for_heads
 from rein_seg.models.head_config import (
-    build_backbone,
     build_head,
-    check_final_norm,
     check_keeps_pixels,
     head_inputs,
     preprocessor_config,
@@ -130,8 +129,7 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
             check_joining(decode_head, auxiliary_head, neck)
         with building('model.backbone'):
             check_keeps_pixels(backbone['peft'])
-            built = build_backbone(backbone, (decode_head, auxiliary_head), num_classes)
-            check_final_norm(built.anatomy, (decode_head, auxiliary_head))
+            built = build_for_heads(backbone, (decode_head, auxiliary_head), num_classes)
         if data_preprocessor is None:
             ignored = heads_of(decode_head)[-1].get('ignore_index', 255)
             data_preprocessor = preprocessor_config(built.encoder_info, crop_size, ignored)
@@ -347,17 +345,20 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
             inputs: (B, 3, H, W) normalised images.
             batch_img_metas: Not read; mmseg passes them.
         """
-        crop = self.test_cfg['crop_size']
         return slide(
             inputs,
             self.encode_decode,
             self.out_channels,
-            crop_size=crop,
+            crop_size=self.test_cfg['crop_size'],
             stride=self.test_cfg['stride'],
-            at_once=windows_at_once(crop, self.test_cfg, inputs.device, images=len(inputs)),
+            at_once=self._windows_at_once(inputs),
             divisor=self.backbone.anatomy.divisor,
             least=self.backbone.anatomy.smallest_side,
         )
+
+    def _windows_at_once(self, inputs: Tensor) -> int:
+        crop = self.test_cfg['crop_size']
+        return windows_at_once(crop, self.test_cfg, inputs.device, images=len(inputs))
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Returns (B, K, H, W) predictions in the mode of ``test_cfg``.
@@ -368,10 +369,12 @@ class PEFTSegmentor(PEFTModel, EncoderDecoder):
         """
         if self.test_cfg['mode'] != 'fit_slide':
             return super().inference(inputs, batch_img_metas)
-        crop = self.test_cfg['crop_size']
-        at_once = windows_at_once(crop, self.test_cfg, inputs.device, images=len(inputs))
         return fit_slide(
-            inputs, self.encode_decode, self.out_channels, side=crop[0], at_once=at_once
+            inputs,
+            self.encode_decode,
+            self.out_channels,
+            side=self.test_cfg['crop_size'][0],
+            at_once=self._windows_at_once(inputs),
         )
 
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:

@@ -13,7 +13,7 @@ from rein_seg.encoders.masked_attention import attend
 from rein_seg.errors import UserError
 from rein_seg.fast.dispatch import without
 from rein_seg.library.find import find_encoder
-from rein_seg.models.backbone import checkpoint_blocks
+from rein_seg.models.checkpointing import checkpoint_blocks
 from rein_seg.peft import VPT, PEFTMethod
 from rein_seg.structures import RowMask, SeqSite
 from tests.encoders import transformers_models

@@ -7,7 +7,7 @@ from torch import nn
 
 from rein_seg.encoders import build_encoder, find_anatomy
 from rein_seg.errors import UserError
-from rein_seg.models.backbone import checkpoint_blocks
+from rein_seg.models.checkpointing import checkpoint_blocks
 from rein_seg.structures import (
     BranchSite,
     NormSite,

@@ -5,8 +5,7 @@ import torch
 
 from rein_seg.errors import UserError
 from rein_seg.heads.contract import HeadInputs
-from rein_seg.models.head_config import build_backbone, build_head
-from tests.encoders.tiny import ENCODERS
+from rein_seg.models.head_config import build_head
 from tests.models.tiny import LINEAR, REIN, UNLINKED, UPER, build, mask2former, samples
 
 
@@ -77,16 +76,3 @@ def test_facts_of_text_are_the_models(options, message):
     assert build_head(head, inputs).unseen == (1,)
     with pytest.raises(UserError, match=message):
         build_head({**head, **options}, inputs)
-
-
-def test_a_head_that_needs_a_final_norm_names_itself_on_models_of_timm_without_one():
-    heads = [dict(type='EoMTHead', num_blocks=2)]
-    backbone = dict(type='PEFTBackbone', encoder=ENCODERS['pe_spatial'], peft=dict(type='Frozen'))
-    said = 'EoMTHead needs encoder.final_norm=True: .* has none: expected a model with such a norm'
-    with pytest.raises(UserError, match=said):
-        build_backbone(backbone, heads, 3)
-    asked = {**ENCODERS['pe_spatial'], 'final_norm': True}  # the author's own line is named
-    with pytest.raises(
-        UserError, match='^(model.backbone: )?TimmEncoder final_norm=True .* leave final_norm out'
-    ):
-        build_backbone({**backbone, 'encoder': asked}, heads, 3)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rein_seg.encoders.checks import check_flag
 from rein_seg.encoders.clip.names import SYSTEM, without_text
 from rein_seg.encoders.plain_vit.anatomy import vit_anatomy
-from rein_seg.encoders.plain_vit.joint import check_joint, joint_space, keep_final_norm
+from rein_seg.encoders.plain_vit.joint import check_joint, joint_space, norm_of_joint
 from rein_seg.encoders.plain_vit.model import PlainViT, make_arch
 from rein_seg.encoders.plain_vit.weights import PATCH, fit_plain_vit
 from rein_seg.encoders.weights import Converted, leave_out, rename
@@ -151,7 +151,7 @@ def convert_clip(encoder: nn.Module, state: dict[str, Tensor]) -> Converted:
         tensors = rename(tensors, ((r'^ln1\.', 'ln_post.'), (r'^visual_proj\.', '')))
     own_names = PATCH in tensors
     if encoder.final_norm:
-        tensors = keep_final_norm(tensors, 'ln_post', 'joint.ln_post')
+        tensors = norm_of_joint(tensors, 'ln_post', 'joint.ln_post')
     if encoder.joint is not None:
         tensors = rename(tensors, ((r'^(ln_post\.|proj$)', r'joint.\1'),))
     norms = 'ln_post' if encoder.final_norm else 'ln_post|ln1'

@@ -73,7 +73,7 @@ def joint_sites(encoder: nn.Module) -> list[Site]:
     return [JointSite(*place, tap), norm_site(encoder, 'joint.ln_post', 'joint', place)]
 
 
-def keep_final_norm(tensors: Mapping[str, Tensor], *sources: str) -> dict[str, Tensor]:
+def norm_of_joint(tensors: Mapping[str, Tensor], *sources: str) -> dict[str, Tensor]:
     """Adds the norm in front of a joint space as the encoder's final norm, ``ln1``.
 
     Args:
@@ -84,8 +84,8 @@ def keep_final_norm(tensors: Mapping[str, Tensor], *sources: str) -> dict[str, T
         UserError: If the file has neither.
 
     Example:
-        >>> from rein_seg.encoders.plain_vit.joint import keep_final_norm
-        >>> keep_final_norm({'ln_post.weight': 1, 'ln_post.bias': 2}, 'ln_post')
+        >>> from rein_seg.encoders.plain_vit.joint import norm_of_joint
+        >>> norm_of_joint({'ln_post.weight': 1, 'ln_post.bias': 2}, 'ln_post')
         {'ln_post.weight': 1, 'ln_post.bias': 2, 'ln1.weight': 1, 'ln1.bias': 2}
     """
     if 'ln1.weight' in tensors:
